@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <detente/cli/cli.h>
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  return detente::cli::run(args, std::cout, std::cerr);
+}

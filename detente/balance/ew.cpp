@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/ew.h>
+
+#include <algorithm>
+
+namespace detente::balance {
+namespace {
+
+class Ew final : public Method {
+ public:
+  const char* name() const override { return "ew"; }
+  MethodClass method_class() const override { return MethodClass::kLoss; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    const double w =
+        options_.scale == EwOptions::Scale::kSum ? 1.0 : 1.0 / static_cast<double>(problem.tasks);
+    std::fill(result.weights.begin(), result.weights.end(), w);
+  }
+
+ private:
+  EwOptions options_;
+};
+
+}  // namespace
+
+void EwOptions::describe(FieldVisitor& visitor) {
+  visitor.choice("scale", scale, {{"sum", Scale::kSum}, {"mean", Scale::kMean}},
+                 "sum: w = 1 per task; mean: w = 1/k.");
+}
+
+std::unique_ptr<Method> make_ew() { return std::make_unique<Ew>(); }
+
+}  // namespace detente::balance

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/method.h>
+
+#include <cmath>
+
+#include <detente/core/error.h>
+
+namespace detente::balance {
+namespace {
+
+std::string task_name(const Problem& problem, std::size_t i) {
+  return i < problem.names.size() ? "'" + problem.names[i] + "'" : std::to_string(i);
+}
+
+void check_losses(const char* method, const Problem& problem) {
+  DETENTE_CHECK(problem.losses.size() == problem.tasks, ErrorCode::kShape,
+                "[balance::{}] expected {} losses, got {}.", method, problem.tasks,
+                problem.losses.size());
+  for (std::size_t i = 0; i < problem.tasks; ++i) {
+    DETENTE_CHECK(std::isfinite(problem.losses[i]), ErrorCode::kNumeric,
+                  "[balance::{}] the loss of task {} is {}; expected a finite number.", method,
+                  task_name(problem, i), problem.losses[i]);
+  }
+}
+
+void check_gram(const char* method, const Problem& problem) {
+  const MatrixView& g = problem.gram;
+  const std::size_t k = problem.tasks;
+  DETENTE_CHECK(g.rows == k && g.cols == k, ErrorCode::kShape,
+                "[balance::{}] the Gram matrix of {} tasks must be {}x{}; got {}x{}.", method, k, k,
+                k, g.rows, g.cols);
+  for (std::size_t i = 0; i < k; ++i) {
+    for (std::size_t j = 0; j < k; ++j) {
+      DETENTE_CHECK(std::isfinite(g(i, j)), ErrorCode::kNumeric,
+                    "[balance::{}] the gradient of task {} is not finite (Gram entry [{}, {}] is "
+                    "{}). Look for NaN or overflow in that task's loss.",
+                    method, task_name(problem, i), i, j, g(i, j));
+    }
+    DETENTE_CHECK(g(i, i) >= 0, ErrorCode::kNumeric,
+                  "[balance::{}] Gram entry [{}, {}] is {}; a squared norm cannot be negative.",
+                  method, i, i, g(i, i));
+  }
+  for (std::size_t i = 0; i < k; ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const double scale = std::sqrt(g(i, i)) * std::sqrt(g(j, j));
+      DETENTE_CHECK(std::abs(g(i, j) - g(j, i)) <= 1e-6 * scale, ErrorCode::kNumeric,
+                    "[balance::{}] the Gram matrix must be symmetric; entries [{}, {}] and "
+                    "[{}, {}] are {} and {}.",
+                    method, i, j, j, i, g(i, j), g(j, i));
+    }
+  }
+}
+
+}  // namespace
+
+const char* name_of(MethodClass method_class) {
+  switch (method_class) {
+    case MethodClass::kLoss: return "L";
+    case MethodClass::kGram: return "G";
+    case MethodClass::kGramLoss: return "G+L";
+  }
+  return "?";
+}
+
+const char* name_of(StopReason reason) {
+  switch (reason) {
+    case StopReason::kClosedForm: return "closed_form";
+    case StopReason::kConverged: return "converged";
+    case StopReason::kMaxIterations: return "max_iterations";
+    case StopReason::kDegenerate: return "degenerate";
+  }
+  return "?";
+}
+
+void Method::solve(const Problem& problem, Result& result) {
+  DETENTE_CHECK(problem.tasks >= 1, ErrorCode::kShape,
+                "[balance::{}] there is no task; expected at least one.", name());
+  if (method_class() != MethodClass::kLoss) check_gram(name(), problem);
+  if (method_class() != MethodClass::kGram) check_losses(name(), problem);
+  result.weights.resize(problem.tasks);
+  result.stop = StopReason::kClosedForm;
+  result.iterations = 0;
+  result.certificate = std::numeric_limits<double>::quiet_NaN();
+  result.message.clear();
+  compute(problem, result);
+}
+
+void Method::describe(FieldVisitor& /*visitor*/) {}
+Json Method::state() const { return nullptr; }
+void Method::load_state(const Json& /*state*/) {}
+
+}  // namespace detente::balance

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/cli/cli.h>
+
+#include <algorithm>
+#include <ostream>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <detente/cli/command.h>
+#include <detente/cli/commands.h>
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
+#include <detente/core/version.h>
+
+namespace detente::cli {
+namespace {
+
+// "--metod" → " Did you mean '--method'?", over the flags of the command that was being parsed.
+std::string flag_suggestion(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(sub->get_name());
+  }
+  return did_you_mean(word, names);
+}
+
+const CLI::App& deepest(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().back();
+  return *at;
+}
+
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error,
+                          std::span<const std::string> args) {
+  const CLI::App& command = deepest(app);
+  std::string text = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const auto unknown = command.remaining();
+    const auto all = app.remaining(true);
+    const std::string word = !unknown.empty() ? unknown.front() : all.empty() ? "" : all.front();
+    text = "'" + word + "' is not known here." +
+           flag_suggestion(command, word.substr(0, word.find('=')));
+  } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && args.empty()) {
+    text = "no command given.";
+  }
+  std::string name = command.get_parent() == nullptr ? "" : " " + command.get_name();
+  return text + "\nTry 'detente" + name + " --help'.";
+}
+
+}  // namespace
+
+int run(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
+  Context context{out, err};
+  CLI::App app("Train one network on several tasks at once without the tasks fighting.", "detente");
+  app.set_version_flag("--version", DETENTE_VERSION);
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help for every command");
+  try {
+    for (const AddCommand add : commands()) add(app, context);
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+    return context.exit_code;
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success, out, err) == 0 ? 0 : 2;
+  } catch (const CLI::ParseError& error) {
+    err << "error: " << usage_message(app, error, args) << "\n";
+    return 2;
+  } catch (const Error& error) {
+    err << "error: " << error.what() << "\n";
+    return exit_code(error.code());
+  } catch (const std::exception& error) {
+    err << "error: [internal] " << error.what()
+        << "\nThis is a defect of Detente; please report it with the command you ran.\n";
+    return 1;
+  }
+}
+
+}  // namespace detente::cli

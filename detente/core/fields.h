@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// One description of a struct's fields, from which everything else is made: reading a recipe,
+// `--set key=value`, printing as JSON, `--help` and the reference pages.
+//
+//   struct CagradOptions {
+//     double c = 0.4;
+//     void describe(FieldVisitor& v) { v.number("c", c, {.min = 0}, "Radius of the ball ..."); }
+//   };
+//
+// A visitor may read the members or replace them; every visitor enforces the same rules through
+// check_number / check_choice, so a value is legal or not wherever it comes from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <detente/core/json.h>
+
+namespace detente {
+
+// An interval for numbers; an open end excludes the bound itself. NaN is never legal.
+struct NumberRule {
+  double min = -std::numeric_limits<double>::infinity();
+  double max = std::numeric_limits<double>::infinity();
+  bool min_open = false;
+  bool max_open = false;
+
+  bool allows(double value) const;
+  std::string text() const;  // "> 0", ">= 0", "in [0, 1]", "any number"
+};
+
+class FieldVisitor {
+ public:
+  virtual ~FieldVisitor() = default;
+
+  virtual void number(const char* name, double& value, const NumberRule& rule, const char* doc) = 0;
+  virtual void integer(const char* name, std::int64_t& value, const NumberRule& rule,
+                       const char* doc) = 0;
+  virtual void flag(const char* name, bool& value, const char* doc) = 0;
+  virtual void text(const char* name, std::string& value, const char* doc) = 0;
+  // One of `allowed`, by name.
+  virtual void choice_text(const char* name, std::string& value,
+                           const std::vector<std::string>& allowed, const char* doc) = 0;
+  virtual void numbers(const char* name, std::vector<double>& values, const NumberRule& rule,
+                       const char* doc) = 0;
+  // A list of words; when `allowed` is not empty each must be one of them.
+  virtual void texts(const char* name, std::vector<std::string>& values,
+                     const std::vector<std::string>& allowed, const char* doc) = 0;
+  // A nested group of fields.
+  virtual void section(const char* name, const char* doc,
+                       const std::function<void(FieldVisitor&)>& body) = 0;
+  // A list of groups. `resize(n)` makes n of them, `body(i, visitor)` visits the i-th.
+  virtual void sections(const char* name, std::size_t size,
+                        const std::function<void(std::size_t)>& resize,
+                        const std::function<void(std::size_t, FieldVisitor&)>& body,
+                        const char* doc) = 0;
+
+  // An enumeration through the names of its values.
+  template <class E>
+  void choice(const char* name, E& value, const std::vector<std::pair<std::string, E>>& names,
+              const char* doc) {
+    std::vector<std::string> allowed;
+    std::string word;
+    for (const auto& [key, enumerator] : names) {
+      allowed.push_back(key);
+      if (enumerator == value) word = key;
+    }
+    choice_text(name, word, allowed, doc);
+    for (const auto& [key, enumerator] : names) {
+      if (key == word) value = enumerator;
+    }
+  }
+};
+
+using Describe = std::function<void(FieldVisitor&)>;
+
+// A field as documentation sees it. Nested fields carry dotted names ("optimizer.lr").
+struct FieldInfo {
+  std::string name;
+  std::string type;           // number, integer, flag, text, choice, numbers, texts, list
+  std::string default_value;  // as it would be written in a recipe
+  std::string rule;           // interval or list of allowed values, "" when anything goes
+  std::string doc;
+};
+
+std::vector<FieldInfo> list_fields(const Describe& describe);
+Json fields_to_json(const Describe& describe);
+
+// Sets one field from text ("c", "0.5"), with dotted names for nested ones. `where` opens the
+// message of the error (kInvalidArgument): unknown name (with the nearest), wrong type, bad value.
+void set_field(const Describe& describe, const std::string& name, const std::string& text,
+               const std::string& where);
+
+// The shared rules; each throws kInvalidArgument, its message opened by `where`.
+double parse_number(std::string_view text, const std::string& where, const std::string& name);
+std::int64_t parse_integer(std::string_view text, const std::string& where,
+                           const std::string& name);
+bool parse_flag(std::string_view text, const std::string& where, const std::string& name);
+void check_number(double value, const NumberRule& rule, const std::string& where,
+                  const std::string& name);
+void check_choice(const std::string& value, const std::vector<std::string>& allowed,
+                  const std::string& where, const std::string& name);
+
+// Shortest text that reads back as the same double ("0.4", "1e-08").
+std::string number_text(double value);
+
+// Enforces the rules on the values as they stand; for options filled in by C++ code.
+void validate_fields(const Describe& describe, const std::string& where);
+
+}  // namespace detente

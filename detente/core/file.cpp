@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/file.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <detente/core/error.h>
+
+namespace detente {
+namespace {
+
+std::string system_reason(int error) { return std::strerror(error); }
+
+// Closes on every path out.
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  DETENTE_CHECK(!std::filesystem::is_directory(path, ignored), ErrorCode::kIo,
+                "[core::read_file] '{}' is a folder; expected a file.", path.string());
+  errno = 0;
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
+  DETENTE_CHECK(file != nullptr, ErrorCode::kIo, "[core::read_file] cannot open '{}': {}.",
+                path.string(), errno != 0 ? system_reason(errno) : "out of memory");
+  std::string content;
+  std::array<char, 1 << 16> buffer{};
+  for (;;) {
+    const int n = gzread(file.get(), buffer.data(), buffer.size());
+    if (n < 0) {
+      int code = 0;
+      const char* reason = gzerror(file.get(), &code);
+      fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kData,
+           "[core::read_file] cannot read '{}': {}. The file is damaged or cut short.",
+           path.string(), code == Z_ERRNO ? system_reason(errno) : std::string(reason));
+    }
+    if (n == 0) break;
+    content.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  // A gzip stream that ends early is reported only when asked for.
+  int code = 0;
+  gzerror(file.get(), &code);
+  DETENTE_CHECK(code == Z_OK || code == Z_STREAM_END, ErrorCode::kData,
+                "[core::read_file] '{}' ends in the middle of its gzip stream; fetch it again.",
+                path.string());
+  return content;
+}
+
+void write_file_atomic(const std::filesystem::path& path, std::string_view content) {
+  const std::filesystem::path folder =
+      path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const std::string temporary = path.string() + ".tmp" + std::to_string(::getpid());
+  const auto give_up = [&](const char* doing, int error) {
+    ::unlink(temporary.c_str());
+    fail(ErrorCode::kIo,
+         "[core::write_file_atomic] cannot {} '{}': {}. The earlier file, if any, is untouched.",
+         doing, path.string(), system_reason(error));
+  };
+  FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (fd.get() < 0) give_up("create", errno);
+  std::size_t written = 0;
+  while (written < content.size()) {
+    const ssize_t n = ::write(fd.get(), content.data() + written, content.size() - written);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      give_up("write", errno);
+    }
+    written += static_cast<std::size_t>(n);
+  }
+  if (::fsync(fd.get()) != 0) give_up("flush", errno);
+  if (::close(fd.release()) != 0) give_up("close", errno);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up("rename", errno);
+  const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) ::fsync(directory.get());
+}
+
+void make_directories(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  DETENTE_CHECK(!error && std::filesystem::is_directory(path), ErrorCode::kIo,
+                "[core::make_directories] cannot create folder '{}': {}.", path.string(),
+                error ? error.message() : "something that is not a folder has that name");
+}
+
+std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc) {
+  static const auto table = [] {
+    std::array<std::uint32_t, 256> t{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t c = i;
+      for (int k = 0; k < 8; ++k) c = (c & 1U) != 0 ? 0x82f63b78U ^ (c >> 1) : c >> 1;
+      t[i] = c;
+    }
+    return t;
+  }();
+  crc = ~crc;
+  for (const char byte : bytes) {
+    crc = table[(crc ^ static_cast<unsigned char>(byte)) & 0xffU] ^ (crc >> 8);
+  }
+  return ~crc;
+}
+
+}  // namespace detente

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// "Did you mean ...?": the nearest of the allowed names.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace detente {
+
+// Levenshtein distance with adjacent transpositions counted once, bytes as letters.
+std::size_t edit_distance(std::string_view a, std::string_view b);
+
+// The allowed name nearest to `name`, or "" when none is near enough to be a slip of the finger.
+std::string nearest_name(std::string_view name, std::span<const std::string> allowed);
+
+// " Did you mean 'x'?" or "" — to be appended to a message.
+std::string did_you_mean(std::string_view name, std::span<const std::string> allowed);
+
+// "a, b, c".
+std::string join_names(std::span<const std::string> names);
+
+}  // namespace detente
