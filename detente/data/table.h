@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TSV or CSV file with named columns, whole in memory, gzip or not.
+//
+//   tsv  fields end at tabs; there is no quoting at all (quotes occur in text)
+//   csv  RFC 4180: a field may be quoted, then it may hold commas, line ends and doubled quotes
+//
+// A byte-order mark, CRLF line ends, a missing final line end and blank lines at the end are fine.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace detente::data {
+
+enum class TableFormat {
+  kAuto,  // by the extension: .tsv, .tab, .txt or .csv, with or without .gz
+  kTsv,
+  kCsv,
+};
+
+class Table {
+ public:
+  // Throws kIo (missing, unreadable) or kData, naming file and line: empty file, header without
+  // rows, repeated column name, a row with another number of fields, invalid UTF-8 (with the
+  // byte), NUL bytes, an open quote, an extension that names no format.
+  static Table read(const std::filesystem::path& path, TableFormat format = TableFormat::kAuto);
+  // The same from memory; `source` stands for the file in messages.
+  static Table parse(std::string content, const std::string& source, TableFormat format);
+
+  const std::string& source() const { return source_; }
+  std::size_t rows() const { return lines_.size(); }
+  const std::vector<std::string>& column_names() const { return names_; }
+  bool has_column(std::string_view name) const;
+  // Throws kData with the nearest name and the list.
+  std::size_t column_index(std::string_view name) const;
+
+  // Views into the table: they live as long as it does.
+  std::string_view cell(std::size_t row, std::size_t column) const;
+  std::vector<std::string_view> text_column(std::string_view name) const;
+  // Missing cells (empty, NA, NaN, null in any case) become NaN. Anything else that is not a finite
+  // number throws kData with the line.
+  std::vector<double> numeric_column(std::string_view name) const;
+
+  // The line of the file a row starts in, from 1, for messages.
+  std::size_t line(std::size_t row) const { return lines_[row]; }
+
+ private:
+  struct Cell {
+    std::size_t begin = 0;
+    std::size_t size = 0;
+  };
+  Table() = default;
+
+  std::string source_;
+  std::string content_;
+  std::vector<std::string> names_;
+  std::vector<Cell> cells_;  // rows × columns
+  std::vector<std::size_t> lines_;
+};
+
+}  // namespace detente::data
