@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The options of the pair model and its heads; no LibTorch here, so anything can describe them.
+#pragma once
+
+#include <detente/core/fields.h>
+#include <detente/tensor/head.h>
+
+#include <cstdint>
+#include <string>
+
+namespace detente::nn {
+
+struct PairModelOptions {
+  // siamese: each sentence is encoded alone and the two vectors are compared.
+  // cross: both sentences form one sequence [CLS] a [SEP] b [SEP].
+  enum class Mode { kSiamese, kCross };
+  enum class Pooling { kMean, kIdf };
+  enum class Positions { kNone, kLearned };
+
+  Mode mode = Mode::kSiamese;
+  std::int64_t width = 128;
+  std::int64_t layers = 1;  // 0: a bag of embeddings
+  std::int64_t heads = 4;   // must divide width
+  std::int64_t ffn = 512;
+  std::int64_t max_length = 64;  // tokens per sentence; the rest is cut off
+  Positions positions = Positions::kLearned;
+  Pooling pooling = Pooling::kMean;
+  bool learn_token_weights = false;  // with pooling idf: weights start at the given ones and learn
+  std::int64_t hidden = 128;         // width of the layer over the pair features; 0: none
+  double dropout = 0.1;
+  double embedding_dropout = 0.0;
+
+  void describe(FieldVisitor& visitor);
+  // Rules between fields (width divisible by heads); throws kInvalidArgument.
+  void validate() const;
+};
+
+// One task's head over the shared features.
+struct HeadOptions {
+  enum class Output { kRaw, kSigmoid };
+
+  HeadKind kind = HeadKind::kRegression;
+  std::int64_t classes = 2;      // kClasses only
+  Output output = Output::kRaw;  // kRegression only: sigmoid squeezes into (low, high)
+  double low = 0.0;
+  double high = 1.0;
+
+  void describe(FieldVisitor& visitor);
+  void validate() const;
+};
+
+}  // namespace detente::nn

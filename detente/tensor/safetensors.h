@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The safetensors format: an 8-byte length, a JSON header, raw little-endian numbers. Python reads
+// it with `safetensors.torch.load_file`; nothing in it can be executed.
+#pragma once
+
+#include <detente/tensor/fwd.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace detente::tensor {
+
+using Metadata = std::map<std::string, std::string>;
+
+// Writes float32, float64 and int64 tensors of any device, atomically. Throws kInvalidArgument for
+// a duplicate name or the reserved "__metadata__", kUnsupported for another dtype, kIo.
+void write_safetensors(const std::filesystem::path& path,
+                       const NamedTensors& tensors,
+                       const Metadata& metadata = {});
+
+// Reads F32, F64, I64, BF16 and F16 tensors onto the CPU, in the order of their data. Throws kIo;
+// kData when the file is cut short or foreign, or when a tensor's range overlaps another, leaves a
+// hole, exceeds the file or disagrees with its shape; kUnsupported for another dtype.
+NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata = nullptr);
+
+}  // namespace detente::tensor
