@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/report/chart.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace detente::report {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr Color kInk = rgb(0x24292f);
+constexpr Color kMuted = rgb(0x57606a);
+constexpr Color kGrid = rgb(0xe6e9ed);
+constexpr Color kAxis = rgb(0x9aa4ae);
+constexpr double kFont = 11.5;
+constexpr std::size_t kMaxLegend = 12;
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+
+  bool empty() const { return !(low <= high); }
+  void add(double v) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+};
+
+bool usable(const Chart& chart, double y) { return std::isfinite(y) && (!chart.log_y || y > 0); }
+
+// Leaves air around the data and gives a flat line a range to lie in.
+Range padded(Range range, double share) {
+  double span = range.high - range.low;
+  if (!(span > 0)) span = std::max(std::abs(range.high), 1e-12);
+  return {range.low - share * span, range.high + share * span};
+}
+
+void add_middle(Range& range, std::vector<double> values) {
+  if (values.empty()) return;
+  std::sort(values.begin(), values.end());
+  const std::size_t cut = values.size() / 100;
+  range.add(values[cut]);
+  range.add(values[values.size() - 1 - cut]);
+}
+
+Range y_range(const Chart& chart) {
+  Range range;
+  for (const auto& series : chart.series) {
+    std::vector<double> background;
+    for (std::size_t i = 0; i < series.y.size(); ++i) {
+      if (!usable(chart, series.y[i]) || !std::isfinite(series.x[i])) continue;
+      if (series.background) {
+        background.push_back(series.y[i]);
+      } else {
+        range.add(series.y[i]);
+      }
+    }
+    add_middle(range, std::move(background));
+  }
+  for (const double y : chart.marks_y) {
+    if (usable(chart, y)) range.add(y);
+  }
+  if (range.empty()) {
+    range.add(chart.y_min.value_or(chart.log_y ? 0.1 : 0.0));
+    range.add(chart.y_max.value_or(1.0));
+  }
+  if (chart.log_y) {
+    const Range logs = padded({std::log10(range.low), std::log10(range.high)}, 0.05);
+    range = {std::pow(10, logs.low), std::pow(10, logs.high)};
+  } else {
+    range = padded(range, 0.06);
+  }
+  if (chart.y_min) range.low = *chart.y_min;
+  if (chart.y_max) range.high = *chart.y_max;
+  if (!(range.low < range.high)) range = padded({range.low, range.low}, 0.5);
+  return range;
+}
+
+Range x_range(const Chart& chart) {
+  Range range;
+  for (const auto& series : chart.series) {
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+      if (std::isfinite(series.x[i]) && usable(chart, series.y[i])) range.add(series.x[i]);
+    }
+  }
+  if (range.empty()) return {0, 1};
+  if (range.low == range.high) return {range.low - 1, range.high + 1};
+  const bool dots = std::any_of(
+      chart.series.begin(), chart.series.end(), [](const Series& s) { return s.markers; });
+  return dots ? padded(range, 0.03) : range;
+}
+
+// Rows of legend entries, wrapped at the panel's width.
+struct LegendEntry {
+  const Series* series = nullptr;
+  std::string text;
+  double x = 0;
+  int row = 0;
+};
+
+std::vector<LegendEntry> place_legend(const Chart& chart, double width, int& rows) {
+  std::vector<LegendEntry> entries;
+  for (const auto& series : chart.series) {
+    if (!series.background && !series.name.empty()) entries.push_back({&series, series.name});
+  }
+  const std::size_t all = entries.size();
+  if (all > kMaxLegend) {
+    entries.resize(kMaxLegend);
+    entries.push_back({nullptr, fmt::format("and {} more", all - kMaxLegend)});
+  }
+  double x = 0;
+  rows = entries.empty() ? 0 : 1;
+  for (auto& entry : entries) {
+    const double needed = 30 + text_width(entry.text, kFont);
+    if (x > 0 && x + needed > width) {
+      x = 0;
+      ++rows;
+    }
+    entry.x = x;
+    entry.row = rows - 1;
+    x += needed;
+  }
+  return entries;
+}
+
+void draw_series(Canvas& canvas, const ChartFrame& frame, const Series& series) {
+  const auto buckets = static_cast<std::size_t>(std::max(1.0, frame.plot.width));
+  std::vector<double> y = series.y;
+  if (frame.log_y) {
+    for (double& v : y) v = v > 0 ? v : kNaN;
+  }
+  const auto points = thin_points(series.x, y, frame.x_min, frame.x_max, buckets);
+  std::vector<Point> path;
+  const auto finite_at = [&](std::size_t i) {
+    return i < points.size() && std::isfinite(points[i].x) && std::isfinite(points[i].y);
+  };
+  std::vector<Point> dots;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    path.push_back(finite_at(i) ? frame.at(points[i].x, points[i].y) : Point{kNaN, kNaN});
+    const bool lonely = finite_at(i) && !(i > 0 && finite_at(i - 1)) && !finite_at(i + 1);
+    if (finite_at(i) && (series.markers || lonely)) dots.push_back(path.back());
+  }
+  canvas.line(std::move(path), {series.color, series.width, series.dash});
+  for (const Point p : dots) {
+    canvas.circle(p, series.background ? 1.2 : 3.2, series.color, {rgb(0xffffff), 1.0});
+  }
+}
+
+}  // namespace
+
+Point ChartFrame::at(double x, double y) const {
+  const double fx = (x - x_min) / (x_max - x_min);
+  const double fy =
+      log_y ? (std::log10(y) - std::log10(y_min)) / (std::log10(y_max) - std::log10(y_min))
+            : (y - y_min) / (y_max - y_min);
+  return {plot.x + fx * plot.width, plot.bottom() - fy * plot.height};
+}
+
+ChartFrame chart_range(const Chart& chart) {
+  for (const auto& series : chart.series) {
+    DETENTE_CHECK(series.x.size() == series.y.size(),
+                  ErrorCode::kShape,
+                  "[report::chart] series '{}' has {} x values and {} y values; expected as many.",
+                  series.name,
+                  series.x.size(),
+                  series.y.size());
+  }
+  const Range x = x_range(chart);
+  const Range y = y_range(chart);
+  return {{}, x.low, x.high, y.low, y.high, chart.log_y};
+}
+
+ChartFrame draw_chart(Canvas& canvas, const Rect& area, const Chart& chart) {
+  ChartFrame frame = chart_range(chart);
+  const bool any = std::any_of(chart.series.begin(), chart.series.end(), [&](const Series& s) {
+    return std::any_of(s.y.begin(), s.y.end(), [&](double v) { return usable(chart, v); });
+  });
+
+  const double inner_height = std::max(20.0, area.height - 80);
+  std::vector<double> ticks_y =
+      chart.log_y ? log_ticks(frame.y_min, frame.y_max)
+                  : round_ticks(frame.y_min, frame.y_max, static_cast<int>(inner_height / 42) + 1);
+  const double step_y = ticks_y.size() > 1 && !chart.log_y ? ticks_y[1] - ticks_y[0] : 0;
+  double label_width = 0;
+  for (const double t : ticks_y) {
+    label_width = std::max(label_width, text_width(tick_text(t, step_y), kFont));
+  }
+
+  const double left = label_width + (chart.y_label.empty() ? 14 : 32);
+  int legend_rows = 0;
+  const auto legend = place_legend(chart, area.width - left - 6, legend_rows);
+  const double top =
+      (chart.title.empty() ? 8 : 28) + 17.0 * legend_rows + (legend_rows > 0 ? 4 : 0);
+  const double bottom = chart.x_label.empty() ? 24 : 42;
+  frame.plot = {area.x + left,
+                area.y + top,
+                std::max(10.0, area.width - left - 14),
+                std::max(10.0, area.height - top - bottom)};
+  const Rect& plot = frame.plot;
+
+  if (!chart.title.empty()) {
+    canvas.text({plot.x, area.y + 17}, chart.title, {14, kInk, Anchor::kStart, true});
+  }
+  for (const auto& entry : legend) {
+    const double x = plot.x + entry.x;
+    const double y = area.y + (chart.title.empty() ? 8 : 28) + 17.0 * entry.row + 9;
+    if (entry.series != nullptr) {
+      const Series& s = *entry.series;
+      canvas.line({{x, y - 4}, {x + 16, y - 4}}, {s.color, std::max(s.width, 1.8), s.dash});
+      if (s.markers) canvas.circle({x + 8, y - 4}, 3.2, s.color, {rgb(0xffffff), 1.0});
+    }
+    canvas.text({x + (entry.series != nullptr ? 21 : 0), y}, entry.text, {kFont, kMuted});
+  }
+
+  int target_x = static_cast<int>(plot.width / 75) + 1;
+  std::vector<double> ticks_x = round_ticks(frame.x_min, frame.x_max, target_x);
+  if (chart.integer_x) {
+    std::erase_if(ticks_x, [](double t) { return t != std::floor(t); });
+  }
+  const double step_x = ticks_x.size() > 1 ? ticks_x[1] - ticks_x[0] : 0;
+  for (const double t : ticks_y) {
+    const double y = frame.at(frame.x_min, t).y;
+    canvas.line({{plot.x, y}, {plot.right(), y}}, {kGrid, 1});
+    canvas.text({plot.x - 7, y + 4}, tick_text(t, step_y), {kFont, kMuted, Anchor::kEnd});
+  }
+  for (const double t : ticks_x) {
+    const double x = plot.x + (t - frame.x_min) / (frame.x_max - frame.x_min) * plot.width;
+    canvas.line({{x, plot.bottom()}, {x, plot.bottom() + 4}}, {kAxis, 1});
+    canvas.text({x, plot.bottom() + 17}, tick_text(t, step_x), {kFont, kMuted, Anchor::kMiddle});
+  }
+  canvas.line({{plot.x, plot.bottom()}, {plot.right(), plot.bottom()}}, {kAxis, 1});
+  if (!chart.x_label.empty()) {
+    canvas.text({plot.x + plot.width / 2, plot.bottom() + 35},
+                chart.x_label,
+                {kFont, kMuted, Anchor::kMiddle});
+  }
+  if (!chart.y_label.empty()) {
+    TextStyle style{kFont, kMuted, Anchor::kMiddle};
+    style.rotate = -90;
+    canvas.text({area.x + 13, plot.y + plot.height / 2}, chart.y_label, style);
+  }
+
+  canvas.begin_clip({plot.x - 4, plot.y - 4, plot.width + 8, plot.height + 8});
+  for (const double y : chart.marks_y) {
+    const double at = frame.at(frame.x_min, y).y;
+    canvas.line({{plot.x, at}, {plot.right(), at}}, {kAxis, 1.2, 4});
+  }
+  for (const double x : chart.marks_x) {
+    const double at = frame.at(x, frame.y_max).x;
+    canvas.line({{at, plot.y}, {at, plot.bottom()}}, {kAxis, 1, 3});
+  }
+  for (const bool background : {true, false}) {
+    for (const auto& series : chart.series) {
+      if (series.background == background) draw_series(canvas, frame, series);
+    }
+  }
+  canvas.end();
+  if (!any) {
+    canvas.text({plot.x + plot.width / 2, plot.y + plot.height / 2},
+                "no data",
+                {13, kMuted, Anchor::kMiddle, false, true});
+  }
+  return frame;
+}
+
+Canvas draw_panels(std::span<const Chart> charts,
+                   std::size_t columns,
+                   double panel_width,
+                   double panel_height,
+                   const std::string& title) {
+  columns = std::max<std::size_t>(1, std::min(columns, std::max<std::size_t>(1, charts.size())));
+  const std::size_t rows = (charts.size() + columns - 1) / columns;
+  const double head = title.empty() ? 6 : 36;
+  Canvas canvas(panel_width * static_cast<double>(columns),
+                head + panel_height * static_cast<double>(rows));
+  if (!title.empty()) {
+    canvas.text({canvas.width() / 2, 24}, title, {16, kInk, Anchor::kMiddle, true});
+  }
+  for (std::size_t i = 0; i < charts.size(); ++i) {
+    draw_chart(canvas,
+               {panel_width * static_cast<double>(i % columns),
+                head + panel_height * static_cast<double>(i / columns),
+                panel_width,
+                panel_height},
+               charts[i]);
+  }
+  return canvas;
+}
+
+std::vector<double> round_ticks(double low, double high, int target) {
+  std::vector<double> ticks;
+  if (!(low < high) || !std::isfinite(low) || !std::isfinite(high)) return ticks;
+  target = std::max(target, 2);
+  const double raw = (high - low) / target;
+  const double power = std::pow(10, std::floor(std::log10(raw)));
+  double step = 10 * power;
+  for (const double m : {1.0, 2.0, 2.5, 5.0}) {
+    if (m * power >= raw * (1 - 1e-9)) {
+      step = m * power;
+      break;
+    }
+  }
+  const double first = std::ceil(low / step - 1e-9);
+  const double last = std::floor(high / step + 1e-9);
+  // A range narrower than its distance from zero has no distinguishable ticks.
+  if (!(last - first < 1000)) return ticks;
+  for (double i = first; i <= last; ++i) ticks.push_back(i == 0 ? 0.0 : i * step);
+  return ticks;
+}
+
+std::vector<double> log_ticks(double low, double high) {
+  std::vector<double> ticks;
+  if (!(low > 0) || !(low < high) || !std::isfinite(high)) return ticks;
+  const int first = static_cast<int>(std::floor(std::log10(low)));
+  const int last = static_cast<int>(std::ceil(std::log10(high)));
+  const auto collect = [&](std::initializer_list<double> multiples, int every) {
+    ticks.clear();
+    for (int e = first; e <= last; e += every) {
+      for (const double m : multiples) {
+        const double t = m * std::pow(10, e);
+        if (t >= low * (1 - 1e-9) && t <= high * (1 + 1e-9)) ticks.push_back(t);
+      }
+    }
+  };
+  collect({1}, std::max(1, (last - first) / 6));
+  if (ticks.size() < 3) collect({1, 2, 5}, 1);
+  if (ticks.size() < 2) return round_ticks(low, high, 4);
+  return ticks;
+}
+
+std::string tick_text(double value, double step) {
+  const double size = std::abs(value);
+  if (value == 0) return "0";
+  if (size >= 1e6 || size < 1e-4) {
+    std::string text = fmt::format("{:.3g}", value);
+    // "1e-07" → "1e-7"
+    if (const auto e = text.find('e'); e != std::string::npos) {
+      std::string exponent = text.substr(e + 1);
+      const bool negative = exponent[0] == '-';
+      exponent.erase(0, exponent.find_first_not_of("+-0"));
+      if (exponent == "6" && !negative) return text.substr(0, e) + "M";
+      text = text.substr(0, e) + "e" + (negative ? "-" : "") + exponent;
+    }
+    return text;
+  }
+  if (size >= 1e4) return fmt::format("{:g}k", value / 1000);
+  int decimals = 0;
+  if (step > 0) {
+    // 2.5 needs one digit more than its power of ten says.
+    decimals = std::max(0, static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
+    const double scaled = step * std::pow(10, decimals);
+    if (std::abs(scaled - std::round(scaled)) > 1e-6) ++decimals;
+  } else {
+    return fmt::format("{:g}", value);
+  }
+  return fmt::format("{:.{}f}", value, decimals);
+}
+
+std::vector<Point> thin_points(std::span<const double> x,
+                               std::span<const double> y,
+                               double x_min,
+                               double x_max,
+                               std::size_t buckets) {
+  std::vector<Point> out;
+  if (x.size() <= 4 * buckets) {
+    for (std::size_t i = 0; i < x.size(); ++i) out.push_back({x[i], y[i]});
+    return out;
+  }
+  struct Bucket {
+    std::size_t first, low, high, last;
+  };
+  Bucket at{};
+  bool open = false;
+  long index = -1;
+  const auto flush = [&] {
+    if (!open) return;
+    std::vector<std::size_t> keep = {at.first, at.low, at.high, at.last};
+    std::sort(keep.begin(), keep.end());
+    keep.erase(std::unique(keep.begin(), keep.end()), keep.end());
+    for (const std::size_t i : keep) out.push_back({x[i], y[i]});
+    open = false;
+  };
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!std::isfinite(x[i]) || !std::isfinite(y[i])) {
+      flush();
+      if (!out.empty() && std::isfinite(out.back().y)) out.push_back({kNaN, kNaN});
+      continue;
+    }
+    const double share = std::clamp((x[i] - x_min) / (x_max - x_min), 0.0, 1.0);
+    const long bucket = static_cast<long>(share * static_cast<double>(buckets));
+    if (open && bucket != index) flush();
+    if (!open) {
+      at = {i, i, i, i};
+      open = true;
+      index = bucket;
+    }
+    if (y[i] < y[at.low]) at.low = i;
+    if (y[i] > y[at.high]) at.high = i;
+    at.last = i;
+  }
+  flush();
+  return out;
+}
+
+std::vector<double> smooth(std::span<const double> values, std::size_t window) {
+  const std::size_t n = values.size();
+  const std::size_t half = window / 2;
+  std::vector<double> sums(n + 1, 0.0);
+  std::vector<std::size_t> counts(n + 1, 0);
+  for (std::size_t i = 0; i < n; ++i) {
+    const bool finite = std::isfinite(values[i]);
+    sums[i + 1] = sums[i] + (finite ? values[i] : 0.0);
+    counts[i + 1] = counts[i] + (finite ? 1 : 0);
+  }
+  std::vector<double> out(n, kNaN);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t from = i > half ? i - half : 0;
+    const std::size_t to = std::min(n, i + half + 1);
+    const std::size_t count = counts[to] - counts[from];
+    if (count > 0) out[i] = (sums[to] - sums[from]) / static_cast<double>(count);
+  }
+  return out;
+}
+
+}  // namespace detente::report
