@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+
+#include <detente/balance/registry.h>
+
+int main() {
+  const double gram[] = {1.0, -0.5, -0.5, 1.0};
+  detente::balance::Result result;
+  detente::balance::make_method("ew")->solve({.tasks = 2, .gram = {gram, 2, 2}}, result);
+  std::printf("weights %g %g\n", result.weights[0], result.weights[1]);
+  return result.weights[0] == result.weights[1] ? 0 : 1;
+}
