@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/suggest.h>
+#include <detente/data/table.h>
+#include <detente/text/unicode.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+namespace detente::data {
+namespace {
+
+std::string lower_ascii(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+TableFormat format_of(const std::filesystem::path& path) {
+  std::filesystem::path name = lower_ascii(path.filename().string());
+  if (name.extension() == ".gz") name = name.stem();
+  const std::string extension = name.extension().string();
+  if (extension == ".tsv" || extension == ".tab" || extension == ".txt") return TableFormat::kTsv;
+  if (extension == ".csv") return TableFormat::kCsv;
+  fail(ErrorCode::kData,
+       "[data::Table] the extension of '{}' names no format; expected .tsv, .tab, .txt or .csv, "
+       "with or without .gz. Rename the file or name its format.",
+       path.string());
+}
+
+// Refuses what no text file holds before the fields are cut, so that later code need not look.
+void check_bytes(const std::string& content, const std::string& source) {
+  DETENTE_CHECK(!content.empty(),
+                ErrorCode::kData,
+                "[data::Table] '{}' is empty; expected a header line and at least one row.",
+                source);
+  DETENTE_CHECK(!content.starts_with("\xff\xfe") && !content.starts_with("\xfe\xff"),
+                ErrorCode::kData,
+                "[data::Table] '{}' is UTF-16; expected UTF-8. Save it as UTF-8.",
+                source);
+  const auto place = [&](std::size_t offset) {
+    const auto upto = content.begin() + static_cast<std::ptrdiff_t>(offset);
+    const std::size_t line = 1 + static_cast<std::size_t>(std::count(content.begin(), upto, '\n'));
+    const std::size_t previous = content.rfind('\n', offset == 0 ? 0 : offset - 1);
+    const std::size_t begin = offset == 0 || previous == std::string::npos ? 0 : previous + 1;
+    return fmt::format(
+        "line {}, byte {} of the line (byte {} of the file)", line, offset - begin + 1, offset + 1);
+  };
+  const std::size_t nul = content.find('\0');
+  DETENTE_CHECK(nul == std::string::npos,
+                ErrorCode::kData,
+                "[data::Table] '{}' holds a NUL byte at {}; expected text.",
+                source,
+                place(nul));
+  const std::size_t bad = text::find_invalid_utf8(content);
+  DETENTE_CHECK(bad == std::string::npos,
+                ErrorCode::kData,
+                "[data::Table] '{}' is not valid UTF-8 at {}: 0x{:02x}. Convert it, e.g. with "
+                "iconv -f CP949 -t UTF-8.",
+                source,
+                place(bad),
+                static_cast<unsigned char>(content[bad]));
+}
+
+bool is_missing(std::string_view cell) {
+  if (cell.empty()) return true;
+  if (cell.size() > 4) return false;
+  const std::string word = lower_ascii(std::string(cell));
+  return word == "na" || word == "nan" || word == "null";
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
+Table Table::read(const std::filesystem::path& path, TableFormat format) {
+  std::string content = read_file(path);
+  if (format == TableFormat::kAuto) format = format_of(path);
+  return parse(std::move(content), path.string(), format);
+}
+
+Table Table::parse(std::string content, const std::string& source, TableFormat format) {
+  if (format == TableFormat::kAuto) format = format_of(source);
+  check_bytes(content, source);
+  Table table;
+  table.source_ = source;
+  table.content_ = std::move(content);
+  std::string& bytes = table.content_;
+  const char separator = format == TableFormat::kCsv ? ',' : '\t';
+
+  // Quoted CSV fields lose their quotes in place: `out` never overtakes `in`.
+  std::size_t in = bytes.starts_with("\xef\xbb\xbf") ? 3 : 0;
+  std::size_t out = in;
+  std::size_t line = 1;
+  std::vector<Cell> record;
+  // Reads one record; false at the end of the file.
+  const auto next_record = [&](std::size_t& first_line) {
+    record.clear();
+    first_line = line;
+    if (in >= bytes.size()) return false;
+    for (;;) {
+      Cell cell{out, 0};
+      if (format == TableFormat::kCsv && in < bytes.size() && bytes[in] == '"') {
+        const std::size_t opened = line;
+        ++in;
+        for (;;) {
+          DETENTE_CHECK(in < bytes.size(),
+                        ErrorCode::kData,
+                        "[data::Table] the quote opened in line {} of '{}' is never closed; "
+                        "expected a closing '\"'. If quotes are part of the text, the file is "
+                        "TSV or not quoted at all.",
+                        opened,
+                        source);
+          if (bytes[in] == '"') {
+            if (in + 1 >= bytes.size() || bytes[in + 1] != '"') break;
+            ++in;
+          }
+          if (bytes[in] == '\n') ++line;
+          bytes[out++] = bytes[in++];
+        }
+        ++in;
+        cell.size = out - cell.begin;
+        const bool ends = in >= bytes.size() || bytes[in] == separator || bytes[in] == '\n' ||
+                          (bytes[in] == '\r' && (in + 1 >= bytes.size() || bytes[in + 1] == '\n'));
+        DETENTE_CHECK(ends,
+                      ErrorCode::kData,
+                      "[data::Table] line {} of '{}' has text after a closing quote; expected ',' "
+                      "or the end of the line. A quote inside a field must be doubled.",
+                      line,
+                      source);
+        if (in < bytes.size() && bytes[in] == '\r') ++in;
+      } else {
+        while (in < bytes.size() && bytes[in] != separator && bytes[in] != '\n') {
+          bytes[out++] = bytes[in++];
+        }
+        cell.size = out - cell.begin;
+        const bool at_line_end = in >= bytes.size() || bytes[in] == '\n';
+        if (at_line_end && cell.size > 0 && bytes[out - 1] == '\r') --cell.size;
+      }
+      record.push_back(cell);
+      if (in >= bytes.size()) return true;
+      if (bytes[in++] == '\n') {
+        ++line;
+        return true;
+      }
+    }
+  };
+
+  std::size_t first_line = 0;
+  next_record(first_line);
+  const std::size_t header_line = first_line;
+  for (const Cell& cell : record) table.names_.push_back(bytes.substr(cell.begin, cell.size));
+  for (std::size_t j = 0; j < table.names_.size(); ++j) {
+    const auto first = std::find(table.names_.begin(), table.names_.end(), table.names_[j]);
+    DETENTE_CHECK(
+        first == table.names_.begin() + static_cast<std::ptrdiff_t>(j),
+        ErrorCode::kData,
+        "[data::Table] the header (line {}) of '{}' names the column '{}' twice; expected "
+        "every name once.",
+        header_line,
+        source,
+        table.names_[j]);
+  }
+
+  std::size_t blank_line = 0;  // a blank line that something may still follow
+  while (next_record(first_line)) {
+    if (record.size() == 1 && record[0].size == 0) {
+      if (blank_line == 0) blank_line = first_line;
+      continue;
+    }
+    DETENTE_CHECK(blank_line == 0,
+                  ErrorCode::kData,
+                  "[data::Table] line {} of '{}' is blank; expected {} fields. Blank lines are "
+                  "allowed only at the end.",
+                  blank_line,
+                  source,
+                  table.names_.size());
+    DETENTE_CHECK(record.size() == table.names_.size(),
+                  ErrorCode::kData,
+                  "[data::Table] line {} of '{}' has {} fields; expected {} as in the header.{}",
+                  first_line,
+                  source,
+                  record.size(),
+                  table.names_.size(),
+                  format == TableFormat::kCsv ? " A field that holds a comma must be quoted." : "");
+    table.cells_.insert(table.cells_.end(), record.begin(), record.end());
+    table.lines_.push_back(first_line);
+  }
+  DETENTE_CHECK(table.rows() > 0,
+                ErrorCode::kData,
+                "[data::Table] '{}' has a header but no rows; expected at least one.",
+                source);
+  return table;
+}
+
+bool Table::has_column(std::string_view name) const {
+  return std::find(names_.begin(), names_.end(), name) != names_.end();
+}
+
+std::size_t Table::column_index(std::string_view name) const {
+  const auto found = std::find(names_.begin(), names_.end(), name);
+  if (found != names_.end()) return static_cast<std::size_t>(found - names_.begin());
+  std::string hint = did_you_mean(name, names_);
+  if (names_.size() == 1 && names_[0].find_first_of("\t,;") != std::string::npos) {
+    hint = " The header was not split: the file's format does not fit its extension.";
+  }
+  fail(ErrorCode::kData,
+       "[data::Table] '{}' has no column '{}'; its columns are: {}.{}",
+       source_,
+       name,
+       join_names(names_),
+       hint);
+}
+
+std::string_view Table::cell(std::size_t row, std::size_t column) const {
+  const Cell& cell = cells_.at(row * names_.size() + column);
+  return std::string_view(content_).substr(cell.begin, cell.size);
+}
+
+std::vector<std::string_view> Table::text_column(std::string_view name) const {
+  const std::size_t column = column_index(name);
+  std::vector<std::string_view> values;
+  values.reserve(rows());
+  for (std::size_t i = 0; i < rows(); ++i) values.push_back(cell(i, column));
+  return values;
+}
+
+std::vector<double> Table::numeric_column(std::string_view name) const {
+  const std::size_t column = column_index(name);
+  std::vector<double> values(rows(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < rows(); ++i) {
+    const std::string_view text = trim(cell(i, column));
+    if (is_missing(text)) continue;
+    const std::string_view digits = text.substr(text.front() == '+' && text.size() > 1 ? 1 : 0);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), values[i]);
+    const bool whole = end == digits.data() + digits.size();
+    DETENTE_CHECK(
+        error == std::errc() && whole && std::isfinite(values[i]),
+        ErrorCode::kData,
+        "[data::Table] line {} of '{}', column '{}': '{}' is not a finite number; expected "
+        "a number, or nothing, NA, NaN or null for a missing one.",
+        lines_[i],
+        source_,
+        name,
+        text);
+  }
+  return values;
+}
+
+}  // namespace detente::data
