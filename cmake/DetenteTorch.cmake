@@ -208,3 +208,6 @@ add_library(detente_torch INTERFACE)
 add_library(Detente::torch_engine ALIAS detente_torch)
 set_target_properties(detente_torch PROPERTIES EXPORT_NAME torch_engine)
 target_link_libraries(detente_torch INTERFACE torch)
+# The wheel carries headers of another fmt, which come first on the include path and whose library
+# is not there to link; header-only, whichever fmt is found is whole.
+target_compile_definitions(detente_torch INTERFACE FMT_HEADER_ONLY=1)

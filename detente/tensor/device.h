@@ -24,6 +24,7 @@ struct Device {
   bool cuda = false;
   int index = 0;
 
+  static Device of(const at::Tensor& tensor);
   std::string text() const;  // "cpu", "cuda:0"
   bool operator==(const Device&) const = default;
 };
@@ -31,7 +32,6 @@ struct Device {
 // "auto" (CUDA when there is one), "cpu", "cuda" or "cuda:N". Throws kInvalidArgument for another
 // word, kUnsupported when this build or machine has no such device.
 Device parse_device(std::string_view text);
-Device device_of(const at::Tensor& tensor);
 bool cuda_available();
 
 c10::TensorOptions tensor_options(Device device, DType dtype);

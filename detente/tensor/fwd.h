@@ -10,10 +10,6 @@
 namespace at {
 class Tensor;
 }
-namespace torch::optim {
-class AdamW;
-class Optimizer;
-}  // namespace torch::optim
 
 namespace detente {
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/tensor/gram.h>
+
+#include <cmath>
+
+#include <torch/torch.h>
+
+#include <gtest/gtest.h>
+
+#include <detente/core/error.h>
+#include <detente/core/rng.h>
+
+namespace detente::tensor {
+namespace {
+
+at::Tensor gram_rows(std::int64_t k, std::int64_t p, std::uint64_t seed) {
+  Rng rng(seed);
+  auto rows = torch::empty({k, p}, torch::kFloat);
+  float* values = rows.data_ptr<float>();
+  for (std::int64_t i = 0; i < k * p; ++i) values[i] = static_cast<float>(rng.normal());
+  return rows;
+}
+
+// Plain loops in extended precision: the reference for everything here.
+long double gram_entry(const at::Tensor& rows, std::int64_t i, std::int64_t j) {
+  const auto wide = rows.to(torch::kDouble).contiguous();
+  const double* values = wide.data_ptr<double>();
+  long double sum = 0;
+  for (std::int64_t p = 0; p < wide.size(1); ++p) {
+    sum += static_cast<long double>(values[i * wide.size(1) + p]) * values[j * wide.size(1) + p];
+  }
+  return sum;
+}
+
+// Relative to the norms, which is what a cosine sees.
+constexpr double kGramTolerance = 1e-13;
+
+void expect_gram_near_reference(const at::Tensor& rows) {
+  const Matrix result = gram(rows);
+  for (std::size_t i = 0; i < result.rows(); ++i) {
+    for (std::size_t j = 0; j < result.cols(); ++j) {
+      const auto a = static_cast<std::int64_t>(i);
+      const auto b = static_cast<std::int64_t>(j);
+      const long double scale = std::sqrt(gram_entry(rows, a, a) * gram_entry(rows, b, b));
+      EXPECT_NEAR(result(i, j), static_cast<double>(gram_entry(rows, a, b)),
+                  kGramTolerance * static_cast<double>(scale))
+          << i << " " << j;
+      EXPECT_EQ(result(i, j), result(j, i));
+    }
+  }
+}
+
+TEST(Gram, MatchesAnExtendedPrecisionReferenceForAMillionColumns) {
+  expect_gram_near_reference(gram_rows(3, 1'000'003, 1));
+}
+
+TEST(Gram, HoldsForAnyShape) {
+  for (const std::int64_t k : {1, 2, 8}) {
+    for (const std::int64_t p : {1, 7, 8192, 8193, 40000}) {
+      expect_gram_near_reference(gram_rows(k, p, static_cast<std::uint64_t>(k * p)));
+    }
+  }
+}
+
+TEST(Gram, TakesDoubleRowsAndStridedRows) {
+  const auto rows = gram_rows(4, 20000, 3);
+  expect_gram_near_reference(rows.to(torch::kDouble));
+  expect_gram_near_reference(rows.t().contiguous().t());
+}
+
+// In float32 sums this pair's inner product would drown: the rows are large and nearly orthogonal.
+TEST(Gram, KeepsTheSignOfASmallInnerProduct) {
+  const std::int64_t half = 300'000;
+  auto rows = torch::full({2, 2 * half}, 1000.0);
+  rows[1].narrow(0, half, half).neg_();
+  rows[1][0] = 999.0;
+  EXPECT_EQ(gram(rows)(0, 1), -1000.0);
+}
+
+TEST(Gram, IsTheSameForAnyNumberOfThreads) {
+  const auto rows = gram_rows(3, 100'000, 4);
+  const int before = torch::get_num_threads();
+  torch::set_num_threads(1);
+  const Matrix one = gram(rows);
+  torch::set_num_threads(2);
+  const Matrix two = gram(rows);
+  torch::set_num_threads(before);
+  for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(one.data()[i], two.data()[i]);
+}
+
+TEST(Gram, OfNoColumnsIsZero) { EXPECT_EQ(gram(torch::zeros({2, 0}))(0, 1), 0.0); }
+
+TEST(Gram, RefusesAVector) { EXPECT_THROW(gram(torch::zeros({3})), Error); }
+
+TEST(SquaredNorm, SumsInDouble) {
+  const auto x = gram_rows(1000, 1001, 5);
+  const auto flat = x.reshape({1, -1});
+  const auto expected = static_cast<double>(gram_entry(flat, 0, 0));
+  EXPECT_NEAR(squared_norm(x), expected, kGramTolerance * expected);
+}
+
+}  // namespace
+}  // namespace detente::tensor
