@@ -10,6 +10,7 @@ class Ew final : public Method {
  public:
   const char* name() const override { return "ew"; }
   MethodClass method_class() const override { return MethodClass::kLoss; }
+  bool uses_losses() const override { return false; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:

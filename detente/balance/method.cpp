@@ -14,8 +14,9 @@ std::string task_name(const Problem& problem, std::size_t i) {
 
 void check_losses(const char* method, const Problem& problem) {
   DETENTE_CHECK(problem.losses.size() == problem.tasks, ErrorCode::kShape,
-                "[balance::{}] expected {} losses, got {}.", method, problem.tasks,
-                problem.losses.size());
+                "[balance::{}] this method needs the loss of every task; expected {} losses, got "
+                "{}.",
+                method, problem.tasks, problem.losses.size());
   for (std::size_t i = 0; i < problem.tasks; ++i) {
     DETENTE_CHECK(std::isfinite(problem.losses[i]), ErrorCode::kNumeric,
                   "[balance::{}] the loss of task {} is {}; expected a finite number.", method,
@@ -43,10 +44,17 @@ void check_gram(const char* method, const Problem& problem) {
   for (std::size_t i = 0; i < k; ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       const double scale = std::sqrt(g(i, i)) * std::sqrt(g(j, j));
-      DETENTE_CHECK(std::abs(g(i, j) - g(j, i)) <= 1e-6 * scale, ErrorCode::kNumeric,
+      DETENTE_CHECK(std::abs(g(i, j) - g(j, i)) <= 1e-6 * scale + std::numeric_limits<double>::min(),
+                    ErrorCode::kNumeric,
                     "[balance::{}] the Gram matrix must be symmetric; entries [{}, {}] and "
                     "[{}, {}] are {} and {}.",
                     method, i, j, j, i, g(i, j), g(j, i));
+      // No inner product exceeds the product of the norms; the slack is float32 rounding.
+      const double bound = (1.0 + 1e-4) * scale + std::numeric_limits<double>::min();
+      DETENTE_CHECK(std::abs(g(i, j)) <= bound, ErrorCode::kNumeric,
+                    "[balance::{}] this is no Gram matrix: entry [{}, {}] is {}, more than the "
+                    "product of the norms of rows {} and {}, {}.",
+                    method, i, j, g(i, j), i, j, scale);
     }
   }
 }
@@ -76,13 +84,19 @@ void Method::solve(const Problem& problem, Result& result) {
   DETENTE_CHECK(problem.tasks >= 1, ErrorCode::kShape,
                 "[balance::{}] there is no task; expected at least one.", name());
   if (method_class() != MethodClass::kLoss) check_gram(name(), problem);
-  if (method_class() != MethodClass::kGram) check_losses(name(), problem);
+  if (uses_losses()) check_losses(name(), problem);
   result.weights.resize(problem.tasks);
   result.stop = StopReason::kClosedForm;
   result.iterations = 0;
   result.certificate = std::numeric_limits<double>::quiet_NaN();
   result.message.clear();
   compute(problem, result);
+}
+
+Result solve_once(Method& method, const Problem& problem) {
+  Result result;
+  method.solve(problem, result);
+  return result;
 }
 
 void Method::describe(FieldVisitor& /*visitor*/) {}

@@ -42,7 +42,7 @@ const char* name_of(StopReason reason);  // "closed_form", "converged", ...
 struct Problem {
   std::size_t tasks = 0;                // k >= 1
   MatrixView gram;                      // k×k; may be empty for class L
-  std::span<const double> losses;       // k; may be empty for class G
+  std::span<const double> losses;       // k; may be empty when uses_losses() is false
   std::span<const std::string> names;   // k or empty; only for messages
   Rng* rng = nullptr;                   // required by stochastic methods
 };
@@ -74,11 +74,19 @@ class Method {
   virtual Json state() const;
   virtual void load_state(const Json& state);
 
+  // With the options as they stand: mgda becomes G+L when it normalises by the losses.
   virtual MethodClass method_class() const = 0;
   virtual const char* name() const = 0;
+
+  // Whether solve() looks at the losses. False for class G and for class L methods with fixed
+  // weights, which then accept a problem without losses.
+  virtual bool uses_losses() const { return method_class() != MethodClass::kGram; }
 
  protected:
   virtual void compute(const Problem& problem, Result& result) = 0;
 };
+
+// One solve of a fresh method, for the free functions of the methods' headers.
+Result solve_once(Method& method, const Problem& problem);
 
 }  // namespace detente::balance

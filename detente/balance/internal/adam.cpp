@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/adam.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <detente/balance/internal/state.h>
+#include <detente/core/error.h>
+
+namespace detente::balance::internal {
+
+void Adam::start(std::size_t k, double init, const std::string& where) {
+  if (values_.empty()) {
+    values_.assign(k, init);
+    first_.assign(k, 0.0);
+    second_.assign(k, 0.0);
+    steps_ = 0;
+  }
+  check_tasks(values_.size(), k, where);
+}
+
+void Adam::step(const std::vector<double>& gradient, double lr) {
+  constexpr double kBeta1 = 0.9;
+  constexpr double kBeta2 = 0.999;
+  constexpr double kEpsilon = 1e-8;
+  ++steps_;
+  const double correction1 = 1.0 - std::pow(kBeta1, static_cast<double>(steps_));
+  const double correction2 = 1.0 - std::pow(kBeta2, static_cast<double>(steps_));
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    first_[i] += (1.0 - kBeta1) * (gradient[i] - first_[i]);
+    second_[i] += (1.0 - kBeta2) * (gradient[i] * gradient[i] - second_[i]);
+    values_[i] -=
+        lr * (first_[i] / correction1) / (std::sqrt(second_[i] / correction2) + kEpsilon);
+  }
+}
+
+void Adam::clamp(double bound) {
+  for (double& value : values_) value = std::clamp(value, -bound, bound);
+}
+
+Json Adam::state() const {
+  if (values_.empty()) return nullptr;
+  return Json{{"values", values_}, {"first", first_}, {"second", second_}, {"steps", steps_}};
+}
+
+void Adam::load_state(const Json& state, const std::string& where) {
+  if (state.is_null()) {
+    *this = Adam();
+    return;
+  }
+  Adam read;
+  read.values_ = state_numbers(state, "values", where);
+  read.first_ = state_numbers(state, "first", where);
+  read.second_ = state_numbers(state, "second", where);
+  read.steps_ = state_integer(state, "steps", where);
+  DETENTE_CHECK(read.first_.size() == read.values_.size() &&
+                    read.second_.size() == read.values_.size(),
+                ErrorCode::kData, "{} the saved state has vectors of different sizes.", where);
+  *this = std::move(read);
+}
+
+}  // namespace detente::balance::internal

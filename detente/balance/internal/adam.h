@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adam (Kingma and Ba, ICLR 2015; β = 0.9, 0.999, ε = 1e-8, no weight decay) on one number per
+// task: the optimiser that methods with trained weights carry inside.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <detente/core/json.h>
+
+namespace detente::balance::internal {
+
+class Adam {
+ public:
+  // On the first call makes k values of `init`; later calls check that k has not changed
+  // (kShape, message opened by `where`).
+  void start(std::size_t k, double init, const std::string& where);
+
+  const std::vector<double>& values() const { return values_; }
+  void step(const std::vector<double>& gradient, double lr);
+  void clamp(double bound);
+
+  // {"values", "first", "second", "steps"}, or null before the first step.
+  Json state() const;
+  void load_state(const Json& state, const std::string& where);
+
+ private:
+  std::vector<double> values_, first_, second_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace detente::balance::internal

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The point of least norm in the convex hull of the gradients: Wolfe's algorithm (Math. Prog. 11,
+// 1976) in terms of the cosine matrix.
+//
+// In β_i = w_i n_i the problem is: minimise βᵀCβ subject to tᵀβ = 1, β >= 0 with t_i = n_min/n_i,
+// whose numbers are all of order one even when the norms differ by many orders of magnitude.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include <detente/balance/internal/unit_gram.h>
+
+namespace detente::balance::internal {
+
+class MinNorm {
+ public:
+  // Weights on the simplex for the rows of `unit` (at least one). Returns the pivots made.
+  int solve(const UnitGram& unit, std::vector<double>& w);
+
+ private:
+  std::size_t worst_row(const UnitGram& unit, double value) const;
+  bool face_minimum(const UnitGram& unit);
+
+  std::vector<std::size_t> face_, old_face_;  // support of the point, affinely independent
+  std::vector<double> beta_, old_beta_;
+  std::vector<char> aside_;        // rows whose entering led nowhere at the present point
+  std::vector<double> t_;
+  std::vector<double> y_;          // minimiser over the face's affine hull
+  std::vector<double> system_;     // the bordered matrix [C t; tᵀ 0] of the face
+};
+
+}  // namespace detente::balance::internal

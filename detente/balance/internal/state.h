@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a method's state back from a snapshot, with errors instead of surprises.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <detente/core/json.h>
+
+namespace detente::balance::internal {
+
+// Throw kData, their messages opened by `where`, when the member is missing or of another kind.
+std::vector<double> state_numbers(const Json& state, const char* key, const std::string& where);
+std::int64_t state_integer(const Json& state, const char* key, const std::string& where);
+
+// A method with state must see the same tasks at every step: kShape otherwise.
+void check_tasks(std::size_t expected, std::size_t got, const std::string& where);
+
+}  // namespace detente::balance::internal

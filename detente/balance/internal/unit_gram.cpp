@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/unit_gram.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace detente::balance::internal {
+
+void UnitGram::assign(MatrixView gram) {
+  rows.clear();
+  norm.clear();
+  largest = 0;
+  // Subnormal squared norms have lost their digits and count as zero.
+  constexpr double kSmallest = std::numeric_limits<double>::min();
+  for (std::size_t i = 0; i < gram.rows; ++i) {
+    if (gram(i, i) < kSmallest) continue;
+    rows.push_back(i);
+    norm.push_back(std::sqrt(gram(i, i)));
+    largest = std::max(largest, norm.back());
+  }
+  const std::size_t m = rows.size();
+  cosine.resize(m * m);
+  for (std::size_t i = 0; i < m; ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      // The mean of both entries: callers may hand over slightly unsymmetric matrices.
+      const double mean = 0.5 * gram(rows[i], rows[j]) + 0.5 * gram(rows[j], rows[i]);
+      const double value = std::clamp(mean / norm[i] / norm[j], -1.0, 1.0);
+      cosine[i * m + j] = value;
+      cosine[j * m + i] = value;
+    }
+    cosine[i * m + i] = 1.0;
+  }
+  for (double& n : norm) n /= largest;
+}
+
+double shortfall(const UnitGram& unit, const std::vector<double>& w, double bound) {
+  const std::size_t m = unit.size();
+  double worst = 0;
+  for (std::size_t i = 0; i < m; ++i) {
+    double value = 0;
+    double size = std::abs(bound);
+    for (std::size_t j = 0; j < m; ++j) {
+      const double term = unit.norm[i] * unit.c(i, j) * unit.norm[j] * w[j];
+      value += term;
+      size += std::abs(term);
+    }
+    if (bound > value) worst = std::max(worst, (bound - value) / size);
+  }
+  return worst;
+}
+
+}  // namespace detente::balance::internal

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/pcgrad.h>
+
+#include <algorithm>
+
+#include <detente/core/error.h>
+
+namespace detente::balance {
+namespace {
+
+class Pcgrad final : public Method {
+ public:
+  Pcgrad() = default;
+  explicit Pcgrad(const PcgradOptions& options) : options_(options) {}
+
+  const char* name() const override { return "pcgrad"; }
+  MethodClass method_class() const override { return MethodClass::kGram; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    const std::size_t k = problem.tasks;
+    DETENTE_CHECK(k < 3 || problem.rng != nullptr, ErrorCode::kInvalidArgument,
+                  "[balance::pcgrad] the order of projection is random for {} tasks; expected a "
+                  "random generator in Problem::rng, got none.",
+                  k);
+    const MatrixView& g = problem.gram;
+    std::fill(result.weights.begin(), result.weights.end(), 0.0);
+    for (std::size_t i = 0; i < k; ++i) {
+      order_.clear();
+      for (std::size_t j = 0; j < k; ++j) {
+        if (j != i) order_.push_back(j);
+      }
+      if (k > 2) problem.rng->shuffle(order_);
+      // v = Jᵀu, so ⟨v, g_j⟩ = (G u)_j and the projection only lowers u_j.
+      u_.assign(k, 0.0);
+      u_[i] = 1.0;
+      for (const std::size_t j : order_) {
+        double inner = 0;
+        for (std::size_t l = 0; l < k; ++l) inner += g(j, l) * u_[l];
+        if (inner < 0 && g(j, j) > 0) u_[j] -= inner / g(j, j);
+      }
+      for (std::size_t j = 0; j < k; ++j) result.weights[j] += u_[j];
+    }
+    if (options_.reduction == PcgradOptions::Reduction::kMean) {
+      for (double& w : result.weights) w /= static_cast<double>(k);
+    }
+  }
+
+ private:
+  PcgradOptions options_;
+  std::vector<std::size_t> order_;
+  std::vector<double> u_;
+};
+
+}  // namespace
+
+void PcgradOptions::describe(FieldVisitor& visitor) {
+  visitor.choice("reduction", reduction, {{"sum", Reduction::kSum}, {"mean", Reduction::kMean}},
+                 "sum: add the projected gradients (paper); mean: divide by k.");
+}
+
+Result pcgrad(MatrixView gram, const PcgradOptions& options, Rng* rng) {
+  Pcgrad method(options);
+  return solve_once(method, {.tasks = gram.rows, .gram = gram, .rng = rng});
+}
+
+std::unique_ptr<Method> make_pcgrad() { return std::make_unique<Pcgrad>(); }
+
+}  // namespace detente::balance
