@@ -104,7 +104,8 @@ struct LegendEntry {
 std::vector<LegendEntry> place_legend(const Chart& chart, double width, int& rows) {
   std::vector<LegendEntry> entries;
   for (const auto& series : chart.series) {
-    if (!series.background && !series.name.empty()) entries.push_back({&series, series.name});
+    if (chart.legend && !series.background && !series.name.empty())
+      entries.push_back({&series, series.name});
   }
   const std::size_t all = entries.size();
   if (all > kMaxLegend) {

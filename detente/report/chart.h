@@ -29,7 +29,8 @@ struct Chart {
   std::string x_label;
   std::string y_label;
   std::vector<Series> series;
-  bool log_y = false;      // values <= 0 become gaps
+  bool log_y = false;  // values <= 0 become gaps
+  bool legend = true;
   bool integer_x = false;  // ticks at whole numbers only (epochs, steps)
   std::optional<double> y_min;
   std::optional<double> y_max;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts every report page is made of. Pages hold everything they show: style, script and
+// pictures are inline, nothing is loaded from anywhere.
+#pragma once
+
+#include <detente/report/chart.h>
+#include <detente/report/table.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace detente::report {
+
+class HtmlPage {
+ public:
+  // `title` stands in the window's title bar.
+  explicit HtmlPage(std::string title) : title_(std::move(title)) {}
+
+  // Head of the page: a small line, the headline, and labels below it. Plain text.
+  void header(const std::string& overline,
+              const std::string& headline,
+              const std::vector<std::string>& labels);
+  void heading(const std::string& text);
+  void paragraph(const std::string& text);
+  void note(const std::string& text);  // a paragraph in small grey letters
+
+  // Large numbers in a row.
+  struct Tile {
+    std::string value;
+    std::string label;
+    std::string detail;
+  };
+  void tiles(const std::vector<Tile>& tiles);
+
+  // `bold` marks cells (row, column); `links` gives a column title an address.
+  void table(const Table& table,
+             const std::vector<std::pair<std::size_t, std::size_t>>& bold = {},
+             const std::vector<std::string>& links = {});
+
+  // Charts between begin_grid and end_grid stand side by side where there is room. The title and
+  // legend become text of the page; values show under the pointer.
+  void begin_grid();
+  void chart(Chart chart, const std::string& caption = "");
+  // Any other picture of that kind.
+  void figure(const std::string& title, const Canvas& canvas, const std::string& caption = "");
+  void end_grid();
+
+  // Preformatted text behind a line that opens it.
+  void folded(const std::string& title, const std::string& text, bool open = false);
+
+  std::string finish(const std::string& footer) const;
+
+ private:
+  std::string next_id() { return "c" + std::to_string(++charts_); }
+
+  std::string title_;
+  std::string body_;
+  int charts_ = 0;
+};
+
+// "12,345"; "–" for NaN.
+std::string count_text(double value);
+// "0.6123"; "–" for NaN.
+std::string value_text(double value, int decimals = 4);
+// "37 %"; "–" for NaN.
+std::string percent_text(double share);
+// "3 min 12 s"; "–" for NaN.
+std::string duration_text(double seconds);
+
+}  // namespace detente::report

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/file.h>
+#include <detente/core/version.h>
+#include <detente/report/html_page.h>
+#include <detente/report/html_report.h>
+#include <detente/report/run_charts.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace detente::report {
+namespace {
+
+// "0.6123 (pearson)": the first metric a task names is its main one.
+std::vector<HtmlPage::Tile> result_tiles(const RunData& run) {
+  std::vector<HtmlPage::Tile> tiles;
+  const auto results = run.results();
+  for (const auto& [task, metrics] : results) {
+    if (tiles.size() >= 4) break;
+    if (!metrics.empty()) {
+      tiles.push_back(
+          {value_text(metrics.front().second, 3), task, "dev " + metrics.front().first});
+    }
+  }
+  if (const double share = run.conflict_share(); std::isfinite(share)) {
+    tiles.push_back({percent_text(share), "steps in conflict", "cosine below zero"});
+  }
+  if (const double cosine = run.mean_cosine(); std::isfinite(cosine)) {
+    tiles.push_back({value_text(cosine, 2), "mean cosine", "between task gradients"});
+  }
+  std::vector<double> speed;
+  for (const auto& epoch : run.epochs) speed.push_back(epoch.examples_per_second);
+  if (const double mean = finite_mean(speed); std::isfinite(mean)) {
+    tiles.push_back({count_text(mean), "examples per second", "mean over epochs"});
+  }
+  return tiles;
+}
+
+std::vector<std::string> labels(const RunData& run) {
+  std::vector<std::string> out;
+  const auto add_text = [&](const char* prefix, const std::string& text) {
+    if (!text.empty()) out.push_back(prefix + text);
+  };
+  const auto add_count = [&](const char* key, const char* unit) {
+    if (const double n = run.number(key); std::isfinite(n)) out.push_back(count_text(n) + unit);
+  };
+  add_text("method ", run.text("method"));
+  add_text("", run.text("status"));
+  add_text("data ", run.text("data"));
+  add_count("train_rows", " training rows");
+  add_count("dev_rows", " dev rows");
+  add_count("parameters", " parameters");
+  add_count("epochs", " epochs");
+  add_count("steps", " steps");
+  if (const double seed = run.number("seed"); std::isfinite(seed)) {
+    out.push_back(fmt::format("seed {:.0f}", seed));
+  }
+  if (const double s = run.number("seconds"); std::isfinite(s)) out.push_back(duration_text(s));
+  add_text("", run.text("engine"));
+  return out;
+}
+
+Table result_table(const RunData& run) {
+  std::vector<std::string> metrics;
+  const auto results = run.results();
+  for (const auto& [task, values] : results) {
+    for (const auto& [metric, value] : values) {
+      if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
+        metrics.push_back(metric);
+      }
+    }
+  }
+  std::vector<Column> columns = {{"task"}};
+  for (const auto& metric : metrics) columns.push_back({metric, Align::kRight});
+  columns.push_back({"last training loss", Align::kRight});
+  Table table(std::move(columns));
+  for (const auto& task : run.tasks) {
+    std::vector<std::string> row = {task};
+    for (const auto& metric : metrics) {
+      std::string cell;
+      for (const auto& [name, values] : results) {
+        if (name != task) continue;
+        for (const auto& [key, value] : values) {
+          if (key == metric) cell = value_text(value);
+        }
+      }
+      row.push_back(cell);
+    }
+    std::string loss = "–";
+    if (!run.epochs.empty()) {
+      for (const auto& [name, value] : run.epochs.back().train_losses) {
+        if (name == task) loss = value_text(value);
+      }
+    }
+    if (const auto* steps = run.losses.find(task); loss == "–" && steps != nullptr) {
+      for (const double v : *steps) {
+        if (std::isfinite(v)) loss = value_text(v);
+      }
+    }
+    row.push_back(loss);
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
+std::string result_words(const RunData& run) {
+  const double epochs = run.number("epochs");
+  const double best = run.number("best_epoch");
+  std::string text;
+  if (run.text("status") == "interrupted") {
+    text += fmt::format("This run was interrupted{}. ",
+                        run.steps.empty() ? std::string(" before its first step")
+                                          : " after step " + count_text(run.steps.back()));
+  }
+  if (std::isfinite(best) && best > 0) {
+    text += "Results are those of epoch " + count_text(best);
+    if (std::isfinite(epochs)) text += " of " + count_text(epochs);
+    text += ", the best on the dev rows. ";
+  } else if (run.epochs.empty() && !run.steps.empty()) {
+    text += "No epoch was completed, so there are no dev results yet. ";
+  }
+  return text;
+}
+
+bool has_lines(const Chart& chart) { return !chart.series.empty(); }
+
+}  // namespace
+
+std::string conflict_words(const RunData& run) {
+  const std::size_t k = run.tasks.size();
+  if (k == 0) return "";
+  if (k == 1) return "There is only one task, so no gradients could conflict.";
+  const double share = run.conflict_share();
+  const double cosine = run.mean_cosine();
+  if (!std::isfinite(share)) {
+    return "Gradient conflicts were not measured in this run: its method needs no per-task "
+           "gradients.";
+  }
+  std::string text =
+      k == 2 ? fmt::format("The two tasks conflicted in {} of the steps", percent_text(share))
+             : fmt::format(
+                   "At least two of the {} tasks conflicted in {} of the "
+                   "steps",
+                   k,
+                   percent_text(share));
+  if (std::isfinite(cosine)) text += fmt::format("; the mean cosine was {:.2f}", cosine);
+  text += ". ";
+  // The first and last quarter tell more than two single steps would.
+  const std::size_t quarter = run.conflict.size() / 4;
+  if (quarter >= 10) {
+    const auto from = run.conflict.begin();
+    const double early = finite_mean({from, from + static_cast<std::ptrdiff_t>(quarter)});
+    const double late = finite_mean(
+        {run.conflict.end() - static_cast<std::ptrdiff_t>(quarter), run.conflict.end()});
+    if (std::isfinite(early) && std::isfinite(late)) {
+      const char* change = late > early + 0.05   ? "Conflict grew over the training"
+                           : late < early - 0.05 ? "Conflict faded over the training"
+                                                 : "That hardly changed over the training";
+      text += fmt::format("{}: {} in its first quarter, {} in its last. ",
+                          change,
+                          percent_text(early),
+                          percent_text(late));
+    }
+  }
+  if (std::isfinite(cosine)) {
+    text += cosine > 0.5 ? "The gradients mostly agree, so plain averaging loses little."
+            : cosine > 0.05
+                ? "The gradients agree weakly: what helps one task helps the others a little."
+            : cosine > -0.05
+                ? "The gradients are close to orthogonal: the tasks mostly ignore each "
+                  "other."
+                : "On average the gradients oppose each other, which is where "
+                  "balancing methods matter.";
+  }
+  return text;
+}
+
+std::string html_report(const RunData& run) {
+  const std::string name = run.text("name", run.folder.empty() ? "run" : run.folder);
+  HtmlPage page(name + " · Detente");
+  page.header("Detente training report", name, labels(run));
+  page.tiles(result_tiles(run));
+  page.paragraph(result_words(run) + conflict_words(run));
+  if (run.unreadable_lines > 0) {
+    page.note(fmt::format("{} line{} of metrics.jsonl could not be read and {} left out.",
+                          run.unreadable_lines,
+                          run.unreadable_lines == 1 ? "" : "s",
+                          run.unreadable_lines == 1 ? "was" : "were"));
+  }
+
+  if (!run.tasks.empty()) {
+    page.heading("Results per task");
+    page.table(result_table(run));
+  }
+
+  const std::string pale = run.tasks.size() > 8
+                               ? " Coloured: the tasks whose gradients oppose the others most; "
+                                 "grey: all others."
+                               : "";
+  const auto dev = dev_charts(run);
+  const Chart loss = loss_chart(run);
+  if (!dev.empty() || has_lines(loss)) {
+    page.heading("Learning");
+    page.begin_grid();
+    if (has_lines(loss)) page.chart(loss, "Pale: every step; bold: moving mean." + pale);
+    bool first = true;
+    for (const auto& chart : dev) {
+      page.chart(chart,
+                 first && !chart.marks_x.empty() ? "The dotted line marks the best epoch." + pale
+                                                 : std::string());
+      first = false;
+    }
+    page.end_grid();
+  }
+
+  const Chart cosine = cosine_chart(run);
+  const Chart conflict = conflict_chart(run);
+  const Chart weights = weight_chart(run);
+  const Chart norms = norm_chart(run);
+  if (has_lines(cosine) || has_lines(conflict) || has_lines(weights) || has_lines(norms)) {
+    page.heading("Gradients");
+    page.begin_grid();
+    const std::size_t pairs = run.cosines.names.size();
+    if (has_lines(cosine)) {
+      page.chart(cosine,
+                 "Below zero, a step that helps one task harms the other." +
+                     (pairs > 4 ? fmt::format(" Coloured: the {} most opposed of {} pairs.",
+                                              std::min(pairs, kHighlighted),
+                                              pairs)
+                                : std::string()));
+    }
+    if (has_lines(conflict)) {
+      page.chart(conflict,
+                 "Moving share of steps in which some pair of tasks had a negative "
+                 "cosine; dashed: over the whole run.");
+    }
+    if (const auto matrix = cosine_matrix(run)) {
+      page.figure(
+          "Mean cosine of every pair", *matrix, "Blue: the tasks agree; orange: they conflict.");
+    }
+    if (has_lines(weights)) {
+      page.chart(weights, "What the method multiplied each task's gradient by." + pale);
+    }
+    if (has_lines(norms)) page.chart(norms, "Length of each task's gradient." + pale);
+    page.end_grid();
+  }
+
+  const Chart time = time_chart(run);
+  const Chart rate = learning_rate_chart(run);
+  if (has_lines(time) || has_lines(rate)) {
+    page.heading("Machine and schedule");
+    page.begin_grid();
+    if (has_lines(time)) page.chart(time);
+    if (has_lines(rate)) page.chart(rate);
+    page.end_grid();
+  }
+
+  if (!run.recipe.empty()) {
+    page.heading("Recipe");
+    page.folded("recipe.yaml, as it was resolved", run.recipe, run.recipe.size() < 6000);
+  }
+  return page.finish("Written by Detente " + run.text("detente", DETENTE_VERSION) +
+                     (run.folder.empty() ? "" : " for " + run.folder) + ".");
+}
+
+void write_html_report(const std::filesystem::path& run_dir) {
+  write_file_atomic(run_dir / "report.html", html_report(read_run(run_dir)));
+}
+
+}  // namespace detente::report

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/report/run_charts.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace detente::report {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr Color kPale = rgb(0xc9d1d9);
+// Grey lines need no detail, and fifty detailed ones make a heavy page.
+constexpr std::size_t kPalePoints = 200;
+
+Color task_color(const std::vector<std::size_t>& highlighted, std::size_t task) {
+  const auto it = std::find(highlighted.begin(), highlighted.end(), task);
+  return it == highlighted.end() ? kPale
+                                 : line_color(static_cast<std::size_t>(it - highlighted.begin()));
+}
+
+Series sparse(Series series, std::size_t most) {
+  const std::size_t stride = series.x.size() / most + 1;
+  if (stride == 1) return series;
+  Series out = series;
+  out.x.clear();
+  out.y.clear();
+  for (std::size_t i = 0; i < series.x.size(); i += stride) {
+    out.x.push_back(series.x[i]);
+    out.y.push_back(series.y[i]);
+  }
+  return out;
+}
+
+// Raw values pale behind, smoothed ones in front; lines that are not highlighted in grey.
+void add_lines(Chart& chart,
+               const RunData& run,
+               const Curves& curves,
+               const std::vector<std::size_t>& highlighted,
+               bool with_raw,
+               std::string (*label)(const std::string&)) {
+  for (std::size_t i = 0; i < curves.names.size(); ++i) {
+    if (std::find(highlighted.begin(), highlighted.end(), i) != highlighted.end()) continue;
+    Series pale = sparse(step_series(run, curves.values[i], "", kPale, true), kPalePoints);
+    pale.background = true;
+    pale.width = 0.9;
+    chart.series.push_back(std::move(pale));
+  }
+  for (const std::size_t i : highlighted) {
+    if (i >= curves.names.size()) continue;
+    const Color color = task_color(highlighted, i);
+    if (with_raw) {
+      Series raw = step_series(run, curves.values[i], "", color.with_alpha(0.22), false);
+      raw.background = true;
+      raw.width = 0.8;
+      chart.series.push_back(std::move(raw));
+    }
+    Series line = step_series(run, curves.values[i], label(curves.names[i]), color, true);
+    line.width = 2;
+    chart.series.push_back(std::move(line));
+  }
+}
+
+std::string same(const std::string& name) { return name; }
+
+// The tasks of `curves` that are highlighted, by name.
+std::vector<std::size_t> highlighted_in(const RunData& run, const Curves& curves) {
+  std::vector<std::size_t> out;
+  for (const std::size_t task : highlighted_tasks(run)) {
+    for (std::size_t i = 0; i < curves.names.size(); ++i) {
+      if (curves.names[i] == run.tasks[task]) out.push_back(i);
+    }
+  }
+  return out;
+}
+
+Chart step_chart(const char* title, const char* y_label) {
+  Chart chart;
+  chart.title = title;
+  chart.x_label = "step";
+  chart.y_label = y_label;
+  chart.integer_x = true;
+  return chart;
+}
+
+// Worth a logarithmic axis: all positive, and the lines span more than a factor of thirty.
+bool spans_decades(const Chart& chart) {
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  for (const auto& series : chart.series) {
+    for (const double y : series.y) {
+      if (!std::isfinite(y)) continue;
+      if (y <= 0) return false;
+      if (series.background) continue;
+      low = std::min(low, y);
+      high = std::max(high, y);
+    }
+  }
+  return high > 30 * low;
+}
+
+std::vector<std::string> dev_metrics(const RunData& run, const std::string& task) {
+  std::vector<std::string> names;
+  for (const auto& epoch : run.epochs) {
+    for (const auto& [name, metrics] : epoch.dev) {
+      if (name != task) continue;
+      for (const auto& [metric, value] : metrics) {
+        if (std::find(names.begin(), names.end(), metric) == names.end()) names.push_back(metric);
+      }
+    }
+  }
+  return names;
+}
+
+Chart epoch_chart(const RunData& run, std::string title) {
+  Chart chart;
+  chart.title = std::move(title);
+  chart.x_label = "epoch";
+  chart.integer_x = true;
+  for (const auto& epoch : run.epochs) {
+    if (epoch.best) chart.marks_x = {epoch.epoch};
+  }
+  return chart;
+}
+
+std::string shortened(const std::string& text, double font, double width) {
+  if (text_width(text, font) <= width) return text;
+  std::string out = text;
+  while (!out.empty() && text_width(out + "…", font) > width) {
+    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0U) == 0x80U)
+      out.pop_back();
+    if (!out.empty()) out.pop_back();
+  }
+  return out + "…";
+}
+
+// Blue (the tasks agree) to white to orange (they conflict).
+Color cosine_color(double cosine) {
+  if (!std::isfinite(cosine)) return rgb(0xeeeeee);
+  const double t = std::clamp(std::abs(cosine), 0.0, 1.0);
+  return mix(rgb(0xffffff), cosine > 0 ? rgb(0x0072b2) : rgb(0xd55e00), std::sqrt(t));
+}
+
+}  // namespace
+
+std::string pair_text(const std::string& name) {
+  const std::size_t at = name.find('|');
+  return at == std::string::npos ? name : name.substr(0, at) + " · " + name.substr(at + 1);
+}
+
+std::vector<std::size_t> highlighted_tasks(const RunData& run) {
+  std::vector<std::size_t> all(run.tasks.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  if (all.size() <= 8) return all;
+  std::vector<double> sum(all.size(), 0.0);
+  std::vector<int> count(all.size(), 0);
+  for (std::size_t p = 0; p < run.cosines.names.size(); ++p) {
+    const std::string& name = run.cosines.names[p];
+    const double mean = finite_mean(run.cosines.values[p]);
+    if (!std::isfinite(mean)) continue;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::string& task = run.tasks[i];
+      if (name.starts_with(task + "|") || name.ends_with("|" + task)) {
+        sum[i] += mean;
+        ++count[i];
+      }
+    }
+  }
+  const auto mean = [&](std::size_t i) { return count[i] > 0 ? sum[i] / count[i] : 1.0; };
+  std::stable_sort(
+      all.begin(), all.end(), [&](std::size_t a, std::size_t b) { return mean(a) < mean(b); });
+  all.resize(kHighlighted);
+  return all;
+}
+
+std::vector<std::size_t> highlighted_pairs(const RunData& run) {
+  std::vector<std::size_t> all(run.cosines.names.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  if (all.size() <= 4) return all;
+  std::vector<double> means;
+  for (const auto& pair : run.cosines.values) {
+    const double mean = finite_mean(pair);
+    means.push_back(std::isfinite(mean) ? mean : 1.0);
+  }
+  std::stable_sort(
+      all.begin(), all.end(), [&](std::size_t a, std::size_t b) { return means[a] < means[b]; });
+  all.resize(std::min(all.size(), kHighlighted));
+  return all;
+}
+
+Series step_series(const RunData& run,
+                   const std::vector<double>& values,
+                   const std::string& name,
+                   Color color,
+                   bool smoothed) {
+  Series series;
+  series.name = name;
+  series.color = color;
+  // A value may be measured only every few steps; the steps between are no gaps.
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) continue;
+    series.x.push_back(run.steps[i]);
+    series.y.push_back(values[i]);
+  }
+  if (smoothed) {
+    // Twice, because one box turns a single spike into a plateau.
+    const std::size_t window = std::max<std::size_t>(5, series.y.size() / 50);
+    series.y = smooth(smooth(series.y, window), window);
+  }
+  return series;
+}
+
+Series conflict_series(const RunData& run, const std::string& name, Color color) {
+  Series series = step_series(run, run.conflict, name, color, false);
+  // Yes and no need a longer window than numbers do.
+  const std::size_t window = std::max<std::size_t>(15, series.y.size() / 20);
+  series.y = smooth(smooth(series.y, window), window);
+  series.width = 2;
+  return series;
+}
+
+Series dev_series(const RunData& run,
+                  const std::string& task,
+                  const std::string& metric,
+                  const std::string& name,
+                  Color color) {
+  Series series;
+  series.name = name;
+  series.color = color;
+  series.markers = run.epochs.size() <= 40;
+  series.width = 2;
+  for (const auto& epoch : run.epochs) {
+    double found = kNaN;
+    for (const auto& [dev_task, metrics] : epoch.dev) {
+      if (dev_task != task) continue;
+      for (const auto& [dev_metric, value] : metrics) {
+        if (dev_metric == metric) found = value;
+      }
+    }
+    series.x.push_back(epoch.epoch);
+    series.y.push_back(found);
+  }
+  return series;
+}
+
+Chart loss_chart(const RunData& run) {
+  Chart chart = step_chart("Training loss per task", "loss");
+  add_lines(chart, run, run.losses, highlighted_in(run, run.losses), true, &same);
+  chart.log_y = spans_decades(chart);
+  return chart;
+}
+
+Chart cosine_chart(const RunData& run) {
+  Chart chart = step_chart("Cosine between the tasks' gradients", "cosine");
+  add_lines(
+      chart, run, run.cosines, highlighted_pairs(run), run.cosines.names.size() <= 2, &pair_text);
+  if (!chart.series.empty()) {
+    chart.y_min = -1;
+    chart.y_max = 1;
+    chart.marks_y = {0};
+  }
+  return chart;
+}
+
+Chart conflict_chart(const RunData& run) {
+  Chart chart = step_chart("Steps in conflict", "share of steps");
+  Series line = conflict_series(run, "moving share", line_color(1));
+  if (line.x.empty()) return chart;
+  chart.series.push_back(std::move(line));
+  chart.y_min = 0;
+  chart.y_max = 1;
+  const double share = run.conflict_share();
+  if (std::isfinite(share)) chart.marks_y = {share};
+  return chart;
+}
+
+Chart weight_chart(const RunData& run) {
+  Chart chart = step_chart("Task weights", "weight");
+  add_lines(chart, run, run.weights, highlighted_in(run, run.weights), true, &same);
+  chart.log_y = spans_decades(chart);
+  return chart;
+}
+
+Chart norm_chart(const RunData& run) {
+  Chart chart = step_chart("Gradient norms on the shared parameters", "norm");
+  add_lines(chart, run, run.grad_norms, highlighted_in(run, run.grad_norms), true, &same);
+  Series direction =
+      step_series(run, run.direction_norm, "combined direction", rgb(0x24292f), true);
+  if (!direction.x.empty()) {
+    direction.dash = 4;
+    chart.series.push_back(std::move(direction));
+  }
+  chart.log_y = spans_decades(chart);
+  return chart;
+}
+
+Chart time_chart(const RunData& run) {
+  Chart chart = step_chart("Time per step", "milliseconds");
+  std::size_t i = 0;
+  for (std::size_t part = 0; part < run.milliseconds.names.size(); ++part) {
+    Series line = step_series(
+        run, run.milliseconds.values[part], run.milliseconds.names[part], line_color(i), true);
+    if (line.x.empty()) continue;
+    ++i;
+    chart.series.push_back(std::move(line));
+  }
+  if (!chart.series.empty()) chart.y_min = 0;
+  return chart;
+}
+
+Chart learning_rate_chart(const RunData& run) {
+  Chart chart = step_chart("Learning rate", "learning rate");
+  Series line = step_series(run, run.learning_rate, "learning rate", line_color(0), false);
+  if (line.x.empty()) return chart;
+  chart.series.push_back(std::move(line));
+  chart.y_min = 0;
+  return chart;
+}
+
+std::vector<Chart> dev_charts(const RunData& run) {
+  std::vector<Chart> charts;
+  if (run.epochs.empty()) return charts;
+  if (run.tasks.size() <= 6) {
+    Chart errors = epoch_chart(run, "Dev errors (lower is better)");
+    for (const auto& task : run.tasks) {
+      Chart chart = epoch_chart(run, "Dev scores: " + task);
+      for (const auto& metric : dev_metrics(run, task)) {
+        const bool error = lower_is_better(metric);
+        Chart& to = error ? errors : chart;
+        to.series.push_back(dev_series(
+            run, task, metric, error ? task + " " + metric : metric, line_color(to.series.size())));
+      }
+      if (!chart.series.empty()) charts.push_back(std::move(chart));
+    }
+    if (!errors.series.empty()) charts.push_back(std::move(errors));
+    return charts;
+  }
+  std::vector<std::string> metrics;
+  for (const auto& task : run.tasks) {
+    for (const auto& metric : dev_metrics(run, task)) {
+      if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
+        metrics.push_back(metric);
+      }
+    }
+  }
+  const auto highlighted = highlighted_tasks(run);
+  for (const auto& metric : metrics) {
+    Chart chart =
+        epoch_chart(run, "Dev " + metric + (lower_is_better(metric) ? " (lower is better)" : ""));
+    for (std::size_t i = 0; i < run.tasks.size(); ++i) {
+      if (std::find(highlighted.begin(), highlighted.end(), i) != highlighted.end()) continue;
+      Series pale = dev_series(run, run.tasks[i], metric, "", kPale);
+      pale.background = true;
+      pale.markers = false;
+      pale.width = 0.9;
+      chart.series.push_back(std::move(pale));
+    }
+    for (const std::size_t i : highlighted) {
+      chart.series.push_back(
+          dev_series(run, run.tasks[i], metric, run.tasks[i], task_color(highlighted, i)));
+    }
+    charts.push_back(std::move(chart));
+  }
+  return charts;
+}
+
+std::optional<Canvas> cosine_matrix(const RunData& run) {
+  const std::size_t k = run.tasks.size();
+  if (k < 3 || run.cosines.empty()) return std::nullopt;
+  const double font = k <= 12 ? 11.5 : std::max(5.5, 11.5 - 0.15 * static_cast<double>(k));
+  double label = 0;
+  for (const auto& task : run.tasks) label = std::max(label, text_width(task, font));
+  label = std::min(label, 110.0);
+  const double side = std::min(46.0, (460.0 - label - 20) / static_cast<double>(k));
+  const double left = label + 12;
+  const double top = 8;
+  const double size = side * static_cast<double>(k);
+  Canvas canvas(460, top + size + std::min(label * 0.75, 110.0) + 22);
+  const auto mean_of = [&](std::size_t i, std::size_t j) {
+    const auto* pair = run.cosines.find(run.tasks[i] + "|" + run.tasks[j]);
+    if (pair == nullptr) pair = run.cosines.find(run.tasks[j] + "|" + run.tasks[i]);
+    return pair == nullptr ? kNaN : finite_mean(*pair);
+  };
+  for (std::size_t i = 0; i < k; ++i) {
+    const double y = top + side * static_cast<double>(i);
+    const std::string name = shortened(run.tasks[i], font, label);
+    canvas.text({left - 6, y + side / 2 + font * 0.36}, name, {font, rgb(0x57606a), Anchor::kEnd});
+    const double x_label = left + side * (static_cast<double>(i) + 0.5);
+    TextStyle slanted{font, rgb(0x57606a), Anchor::kEnd};
+    slanted.rotate = -45;
+    canvas.text({x_label + font * 0.36, top + size + 12}, name, slanted);
+    for (std::size_t j = 0; j < k; ++j) {
+      if (i == j) continue;
+      const double mean = mean_of(i, j);
+      const double x = left + side * static_cast<double>(j);
+      canvas.rectangle({x + 0.5, y + 0.5, side - 1, side - 1}, cosine_color(mean));
+      if (k <= 10 && std::isfinite(mean)) {
+        canvas.text({x + side / 2, y + side / 2 + 4},
+                    fmt::format("{:.2f}", mean),
+                    {10.5, std::abs(mean) > 0.4 ? rgb(0xffffff) : rgb(0x24292f), Anchor::kMiddle});
+      }
+    }
+  }
+  return canvas;
+}
+
+}  // namespace detente::report

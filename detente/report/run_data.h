@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml.
+//
+// Reading is forgiving, because a report matters most when a run went wrong: files and fields may
+// be missing, null or of another type, the last line may be cut; the reader takes what is there.
+#pragma once
+
+#include <detente/core/json.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace detente::report {
+
+// One value per step and name; NaN where a step has none.
+struct Curves {
+  std::vector<std::string> names;  // in the order in which they first appear
+  std::vector<std::vector<double>> values;
+
+  bool empty() const { return names.empty(); }
+  const std::vector<double>* find(std::string_view name) const;
+};
+
+struct EpochRecord {
+  double epoch = 0;
+  double step = 0;
+  std::vector<std::pair<std::string, double>> train_losses;
+  // task → metric → value, in file order.
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> dev;
+  double seconds = 0;  // NaN when unknown, like every number below
+  double examples_per_second = 0;
+  bool best = false;
+};
+
+struct RunData {
+  std::string folder;             // last part of the folder's path
+  Json summary = Json::object();  // summary.json, or {} without one
+  std::string recipe;             // text of recipe.yaml, or ""
+  std::vector<std::string> tasks;
+
+  std::vector<double> steps;  // ascending; a step written twice (a resumed run) counts once
+  std::vector<double> loss;
+  std::vector<double> learning_rate;
+  std::vector<double> direction_norm;
+  std::vector<double> conflict;  // 1, 0 or NaN
+  Curves losses;
+  Curves weights;
+  Curves grad_norms;
+  Curves cosines;  // named "task|task"
+  Curves milliseconds;
+  std::vector<EpochRecord> epochs;
+  std::size_t unreadable_lines = 0;
+
+  // summary[key], else `fallback` (missing or another type).
+  std::string text(const char* key, const std::string& fallback = "") const;
+  double number(const char* key) const;  // NaN when missing
+  // From the summary, else from the steps; NaN when nothing was measured.
+  double conflict_share() const;
+  double mean_cosine() const;
+  // Final metrics: summary.tasks, else the best epoch's, else the last one's.
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> results() const;
+};
+
+// kIo when the folder does not exist; kData when none of the three files is in it.
+RunData read_run(const std::filesystem::path& folder);
+
+// From the files' texts.
+RunData parse_run(const std::string& folder,
+                  std::string_view summary,
+                  std::string_view metrics,
+                  std::string recipe);
+
+// Mean absolute error, losses, perplexity and their like.
+bool lower_is_better(std::string_view metric);
+
+// Mean of the finite values; NaN without any.
+double finite_mean(const std::vector<double>& values);
+
+}  // namespace detente::report

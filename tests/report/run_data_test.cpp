@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/report/run_data.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+namespace detente::report {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(RunData, ReadsStepsAndEpochs) {
+  const RunData run = parse_run(
+      "r",
+      R"({"name":"x","conflict_share":0.25,"tasks":{"a":{"f1":0.5}}})",
+      R"({"type":"step","step":1,"lr":0.1,"loss":2,"losses":{"a":1,"b":3},"conflict":true,"ms":{"total":5}}
+{"type":"step","step":2,"lr":0.2,"loss":1,"losses":{"a":0.5,"b":null},"cosines":{"a|b":-0.5},"conflict":false}
+{"type":"epoch","epoch":1,"step":2,"train_losses":{"a":0.7},"dev":{"a":{"f1":0.4}},"seconds":3,"best":true}
+)",
+      "seed: 0\n");
+  EXPECT_THAT(run.steps, ElementsAre(1, 2));
+  EXPECT_THAT(run.learning_rate, ElementsAre(0.1, 0.2));
+  EXPECT_THAT(run.conflict, ElementsAre(1, 0));
+  EXPECT_THAT(run.tasks, ElementsAre("a", "b"));
+  EXPECT_THAT(*run.losses.find("a"), ElementsAre(1, 0.5));
+  EXPECT_TRUE(std::isnan((*run.losses.find("b"))[1]));
+  EXPECT_TRUE(std::isnan((*run.cosines.find("a|b"))[0]));
+  EXPECT_EQ((*run.cosines.find("a|b"))[1], -0.5);
+  EXPECT_EQ(run.milliseconds.find("total")->size(), 2U);
+  ASSERT_EQ(run.epochs.size(), 1U);
+  EXPECT_TRUE(run.epochs[0].best);
+  EXPECT_EQ(run.epochs[0].dev[0].second[0].second, 0.4);
+  EXPECT_EQ(run.conflict_share(), 0.25);
+  EXPECT_EQ(run.mean_cosine(), -0.5);
+  EXPECT_EQ(run.results()[0].second[0].second, 0.5);
+  EXPECT_EQ(run.recipe, "seed: 0\n");
+}
+
+TEST(RunData, SkipsWhatItCannotRead) {
+  const RunData run = parse_run("r",
+                                "not json",
+                                "{\"type\":\"step\",\"step\":1,\"loss\":\"high\"}\n"
+                                "[1,2]\n"
+                                "\n"
+                                "{\"type\":\"note\"}\n"
+                                "{\"type\":\"step\"}\n"
+                                "{\"type\":\"step\",\"st",
+                                "");
+  EXPECT_EQ(run.steps.size(), 1U);
+  EXPECT_TRUE(std::isnan(run.loss[0]));
+  EXPECT_EQ(run.unreadable_lines, 3U);
+  EXPECT_THAT(run.tasks, IsEmpty());
+  EXPECT_TRUE(std::isnan(run.conflict_share()));
+  EXPECT_THAT(run.results(), IsEmpty());
+}
+
+TEST(RunData, CountsRepeatedStepsOfAResumedRunOnce) {
+  const RunData run = parse_run("r",
+                                "{}",
+                                R"({"type":"step","step":1,"loss":1,"losses":{"a":1}}
+{"type":"step","step":2,"loss":2,"losses":{"a":2}}
+{"type":"epoch","epoch":1,"dev":{}}
+{"type":"step","step":3,"loss":3,"losses":{"a":3}}
+{"type":"step","step":2,"loss":20,"losses":{"a":20}}
+{"type":"epoch","epoch":1,"dev":{"a":{"f1":1}}}
+{"type":"step","step":3,"loss":30,"losses":{"a":30}}
+)",
+                                "");
+  EXPECT_THAT(run.steps, ElementsAre(1, 2, 3));
+  EXPECT_THAT(run.loss, ElementsAre(1, 20, 30));
+  EXPECT_THAT(*run.losses.find("a"), ElementsAre(1, 20, 30));
+  EXPECT_EQ(run.epochs.size(), 1U);
+}
+
+TEST(RunData, TakesResultsOfBestEpochWithoutSummary) {
+  const RunData run = parse_run("r",
+                                "",
+                                R"({"type":"epoch","epoch":1,"dev":{"a":{"f1":0.9}},"best":true}
+{"type":"epoch","epoch":2,"dev":{"a":{"f1":0.1}},"best":false}
+)",
+                                "");
+  EXPECT_EQ(run.results()[0].second[0].second, 0.9);
+}
+
+TEST(RunData, SaysWhatAFolderLacks) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "detente_empty_run";
+  fs::remove_all(folder);
+  try {
+    read_run(folder);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kIo);
+  }
+  fs::create_directories(folder);
+  try {
+    read_run(folder);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_THAT(error.what(), HasSubstr("none of summary.json"));
+  }
+  write_file_atomic(folder / "recipe.yaml", "seed: 3\n");
+  EXPECT_EQ(read_run(folder / "").folder, "detente_empty_run");
+  fs::remove_all(folder);
+}
+
+TEST(RunData, KnowsWhichMetricsAreErrors) {
+  for (const char* name : {"mae", "mse", "rmse", "loss", "log_loss", "abs_err"}) {
+    EXPECT_TRUE(lower_is_better(name)) << name;
+  }
+  for (const char* name : {"pearson", "spearman", "f1", "accuracy", "r2"}) {
+    EXPECT_FALSE(lower_is_better(name)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace detente::report
