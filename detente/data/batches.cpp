@@ -132,11 +132,15 @@ PaddedBatch pad_pairs(const PairData& data,
   struct Kept {
     std::size_t a, b;
   };
+  const std::size_t budget = max_length - 3;
   std::vector<Kept> kept;
   std::size_t width = 0;
   for (const std::size_t row : rows) {
-    Kept k{data.ids_a[row].size(), data.ids_b[row].size()};
-    while (k.a + k.b + 3 > max_length) --(k.a > k.b ? k.a : k.b);
+    const std::size_t a = data.ids_a[row].size();
+    const std::size_t b = data.ids_b[row].size();
+    const std::size_t shorter = std::min(std::min(a, b), budget / 2);
+    const std::size_t longer = std::min(std::max(a, b), budget - shorter);
+    const Kept k = a <= b ? Kept{shorter, longer} : Kept{longer, shorter};
     width = std::max(width, k.a + k.b + 3);
     kept.push_back(k);
   }

@@ -64,11 +64,12 @@ EncodedTexts encode_texts(std::span<const std::string_view> texts,
                 max_length);
   EncodedTexts encoded;
   encoded.ids.reserve(texts.size());
+  const std::size_t unit = tokenizer.ids_per_token();
   for (const std::string_view text : texts) {
     auto ids = tokenizer.encode(text);
-    if (ids.empty()) ids.push_back(tokenizer.special().unk);
-    if (ids.size() > max_length) {
-      ids.resize(max_length);
+    if (ids.empty()) ids.assign(unit, tokenizer.special().unk);
+    if (ids.size() > max_length * unit) {
+      ids.resize(max_length * unit);
       ++encoded.truncated;
     }
     encoded.ids.push_back(std::move(ids));

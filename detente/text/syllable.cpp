@@ -7,12 +7,7 @@
 #include <utility>
 
 namespace detente::text {
-namespace {
 
-constexpr char32_t kBoundary = U'\u2581';  // "▁", SentencePiece's sign for a blank
-
-// The symbols of a text: NFC code points without controls, blanks folded into kBoundary between
-// characters or dropped.
 std::vector<char32_t> syllable_symbols(std::string_view text, const SyllableOptions& options) {
   std::string prepared = normalize_nfc(text);
   if (options.lower_case) prepared = lower_case(prepared);
@@ -30,8 +25,6 @@ std::vector<char32_t> syllable_symbols(std::string_view text, const SyllableOpti
   }
   return symbols;
 }
-
-}  // namespace
 
 std::vector<std::int32_t> SyllableTokenizer::encode(std::string_view text) const {
   std::vector<std::int32_t> ids;

@@ -7,6 +7,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace detente::text {
 
@@ -16,6 +17,12 @@ struct SyllableOptions {
   // A run of blanks between characters is one boundary symbol "▁"; otherwise blanks are dropped.
   bool keep_spaces = true;
 };
+
+inline constexpr char32_t kBoundary = U'\u2581';  // "▁", SentencePiece's sign for a blank
+
+// The symbols of a text: NFC code points without controls, blanks folded into kBoundary between
+// characters or dropped.
+std::vector<char32_t> syllable_symbols(std::string_view text, const SyllableOptions& options);
 
 class SyllableTokenizer final : public Tokenizer {
  public:

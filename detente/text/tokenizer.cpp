@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/text/syllable.h>
+#include <detente/text/syllable_pairs.h>
 #include <detente/text/tokenizer.h>
 #include <detente/text/wordpiece.h>
 
@@ -55,13 +56,26 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
       config.is_object() && kind != config.end() && kind->is_string(),
       ErrorCode::kData,
       "[text::load_tokenizer] '{}' does not name a tokenizer; expected a JSON object with "
-      "a \"kind\" of syllable or wordpiece.",
+      "a \"kind\" of syllable, syllable_pairs or wordpiece.",
       path.string());
   if (*kind == "syllable") {
     const SyllableOptions options{.lower_case = read_flag(config, "do_lower_case", path),
                                   .strip_accents = read_flag(config, "strip_accents", path),
                                   .keep_spaces = read_flag(config, "keep_spaces", path)};
     return std::make_unique<SyllableTokenizer>(Vocabulary::read(folder / kVocabularyName), options);
+  }
+  if (*kind == "syllable_pairs") {
+    const SyllableOptions options{.lower_case = read_flag(config, "do_lower_case", path),
+                                  .strip_accents = read_flag(config, "strip_accents", path)};
+    const auto buckets = config.find("buckets");
+    DETENTE_CHECK(buckets != config.end() && buckets->is_number_unsigned(),
+                  ErrorCode::kData,
+                  "[text::load_tokenizer] '{}' has no 'buckets' that is a whole number; expected a "
+                  "file written by detente.",
+                  path.string());
+    return std::make_unique<SyllablePairTokenizer>(Vocabulary::read(folder / kVocabularyName),
+                                                   options,
+                                                   buckets->get<std::size_t>());
   }
   if (*kind == "wordpiece") {
     const WordpieceOptions options{.lower_case = read_flag(config, "do_lower_case", path),
@@ -70,7 +84,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
                                                 options);
   }
   fail(ErrorCode::kData,
-       "[text::load_tokenizer] '{}' names the tokenizer '{}'; expected syllable or wordpiece.",
+       "[text::load_tokenizer] '{}' names the tokenizer '{}'; expected syllable, syllable_pairs or wordpiece.",
        path.string(),
        kind->get<std::string>());
 }
@@ -78,8 +92,11 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
 void TokenizerOptions::describe(FieldVisitor& visitor) {
   visitor.choice("kind",
                  kind,
-                 {{"syllable", Kind::kSyllable}, {"wordpiece", Kind::kWordpiece}},
-                 "syllable: one token per character; wordpiece: BERT's subwords.");
+                 {{"syllable", Kind::kSyllable},
+                  {"syllable_pairs", Kind::kSyllablePairs},
+                  {"wordpiece", Kind::kWordpiece}},
+                 "syllable: one token per character; syllable_pairs: the character with its two "
+                 "neighbouring pairs; wordpiece: BERT's subwords.");
   visitor.text("vocab",
                vocab,
                "wordpiece: a vocab.txt in BERT's form; empty trains one on the training texts.");
@@ -94,6 +111,10 @@ void TokenizerOptions::describe(FieldVisitor& visitor) {
   visitor.flag("lower_case", lower_case, "Fold capital letters.");
   visitor.flag("strip_accents", strip_accents, "Remove accents; Hangul stays whole.");
   visitor.flag("keep_spaces", keep_spaces, "syllable: a run of blanks is one token.");
+  visitor.integer("buckets",
+                  buckets,
+                  {.min = 0, .max = 1e6},
+                  "syllable_pairs: rare symbols and pairs share so many ids; 0: they are [UNK].");
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerOptions& options,
@@ -114,6 +135,13 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerOptions& options,
     const SyllableOptions syllable{options.lower_case, options.strip_accents, options.keep_spaces};
     tokenizer = std::make_unique<SyllableTokenizer>(
         build_syllable_vocabulary(texts, syllable, min_count, max_size), syllable);
+  } else if (options.kind == TokenizerOptions::Kind::kSyllablePairs) {
+    const SyllableOptions syllable{options.lower_case, options.strip_accents, true};
+    const auto buckets = static_cast<std::size_t>(options.buckets);
+    tokenizer = std::make_unique<SyllablePairTokenizer>(
+        build_syllable_pair_vocabulary(texts, syllable, buckets, min_count, max_size),
+        syllable,
+        buckets);
   } else {
     const WordpieceOptions wordpiece{options.lower_case, options.strip_accents};
     tokenizer = std::make_unique<WordpieceTokenizer>(

@@ -26,6 +26,8 @@ class Tokenizer {
   // be written in the text: "[SEP]" is read as five ordinary characters. `text` must be valid
   // UTF-8.
   virtual std::vector<std::int32_t> encode(std::string_view text) const = 0;
+  // Ids that make up one position of a sequence; encode() gives them position by position.
+  virtual std::size_t ids_per_token() const { return 1; }
   // What besides the vocabulary decides the ids; load_tokenizer reads it back.
   virtual Json settings() const = 0;
 
@@ -50,7 +52,7 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 
 struct TokenizerOptions {
-  enum class Kind { kSyllable, kWordpiece };
+  enum class Kind { kSyllable, kSyllablePairs, kWordpiece };
   Kind kind = Kind::kSyllable;
   std::string vocab;             // wordpiece: path of a vocab.txt; empty = train one on the texts
   std::int64_t min_count = 2;    // vocabularies made here: rarer symbols become [UNK]
@@ -58,6 +60,7 @@ struct TokenizerOptions {
   bool lower_case = false;
   bool strip_accents = false;
   bool keep_spaces = true;  // syllable: a run of blanks is one symbol
+  std::int64_t buckets = 4096;  // syllable_pairs: rare entries share so many ids; 0: they are [UNK]
 
   void describe(FieldVisitor& visitor);
 };

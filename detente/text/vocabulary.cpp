@@ -57,7 +57,7 @@ Vocabulary Vocabulary::read(const std::filesystem::path& path) {
                 "[text::Vocabulary] '{}' is not valid UTF-8 at byte {}; expected a text file with "
                 "one token a line.",
                 path.string(),
-                bad);
+                bad + 1);
   std::vector<std::string> tokens;
   std::size_t begin = 0;
   while (begin < content.size()) {

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data sets in data/ are what their README files say, down to the untrained lexical score.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <detente/core/file.h>
+#include <detente/core/json.h>
+#include <detente/data/pairs.h>
+#include <detente/data/table.h>
+#include <detente/metrics/metrics.h>
+#include <detente/text/lexical.h>
+
+namespace detente::data {
+namespace {
+
+Table shipped(const std::string& name) { return Table::read(DETENTE_SOURCE_DIR "/data/" + name); }
+
+struct Floor {
+  double pearson;
+  double spearman;
+};
+
+Floor lexical_floor(const Table& table, const std::string& target) {
+  const auto a = table.text_column("sentence1");
+  const auto b = table.text_column("sentence2");
+  std::vector<double> scores;
+  for (std::size_t i = 0; i < table.rows(); ++i) scores.push_back(text::bigram_jaccard(a[i], b[i]));
+  const auto targets = table.numeric_column(target);
+  return {metrics::pearson(scores, targets).value, metrics::spearman(scores, targets).value};
+}
+
+TEST(ShippedData, KlueStsHasItsRowsAndRules) {
+  const Table train = shipped("klue_sts/train.tsv.gz");
+  const Table dev = shipped("klue_sts/dev.tsv.gz");
+  EXPECT_EQ(train.rows(), 11668U);
+  EXPECT_EQ(dev.rows(), 519U);
+  for (const Table* table : {&train, &dev}) {
+    const auto real = table->numeric_column("real_label");
+    const auto binary = table->numeric_column("binary_label");
+    for (std::size_t i = 0; i < table->rows(); ++i) {
+      ASSERT_TRUE(real[i] >= 0.0 && real[i] <= 5.0);
+      ASSERT_EQ(binary[i], real[i] >= 3.0 ? 1.0 : 0.0) << "line " << table->line(i);
+    }
+  }
+}
+
+TEST(ShippedData, KorStsHasItsRows) {
+  const Table train = shipped("kor_sts/train.tsv.gz");
+  EXPECT_EQ(train.rows(), 5749U);
+  const Table dev = shipped("kor_sts/dev.tsv.gz");
+  EXPECT_EQ(dev.rows(), 1500U);
+  double positive = 0;
+  for (const double score : dev.numeric_column("score")) positive += score >= 3.0 ? 1 : 0;
+  EXPECT_EQ(positive, 629);
+}
+
+TEST(ShippedData, HasTheLexicalFloorAnIndependentProgramFinds) {
+  const Json golden =
+      Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/text/lexical_floor.json"));
+  ASSERT_EQ(golden.at("entries").size(), 4U);
+  for (const auto& entry : golden.at("entries")) {
+    const Table table = shipped(entry.at("file").get<std::string>());
+    const Floor floor = lexical_floor(table, entry.at("target").get<std::string>());
+    EXPECT_EQ(table.rows(), entry.at("rows").get<std::size_t>());
+    EXPECT_NEAR(floor.pearson, entry.at("pearson").get<double>(), 1e-12) << entry.at("file");
+    EXPECT_NEAR(floor.spearman, entry.at("spearman").get<double>(), 1e-12) << entry.at("file");
+  }
+}
+
+TEST(ShippedData, LoadsIntoTwoTasksFromOneColumn) {
+  const Table table = shipped("kor_sts/dev.tsv.gz");
+  PairOptions options;
+  options.text_b = "sentence2";
+  options.targets = {{.task = "similarity", .column = "score"},
+                     {.task = "same", .column = "score", .kind = TaskKind::kBinary, .threshold = 3.0}};
+  const auto tokenizer = text::make_tokenizer({}, training_texts(table, options));
+  const PairData data = load_pairs(table, options, *tokenizer);
+  EXPECT_EQ(data.size(), 1500U);
+  EXPECT_TRUE(data.warnings.empty());
+  EXPECT_LT(static_cast<double>(data.unknown), 0.02 * static_cast<double>(data.tokens));
+}
+
+}  // namespace
+}  // namespace detente::data
