@@ -4,8 +4,10 @@
 #include <vector>
 
 #include <detente/cli/cli.h>
+#include <detente/machine/startup.h>
 
 int main(int argc, char** argv) {
+  detente::machine::cure_and_restart(argc, argv);
   const std::vector<std::string> args(argv + 1, argv + argc);
   return detente::cli::run(args, std::cout, std::cerr);
 }

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Safe cures that must be in the environment before the libraries are loaded: the program sets them
+// for itself and starts itself again, once.
+//
+// execve keeps the process id, open files, ignored signals and the working folder, so exit codes and
+// Ctrl-C behave as if nothing had happened. It costs one more loading of LibTorch (0.2 to 0.4 s),
+// which is why commands that do not compute with it are left alone. A variable that the user has
+// set is never changed. DETENTE_REEXEC, set by the restart to what it changed, prevents another;
+// set by hand (DETENTE_REEXEC=off) it prevents the first.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <detente/machine/facts.h>
+
+namespace detente::machine {
+
+// Name and value of each variable to set; pure.
+//   OPENBLAS_CORETYPE  when OpenBLAS took the processor for an old one;
+//   OMP_WAIT_POLICY    passive, when an OpenMP runtime is loaded and more than one core is there:
+//                      threads that spin at barriers are a few per cent quicker on an idle machine,
+//                      and several times slower on one that has anything else to do.
+std::vector<std::pair<std::string, std::string>> startup_cures(const Facts& facts);
+
+// Does this command line compute with LibTorch? args without the program's name.
+bool computes(std::span<const std::string> args);
+
+// Call first in main. Returns when there is nothing to cure, or when the restart is not possible.
+void cure_and_restart(int argc, char** argv);
+
+}  // namespace detente::machine
