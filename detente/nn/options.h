@@ -16,19 +16,25 @@ struct PairModelOptions {
   enum class Mode { kSiamese, kCross };
   enum class Pooling { kMean, kIdf };
   enum class Positions { kNone, kLearned };
+  // Siamese only: how well each token finds a partner in the other sentence (nn/alignment.h), from
+  // the token embeddings or also from the encoder's output.
+  enum class Alignment { kNone, kTokens, kBoth };
 
   Mode mode = Mode::kSiamese;
-  std::int64_t width = 128;
+  std::int64_t width = 64;
   std::int64_t layers = 1;  // 0: a bag of embeddings
   std::int64_t heads = 4;   // must divide width
-  std::int64_t ffn = 512;
+  std::int64_t ffn = 128;
   std::int64_t max_length = 64;  // tokens per sentence; the rest is cut off
   Positions positions = Positions::kLearned;
   Pooling pooling = Pooling::kMean;
   bool learn_token_weights = false;  // with pooling idf: weights start at the given ones and learn
-  std::int64_t hidden = 128;         // width of the layer over the pair features; 0: none
+  Alignment alignment = Alignment::kNone;
+  bool symmetric = true;     // siamese: train on random order, predict the mean of both orders
+  std::int64_t hidden = 128;  // width of the layer over the pair features; 0: none
   double dropout = 0.1;
-  double embedding_dropout = 0.0;
+  double embedding_dropout = 0.1;
+  double token_dropout = 0.0;
 
   void describe(FieldVisitor& visitor);
   // Rules between fields (width divisible by heads); throws kInvalidArgument.
@@ -37,11 +43,13 @@ struct PairModelOptions {
 
 // One task's head over the shared features.
 struct HeadOptions {
-  enum class Output { kRaw, kSigmoid };
+  enum class Output { kRaw, kScaled, kSigmoid };
 
   HeadKind kind = HeadKind::kRegression;
-  std::int64_t classes = 2;      // kClasses only
-  Output output = Output::kRaw;  // kRegression only: sigmoid squeezes into (low, high)
+  std::int64_t classes = 2;  // kClasses only
+  // kRegression only. raw: the number itself; scaled: low + (high − low) · number, so that the
+  // network works on a scale of one; sigmoid: the same, squeezed into (low, high).
+  Output output = Output::kRaw;
   double low = 0.0;
   double high = 1.0;
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A network for sentence pairs with one shared trunk and one head per task, from scratch.
 //
-// Trunk: token embedding (+ position) → pre-norm transformer layers → pooling to u and v →
-// features [u, v, |u−v|, u⊙v] (+ extra numbers given with the batch) → one hidden layer.
+// Token: Σ_k w_k e_k / √Σ w_k² over the ids of its position (one, or a syllable with its pairs);
+// w the token weights (1, or idf). Encoder: + position → pre-norm transformer layers → pooling by
+// the tokens' weights to u and v. Trunk: layer norm of [u, v, |u−v|, u⊙v], joined with alignment
+// features (nn/alignment.h) and extra numbers given with the batch → one hidden layer with GELU.
 // Everything up to the heads is shared. Both sentences go through the encoder in one batch.
+// Mode cross: one sequence [CLS] a [SEP] b [SEP] with segment vectors, features = its pooled vector.
 #pragma once
 
 #include <detente/core/matrix.h>
@@ -20,7 +23,8 @@
 
 namespace detente::nn {
 
-// A batch of pairs as token ids, without special tokens; the model cuts, pads and joins. Views must
+// A batch of pairs as token ids, position by position, without special tokens and never empty; the
+// model cuts, pads and joins. Views must
 // outlive the call.
 struct PairBatch {
   std::vector<std::span<const std::int32_t>> first;
@@ -38,6 +42,7 @@ struct TaskHead {
 // What the tokenizer says about its ids.
 struct Vocabulary {
   std::int64_t size = 0;
+  std::int64_t ids_per_token = 1;
   std::int32_t pad = 0;
   std::int32_t cls = 2;  // used by mode cross only
   std::int32_t sep = 3;
@@ -57,7 +62,8 @@ class PairModel {
   PairModel& operator=(PairModel&&) noexcept;
 
   // One prediction per head, with its graph: [B] (regression value, binary logit) or [B, classes]
-  // (logits). Dropout is on exactly when `dropout` is given; its bits come from there alone.
+  // (logits). Dropout and random order are on exactly when `dropout` is given; their bits come
+  // from there alone. kShape for an empty batch or a wrong number of extra features.
   TensorList forward(const PairBatch& batch, Rng* dropout = nullptr) const;
   // Without a graph, on the host: value or probability of class 1 [B×1]; probabilities [B×classes].
   std::vector<Matrix> predict(const PairBatch& batch) const;
@@ -83,6 +89,10 @@ class PairModel {
   void set_embedding(MatrixView table);
   // Weight of each token in pooling idf [vocabulary]; >= 0, not all zero.
   void set_token_weights(std::span<const double> weights);
+  // The extra numbers enter as (x − mean) / deviation; a deviation of 0 counts as 1.
+  void set_extra_scale(std::span<const double> means, std::span<const double> deviations);
+  // What an untrained head answers: a regression value, or the share of ones of a binary task.
+  void set_initial_prediction(std::size_t head, double value);
 
   void to(tensor::Device device, tensor::DType dtype);
 
