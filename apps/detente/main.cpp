@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/cli/cli.h>
+#include <detente/machine/startup.h>
+
 #include <iostream>
 #include <string>
 #include <vector>
-
-#include <detente/cli/cli.h>
-#include <detente/machine/startup.h>
 
 int main(int argc, char** argv) {
   detente::machine::cure_and_restart(argc, argv);

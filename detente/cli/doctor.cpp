@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente doctor: what this machine, this process and its engine are, and what is wrong with them.
+#include <detente/cli/command.h>
+#include <detente/core/version.h>
+#include <detente/machine/findings.h>
+#include <detente/machine/process.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <detente/cli/command.h>
-#include <detente/core/version.h>
-#include <detente/machine/findings.h>
-#include <detente/machine/process.h>
 #ifdef DETENTE_WITH_TORCH
 #include <detente/doctor/engine.h>
 #endif
@@ -31,8 +30,14 @@ void doctor_line(std::ostream& out, const std::string& name, const std::string& 
 }
 
 std::string doctor_cpu(const machine::Cpu& cpu) {
-  return fmt::format("{}, {} core{}, {}; load {:.2f}", cpu.model, cpu.cores, cpu.cores == 1 ? "" : "s",
-                     cpu.avx512 ? "AVX-512" : cpu.avx2 ? "AVX2" : "no AVX2", cpu.load);
+  return fmt::format("{}, {} core{}, {}; load {:.2f}",
+                     cpu.model,
+                     cpu.cores,
+                     cpu.cores == 1 ? "" : "s",
+                     cpu.avx512 ? "AVX-512"
+                     : cpu.avx2 ? "AVX2"
+                                : "no AVX2",
+                     cpu.load);
 }
 
 std::string doctor_blas(const machine::Facts& facts) {
@@ -41,8 +46,10 @@ std::string doctor_blas(const machine::Facts& facts) {
   if (facts.blas.kind == machine::Blas::kNone) return text.empty() ? "none loaded" : text;
   text += text.empty() ? "" : "; ";
   if (facts.blas.kind == machine::Blas::kOpenBlas) {
-    return text + fmt::format("OpenBLAS, kernels for {}, {} threads ({})", facts.blas.core,
-                              machine::name_of(facts.blas.threads), facts.blas.path);
+    return text + fmt::format("OpenBLAS, kernels for {}, {} threads ({})",
+                              facts.blas.core,
+                              machine::name_of(facts.blas.threads),
+                              facts.blas.path);
   }
   return text + fmt::format("{} ({})", machine::name_of(facts.blas.kind), facts.blas.path);
 }
@@ -55,21 +62,34 @@ void doctor_engine_lines(std::ostream& out, const machine::Engine& engine) {
 
 void doctor_speed_lines(std::ostream& out, const machine::Facts& facts) {
   const machine::Engine& engine = *facts.engine;
-  doctor_line(out, "speed", fmt::format("float32 matrix product: {:.1f} GFLOPS on 1 thread, {:.1f} on {}",
-                                        engine.gflops_one, engine.gflops_all, facts.cpu.cores));
-  const std::string policy = machine::openmp_sleeps(facts) ? "sleep while they wait (OMP_WAIT_POLICY=passive)"
-                                                           : "spin while they wait";
-  doctor_line(out, "threads", fmt::format("{} inside an operation, {} between; they {}", engine.threads,
-                                          engine.interop_threads, policy));
-  doctor_line(out, "distributed", engine.distributed.empty()
-                                      ? "no back end"
-                                      : fmt::format("{}", fmt::join(engine.distributed, ", ")));
-  doctor_line(out, "cuda", !engine.cuda_build          ? "not in this build"
-                           : engine.cuda_devices == 0 ? "in this build, no device"
-                                                      : fmt::format("{} devices", engine.cuda_devices));
+  doctor_line(out,
+              "speed",
+              fmt::format("float32 matrix product: {:.1f} GFLOPS on 1 thread, {:.1f} on {}",
+                          engine.gflops_one,
+                          engine.gflops_all,
+                          facts.cpu.cores));
+  const std::string policy = machine::openmp_sleeps(facts)
+                                 ? "sleep while they wait (OMP_WAIT_POLICY=passive)"
+                                 : "spin while they wait";
+  doctor_line(out,
+              "threads",
+              fmt::format("{} inside an operation, {} between; they {}",
+                          engine.threads,
+                          engine.interop_threads,
+                          policy));
+  doctor_line(out,
+              "distributed",
+              engine.distributed.empty() ? "no back end"
+                                         : fmt::format("{}", fmt::join(engine.distributed, ", ")));
+  doctor_line(out,
+              "cuda",
+              !engine.cuda_build         ? "not in this build"
+              : engine.cuda_devices == 0 ? "in this build, no device"
+                                         : fmt::format("{} devices", engine.cuda_devices));
 }
 
-void doctor_text(std::ostream& out, const machine::Facts& facts,
+void doctor_text(std::ostream& out,
+                 const machine::Facts& facts,
                  const std::vector<machine::Finding>& findings) {
   doctor_line(out, "detente", DETENTE_VERSION);
   if (facts.engine) {
@@ -126,8 +146,8 @@ void doctor_run(const DoctorFlags& flags, Context& context) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("doctor", "Say what engine and machine this is, what is slow, and the cure");
+  CLI::App* command = app.add_subcommand(
+      "doctor", "Say what engine and machine this is, what is slow, and the cure");
   const auto flags = std::make_shared<DoctorFlags>();
   command->add_flag("--strict", flags->strict, "Exit with 1 when there is a warning");
   command->add_flag("--json", flags->json, "Print JSON");

@@ -1,12 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/doctor/engine.h>
-
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <filesystem>
-#include <vector>
-
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
@@ -14,8 +6,14 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
-
+#include <detente/doctor/engine.h>
 #include <detente/tensor/compat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
 
 namespace detente::doctor {
 namespace {
@@ -28,7 +26,8 @@ std::string engine_value_after(const std::string& text, const std::string& key, 
   return text.substr(begin, text.find_first_of(std::string(1, stop) + "\n", begin) - begin);
 }
 
-// The best of the repeats that fit into a quarter of a second: other programs only ever slow it down.
+// The best of the repeats that fit into a quarter of a second: other programs only ever slow it
+// down.
 double engine_gflops(int threads) {
   constexpr std::int64_t kSize = 768;
   at::set_num_threads(threads);
@@ -83,7 +82,8 @@ machine::Engine look_at_engine(std::span<const std::string> libraries, int cores
     engine.cuda_build = at::globalContext().hasCUDA() ||
                         config.find("USE_CUDA=1") != std::string::npos ||
                         config.find("USE_CUDA=ON") != std::string::npos;
-    engine.cuda_devices = at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
+    engine.cuda_devices =
+        at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
     engine.threads = at::get_num_threads();
     engine.interop_threads = at::get_num_interop_threads();
     engine.gflops_one = engine_gflops(1);

@@ -2,10 +2,10 @@
 // Asks LibTorch about itself and measures it; the judgement is machine/findings.h.
 #pragma once
 
+#include <detente/machine/facts.h>
+
 #include <span>
 #include <string>
-
-#include <detente/machine/facts.h>
 
 namespace detente::doctor {
 

@@ -9,20 +9,28 @@ namespace detente::machine {
 
 const char* name_of(Blas blas) {
   switch (blas) {
-    case Blas::kNone: return "none";
-    case Blas::kReference: return "reference";
-    case Blas::kOpenBlas: return "openblas";
-    case Blas::kOther: return "other";
+    case Blas::kNone:
+      return "none";
+    case Blas::kReference:
+      return "reference";
+    case Blas::kOpenBlas:
+      return "openblas";
+    case Blas::kOther:
+      return "other";
   }
   return "";
 }
 
 const char* name_of(BlasThreads threads) {
   switch (threads) {
-    case BlasThreads::kUnknown: return "unknown";
-    case BlasThreads::kSerial: return "serial";
-    case BlasThreads::kPthread: return "pthread";
-    case BlasThreads::kOpenMp: return "openmp";
+    case BlasThreads::kUnknown:
+      return "unknown";
+    case BlasThreads::kSerial:
+      return "serial";
+    case BlasThreads::kPthread:
+      return "pthread";
+    case BlasThreads::kOpenMp:
+      return "openmp";
   }
   return "";
 }
@@ -41,14 +49,16 @@ bool is_library(const std::string& path, const std::string& stem) {
 
 bool has_openmp(const Facts& facts) {
   return std::any_of(facts.libraries.begin(), facts.libraries.end(), [](const std::string& path) {
-    return is_library(path, "libgomp") || is_library(path, "libiomp5") || is_library(path, "libomp");
+    return is_library(path, "libgomp") || is_library(path, "libiomp5") ||
+           is_library(path, "libomp");
   });
 }
 
 bool openmp_sleeps(const Facts& facts) {
   std::string policy = facts.variable("OMP_WAIT_POLICY");
-  std::transform(policy.begin(), policy.end(), policy.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  std::transform(policy.begin(), policy.end(), policy.begin(), [](unsigned char c) {
+    return std::tolower(c);
+  });
   return policy == "passive" || facts.variable("GOMP_SPINCOUNT") == "0" ||
          facts.variable("KMP_BLOCKTIME") == "0";
 }

@@ -3,19 +3,19 @@
 // machine/process.h (no LibTorch) and doctor/engine.h (with it), judged by machine/findings.h.
 #pragma once
 
+#include <detente/core/json.h>
+
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <detente/core/json.h>
-
 namespace detente::machine {
 
 struct Cpu {
-  std::string model;  // as the kernel names it
-  int cores = 1;      // that this process may use
-  bool avx2 = false;  // with FMA
+  std::string model;    // as the kernel names it
+  int cores = 1;        // that this process may use
+  bool avx2 = false;    // with FMA
   bool avx512 = false;  // F, BW, DQ and VL, what OpenBLAS' SkylakeX kernels need
   double load = 0.0;    // load average over the last minute; this process takes part in it
 };
@@ -40,17 +40,17 @@ struct BlasLibrary {
 };
 
 struct Engine {
-  std::string version;         // of the LibTorch that is loaded: "2.13.0"
-  std::string folder;          // the loaded library lies here
-  std::string built_version;   // of the one this program was built with
+  std::string version;        // of the LibTorch that is loaded: "2.13.0"
+  std::string folder;         // the loaded library lies here
+  std::string built_version;  // of the one this program was built with
   std::string built_folder;
-  std::string origin;          // who chose it when the build was configured
-  std::string blas;            // inside the engine: "Intel(R) oneAPI Math Kernel Library ...", or ""
+  std::string origin;  // who chose it when the build was configured
+  std::string blas;    // inside the engine: "Intel(R) oneAPI Math Kernel Library ...", or ""
   std::string cpu_capability;  // kernels the engine chose: "AVX512"
   int threads = 1;             // inside one operation, by default
   int interop_threads = 1;
-  double gflops_one = 0.0;  // float32 matrix product on one thread
-  double gflops_all = 0.0;  // on all cores
+  double gflops_one = 0.0;               // float32 matrix product on one thread
+  double gflops_all = 0.0;               // on all cores
   std::vector<std::string> distributed;  // back ends of c10d: "gloo", "nccl", "mpi"
   bool cuda_build = false;
   int cuda_devices = 0;
@@ -58,7 +58,8 @@ struct Engine {
 
 struct Facts {
   Cpu cpu;
-  std::vector<std::string> libraries;  // engine, BLAS and thread libraries in this process, real paths
+  std::vector<std::string>
+      libraries;  // engine, BLAS and thread libraries in this process, real paths
   BlasLibrary blas;
   std::map<std::string, std::string> environment;  // the variables that matter here, where set
   std::string applied;           // what the program set for itself at its start (machine/startup.h)

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/machine/findings.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <set>
 #include <string_view>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace detente::machine {
 namespace {
@@ -22,8 +21,9 @@ constexpr double kThreadsHinder = 0.8;
 using Findings = std::vector<Finding>;
 
 bool found(const Findings& findings, std::string_view name) {
-  return std::any_of(findings.begin(), findings.end(),
-                     [&](const Finding& finding) { return finding.name == name; });
+  return std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
+    return finding.name == name;
+  });
 }
 
 // Other programs want this machine's cores as well, so a measured speed says little.
@@ -42,22 +42,29 @@ void judge_engine(const Facts& facts, Findings& findings) {
     }
   }
   if (folders.size() > 1) {
-    findings.push_back({"two_engines", Severity::kWarning,
-                        fmt::format("two LibTorchs are in this process: {}", fmt::join(folders, ", ")),
-                        "Build in an empty folder with -DDETENTE_TORCH_ROOT= naming one of them, "
-                        "and keep the other out of LD_LIBRARY_PATH and LD_PRELOAD."});
+    findings.push_back(
+        {"two_engines",
+         Severity::kWarning,
+         fmt::format("two LibTorchs are in this process: {}", fmt::join(folders, ", ")),
+         "Build in an empty folder with -DDETENTE_TORCH_ROOT= naming one of them, "
+         "and keep the other out of LD_LIBRARY_PATH and LD_PRELOAD."});
   }
   if (!facts.engine) return;
   const Engine& engine = *facts.engine;
   if (!engine.version.empty() && minor_of(engine.version) != minor_of(engine.built_version)) {
-    findings.push_back({"engine_version", Severity::kWarning,
+    findings.push_back({"engine_version",
+                        Severity::kWarning,
                         fmt::format("built with LibTorch {}, but {} is loaded from {}",
-                                    engine.built_version, engine.version, engine.folder),
+                                    engine.built_version,
+                                    engine.version,
+                                    engine.folder),
                         "Build again with the LibTorch that is there now."});
   }
   if (engine.cuda_build && engine.cuda_devices == 0) {
-    findings.push_back({"no_cuda_device", Severity::kNote,
-                        "this LibTorch was built for CUDA, and no CUDA device is visible", ""});
+    findings.push_back({"no_cuda_device",
+                        Severity::kNote,
+                        "this LibTorch was built for CUDA, and no CUDA device is visible",
+                        ""});
   }
 }
 
@@ -65,18 +72,22 @@ void judge_blas(const Facts& facts, Findings& findings) {
   // An engine with MKL inside does not call the BLAS library it may have loaded for others.
   const bool engine_has_own = facts.engine && !facts.engine->blas.empty();
   if (facts.blas.kind == Blas::kReference && !engine_has_own) {
-    findings.push_back({"reference_blas", Severity::kWarning,
+    findings.push_back({"reference_blas",
+                        Severity::kWarning,
                         fmt::format("matrix products go through the reference BLAS ({}), about 18 "
                                     "times slower than OpenBLAS",
                                     facts.blas.path),
                         "apt-get install libopenblas0-openmp (nothing needs to be rebuilt)"});
   }
   if (const std::string core = openblas_core_cure(facts); !core.empty()) {
-    findings.push_back({"openblas_core", Severity::kWarning,
-                        fmt::format("OpenBLAS takes this processor ({}) for a \"{}\" and runs kernels "
-                                    "5 to 7 times slower than it could",
-                                    facts.cpu.model, facts.blas.core),
-                        "export OPENBLAS_CORETYPE=" + core});
+    findings.push_back(
+        {"openblas_core",
+         Severity::kWarning,
+         fmt::format("OpenBLAS takes this processor ({}) for a \"{}\" and runs kernels "
+                     "5 to 7 times slower than it could",
+                     facts.cpu.model,
+                     facts.blas.core),
+         "export OPENBLAS_CORETYPE=" + core});
   }
 }
 
@@ -88,20 +99,24 @@ void judge_threads(const Facts& facts, Findings& findings) {
     }
   }
   if (runtimes.size() > 1) {
-    findings.push_back({"two_openmp", Severity::kWarning,
+    findings.push_back({"two_openmp",
+                        Severity::kWarning,
                         fmt::format("{} OpenMP runtimes are in this process, each with threads of "
                                     "its own: {}",
-                                    runtimes.size(), fmt::join(runtimes, ", ")),
+                                    runtimes.size(),
+                                    fmt::join(runtimes, ", ")),
                         "Keep other OpenMP libraries out of LD_PRELOAD and LD_LIBRARY_PATH."});
   }
   if (runtimes.empty() || facts.cpu.cores < 2 || openmp_sleeps(facts)) return;
   if (facts.blas.kind == Blas::kOpenBlas && facts.blas.threads == BlasThreads::kPthread) {
-    findings.push_back({"openblas_pthread", Severity::kWarning,
+    findings.push_back({"openblas_pthread",
+                        Severity::kWarning,
                         "OpenBLAS has threads of its own beside OpenMP's, and both spin while the "
                         "other works: two threads are slower than one",
                         "export OMP_WAIT_POLICY=passive, or apt-get install libopenblas0-openmp"});
   } else {
-    findings.push_back({"spinning_threads", Severity::kWarning,
+    findings.push_back({"spinning_threads",
+                        Severity::kWarning,
                         "OpenMP's threads spin while they wait: as soon as another program takes a "
                         "core, a training step takes up to ten times as long",
                         "export OMP_WAIT_POLICY=passive"});
@@ -115,32 +130,42 @@ void judge_speed(const Facts& facts, Findings& findings) {
   const bool explained = found(findings, "reference_blas") || found(findings, "openblas_core") ||
                          found(findings, "two_engines");
   if (facts.cpu.avx2 && engine.gflops_one < kSlowGflops && !explained) {
-    findings.push_back({"slow_gemm", busy ? Severity::kNote : Severity::kWarning,
+    findings.push_back({"slow_gemm",
+                        busy ? Severity::kNote : Severity::kWarning,
                         fmt::format("a matrix product reaches {:.1f} GFLOPS on one thread; this "
                                     "processor should reach more than {:.0f}",
-                                    engine.gflops_one, kSlowGflops),
-                        busy ? "Measure again on a quiet machine." : "Compare with another engine: docs/engines.md."});
+                                    engine.gflops_one,
+                                    kSlowGflops),
+                        busy ? "Measure again on a quiet machine."
+                             : "Compare with another engine: docs/engines.md."});
   }
   const bool known = found(findings, "openblas_pthread") || found(findings, "spinning_threads");
   if (facts.cpu.cores > 1 && engine.gflops_all < kThreadsHinder * engine.gflops_one && !known &&
       !busy) {
-    findings.push_back({"threads_hinder", Severity::kWarning,
+    findings.push_back({"threads_hinder",
+                        Severity::kWarning,
                         fmt::format("all {} cores together reach {:.1f} GFLOPS, one alone {:.1f}",
-                                    facts.cpu.cores, engine.gflops_all, engine.gflops_one),
+                                    facts.cpu.cores,
+                                    engine.gflops_all,
+                                    engine.gflops_one),
                         "Train with `threads: 1`, or look for other programs on the cores."});
   }
   if (engine.threads < facts.cpu.cores && facts.variable("OMP_NUM_THREADS").empty()) {
-    findings.push_back({"idle_cores", Severity::kNote,
-                        fmt::format("by itself the engine uses {} of {} cores", engine.threads,
-                                    facts.cpu.cores),
-                        fmt::format("set `threads: {}` in the recipe", facts.cpu.cores)});
+    findings.push_back(
+        {"idle_cores",
+         Severity::kNote,
+         fmt::format("by itself the engine uses {} of {} cores", engine.threads, facts.cpu.cores),
+         fmt::format("set `threads: {}` in the recipe", facts.cpu.cores)});
   }
   if (busy) {
-    findings.push_back({"busy_machine", Severity::kNote,
-                        fmt::format("the load average is {:.1f} on {} cores: speeds measured now are "
-                                    "too low",
-                                    facts.cpu.load, facts.cpu.cores),
-                        ""});
+    findings.push_back(
+        {"busy_machine",
+         Severity::kNote,
+         fmt::format("the load average is {:.1f} on {} cores: speeds measured now are "
+                     "too low",
+                     facts.cpu.load,
+                     facts.cpu.cores),
+         ""});
   }
 }
 
@@ -151,9 +176,9 @@ const char* name_of(Severity severity) { return severity == Severity::kNote ? "n
 std::string openblas_core_cure(const Facts& facts) {
   // OpenBLAS' names of x86 processors without AVX2 (cpuid_x86.c of OpenBLAS 0.3).
   static constexpr std::array<std::string_view, 21> kOld = {
-      "Katmai",   "Coppermine", "Northwood", "Prescott",    "Banias",      "Atom",       "Core2",
-      "Penryn",   "Dunnington", "Nehalem",   "Athlon",      "Opteron",     "Opteron_SSE3", "Barcelona",
-      "Bobcat",   "Nano",       "Sandybridge", "Bulldozer", "Piledriver",  "Steamroller", "Generic"};
+      "Katmai", "Coppermine", "Northwood",   "Prescott",  "Banias",     "Atom",         "Core2",
+      "Penryn", "Dunnington", "Nehalem",     "Athlon",    "Opteron",    "Opteron_SSE3", "Barcelona",
+      "Bobcat", "Nano",       "Sandybridge", "Bulldozer", "Piledriver", "Steamroller",  "Generic"};
   if (facts.blas.kind != Blas::kOpenBlas || !facts.cpu.avx2) return {};
   if (std::find(kOld.begin(), kOld.end(), facts.blas.core) == kOld.end()) return {};
   return facts.cpu.avx512 ? "SkylakeX" : "Haswell";

@@ -3,11 +3,11 @@
 // met on a real machine is a test. docs/engines.md tells the story of each.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include <detente/core/json.h>
 #include <detente/machine/facts.h>
+
+#include <string>
+#include <vector>
 
 namespace detente::machine {
 

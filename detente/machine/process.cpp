@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/machine/process.h>
-
 #include <dlfcn.h>
 #include <link.h>
 #include <sched.h>
@@ -18,14 +17,22 @@ namespace detente::machine {
 namespace {
 
 constexpr std::array kLibraries = {
-    "libtorch",  "libtorch_cpu", "libtorch_cuda", "libc10",   "libc10_cuda", "libblas", "liblapack",
-    "libopenblas", "libopenblasp", "libopenblaso", "libmkl",  "libmkl_core", "libmkl_rt", "libblis",
-    "libatlas",  "libgomp",      "libiomp5",      "libomp",   "libdnnl",     "libgloo", "libnccl"};
+    "libtorch",  "libtorch_cpu", "libtorch_cuda", "libc10",       "libc10_cuda", "libblas",
+    "liblapack", "libopenblas",  "libopenblasp",  "libopenblaso", "libmkl",      "libmkl_core",
+    "libmkl_rt", "libblis",      "libatlas",      "libgomp",      "libiomp5",    "libomp",
+    "libdnnl",   "libgloo",      "libnccl"};
 
-constexpr std::array kVariables = {
-    "OMP_NUM_THREADS", "OMP_WAIT_POLICY",      "OMP_PROC_BIND",        "GOMP_SPINCOUNT",
-    "KMP_BLOCKTIME",   "MKL_NUM_THREADS",      "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
-    "LD_PRELOAD",      "LD_LIBRARY_PATH",      "CUDA_VISIBLE_DEVICES"};
+constexpr std::array kVariables = {"OMP_NUM_THREADS",
+                                   "OMP_WAIT_POLICY",
+                                   "OMP_PROC_BIND",
+                                   "GOMP_SPINCOUNT",
+                                   "KMP_BLOCKTIME",
+                                   "MKL_NUM_THREADS",
+                                   "OPENBLAS_NUM_THREADS",
+                                   "OPENBLAS_CORETYPE",
+                                   "LD_PRELOAD",
+                                   "LD_LIBRARY_PATH",
+                                   "CUDA_VISIBLE_DEVICES"};
 
 std::string cpu_model() {
   std::ifstream file("/proc/cpuinfo");
@@ -60,8 +67,9 @@ Cpu look_at_cpu() {
 
 int add_library(dl_phdr_info* info, std::size_t, void* data) {
   const std::string path = info->dlpi_name;
-  if (std::any_of(kLibraries.begin(), kLibraries.end(),
-                  [&](const char* stem) { return is_library(path, stem); })) {
+  if (std::any_of(kLibraries.begin(), kLibraries.end(), [&](const char* stem) {
+        return is_library(path, stem);
+      })) {
     std::error_code ignored;
     const auto real = std::filesystem::canonical(path, ignored);
     auto& libraries = *static_cast<std::vector<std::string>*>(data);
@@ -89,10 +97,17 @@ BlasLibrary look_at_blas(const std::vector<std::string>& libraries) {
     blas.config = config;
     if (const char* core = ask<const char*>("openblas_get_corename", nullptr)) blas.core = core;
     switch (ask<int>("openblas_get_parallel", -1)) {
-      case 0: blas.threads = BlasThreads::kSerial; break;
-      case 1: blas.threads = BlasThreads::kPthread; break;
-      case 2: blas.threads = BlasThreads::kOpenMp; break;
-      default: break;
+      case 0:
+        blas.threads = BlasThreads::kSerial;
+        break;
+      case 1:
+        blas.threads = BlasThreads::kPthread;
+        break;
+      case 2:
+        blas.threads = BlasThreads::kOpenMp;
+        break;
+      default:
+        break;
     }
   } else if (!blas.path.empty()) {
     // Debian keeps every implementation in a folder of its name; the reference one is in "blas".

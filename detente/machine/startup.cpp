@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/machine/findings.h>
+#include <detente/machine/process.h>
 #include <detente/machine/startup.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,9 +11,6 @@
 #include <filesystem>
 #include <string_view>
 #include <system_error>
-
-#include <detente/machine/findings.h>
-#include <detente/machine/process.h>
 
 namespace detente::machine {
 namespace {
@@ -27,8 +25,8 @@ std::vector<std::string> changed_environment(const Variables& changes) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::string_view name = text.substr(0, text.find('='));
-    const bool replaced = std::any_of(changes.begin(), changes.end(),
-                                      [&](const auto& change) { return change.first == name; });
+    const bool replaced = std::any_of(
+        changes.begin(), changes.end(), [&](const auto& change) { return change.first == name; });
     if (!replaced) result.emplace_back(text);
   }
   for (const auto& [name, value] : changes) result.push_back(name + "=" + value);
@@ -53,10 +51,10 @@ Variables startup_cures(const Facts& facts) {
 }
 
 bool computes(std::span<const std::string> args) {
-  static constexpr std::array<std::string_view, 5> kLight = {"help", "methods", "recipe", "solve",
-                                                             "toy"};
-  static constexpr std::array<std::string_view, 4> kAnswers = {"--help", "-h", "--help-all",
-                                                               "--version"};
+  static constexpr std::array<std::string_view, 5> kLight = {
+      "help", "methods", "recipe", "solve", "toy"};
+  static constexpr std::array<std::string_view, 4> kAnswers = {
+      "--help", "-h", "--help-all", "--version"};
   if (args.empty() || std::find(kLight.begin(), kLight.end(), args.front()) != kLight.end()) {
     return false;
   }

@@ -2,19 +2,19 @@
 // Safe cures that must be in the environment before the libraries are loaded: the program sets them
 // for itself and starts itself again, once.
 //
-// execve keeps the process id, open files, ignored signals and the working folder, so exit codes and
-// Ctrl-C behave as if nothing had happened. It costs one more loading of LibTorch (0.2 to 0.4 s),
-// which is why commands that do not compute with it are left alone. A variable that the user has
-// set is never changed. DETENTE_REEXEC, set by the restart to what it changed, prevents another;
-// set by hand (DETENTE_REEXEC=off) it prevents the first.
+// execve keeps the process id, open files, ignored signals and the working folder, so exit codes
+// and Ctrl-C behave as if nothing had happened. It costs one more loading of LibTorch (0.2 to 0.4
+// s), which is why commands that do not compute with it are left alone. A variable that the user
+// has set is never changed. DETENTE_REEXEC, set by the restart to what it changed, prevents
+// another; set by hand (DETENTE_REEXEC=off) it prevents the first.
 #pragma once
+
+#include <detente/machine/facts.h>
 
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <detente/machine/facts.h>
 
 namespace detente::machine {
 

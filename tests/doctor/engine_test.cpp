@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/doctor/engine.h>
-
-#include <filesystem>
-
 #include <ATen/Parallel.h>
+#include <detente/doctor/engine.h>
+#include <detente/machine/findings.h>
+#include <detente/machine/process.h>
 #include <gtest/gtest.h>
 #include <torch/version.h>
 
-#include <detente/machine/findings.h>
-#include <detente/machine/process.h>
+#include <filesystem>
 
 namespace detente::doctor {
 namespace {

@@ -10,8 +10,10 @@ namespace detente::machine {
 inline Facts healthy_wheel() {
   Facts facts;
   facts.cpu = {.model = "Example Xeon", .cores = 2, .avx2 = true, .avx512 = true, .load = 0.1};
-  facts.libraries = {"/venv/torch/lib/libc10.so", "/venv/torch/lib/libgomp.so.1",
-                     "/venv/torch/lib/libtorch.so", "/venv/torch/lib/libtorch_cpu.so"};
+  facts.libraries = {"/venv/torch/lib/libc10.so",
+                     "/venv/torch/lib/libgomp.so.1",
+                     "/venv/torch/lib/libtorch.so",
+                     "/venv/torch/lib/libtorch_cpu.so"};
   facts.environment = {{"OMP_WAIT_POLICY", "passive"}};
   Engine engine;
   engine.version = engine.built_version = "2.13.0";

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/machine/facts.h>
-
 #include <gtest/gtest.h>
 
 #include "example_facts.h"
@@ -42,9 +41,7 @@ TEST(Facts, KeepsEverythingInJson) {
   EXPECT_EQ(json["cpu"]["cores"], 2);
 }
 
-TEST(Facts, SayNullForAProgramWithoutEngine) {
-  EXPECT_TRUE(to_json(Facts{})["engine"].is_null());
-}
+TEST(Facts, SayNullForAProgramWithoutEngine) { EXPECT_TRUE(to_json(Facts{})["engine"].is_null()); }
 
 }  // namespace
 }  // namespace detente::machine

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/machine/findings.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "example_facts.h"
 
@@ -39,7 +38,8 @@ TEST(Findings, HaveNothingToSayOfHealthyMachines) {
 
 TEST(Findings, NameTheReferenceBlasAndItsCure) {
   Facts facts = healthy_system();
-  facts.blas = {.kind = Blas::kReference, .path = "/usr/lib/x86_64-linux-gnu/blas/libblas.so.3.11.0"};
+  facts.blas = {.kind = Blas::kReference,
+                .path = "/usr/lib/x86_64-linux-gnu/blas/libblas.so.3.11.0"};
   facts.engine->gflops_one = 4.8;
   facts.engine->gflops_all = 4.8;
   EXPECT_THAT(names(facts), ElementsAre("reference_blas"));

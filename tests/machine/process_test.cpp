@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/machine/process.h>
+#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
-
-#include <gtest/gtest.h>
 
 namespace detente::machine {
 namespace {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/machine/startup.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
-
 #include <detente/balance/registry.h>
 #include <detente/tensor/device.h>
+
+#include <cstdio>
 
 int main() {
   const auto method = detente::balance::make_method("ew");

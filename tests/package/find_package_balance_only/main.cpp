@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
-
 #include <detente/balance/registry.h>
+
+#include <cstdio>
 
 int main() {
   const double gram[] = {1.0, -0.5, -0.5, 1.0};
