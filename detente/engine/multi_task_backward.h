@@ -14,6 +14,7 @@
 
 #include <detente/balance/method.h>
 #include <detente/core/fields.h>
+#include <detente/core/json.h>
 #include <detente/core/matrix.h>
 #include <detente/core/rng.h>
 #include <detente/tensor/fwd.h>
@@ -92,7 +93,8 @@ class MultiTaskBackward {
 
   // One loss per task, a scalar with its graph; an undefined tensor means that the task is absent
   // in this step and takes no part. Replaces .grad of every parameter given to the constructor
-  // (undefined where no present task reaches it, so optimisers leave it alone) and frees the graph.
+  // (undefined where no present task reaches it, so optimisers leave it alone) and frees the graph
+  // of the shared part; what is left of the heads goes with the losses.
   // Throws kNumeric naming the task when a loss or gradient is not finite, kShape when a loss is no
   // scalar or the count differs; after an exception every .grad is as it was before.
   // The report is valid until the next call.
@@ -101,9 +103,12 @@ class MultiTaskBackward {
   const std::vector<std::string>& names() const;
   // The number of scalars in the shared parameters.
   std::int64_t shared_size() const;
-  // Steps done; decides which are diagnosed, so a resumed run sets it.
+  // Steps done; they decide which are diagnosed.
   std::int64_t steps() const;
   void set_steps(std::int64_t steps);
+  // Steps and the last loss of each task, for snapshots. The method's own state is not in it.
+  Json state() const;
+  void load_state(const Json& state);
 
  private:
   struct Impl;

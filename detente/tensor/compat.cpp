@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/tensor/compat.h>
-
-#include <string_view>
-
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <detente/core/error.h>
+#include <detente/tensor/compat.h>
 #include <torch/version.h>
 
-#include <detente/core/error.h>
+#include <string_view>
 
 namespace detente::tensor {
 namespace {
@@ -27,7 +25,9 @@ void translate_errors(const char* where, const std::function<void()>& body) {
   try {
     body();
   } catch (const c10::OutOfMemoryError& error) {
-    fail(ErrorCode::kUnsupported, "[{}] the device is out of memory: {} Use a smaller batch.", where,
+    fail(ErrorCode::kUnsupported,
+         "[{}] the device is out of memory: {} Use a smaller batch.",
+         where,
          compat_first_line(error.what_without_backtrace()));
   } catch (const c10::Error& error) {
     fail(ErrorCode::kInternal, "[{}] {}", where, compat_first_line(error.what_without_backtrace()));

@@ -2,10 +2,10 @@
 // Everything that differs between LibTorch 1.13 and 2.13, behind one face.
 #pragma once
 
+#include <detente/tensor/fwd.h>
+
 #include <functional>
 #include <string>
-
-#include <detente/tensor/fwd.h>
 
 namespace detente::tensor {
 

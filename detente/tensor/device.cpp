@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
 #include <detente/tensor/device.h>
 
 #include <array>
 #include <charconv>
-
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-
-#include <detente/core/error.h>
-#include <detente/core/suggest.h>
 
 namespace detente::tensor {
 
@@ -20,13 +18,15 @@ DType parse_dtype(std::string_view text) {
   if (text == "float64") return DType::kFloat64;
   const std::array<std::string, 2> allowed = {"float32", "float64"};
   fail(ErrorCode::kInvalidArgument,
-       "[tensor::parse_dtype] the precision must be one of: float32, float64; got '{}'.{}", text,
+       "[tensor::parse_dtype] the precision must be one of: float32, float64; got '{}'.{}",
+       text,
        did_you_mean(text, allowed));
 }
 
 DType dtype_of(const at::Tensor& tensor) {
   if (tensor.scalar_type() == at::kFloat) return DType::kFloat32;
-  DETENTE_CHECK(tensor.scalar_type() == at::kDouble, ErrorCode::kUnsupported,
+  DETENTE_CHECK(tensor.scalar_type() == at::kDouble,
+                ErrorCode::kUnsupported,
                 "[tensor::dtype_of] expected float32 or float64, got {}.",
                 at::toString(tensor.scalar_type()));
   return DType::kFloat64;
@@ -34,7 +34,9 @@ DType dtype_of(const at::Tensor& tensor) {
 
 std::string Device::text() const { return cuda ? "cuda:" + std::to_string(index) : "cpu"; }
 
-bool cuda_available() { return at::globalContext().hasCUDA() && at::detail::getCUDAHooks().getNumGPUs() > 0; }
+bool cuda_available() {
+  return at::globalContext().hasCUDA() && at::detail::getCUDAHooks().getNumGPUs() > 0;
+}
 
 Device parse_device(std::string_view text) {
   if (text == "cpu") return {};
@@ -51,16 +53,21 @@ Device parse_device(std::string_view text) {
   if (!valid) {
     const std::array<std::string, 3> allowed = {"auto", "cpu", "cuda"};
     fail(ErrorCode::kInvalidArgument,
-         "[tensor::parse_device] the device must be auto, cpu, cuda or cuda:N; got '{}'.{}", text,
+         "[tensor::parse_device] the device must be auto, cpu, cuda or cuda:N; got '{}'.{}",
+         text,
          did_you_mean(text, allowed));
   }
-  DETENTE_CHECK(cuda_available(), ErrorCode::kUnsupported,
+  DETENTE_CHECK(cuda_available(),
+                ErrorCode::kUnsupported,
                 "[tensor::parse_device] there is no CUDA device here, or this LibTorch was built "
                 "without CUDA; got '{}'. Use cpu or auto.",
                 text);
   const int count = at::detail::getCUDAHooks().getNumGPUs();
-  DETENTE_CHECK(index < count, ErrorCode::kUnsupported,
-                "[tensor::parse_device] there are {} CUDA devices; got '{}'.", count, text);
+  DETENTE_CHECK(index < count,
+                ErrorCode::kUnsupported,
+                "[tensor::parse_device] there are {} CUDA devices; got '{}'.",
+                count,
+                text);
   return {.cuda = true, .index = index};
 }
 
@@ -78,7 +85,8 @@ c10::TensorOptions tensor_options(Device device, DType dtype) {
 }
 
 int set_threads(int n) {
-  DETENTE_CHECK(n >= 0, ErrorCode::kInvalidArgument,
+  DETENTE_CHECK(n >= 0,
+                ErrorCode::kInvalidArgument,
                 "[tensor::set_threads] the number of threads must be >= 0 (0: the engine's own "
                 "choice); got {}.",
                 n);

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/tensor/flatten.h>
-
 #include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-
 #include <detente/core/error.h>
+#include <detente/tensor/flatten.h>
 
 namespace detente::tensor {
 
 FlatLayout::FlatLayout(const TensorList& parameters) {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const auto& parameter = parameters[i];
-    DETENTE_CHECK(parameter.scalar_type() == parameters[0].scalar_type() &&
-                      parameter.device() == parameters[0].device(),
-                  ErrorCode::kShape,
-                  "[tensor::FlatLayout] shared parameters must have one dtype and device; parameter "
-                  "{} is {} on {}, the first is {} on {}.",
-                  i, at::toString(parameter.scalar_type()), parameter.device().str(),
-                  at::toString(parameters[0].scalar_type()), parameters[0].device().str());
+    DETENTE_CHECK(
+        parameter.scalar_type() == parameters[0].scalar_type() &&
+            parameter.device() == parameters[0].device(),
+        ErrorCode::kShape,
+        "[tensor::FlatLayout] shared parameters must have one dtype and device; parameter "
+        "{} is {} on {}, the first is {} on {}.",
+        i,
+        at::toString(parameter.scalar_type()),
+        parameter.device().str(),
+        at::toString(parameters[0].scalar_type()),
+        parameters[0].device().str());
     offsets_.push_back(size_);
     shapes_.push_back(parameter.sizes().vec());
     size_ += parameter.numel();

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <ATen/core/Tensor.h>
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/json.h>
 #include <detente/tensor/safetensors.h>
 
 #include <algorithm>
@@ -7,13 +12,6 @@
 #include <cstring>
 #include <limits>
 #include <set>
-
-#include <ATen/Functions.h>
-#include <ATen/core/Tensor.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
-#include <detente/core/json.h>
 
 namespace detente::tensor {
 namespace {
@@ -31,8 +29,11 @@ struct SafetensorsDType {
 };
 
 constexpr SafetensorsDType kSafetensorsDTypes[] = {
-    {"F32", at::kFloat, 4},    {"F64", at::kDouble, 8}, {"I64", at::kLong, 8},
-    {"BF16", at::kBFloat16, 2}, {"F16", at::kHalf, 2},
+    {"F32", at::kFloat, 4},
+    {"F64", at::kDouble, 8},
+    {"I64", at::kLong, 8},
+    {"BF16", at::kBFloat16, 2},
+    {"F16", at::kHalf, 2},
 };
 
 struct SafetensorsEntry {
@@ -44,38 +45,48 @@ struct SafetensorsEntry {
 };
 
 [[noreturn]] void safetensors_bad(const std::string& file, const std::string& what) {
-  fail(ErrorCode::kData, "[tensor::read_safetensors] '{}' {} It is damaged or no safetensors file.",
-       file, what);
+  fail(ErrorCode::kData,
+       "[tensor::read_safetensors] '{}' {} It is damaged or no safetensors file.",
+       file,
+       what);
 }
 
 // JSON numbers that must be sizes.
-std::uint64_t safetensors_size(const Json& value, const std::string& file, const std::string& name) {
+std::uint64_t safetensors_size(const Json& value,
+                               const std::string& file,
+                               const std::string& name) {
   if (!value.is_number_unsigned()) {
     safetensors_bad(file, fmt::format("gives '{}' a size that is no whole number >= 0.", name));
   }
   return value.get<std::uint64_t>();
 }
 
-SafetensorsEntry safetensors_entry(const std::string& name, const Json& value,
+SafetensorsEntry safetensors_entry(const std::string& name,
+                                   const Json& value,
                                    const std::string& file) {
   if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
       !value.contains("shape") || !value.contains("data_offsets") || !value["dtype"].is_string() ||
       !value["shape"].is_array() || !value["data_offsets"].is_array() ||
       value["data_offsets"].size() != 2) {
-    safetensors_bad(file, fmt::format("describes '{}' by something else than dtype, shape and "
-                                      "data_offsets.",
-                                      name));
+    safetensors_bad(file,
+                    fmt::format("describes '{}' by something else than dtype, shape and "
+                                "data_offsets.",
+                                name));
   }
   SafetensorsEntry entry;
   entry.name = name;
   const auto dtype = value["dtype"].get<std::string>();
   const auto* known =
-      std::find_if(std::begin(kSafetensorsDTypes), std::end(kSafetensorsDTypes),
+      std::find_if(std::begin(kSafetensorsDTypes),
+                   std::end(kSafetensorsDTypes),
                    [&](const SafetensorsDType& candidate) { return candidate.name == dtype; });
-  DETENTE_CHECK(known != std::end(kSafetensorsDTypes), ErrorCode::kUnsupported,
+  DETENTE_CHECK(known != std::end(kSafetensorsDTypes),
+                ErrorCode::kUnsupported,
                 "[tensor::read_safetensors] '{}': tensor '{}' has dtype '{}'; expected one of F32, "
                 "F64, I64, BF16, F16.",
-                file, name, dtype);
+                file,
+                name,
+                dtype);
   entry.dtype = *known;
   std::uint64_t bytes = entry.dtype.bytes;
   for (const Json& size : value["shape"]) {
@@ -90,8 +101,12 @@ SafetensorsEntry safetensors_entry(const std::string& name, const Json& value,
   entry.begin = safetensors_size(value["data_offsets"][0], file, name);
   entry.end = safetensors_size(value["data_offsets"][1], file, name);
   if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
-    safetensors_bad(file, fmt::format("gives '{}' the range [{}, {}), but its shape needs {} bytes.",
-                                      name, entry.begin, entry.end, bytes));
+    safetensors_bad(file,
+                    fmt::format("gives '{}' the range [{}, {}), but its shape needs {} bytes.",
+                                name,
+                                entry.begin,
+                                entry.end,
+                                bytes));
   }
   return entry;
 }
@@ -121,7 +136,8 @@ Json safetensors_parse(std::string_view text, const std::string& file) {
 
 }  // namespace
 
-void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+void write_safetensors(const std::filesystem::path& path,
+                       const NamedTensors& tensors,
                        const Metadata& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
@@ -130,13 +146,16 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   for (const auto& [name, tensor] : tensors) {
     DETENTE_CHECK(name != kSafetensorsMetadata && !header.contains(name),
                   ErrorCode::kInvalidArgument,
-                  "[tensor::write_safetensors] the name '{}' is reserved or used twice.", name);
+                  "[tensor::write_safetensors] the name '{}' is reserved or used twice.",
+                  name);
     const auto type = tensor.scalar_type();
     DETENTE_CHECK(type == at::kFloat || type == at::kDouble || type == at::kLong,
                   ErrorCode::kUnsupported,
                   "[tensor::write_safetensors] '{}' is {}; expected float32, float64 or int64.",
-                  name, at::toString(type));
-    const auto* dtype = std::find_if(std::begin(kSafetensorsDTypes), std::end(kSafetensorsDTypes),
+                  name,
+                  at::toString(type));
+    const auto* dtype = std::find_if(std::begin(kSafetensorsDTypes),
+                                     std::end(kSafetensorsDTypes),
                                      [&](const auto& candidate) { return candidate.type == type; });
     held.push_back(tensor.detach().cpu().contiguous());
     const auto bytes = static_cast<std::uint64_t>(tensor.numel()) * dtype->bytes;
@@ -167,8 +186,10 @@ NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metad
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, content.data(), 8);
   if (header_size > kSafetensorsMaxHeader || header_size > content.size() - 8) {
-    safetensors_bad(file, fmt::format("announces a header of {} bytes and has {} in all.",
-                                      header_size, content.size()));
+    safetensors_bad(
+        file,
+        fmt::format(
+            "announces a header of {} bytes and has {} in all.", header_size, content.size()));
   }
   const Json header = safetensors_parse(std::string_view(content).substr(8, header_size), file);
 
@@ -190,16 +211,20 @@ NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metad
   std::uint64_t expected = 0;
   for (const auto& entry : entries) {
     if (entry.begin != expected) {
-      safetensors_bad(file, fmt::format("has '{}' at byte {} where {} is expected (an overlap or a "
-                                        "hole).",
-                                        entry.name, entry.begin, expected));
+      safetensors_bad(file,
+                      fmt::format("has '{}' at byte {} where {} is expected (an overlap or a "
+                                  "hole).",
+                                  entry.name,
+                                  entry.begin,
+                                  expected));
     }
     expected = entry.end;
   }
   const std::uint64_t available = content.size() - 8 - header_size;
   if (expected != available) {
-    safetensors_bad(file, fmt::format("has {} bytes of numbers where its header needs {}.", available,
-                                      expected));
+    safetensors_bad(
+        file,
+        fmt::format("has {} bytes of numbers where its header needs {}.", available, expected));
   }
   NamedTensors tensors;
   const char* data = content.data() + 8 + header_size;

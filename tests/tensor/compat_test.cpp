@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/tensor/compat.h>
-
-#include <torch/torch.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <detente/core/error.h>
+#include <torch/torch.h>
 
 namespace detente::tensor {
 namespace {
@@ -38,7 +35,8 @@ TEST(Compat, LetsOurOwnErrorsPass) {
 }
 
 TEST(Compat, ClearedGradientsAreUndefined) {
-  const TensorList parameters = {torch::ones({2}).requires_grad_(), torch::ones({3}).requires_grad_()};
+  const TensorList parameters = {torch::ones({2}).requires_grad_(),
+                                 torch::ones({3}).requires_grad_()};
   parameters[0].square().sum().backward();
   ASSERT_TRUE(parameters[0].grad().defined());
   clear_gradients(parameters);

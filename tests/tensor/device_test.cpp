@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/tensor/device.h>
-
-#include <torch/torch.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <detente/core/error.h>
+#include <torch/torch.h>
 
 namespace detente::tensor {
 namespace {

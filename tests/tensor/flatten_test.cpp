@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/tensor/flatten.h>
-
-#include <torch/torch.h>
-
-#include <gtest/gtest.h>
-
 #include <detente/core/error.h>
 #include <detente/tensor/compat.h>
+#include <detente/tensor/flatten.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
 
 namespace detente::tensor {
 namespace {
 
 TensorList flatten_parameters() {
-  return {torch::zeros({2, 3}).requires_grad_(), torch::zeros({}).requires_grad_(),
-          torch::zeros({0, 4}).requires_grad_(), torch::zeros({2, 1, 2}).requires_grad_()};
+  return {torch::zeros({2, 3}).requires_grad_(),
+          torch::zeros({}).requires_grad_(),
+          torch::zeros({0, 4}).requires_grad_(),
+          torch::zeros({2, 1, 2}).requires_grad_()};
 }
 
 TEST(FlatLayout, PlacesParametersOneAfterTheOther) {
@@ -29,10 +28,13 @@ TEST(FlatLayout, GathersGradientsWithZerosForMissingOnes) {
   const FlatLayout layout(parameters);
   auto row = torch::full({11}, 9.0);
   // The first comes transposed, as gradients of transposed products do.
-  layout.gather({torch::arange(6.0).reshape({3, 2}).t(), at::Tensor(), torch::zeros({0, 4}),
+  layout.gather({torch::arange(6.0).reshape({3, 2}).t(),
+                 at::Tensor(),
+                 torch::zeros({0, 4}),
                  torch::full({2, 1, 2}, 5.0)},
                 row);
-  EXPECT_TRUE(torch::equal(row, torch::tensor({0.F, 2.F, 4.F, 1.F, 3.F, 5.F, 0.F, 5.F, 5.F, 5.F, 5.F})));
+  EXPECT_TRUE(
+      torch::equal(row, torch::tensor({0.F, 2.F, 4.F, 1.F, 3.F, 5.F, 0.F, 5.F, 5.F, 5.F, 5.F})));
 }
 
 TEST(FlatLayout, GradientsShareTheBufferWithoutBeingViews) {

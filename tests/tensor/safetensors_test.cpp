@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/tensor/safetensors.h>
-
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
-
-#include <torch/torch.h>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
 
 namespace detente::tensor {
 namespace {
@@ -40,8 +36,8 @@ class Safetensors : public testing::Test {
     try {
       read_safetensors(file());
     } catch (const Error& error) {
-      EXPECT_THAT(error.what(), testing::StartsWith("[tensor::read_safetensors] '" +
-                                                    file().string() + "'"));
+      EXPECT_THAT(error.what(),
+                  testing::StartsWith("[tensor::read_safetensors] '" + file().string() + "'"));
       return error.code();
     }
     ADD_FAILURE() << "no error";
@@ -71,8 +67,9 @@ const char* const kReferenceData =
     "c0";
 
 TEST_F(Safetensors, ReadsAFileOfTheReferenceImplementation) {
-  write_file_atomic(file(), safetensors_bytes("3801000000000000") + kReferenceHeader +
-                                safetensors_bytes(kReferenceData));
+  write_file_atomic(
+      file(),
+      safetensors_bytes("3801000000000000") + kReferenceHeader + safetensors_bytes(kReferenceData));
   Metadata metadata;
   const NamedTensors tensors = read_safetensors(file(), &metadata);
   EXPECT_EQ(metadata, (Metadata{{"kind", "test"}}));
@@ -138,9 +135,10 @@ TEST_F(Safetensors, RefusesEveryTruncation) {
 }
 
 TEST_F(Safetensors, RefusesForeignFiles) {
-  for (const std::string& content :
-       {std::string("hello, this is no tensor file at all"), std::string(64, '\xff'),
-        std::string("PK\x03\x04 a zip archive as torch.save makes it"), std::string(64, '\0')}) {
+  for (const std::string& content : {std::string("hello, this is no tensor file at all"),
+                                     std::string(64, '\xff'),
+                                     std::string("PK\x03\x04 a zip archive as torch.save makes it"),
+                                     std::string(64, '\0')}) {
     write_file_atomic(file(), content);
     EXPECT_EQ(error_of_reading(), ErrorCode::kData) << content;
   }
@@ -154,8 +152,8 @@ TEST_F(Safetensors, RefusesHeadersThatDoNotFitTheData) {
   };
   const std::vector<std::pair<const char*, std::string>> bad = {
       {"range disagrees with shape", "{\"a\":{" + x("F32", "[3]", "[0,8]") + "}}"},
-      {"overlap", "{\"a\":{" + x("F32", "[2]", "[0,8]") + "},\"b\":{" + x("F32", "[1]", "[4,8]") +
-                      "}}"},
+      {"overlap",
+       "{\"a\":{" + x("F32", "[2]", "[0,8]") + "},\"b\":{" + x("F32", "[1]", "[4,8]") + "}}"},
       {"hole", "{\"a\":{" + x("F32", "[1]", "[4,8]") + "}}"},
       {"data left over", "{\"a\":{" + x("F32", "[1]", "[0,4]") + "}}"},
       {"beyond the end", "{\"a\":{" + x("F32", "[4]", "[0,16]") + "}}"},
@@ -165,8 +163,8 @@ TEST_F(Safetensors, RefusesHeadersThatDoNotFitTheData) {
       {"product overflows", "{\"a\":{" + x("F32", "[4294967296,4294967296,2]", "[0,8]") + "}}"},
       {"size overflows", "{\"a\":{" + x("F32", "[18446744073709551615]", "[0,8]") + "}}"},
       {"unknown key", "{\"a\":{" + x("F32", "[2]", "[0,8]") + ",\"code\":\"import os\"}}"},
-      {"name twice", "{\"a\":{" + x("F32", "[2]", "[0,8]") + "},\"a\":{" +
-                         x("F32", "[2]", "[0,8]") + "}}"},
+      {"name twice",
+       "{\"a\":{" + x("F32", "[2]", "[0,8]") + "},\"a\":{" + x("F32", "[2]", "[0,8]") + "}}"},
       {"metadata not text", R"({"__metadata__":{"a":1},"a":{)" + x("F32", "[2]", "[0,8]") + "}}"},
       {"a list", "[1,2]"},
       {"no object", R"({"a":3})"},
