@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/cagrad.h>
+#include <detente/balance/internal/cone.h>
+#include <detente/balance/internal/unit_gram.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include <detente/balance/internal/cone.h>
-#include <detente/balance/internal/unit_gram.h>
 
 namespace detente::balance {
 namespace {
@@ -68,8 +67,8 @@ class Cagrad final : public Method {
         result.weights[unit_.rows[i]] = total_[i];
       }
       result.certificate = internal::shortfall(unit_, total_, bound);
-      result.stop = result.certificate <= kTolerance ? StopReason::kConverged
-                                                     : StopReason::kMaxIterations;
+      result.stop =
+          result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
     }
     const double scale = options_.rescale == CagradOptions::Rescale::kNone ? 1.0
                          : options_.rescale == CagradOptions::Rescale::kOnePlusC
@@ -118,8 +117,10 @@ class Cagrad final : public Method {
         // On the sphere exactly, unless the highest level that exists lies inside the ball.
         const bool inside = stationary && length < r;
         if (!inside && length > 0) stretch_ = r / length;
-        if (inside) result.message = "No direction improves every task; d is the nearest to the "
-                                     "mean gradient that harms none.";
+        if (inside)
+          result.message =
+              "No direction improves every task; d is the nearest to the "
+              "mean gradient that harms none.";
         return bound;
       }
       level = dual;
@@ -140,10 +141,13 @@ class Cagrad final : public Method {
 
 void CagradOptions::describe(FieldVisitor& visitor) {
   // Beyond the upper bound c² exceeds what double separates; mgda is that limit.
-  visitor.number("c", c, {.min = 0, .max = 1e9},
+  visitor.number("c",
+                 c,
+                 {.min = 0, .max = 1e9},
                  "Radius of the ball around the mean gradient, in units of its norm; 0 gives the "
                  "mean, >= 1 lets no task get worse, large values tend to mgda.");
-  visitor.choice("rescale", rescale,
+  visitor.choice("rescale",
+                 rescale,
                  {{"none", Rescale::kNone},
                   {"one_plus_c", Rescale::kOnePlusC},
                   {"one_plus_c2", Rescale::kOnePlusC2}},

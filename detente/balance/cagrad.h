@@ -7,28 +7,27 @@
 // Why the plain thing fails: the mean gradient sacrifices a task whenever the sum gains by it; MGDA
 // never does, but stops at any Pareto-stationary point. For c < 1 CAGrad converges to a minimum
 // of the mean loss and still favours the worst task on the way.
-// Limits: c = 0 → the mean; c -> ∞ → MGDA's direction; c >= 1 → no task gets worse; k = 1 → w = 1 + c;
-// identical rows g → d = (1 + c) g; scaling all gradients leaves the weights unchanged; tasks with
-// a zero row are left out of the minimum and keep 1/k; g₀ = 0 → d = 0 (weights 1/k).
-// If no direction improves every task, many d reach the maximum 0: the one nearest to g₀ is taken
-// (paper and codes divide 0 by 0 there, or add a small constant).
-// Rescaling: codes divide d by 1 + c (toy, CAGrad-Fast) or 1 + c² (vision, the authors' default).
-// Certificate: duality gap before rescaling, relative to the terms that form it.
-// Cost: about k pivots of O(k²) per Newton step, a handful of steps; no allocation after the first
-// call. Class G.
-// Paper: Liu, Liu, Jin, Stone and Liu, NeurIPS 2021, arXiv 2110.14048.
+// Limits: c = 0 → the mean; c -> ∞ → MGDA's direction; c >= 1 → no task gets worse; k = 1 → w = 1 +
+// c; identical rows g → d = (1 + c) g; scaling all gradients leaves the weights unchanged; tasks
+// with a zero row are left out of the minimum and keep 1/k; g₀ = 0 → d = 0 (weights 1/k). If no
+// direction improves every task, many d reach the maximum 0: the one nearest to g₀ is taken (paper
+// and codes divide 0 by 0 there, or add a small constant). Rescaling: codes divide d by 1 + c (toy,
+// CAGrad-Fast) or 1 + c² (vision, the authors' default). Certificate: duality gap before rescaling,
+// relative to the terms that form it. Cost: about k pivots of O(k²) per Newton step, a handful of
+// steps; no allocation after the first call. Class G. Paper: Liu, Liu, Jin, Stone and Liu, NeurIPS
+// 2021, arXiv 2110.14048.
 #pragma once
 
-#include <memory>
-
 #include <detente/balance/method.h>
+
+#include <memory>
 
 namespace detente::balance {
 
 struct CagradOptions {
   enum class Rescale { kNone, kOnePlusC, kOnePlusC2 };
-  double c = 0.4;                     // radius of the ball around g₀ in units of ‖g₀‖; 0 = mean
-  Rescale rescale = Rescale::kNone;   // the final division of d
+  double c = 0.4;  // radius of the ball around g₀ in units of ‖g₀‖; 0 = mean
+  Rescale rescale = Rescale::kNone;  // the final division of d
 
   void describe(FieldVisitor& visitor);
 };

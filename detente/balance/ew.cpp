@@ -27,7 +27,9 @@ class Ew final : public Method {
 }  // namespace
 
 void EwOptions::describe(FieldVisitor& visitor) {
-  visitor.choice("scale", scale, {{"sum", Scale::kSum}, {"mean", Scale::kMean}},
+  visitor.choice("scale",
+                 scale,
+                 {{"sum", Scale::kSum}, {"mean", Scale::kMean}},
                  "sum: w = 1 per task; mean: w = 1/k.");
 }
 

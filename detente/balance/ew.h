@@ -7,9 +7,9 @@
 // Cost: O(k). Class L.
 #pragma once
 
-#include <memory>
-
 #include <detente/balance/method.h>
+
+#include <memory>
 
 namespace detente::balance {
 

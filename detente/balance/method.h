@@ -8,6 +8,11 @@
 // the loss falls, so the update is θ ← θ − η d; g₀ the mean gradient; Δ the probability simplex.
 #pragma once
 
+#include <detente/core/fields.h>
+#include <detente/core/json.h>
+#include <detente/core/matrix.h>
+#include <detente/core/rng.h>
+
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -15,14 +20,10 @@
 #include <string>
 #include <vector>
 
-#include <detente/core/fields.h>
-#include <detente/core/json.h>
-#include <detente/core/matrix.h>
-#include <detente/core/rng.h>
-
 namespace detente::balance {
 
-// What a method must be given. The engine reads this to decide how many backward passes a step needs.
+// What a method must be given. The engine reads this to decide how many backward passes a step
+// needs.
 enum class MethodClass {
   kLoss,      // "L": losses only; one backward pass of the weighted loss
   kGram,      // "G": the K×K Gram matrix
@@ -40,11 +41,11 @@ const char* name_of(StopReason reason);  // "closed_form", "converged", ...
 
 // One step's input. Views must outlive the call.
 struct Problem {
-  std::size_t tasks = 0;                // k >= 1
-  MatrixView gram;                      // k×k; may be empty for class L
-  std::span<const double> losses;       // k; may be empty when uses_losses() is false
-  std::span<const std::string> names;   // k or empty; only for messages
-  Rng* rng = nullptr;                   // required by stochastic methods
+  std::size_t tasks = 0;               // k >= 1
+  MatrixView gram;                     // k×k; may be empty for class L
+  std::span<const double> losses;      // k; may be empty when uses_losses() is false
+  std::span<const std::string> names;  // k or empty; only for messages
+  Rng* rng = nullptr;                  // required by stochastic methods
 };
 
 struct Result {

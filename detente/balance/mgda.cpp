@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/min_norm.h>
+#include <detente/balance/internal/unit_gram.h>
 #include <detente/balance/mgda.h>
+#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
-
-#include <detente/balance/internal/min_norm.h>
-#include <detente/balance/internal/unit_gram.h>
-#include <detente/core/error.h>
 
 namespace detente::balance {
 namespace {
@@ -35,14 +34,16 @@ class Mgda final : public Method {
     if (unit_.size() < k) return stationary(problem, result);
 
     for (std::size_t i = 0; i < k; ++i) {
-      const bool unit_length = options_.normalizer == Normalizer::kL2 ||
-                               options_.normalizer == Normalizer::kLossPlus;
+      const bool unit_length =
+          options_.normalizer == Normalizer::kL2 || options_.normalizer == Normalizer::kLossPlus;
       if (unit_length) unit_.norm[i] = 1.0;
       if (!mgda_needs_losses(options_.normalizer)) continue;
-      DETENTE_CHECK(problem.losses[i] > 0, ErrorCode::kNumeric,
+      DETENTE_CHECK(problem.losses[i] > 0,
+                    ErrorCode::kNumeric,
                     "[balance::mgda] normalizer '{}' divides by the losses; expected all > 0, got "
                     "{} for task {}. Use normalizer l2 or none.",
-                    options_.normalizer == Normalizer::kLoss ? "loss" : "loss+", problem.losses[i],
+                    options_.normalizer == Normalizer::kLoss ? "loss" : "loss+",
+                    problem.losses[i],
                     i < problem.names.size() ? problem.names[i] : std::to_string(i));
       unit_.norm[i] /= problem.losses[i];
     }
@@ -73,15 +74,15 @@ class Mgda final : public Method {
     double size = 0;
     for (std::size_t i = 0; i < k; ++i) {
       for (std::size_t j = 0; j < k; ++j) {
-        const double term = unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * result.weights[i] *
-                            result.weights[j];
+        const double term =
+            unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * result.weights[i] * result.weights[j];
         value += term;
         size += std::abs(term);
       }
     }
     result.certificate = internal::shortfall(unit_, result.weights, value);
-    result.stop = result.certificate <= kTolerance ? StopReason::kConverged
-                                                   : StopReason::kMaxIterations;
+    result.stop =
+        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
     if (k > 1 && value <= kStationary * size) {
       result.message = "Pareto-stationary: no direction improves every task.";
     }
@@ -98,7 +99,8 @@ class Mgda final : public Method {
 }  // namespace
 
 void MgdaOptions::describe(FieldVisitor& visitor) {
-  visitor.choice("normalizer", normalizer,
+  visitor.choice("normalizer",
+                 normalizer,
                  {{"none", Normalizer::kNone},
                   {"l2", Normalizer::kL2},
                   {"loss", Normalizer::kLoss},

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/pcgrad.h>
+#include <detente/core/error.h>
 
 #include <algorithm>
-
-#include <detente/core/error.h>
 
 namespace detente::balance {
 namespace {
@@ -20,7 +19,8 @@ class Pcgrad final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
-    DETENTE_CHECK(k < 3 || problem.rng != nullptr, ErrorCode::kInvalidArgument,
+    DETENTE_CHECK(k < 3 || problem.rng != nullptr,
+                  ErrorCode::kInvalidArgument,
                   "[balance::pcgrad] the order of projection is random for {} tasks; expected a "
                   "random generator in Problem::rng, got none.",
                   k);
@@ -56,7 +56,9 @@ class Pcgrad final : public Method {
 }  // namespace
 
 void PcgradOptions::describe(FieldVisitor& visitor) {
-  visitor.choice("reduction", reduction, {{"sum", Reduction::kSum}, {"mean", Reduction::kMean}},
+  visitor.choice("reduction",
+                 reduction,
+                 {{"sum", Reduction::kSum}, {"mean", Reduction::kMean}},
                  "sum: add the projected gradients (paper); mean: divide by k.");
 }
 

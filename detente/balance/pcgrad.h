@@ -14,9 +14,9 @@
 // Paper: Yu, Kumar, Gupta, Levine, Hausman and Finn, NeurIPS 2020, arXiv 2001.06782, algorithm 1.
 #pragma once
 
-#include <memory>
-
 #include <detente/balance/method.h>
+
+#include <memory>
 
 namespace detente::balance {
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/balance/registry.h>
-
-#include <array>
-
 #include <detente/balance/cagrad.h>
 #include <detente/balance/ew.h>
 #include <detente/balance/mgda.h>
 #include <detente/balance/pcgrad.h>
+#include <detente/balance/registry.h>
 #include <detente/balance/uw.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+
+#include <array>
 
 namespace detente::balance {
 namespace {
@@ -17,49 +16,61 @@ namespace {
 constexpr MethodClass kL = MethodClass::kLoss;
 constexpr MethodClass kG = MethodClass::kGram;
 
-constexpr bool kStateful = true;
-constexpr bool kStateless = false;
-
 // What nearly every method claims.
-constexpr unsigned kCommon = kPermutation | kScaleInvariant | kMeanWhenAligned |
-                             kUniformWhenOrthonormal | kDeterministic;
+constexpr unsigned kCommon =
+    kPermutation | kScaleInvariant | kMeanWhenAligned | kUniformWhenOrthonormal | kDeterministic;
 
 // An explicit table, because objects that register themselves are dropped by the linker from a
 // static library. Laws hold for the default options.
 const std::vector<MethodInfo>& table() {
   static const std::vector<MethodInfo> methods = {
-      {"ew", "Equal weighting", "Every loss counts the same.",
-       "The baseline; tune it first. Right when gradients agree and have similar norms.",
-       "Folklore; see Kurin et al., NeurIPS 2022, arXiv 2201.04122", kL, kStateless,
-       kCommon | kSimplex | kSingleTaskIdentity | kIdenticalRowsIdentity | kZeroRowIgnored,
-       &make_ew},
-      {"uw", "Uncertainty weighting", "Each loss is divided by a learned variance.",
-       "Losses in different units or noise levels, when one backward pass per step is all you "
-       "can afford. Losses must not be negative.",
-       "Kendall, Gal, Cipolla, CVPR 2018, arXiv 1705.07115", kL, kStateful,
-       kCommon | kZeroRowIgnored, &make_uw},
-      {"mgda", "Multiple-gradient descent", "The shortest vector in the gradients' convex hull.",
-       "When no task may ever get worse and any Pareto point will do; slow near the Pareto set, "
-       "and it favours the task with the smallest gradient.",
-       "Désidéri, C. R. Acad. Sci. 2012; Sener, Koltun, NeurIPS 2018, arXiv 1810.04650", kG,
-       kStateless,
-       kCommon | kNonConflicting | kSimplex | kSingleTaskIdentity | kIdenticalRowsIdentity |
-           kDuplicateInvariant,
-       &make_mgda},
-      {"pcgrad", "Projecting conflicting gradients",
-       "Each gradient loses its component against the others before they are added.",
-       "A cheap first step beyond the sum when gradients conflict and differ in size; harmless to "
-       "both tasks for k = 2, no guarantee beyond.",
-       "Yu et al., NeurIPS 2020, arXiv 2001.06782", kG, kStateless,
-       kScaleInvariant | kMeanWhenAligned | kUniformWhenOrthonormal | kSingleTaskIdentity |
-           kZeroRowIgnored,
-       &make_pcgrad},
-      {"cagrad", "Conflict-averse gradient descent",
-       "The direction near the mean gradient that helps the worst task most.",
-       "The mean loss is what counts, but no task should be sacrificed on the way; c in "
-       "[0.2, 0.8] is a good start.",
-       "Liu et al., NeurIPS 2021, arXiv 2110.14048", kG, kStateless, kCommon | kZeroRowIgnored,
-       &make_cagrad},
+      {.name = "ew",
+       .title = "Equal weighting",
+       .summary = "Every loss counts the same.",
+       .when = "The baseline; tune it first. Right when gradients agree and have similar norms.",
+       .paper = "Folklore; see Kurin et al., NeurIPS 2022, arXiv 2201.04122",
+       .method_class = kL,
+       .laws = kCommon | kSimplex | kSingleTaskIdentity | kIdenticalRowsIdentity | kZeroRowIgnored,
+       .make = &make_ew},
+      {.name = "uw",
+       .title = "Uncertainty weighting",
+       .summary = "Each loss is divided by a learned variance.",
+       .when = "Losses in different units or noise levels, when one backward pass per step is all "
+               "you can afford. Losses must not be negative.",
+       .paper = "Kendall, Gal, Cipolla, CVPR 2018, arXiv 1705.07115",
+       .method_class = kL,
+       .stateful = true,
+       .laws = kCommon | kZeroRowIgnored,
+       .make = &make_uw},
+      {.name = "mgda",
+       .title = "Multiple-gradient descent",
+       .summary = "The shortest vector in the gradients' convex hull.",
+       .when = "When no task may ever get worse and any Pareto point will do; slow near the Pareto "
+               "set, and it favours the task with the smallest gradient.",
+       .paper = "Désidéri, C. R. Acad. Sci. 2012; Sener, Koltun, NeurIPS 2018, arXiv 1810.04650",
+       .method_class = kG,
+       .laws = kCommon | kNonConflicting | kSimplex | kSingleTaskIdentity | kIdenticalRowsIdentity |
+               kDuplicateInvariant,
+       .make = &make_mgda},
+      {.name = "pcgrad",
+       .title = "Projecting conflicting gradients",
+       .summary = "Each gradient loses its component against the others before they are added.",
+       .when = "A cheap first step beyond the sum when gradients conflict and differ in size; "
+               "harmless to both tasks for k = 2, no guarantee beyond.",
+       .paper = "Yu et al., NeurIPS 2020, arXiv 2001.06782",
+       .method_class = kG,
+       .laws = kScaleInvariant | kMeanWhenAligned | kUniformWhenOrthonormal | kSingleTaskIdentity |
+               kZeroRowIgnored,
+       .make = &make_pcgrad},
+      {.name = "cagrad",
+       .title = "Conflict-averse gradient descent",
+       .summary = "The direction near the mean gradient that helps the worst task most.",
+       .when = "The mean loss is what counts, but no task should be sacrificed on the way; c in "
+               "[0.2, 0.8] is a good start.",
+       .paper = "Liu et al., NeurIPS 2021, arXiv 2110.14048",
+       .method_class = kG,
+       .laws = kCommon | kZeroRowIgnored,
+       .make = &make_cagrad},
   };
   return methods;
 }
@@ -121,8 +132,10 @@ std::unique_ptr<Method> make_method(std::string_view name) {
   if (const MethodInfo* info = find_method(name)) return info->make();
   const auto names = method_names();
   fail(ErrorCode::kInvalidArgument,
-       "[balance::make_method] '{}' is not a method; expected one of: {}.{}", name,
-       join_names(names), did_you_mean(name, names));
+       "[balance::make_method] '{}' is not a method; expected one of: {}.{}",
+       name,
+       join_names(names),
+       did_you_mean(name, names));
 }
 
 }  // namespace detente::balance

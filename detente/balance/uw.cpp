@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/adam.h>
 #include <detente/balance/uw.h>
+#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
-
-#include <detente/balance/internal/adam.h>
-#include <detente/core/error.h>
 
 namespace detente::balance {
 namespace {
@@ -37,11 +36,13 @@ class Uw final : public Method {
                   ErrorCode::kInvalidArgument,
                   "[balance::uw] option kind must name one kind for all tasks or one per task; "
                   "expected 1 or {} entries, got {}.",
-                  k, options_.kind.size());
+                  k,
+                  options_.kind.size());
     adam_.start(k, options_.init, "[balance::uw]");
     gradient_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
-      DETENTE_CHECK(problem.losses[i] >= 0, ErrorCode::kNumeric,
+      DETENTE_CHECK(problem.losses[i] >= 0,
+                    ErrorCode::kNumeric,
                     "[balance::uw] the loss of task {} is negative ({}): the objective "
                     "exp(-s) L + s/2 then has no minimum. Add a constant that makes the loss "
                     "non-negative (1 - correlation instead of -correlation), or use another "
@@ -65,13 +66,15 @@ class Uw final : public Method {
 }  // namespace
 
 void UwOptions::describe(FieldVisitor& visitor) {
-  visitor.texts("kind", kind, {"gaussian", "classification", "laplace"},
+  visitor.texts("kind",
+                kind,
+                {"gaussian", "classification", "laplace"},
                 "What each loss is: gaussian (squared error), classification (cross-entropy) or "
                 "laplace (absolute error); one entry for all tasks or one per task.");
   visitor.number("lr", lr, {.min = 0}, "Learning rate of the log-variances (Adam).");
   visitor.number("init", init, {.min = -10, .max = 10}, "First log-variance of every task.");
-  visitor.number("clamp", clamp, {.min = 0, .max = 100, .min_open = true},
-                 "Largest absolute log-variance.");
+  visitor.number(
+      "clamp", clamp, {.min = 0, .max = 100, .min_open = true}, "Largest absolute log-variance.");
 }
 
 std::unique_ptr<Method> make_uw() { return std::make_unique<Uw>(); }

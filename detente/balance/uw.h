@@ -15,18 +15,18 @@
 // Paper: Kendall, Gal and Cipolla, CVPR 2018, arXiv 1705.07115.
 #pragma once
 
-#include <memory>
-
 #include <detente/balance/method.h>
+
+#include <memory>
 
 namespace detente::balance {
 
 struct UwOptions {
   // Per task "gaussian", "classification" or "laplace"; one entry stands for all tasks.
   std::vector<std::string> kind = {"gaussian"};
-  double lr = 0.025;   // Adam's step on s (β = 0.9, 0.999, no weight decay); 0 freezes s
-  double init = 0.0;   // first value of s
-  double clamp = 10.0; // |s| never exceeds this
+  double lr = 0.025;    // Adam's step on s (β = 0.9, 0.999, no weight decay); 0 freezes s
+  double init = 0.0;    // first value of s
+  double clamp = 10.0;  // |s| never exceeds this
 
   void describe(FieldVisitor& visitor);
 };

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/cagrad.h>
-
-#include <limits>
-
-#include <gtest/gtest.h>
-
 #include <detente/balance/mgda.h>
 #include <detente/core/error.h>
+#include <gtest/gtest.h>
+
+#include <limits>
 
 #include "tests/support/problems.h"
 #include "tests/support/slow_solvers.h"
@@ -48,8 +46,8 @@ TEST(Cagrad, IsOptimalOnHundredsOfProblems) {
         EXPECT_LE(result.certificate, kCertificate);
         const auto g0 = mean_of(jacobian);
         const auto d = direction_of(jacobian, result.weights);
-        EXPECT_LE(distance(d, g0), c * norm_of(g0) * (1 + kAccumulated) +
-                                       kAccumulated * std::sqrt(gram(0, 0)));
+        EXPECT_LE(distance(d, g0),
+                  c * norm_of(g0) * (1 + kAccumulated) + kAccumulated * std::sqrt(gram(0, 0)));
       }
     }
   }
@@ -58,8 +56,11 @@ TEST(Cagrad, IsOptimalOnHundredsOfProblems) {
 TEST(Cagrad, ClosesTheDualityGap) {
   // The dual value at the weights' own w against the primal value, both recomputed.
   Rng rng(202);
-  for (const Family family : {Family::kGaussian, Family::kConflicting, Family::kAligned,
-                              Family::kCollinear, Family::kBadlyScaled}) {
+  for (const Family family : {Family::kGaussian,
+                              Family::kConflicting,
+                              Family::kAligned,
+                              Family::kCollinear,
+                              Family::kBadlyScaled}) {
     for (const std::size_t k : {2, 3, 4, 6, 10, 25, 50}) {
       for (const double c : {0.1, 0.5, 0.99, 2.0}) {
         SCOPED_TRACE(testing::Message() << static_cast<int>(family) << " k=" << k << " c=" << c);
@@ -112,8 +113,7 @@ TEST(Cagrad, AgreesWithProjectedGradientOnTheDual) {
   for (const std::size_t k : {12, 30}) {
     const Matrix gram = gram_of(problem_of(Family::kAligned, k, rng));
     const Eigen::MatrixXd g = eigen_of(gram);
-    const Eigen::VectorXd b =
-        g * Eigen::VectorXd::Constant(g.rows(), 1.0 / static_cast<double>(k));
+    const Eigen::VectorXd b = g * Eigen::VectorXd::Constant(g.rows(), 1.0 / static_cast<double>(k));
     const double c = 0.6;
     const double r = c * std::sqrt(b.mean());
     const auto value = [&](const Eigen::VectorXd& w) {
@@ -123,8 +123,9 @@ TEST(Cagrad, AgreesWithProjectedGradientOnTheDual) {
       return Eigen::VectorXd(b + r / std::sqrt(w.dot(g * w)) * (g * w));
     };
     const Eigen::VectorXd reference = minimize_on_simplex(g.rows(), value, slope, 20000);
-    const Eigen::VectorXd total = Eigen::VectorXd::Constant(g.rows(), 1.0 / static_cast<double>(k)) +
-                                  r / std::sqrt(reference.dot(g * reference)) * reference;
+    const Eigen::VectorXd total =
+        Eigen::VectorXd::Constant(g.rows(), 1.0 / static_cast<double>(k)) +
+        r / std::sqrt(reference.dot(g * reference)) * reference;
     const Eigen::VectorXd w = eigen_of(cagrad(gram, {.c = c}).weights);
     EXPECT_NEAR((w - total).lpNorm<Eigen::Infinity>(), 0.0, kReference);
   }
@@ -151,7 +152,8 @@ TEST(Cagrad, AgreesWithGoldenSectionForTwoTasks) {
       const double z = low + ratio * (high - low);
       (f(a) < f(z) ? high : low) = f(a) < f(z) ? z : a;
     }
-    EXPECT_NEAR(worst(times(gram, cagrad(gram, {.c = c}).weights)), f(0.5 * (low + high)),
+    EXPECT_NEAR(worst(times(gram, cagrad(gram, {.c = c}).weights)),
+                f(0.5 * (low + high)),
                 kCertificate * (gram(0, 0) + gram(1, 1)));
   }
 }
@@ -283,8 +285,8 @@ TEST(Cagrad, IsUnchangedByExtremeScales) {
 
 TEST(Cagrad, RefusesIllegalRadii) {
   const Matrix gram = gram_of(matrix_of({{1, 0}, {0, 1}}));
-  for (const double c : {-0.4, std::numeric_limits<double>::infinity(),
-                         std::numeric_limits<double>::quiet_NaN()}) {
+  for (const double c :
+       {-0.4, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     try {
       cagrad(gram, {.c = c});
       FAIL() << "c = " << c << " was accepted";

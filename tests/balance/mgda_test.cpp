@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/mgda.h>
-
-#include <gtest/gtest.h>
-
 #include <detente/core/error.h>
+#include <gtest/gtest.h>
 
 #include "tests/support/problems.h"
 #include "tests/support/slow_solvers.h"
@@ -69,8 +67,10 @@ TEST(Mgda, AgreesWithProjectedGradient) {
     const Matrix gram = gram_of(problem_of(Family::kAligned, k, rng));
     const Eigen::MatrixXd g = eigen_of(gram);
     const Eigen::VectorXd reference = minimize_on_simplex(
-        g.rows(), [&](const Eigen::VectorXd& w) { return 0.5 * w.dot(g * w); },
-        [&](const Eigen::VectorXd& w) { return Eigen::VectorXd(g * w); }, 20000);
+        g.rows(),
+        [&](const Eigen::VectorXd& w) { return 0.5 * w.dot(g * w); },
+        [&](const Eigen::VectorXd& w) { return Eigen::VectorXd(g * w); },
+        20000);
     const Eigen::VectorXd w = eigen_of(mgda(gram).weights);
     EXPECT_NEAR((w - reference).lpNorm<Eigen::Infinity>(), 0.0, kReference);
   }

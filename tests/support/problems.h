@@ -3,13 +3,13 @@
 // drawn from a fixed seed through core/rng.h, so each machine tests the same numbers.
 #pragma once
 
+#include <detente/core/matrix.h>
+#include <detente/core/rng.h>
+
 #include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <detente/core/matrix.h>
-#include <detente/core/rng.h>
 
 namespace detente::test {
 
@@ -111,10 +111,14 @@ struct NamedFamily {
 
 inline const std::vector<NamedFamily>& families() {
   static const std::vector<NamedFamily> all = {
-      {Family::kGaussian, "gaussian"},       {Family::kConflicting, "conflicting"},
-      {Family::kAligned, "aligned"},         {Family::kCollinear, "collinear"},
-      {Family::kRankDeficient, "rank_deficient"}, {Family::kBadlyScaled, "badly_scaled"},
-      {Family::kDuplicated, "duplicated"},   {Family::kOpposite, "opposite"},
+      {Family::kGaussian, "gaussian"},
+      {Family::kConflicting, "conflicting"},
+      {Family::kAligned, "aligned"},
+      {Family::kCollinear, "collinear"},
+      {Family::kRankDeficient, "rank_deficient"},
+      {Family::kBadlyScaled, "badly_scaled"},
+      {Family::kDuplicated, "duplicated"},
+      {Family::kOpposite, "opposite"},
   };
   return all;
 }
@@ -130,7 +134,8 @@ inline Matrix problem_of(Family family, std::size_t k, Rng& rng) {
     }
   };
   switch (family) {
-    case Family::kGaussian: break;
+    case Family::kGaussian:
+      break;
     case Family::kConflicting: {
       // Taking most of the mean away leaves rows that point against each other.
       for (std::size_t q = 0; q < p; ++q) {
@@ -140,7 +145,9 @@ inline Matrix problem_of(Family family, std::size_t k, Rng& rng) {
       }
       break;
     }
-    case Family::kAligned: add_common(2.0); break;
+    case Family::kAligned:
+      add_common(2.0);
+      break;
     case Family::kCollinear:
       for (std::size_t i = 0; i < k * p; ++i) jacobian.data()[i] *= 1e-6;
       add_common(1.0);

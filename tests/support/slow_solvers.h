@@ -3,15 +3,14 @@
 // the library's solvers.
 #pragma once
 
+#include <detente/core/matrix.h>
+
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <vector>
-
-#include <Eigen/Dense>
-
-#include <detente/core/matrix.h>
 
 namespace detente::test {
 
@@ -25,7 +24,8 @@ inline Eigen::VectorXd eigen_of(const std::vector<double>& v) {
 }
 
 // Every non-empty subset of {0, ..., k - 1}.
-inline void for_each_face(std::size_t k, const std::function<void(const std::vector<int>&)>& visit) {
+inline void for_each_face(std::size_t k,
+                          const std::function<void(const std::vector<int>&)>& visit) {
   for (unsigned bits = 1; bits < (1U << k); ++bits) {
     std::vector<int> face;
     for (std::size_t i = 0; i < k; ++i) {
@@ -98,8 +98,10 @@ inline Eigen::VectorXd project_on_simplex(const Eigen::VectorXd& v) {
 
 // Accelerated projected gradient with restarts on a convex function over the simplex.
 inline Eigen::VectorXd minimize_on_simplex(
-    Eigen::Index k, const std::function<double(const Eigen::VectorXd&)>& value,
-    const std::function<Eigen::VectorXd(const Eigen::VectorXd&)>& gradient, int steps) {
+    Eigen::Index k,
+    const std::function<double(const Eigen::VectorXd&)>& value,
+    const std::function<Eigen::VectorXd(const Eigen::VectorXd&)>& gradient,
+    int steps) {
   Eigen::VectorXd w = Eigen::VectorXd::Constant(k, 1.0 / static_cast<double>(k));
   Eigen::VectorXd v = w;
   double momentum = 1.0;

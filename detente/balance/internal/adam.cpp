@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/adam.h>
+#include <detente/balance/internal/state.h>
+#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
-
-#include <detente/balance/internal/state.h>
-#include <detente/core/error.h>
 
 namespace detente::balance::internal {
 
@@ -29,8 +28,7 @@ void Adam::step(const std::vector<double>& gradient, double lr) {
   for (std::size_t i = 0; i < values_.size(); ++i) {
     first_[i] += (1.0 - kBeta1) * (gradient[i] - first_[i]);
     second_[i] += (1.0 - kBeta2) * (gradient[i] * gradient[i] - second_[i]);
-    values_[i] -=
-        lr * (first_[i] / correction1) / (std::sqrt(second_[i] / correction2) + kEpsilon);
+    values_[i] -= lr * (first_[i] / correction1) / (std::sqrt(second_[i] / correction2) + kEpsilon);
   }
 }
 
@@ -53,9 +51,11 @@ void Adam::load_state(const Json& state, const std::string& where) {
   read.first_ = state_numbers(state, "first", where);
   read.second_ = state_numbers(state, "second", where);
   read.steps_ = state_integer(state, "steps", where);
-  DETENTE_CHECK(read.first_.size() == read.values_.size() &&
-                    read.second_.size() == read.values_.size(),
-                ErrorCode::kData, "{} the saved state has vectors of different sizes.", where);
+  DETENTE_CHECK(
+      read.first_.size() == read.values_.size() && read.second_.size() == read.values_.size(),
+      ErrorCode::kData,
+      "{} the saved state has vectors of different sizes.",
+      where);
   *this = std::move(read);
 }
 

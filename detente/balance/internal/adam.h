@@ -3,11 +3,11 @@
 // task: the optimiser that methods with trained weights carry inside.
 #pragma once
 
+#include <detente/core/json.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <detente/core/json.h>
 
 namespace detente::balance::internal {
 

@@ -6,10 +6,10 @@
 // the active rows independent and meets rank-deficient Gram matrices without regularisation.
 #pragma once
 
+#include <detente/balance/internal/unit_gram.h>
+
 #include <cstddef>
 #include <vector>
-
-#include <detente/balance/internal/unit_gram.h>
 
 namespace detente::balance::internal {
 

@@ -6,10 +6,10 @@
 // whose numbers are all of order one even when the norms differ by many orders of magnitude.
 #pragma once
 
+#include <detente/balance/internal/unit_gram.h>
+
 #include <cstddef>
 #include <vector>
-
-#include <detente/balance/internal/unit_gram.h>
 
 namespace detente::balance::internal {
 
@@ -24,10 +24,10 @@ class MinNorm {
 
   std::vector<std::size_t> face_, old_face_;  // support of the point, affinely independent
   std::vector<double> beta_, old_beta_;
-  std::vector<char> aside_;        // rows whose entering led nowhere at the present point
+  std::vector<char> aside_;  // rows whose entering led nowhere at the present point
   std::vector<double> t_;
-  std::vector<double> y_;          // minimiser over the face's affine hull
-  std::vector<double> system_;     // the bordered matrix [C t; tᵀ 0] of the face
+  std::vector<double> y_;       // minimiser over the face's affine hull
+  std::vector<double> system_;  // the bordered matrix [C t; tᵀ 0] of the face
 };
 
 }  // namespace detente::balance::internal

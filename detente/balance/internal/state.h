@@ -2,11 +2,11 @@
 // Reading a method's state back from a snapshot, with errors instead of surprises.
 #pragma once
 
+#include <detente/core/json.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <detente/core/json.h>
 
 namespace detente::balance::internal {
 

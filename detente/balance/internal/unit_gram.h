@@ -3,19 +3,19 @@
 // so no threshold of theirs depends on the scale of the gradients or of one task's loss.
 #pragma once
 
+#include <detente/core/matrix.h>
+
 #include <cstddef>
 #include <vector>
-
-#include <detente/core/matrix.h>
 
 namespace detente::balance::internal {
 
 // Rows whose gradient is zero are left out; `rows` lists the others in order.
 struct UnitGram {
-  std::vector<std::size_t> rows;   // m indices into the original tasks
-  std::vector<double> norm;        // m, divided by `largest`; in (0, 1]
-  std::vector<double> cosine;      // m×m row-major, unit diagonal
-  double largest = 0;              // the largest gradient norm (0 when all are zero)
+  std::vector<std::size_t> rows;  // m indices into the original tasks
+  std::vector<double> norm;       // m, divided by `largest`; in (0, 1]
+  std::vector<double> cosine;     // m×m row-major, unit diagonal
+  double largest = 0;             // the largest gradient norm (0 when all are zero)
 
   std::size_t size() const { return rows.size(); }
   double c(std::size_t i, std::size_t j) const { return cosine[i * rows.size() + j]; }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
+#include <detente/core/file.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/run_cli.h"
+
+namespace detente::cli {
+namespace {
+
+using namespace detente::test;
+using testing::HasSubstr;
+
+TEST(MethodsCommand, ListsTheWholeRegistryAsJson) {
+  const CliRun run = run_cli({"methods", "--json"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json list = run.json();
+  ASSERT_EQ(list.size(), balance::registry().size());
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto& info = balance::registry()[i];
+    EXPECT_EQ(list[i].at("name"), info.name);
+    EXPECT_EQ(list[i].at("class"), balance::name_of(info.method_class));
+    EXPECT_EQ(list[i].at("stateful"), info.stateful);
+    for (const char* key : {"title", "summary", "when", "paper"}) {
+      EXPECT_FALSE(list[i].at(key).get<std::string>().empty()) << key;
+    }
+    for (const Json& option : list[i].at("options")) {
+      for (const char* key : {"name", "type", "default", "rule", "doc"}) {
+        EXPECT_TRUE(option.contains(key)) << key;
+      }
+    }
+  }
+}
+
+TEST(MethodsCommand, GivesOptionsWithTypedDefaults) {
+  const Json list = run_cli({"methods", "cagrad", "--json"}).json();
+  ASSERT_EQ(list.size(), 1u);
+  const Json c = list[0].at("options").at(0);
+  EXPECT_EQ(c.at("name"), "c");
+  EXPECT_EQ(c.at("type"), "number");
+  EXPECT_EQ(c.at("default"), 0.4);
+}
+
+TEST(MethodsCommand, ListsNamesAndSummariesForPeople) {
+  const CliRun run = run_cli({"methods"});
+  EXPECT_EQ(run.exit_code, 0);
+  for (const auto& info : balance::registry()) {
+    EXPECT_THAT(run.out, HasSubstr(info.name));
+    EXPECT_THAT(run.out, HasSubstr(info.summary));
+  }
+}
+
+TEST(MethodsCommand, ExplainsEachMethod) {
+  for (const auto& info : balance::registry()) {
+    const CliRun run = run_cli({"methods", info.name});
+    EXPECT_EQ(run.exit_code, 0);
+    for (const auto& text : {info.title, info.summary, info.when, info.paper}) {
+      EXPECT_THAT(run.out, HasSubstr(text)) << info.name;
+    }
+  }
+}
+
+TEST(MethodsCommand, SuggestsTheNearestName) {
+  const CliRun run = run_cli({"methods", "pcgrda"});
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_THAT(run.err, HasSubstr("Did you mean 'pcgrad'?"));
+  EXPECT_TRUE(run.out.empty());
+}
+
+TEST(MethodsCommand, WroteTheIndexOfTheDocumentation) {
+  const CliRun run = run_cli({"methods", "--markdown"});
+  ASSERT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.out, read_file(DETENTE_SOURCE_DIR "/docs/methods/README.md"))
+      << "run: detente methods --markdown > docs/methods/README.md";
+}
+
+}  // namespace
+}  // namespace detente::cli

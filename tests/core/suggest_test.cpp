@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/suggest.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace detente {
+namespace {
+
+const std::vector<std::string> kNames = {"cagrad", "pcgrad", "mgda", "learning_rate"};
+
+TEST(Suggest, CountsEditsAndTranspositions) {
+  EXPECT_EQ(edit_distance("", "abc"), 3u);
+  EXPECT_EQ(edit_distance("abc", "abc"), 0u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("ab", "ba"), 1u);
+  EXPECT_EQ(edit_distance("mgda", "mdga"), 1u);
+}
+
+TEST(Suggest, FindsASlipOfTheFinger) {
+  EXPECT_EQ(nearest_name("cagrda", kNames), "cagrad");
+  EXPECT_EQ(nearest_name("learning-rate", kNames), "learning_rate");
+  EXPECT_EQ(did_you_mean("mdga", kNames), " Did you mean 'mgda'?");
+}
+
+TEST(Suggest, KeepsQuietWhenNothingIsNear) {
+  EXPECT_EQ(nearest_name("optimizer", kNames), "");
+  EXPECT_EQ(did_you_mean("xyz", kNames), "");
+  EXPECT_EQ(nearest_name("x", {}), "");
+}
+
+TEST(Suggest, JoinsNames) {
+  EXPECT_EQ(join_names(std::vector<std::string>{"a", "b"}), "a, b");
+  EXPECT_EQ(join_names({}), "");
+}
+
+}  // namespace
+}  // namespace detente
