@@ -9,13 +9,11 @@ namespace detente::cli {
 void add_doctor(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
-void add_toy(CLI::App& app, Context& context);
 
 std::span<const AddCommand> commands() {
   static const std::vector<AddCommand> table = {
       add_methods,
       add_solve,
-      add_toy,
       add_doctor,
   };
   return table;
