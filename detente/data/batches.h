@@ -53,8 +53,9 @@ PaddedBatch pad_rows(std::span<const std::vector<std::int32_t>> ids,
                      std::span<const std::size_t> rows,
                      std::int32_t pad);
 
-// [CLS] A [SEP] B [SEP] in at most `max_length` tokens. The longer sentence is cut first, down to the
-// length of the shorter; then both share the room, an odd token going to the longer (ties: to B).
+// [CLS] A [SEP] B [SEP] in at most `max_length` tokens. The longer sentence is cut first, down to
+// the length of the shorter; then both share the room, and an odd token goes to the longer (B when
+// equal). For tokenizers with one id per token.
 PaddedBatch pad_pairs(const PairData& data,
                       std::span<const std::size_t> rows,
                       const text::SpecialIds& special,

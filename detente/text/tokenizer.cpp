@@ -73,9 +73,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
                   "[text::load_tokenizer] '{}' has no 'buckets' that is a whole number; expected a "
                   "file written by detente.",
                   path.string());
-    return std::make_unique<SyllablePairTokenizer>(Vocabulary::read(folder / kVocabularyName),
-                                                   options,
-                                                   buckets->get<std::size_t>());
+    return std::make_unique<SyllablePairTokenizer>(
+        Vocabulary::read(folder / kVocabularyName), options, buckets->get<std::size_t>());
   }
   if (*kind == "wordpiece") {
     const WordpieceOptions options{.lower_case = read_flag(config, "do_lower_case", path),
@@ -84,7 +83,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
                                                 options);
   }
   fail(ErrorCode::kData,
-       "[text::load_tokenizer] '{}' names the tokenizer '{}'; expected syllable, syllable_pairs or wordpiece.",
+       "[text::load_tokenizer] '{}' names the tokenizer '{}'; expected syllable, syllable_pairs or "
+       "wordpiece.",
        path.string(),
        kind->get<std::string>());
 }

@@ -59,7 +59,7 @@ struct TokenizerOptions {
   std::int64_t max_size = 8000;  // vocabularies made here: size with the special tokens
   bool lower_case = false;
   bool strip_accents = false;
-  bool keep_spaces = true;  // syllable: a run of blanks is one symbol
+  bool keep_spaces = true;      // syllable: a run of blanks is one symbol
   std::int64_t buckets = 4096;  // syllable_pairs: rare entries share so many ids; 0: they are [UNK]
 
   void describe(FieldVisitor& visitor);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/data/batches.h>
-
-#include <algorithm>
-#include <numeric>
-#include <vector>
-
-#include <gtest/gtest.h>
-
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
 #include <detente/core/rng.h>
+#include <detente/data/batches.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
 
 namespace detente::data {
 namespace {
@@ -55,7 +53,8 @@ TEST(EpochBatches, AreAsManyAsAnnounced) {
   for (const std::int64_t min_batch : {0, 1, 8, 32, 100}) {
     for (std::size_t rows = 0; rows < 100; ++rows) {
       const BatchOptions options{.batch_size = 32, .min_batch = min_batch, .pool_batches = 2};
-      EXPECT_EQ(epoch_batches(random_lengths(rows), options, 1, 0).size(), batch_count(rows, options))
+      EXPECT_EQ(epoch_batches(random_lengths(rows), options, 1, 0).size(),
+                batch_count(rows, options))
           << rows << " rows, min_batch " << min_batch;
     }
   }
@@ -70,10 +69,10 @@ TEST(EpochBatches, MergeASmallRestIntoOneBatch) {
     std::sort(list.begin(), list.end());
     return list;
   };
-  EXPECT_EQ(sizes(71, 8), (Lengths{32, 39}));      // a rest of 7 joins
-  EXPECT_EQ(sizes(72, 8), (Lengths{8, 32, 32}));   // a rest of 8 stands alone
+  EXPECT_EQ(sizes(71, 8), (Lengths{32, 39}));     // a rest of 7 joins
+  EXPECT_EQ(sizes(72, 8), (Lengths{8, 32, 32}));  // a rest of 8 stands alone
   EXPECT_EQ(sizes(65, 0), (Lengths{1, 32, 32}));
-  EXPECT_EQ(sizes(5, 8), (Lengths{5}));            // nothing to join
+  EXPECT_EQ(sizes(5, 8), (Lengths{5}));  // nothing to join
 }
 
 TEST(EpochBatches, DependOnSeedAndEpochAlone) {
@@ -86,7 +85,8 @@ TEST(EpochBatches, DependOnSeedAndEpochAlone) {
 
 TEST(EpochBatches, SavePaddingByBuckets) {
   const Lengths lengths = random_lengths(3000);
-  const std::size_t plain = padded_tokens(epoch_batches(lengths, {.pool_batches = 1}, 1, 0), lengths);
+  const std::size_t plain =
+      padded_tokens(epoch_batches(lengths, {.pool_batches = 1}, 1, 0), lengths);
   const std::size_t pooled = padded_tokens(epoch_batches(lengths, {}, 1, 0), lengths);
   const std::size_t needed = std::accumulate(lengths.begin(), lengths.end(), std::size_t{0});
   EXPECT_LT(static_cast<double>(pooled), 1.05 * static_cast<double>(needed));
@@ -140,7 +140,8 @@ PairData two_pairs() {
 TEST(PadPairs, LaysOutBothSentencesWithSegments) {
   const PaddedBatch batch = pad_pairs(two_pairs(), RowList{0, 1}, {}, 64);
   EXPECT_EQ(batch.width, 7U);
-  EXPECT_EQ(batch.ids, (std::vector<std::int64_t>{2, 10, 11, 12, 3, 20, 3, 2, 13, 3, 21, 22, 3, 0}));
+  EXPECT_EQ(batch.ids,
+            (std::vector<std::int64_t>{2, 10, 11, 12, 3, 20, 3, 2, 13, 3, 21, 22, 3, 0}));
   EXPECT_EQ(batch.segments, (std::vector<std::int64_t>{0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0}));
   EXPECT_EQ(batch.lengths, (std::vector<std::int64_t>{7, 6}));
 }
@@ -174,13 +175,12 @@ TEST(PadPairs, GivesHuggingFacesLayoutAndTruncation) {
     const auto max_length = golden.at("pair_max_length").get<std::size_t>();
     const PaddedBatch batch = pad_pairs(data, RowList{i}, tokenizer->special(), max_length);
     EXPECT_EQ(batch.ids, golden.at("pairs")[i].at("ids").get<std::vector<std::int64_t>>()) << i;
-    EXPECT_EQ(batch.segments, golden.at("pairs")[i].at("segments").get<std::vector<std::int64_t>>()) << i;
+    EXPECT_EQ(batch.segments, golden.at("pairs")[i].at("segments").get<std::vector<std::int64_t>>())
+        << i;
   }
 }
 
-TEST(RowLengths, TakeTheLongerSentence) {
-  EXPECT_EQ(row_lengths(two_pairs()), (Lengths{3, 2}));
-}
+TEST(RowLengths, TakeTheLongerSentence) { EXPECT_EQ(row_lengths(two_pairs()), (Lengths{3, 2})); }
 
 }  // namespace
 }  // namespace detente::data

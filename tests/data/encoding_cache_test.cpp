@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/data/encoding_cache.h>
+#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
@@ -7,11 +10,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <gtest/gtest.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
 
 namespace detente::data {
 namespace {
@@ -60,7 +58,8 @@ TEST_F(EncodingCache, IsNotUsedWhenAnyByteDiffersOrIsMissing) {
     write_quickly(bad);
     EXPECT_FALSE(read_encoding(path_, 42).has_value()) << "byte " << i;
   }
-  for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{12}, good.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{7}, std::size_t{12}, good.size() - 1}) {
     write_quickly(good.substr(0, size));
     EXPECT_FALSE(read_encoding(path_, 42).has_value()) << size << " bytes";
   }

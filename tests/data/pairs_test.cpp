@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/data/pairs.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
 
 namespace detente::data {
 namespace {
@@ -95,7 +93,8 @@ TEST(LoadPairs, MasksMissingTargets) {
 }
 
 TEST(LoadPairs, DerivesABinaryTargetFromAThreshold) {
-  TargetColumn derived{.task = "same", .column = "score", .kind = TaskKind::kBinary, .threshold = 3.0};
+  TargetColumn derived{
+      .task = "same", .column = "score", .kind = TaskKind::kBinary, .threshold = 3.0};
   const auto values = load(pair_options({derived})).targets[0].values;
   EXPECT_EQ(values[0], 1.0);
   EXPECT_TRUE(std::isnan(values[1]));
@@ -104,7 +103,8 @@ TEST(LoadPairs, DerivesABinaryTargetFromAThreshold) {
 }
 
 TEST(LoadPairs, ReadsClassesAsIdsOrByName) {
-  const TargetColumn by_id{.task = "c", .column = "class", .kind = TaskKind::kClasses, .classes = 3};
+  const TargetColumn by_id{
+      .task = "c", .column = "class", .kind = TaskKind::kClasses, .classes = 3};
   const TargetColumn by_name{
       .task = "n", .column = "label", .kind = TaskKind::kClasses, .class_names = {"no", "yes"}};
   const PairData data = load(pair_options({by_id, by_name}));
@@ -188,8 +188,9 @@ TEST(LoadPairs, RefusesATableOfAnotherTokenizer) {
 }
 
 TEST(LoadPairs, NamesTheTaskWithoutAnyTarget) {
-  EXPECT_THAT(refusal(pair_options({kScore}), "s1\ts2\tscore\na\tb\t\nc\td\tNA\n"),
-              AllOf(HasSubstr("task 'similarity'"), HasSubstr("column 'score'"), HasSubstr("'t.tsv'")));
+  EXPECT_THAT(
+      refusal(pair_options({kScore}), "s1\ts2\tscore\na\tb\t\nc\td\tNA\n"),
+      AllOf(HasSubstr("task 'similarity'"), HasSubstr("column 'score'"), HasSubstr("'t.tsv'")));
 }
 
 TEST(LoadPairs, WarnsOfAConstantTarget) {
@@ -206,8 +207,9 @@ TEST(LoadPairs, RefusesTargetsOfTheWrongKindWithTheLine) {
   const auto content = [](const std::string& cell) {
     return "s1\ts2\tx\na\tb\t1\nc\td\t" + cell + "\n";
   };
-  EXPECT_THAT(refusal(pair_options({binary}), content("0.5")),
-              AllOf(HasSubstr("line 3"), HasSubstr("0.5"), HasSubstr("task 'b'"), HasSubstr("0 or 1")));
+  EXPECT_THAT(
+      refusal(pair_options({binary}), content("0.5")),
+      AllOf(HasSubstr("line 3"), HasSubstr("0.5"), HasSubstr("task 'b'"), HasSubstr("0 or 1")));
   EXPECT_THAT(refusal(pair_options({classes}), content("1.5")), HasSubstr("whole number"));
   EXPECT_THAT(refusal(pair_options({classes}), content("-1")), HasSubstr("whole number"));
   EXPECT_THAT(refusal(pair_options({classes}), content("3")), HasSubstr("below 3"));
@@ -249,7 +251,8 @@ class CachedPairs : public testing::Test {
 
   std::filesystem::path cache_file() {
     std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(options_.cache)) files.push_back(entry);
+    for (const auto& entry : std::filesystem::directory_iterator(options_.cache))
+      files.push_back(entry);
     EXPECT_EQ(files.size(), 1U);
     return files.at(0);
   }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The data sets in data/ are what their README files say, down to the untrained lexical score.
-#include <cmath>
-#include <string>
-#include <vector>
-
-#include <gtest/gtest.h>
-
 #include <detente/core/file.h>
 #include <detente/core/json.h>
 #include <detente/data/pairs.h>
 #include <detente/data/table.h>
 #include <detente/metrics/metrics.h>
 #include <detente/text/lexical.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
 
 namespace detente::data {
 namespace {
@@ -74,8 +73,9 @@ TEST(ShippedData, LoadsIntoTwoTasksFromOneColumn) {
   const Table table = shipped("kor_sts/dev.tsv.gz");
   PairOptions options;
   options.text_b = "sentence2";
-  options.targets = {{.task = "similarity", .column = "score"},
-                     {.task = "same", .column = "score", .kind = TaskKind::kBinary, .threshold = 3.0}};
+  options.targets = {
+      {.task = "similarity", .column = "score"},
+      {.task = "same", .column = "score", .kind = TaskKind::kBinary, .threshold = 3.0}};
   const auto tokenizer = text::make_tokenizer({}, training_texts(table, options));
   const PairData data = load_pairs(table, options, *tokenizer);
   EXPECT_EQ(data.size(), 1500U);

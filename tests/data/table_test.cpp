@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/data/table.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
 
 namespace detente::data {
 namespace {
@@ -59,8 +57,14 @@ TEST(Tsv, KeepsBlanksAndEmptyCells) {
 }
 
 TEST(Table, TakesEveryCustomOfTextFiles) {
-  for (const std::string content : {"a\tb\n1\t2\n", "a\tb\n1\t2", "a\tb\r\n1\t2\r\n", "a\tb\r\n1\t2",
-                                    "\xef\xbb\xbf" "a\tb\n1\t2\n", "a\tb\n1\t2\n\n\n", "a\tb\r\n1\t2\r\n\r\n"}) {
+  for (const std::string content : {"a\tb\n1\t2\n",
+                                    "a\tb\n1\t2",
+                                    "a\tb\r\n1\t2\r\n",
+                                    "a\tb\r\n1\t2",
+                                    "\xef\xbb\xbf"
+                                    "a\tb\n1\t2\n",
+                                    "a\tb\n1\t2\n\n\n",
+                                    "a\tb\r\n1\t2\r\n\r\n"}) {
     const Table table = tsv(content);
     EXPECT_THAT(table.column_names(), ElementsAre("a", "b")) << content;
     EXPECT_EQ(table.rows(), 1U) << content;
@@ -119,15 +123,23 @@ TEST(Table, RefusesRepeatedColumnNames) {
 
 TEST(Table, NamesLineAndByteOfInvalidUtf8) {
   EXPECT_THAT(refusal([] { tsv("a\tb\n가\tok\nx\t\xb0\xa1\n"); }),
-              AllOf(HasSubstr("'t.tsv'"), HasSubstr("line 3, byte 3 of the line (byte 14 of the file)"),
-                    HasSubstr("0xb0"), HasSubstr("CP949")));
+              AllOf(HasSubstr("'t.tsv'"),
+                    HasSubstr("line 3, byte 3 of the line (byte 14 of the file)"),
+                    HasSubstr("0xb0"),
+                    HasSubstr("CP949")));
   EXPECT_THAT(refusal([] { tsv("\xff\ta\n1\t2\n"); }), HasSubstr("line 1, byte 1 of the line"));
 }
 
 TEST(Table, RefusesNulBytesAndUtf16) {
   EXPECT_THAT(refusal([] { tsv(std::string("a\n1\n2\0x\n", 8)); }),
               AllOf(HasSubstr("NUL"), HasSubstr("line 3, byte 2")));
-  EXPECT_THAT(refusal([] { tsv(std::string("\xff\xfe" "a\0\n\0", 6)); }), HasSubstr("UTF-16"));
+  EXPECT_THAT(refusal([] {
+                tsv(
+                    std::string("\xff\xfe"
+                                "a\0\n\0",
+                                6));
+              }),
+              HasSubstr("UTF-16"));
 }
 
 TEST(Table, NamesTheNearestColumnAndAllOfThem) {
@@ -135,7 +147,8 @@ TEST(Table, NamesTheNearestColumnAndAllOfThem) {
   EXPECT_TRUE(table.has_column("score"));
   EXPECT_FALSE(table.has_column("scores"));
   EXPECT_THAT(refusal([&] { table.text_column("sentense1"); }),
-              AllOf(HasSubstr("no column 'sentense1'"), HasSubstr("sentence1, sentence2, score"),
+              AllOf(HasSubstr("no column 'sentense1'"),
+                    HasSubstr("sentence1, sentence2, score"),
                     HasSubstr("Did you mean 'sentence1'?")));
   EXPECT_THAT(refusal([] { csv("a\tb\n1\t2\n").text_column("a"); }), HasSubstr("not split"));
 }
@@ -153,8 +166,18 @@ TEST(NumericColumn, MarksMissingCells) {
 }
 
 TEST(NumericColumn, RefusesWhatIsNoFiniteNumber) {
-  for (const std::string cell : {"abc", "1,5", "1.2.3", "5점", "inf", "-Infinity", "1e999", "0x10", "--1",
-                                 "+", "1 2", "none"}) {
+  for (const std::string cell : {"abc",
+                                 "1,5",
+                                 "1.2.3",
+                                 "5점",
+                                 "inf",
+                                 "-Infinity",
+                                 "1e999",
+                                 "0x10",
+                                 "--1",
+                                 "+",
+                                 "1 2",
+                                 "none"}) {
     const Table table = tsv("a\tx\n-\t1\n-\t" + cell + "\n");
     EXPECT_THAT(refusal([&] { table.numeric_column("x"); }),
                 AllOf(HasSubstr("line 3"), HasSubstr("column 'x'"), HasSubstr("'" + cell + "'")))
@@ -182,7 +205,8 @@ TEST_F(TableFile, TakesTheFormatFromTheExtension) {
   EXPECT_EQ(Table::read(write("a.TSV", "x,y\tz\n1\t2\n")).column_names().size(), 2U);
   EXPECT_EQ(Table::read(write("a.csv", "x,y\tz\n1,2\n")).column_names().size(), 2U);
   EXPECT_EQ(Table::read(write("a.dat", "x,y\n1,2\n"), TableFormat::kCsv).column_names().size(), 2U);
-  EXPECT_THAT(refusal([&] { Table::read(write("b.dat", "x\n1\n")); }), HasSubstr("names no format"));
+  EXPECT_THAT(refusal([&] { Table::read(write("b.dat", "x\n1\n")); }),
+              HasSubstr("names no format"));
 }
 
 TEST_F(TableFile, MissingFileIsAnIoErrorThatNamesIt) {

@@ -16,8 +16,10 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 using List = std::vector<double>;
 
-Json golden() {
-  return Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/metrics/metrics.json"));
+const Json& golden() {
+  static const Json json =
+      Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/metrics/metrics.json"));
+  return json;
 }
 
 TEST(NormalQuantile, AgreesWithScipy) {

@@ -21,8 +21,10 @@ constexpr double kTolerance = 1e-12;
 
 using List = std::vector<double>;
 
-Json golden() {
-  return Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/metrics/metrics.json"));
+const Json& golden() {
+  static const Json json =
+      Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/metrics/metrics.json"));
+  return json;
 }
 
 TEST(RegressionMetrics, AgreeWithScipyAndScikitLearn) {
