@@ -9,11 +9,27 @@ namespace detente::cli {
 void add_doctor(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
+void add_toy(CLI::App& app, Context& context);
+#ifdef DETENTE_WITH_TORCH
+void add_train(CLI::App& app, Context& context);
+void add_eval(CLI::App& app, Context& context);
+void add_predict(CLI::App& app, Context& context);
+void add_compare(CLI::App& app, Context& context);
+void add_recipe(CLI::App& app, Context& context);
+#endif
 
 std::span<const AddCommand> commands() {
   static const std::vector<AddCommand> table = {
+#ifdef DETENTE_WITH_TORCH
+      add_train,
+      add_eval,
+      add_predict,
+      add_compare,
+      add_recipe,
+#endif
       add_methods,
       add_solve,
+      add_toy,
       add_doctor,
   };
   return table;

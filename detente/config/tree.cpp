@@ -391,6 +391,22 @@ const Node* find_path(const Node& root, const std::string& path) {
   return nullptr;
 }
 
+std::vector<std::pair<std::string, std::string>> flatten(const Node& root) {
+  std::vector<std::pair<std::string, std::string>> values;
+  const std::function<void(const Node&, const std::string&)> walk = [&](const Node& node,
+                                                                        const std::string& path) {
+    if (node.kind == Node::Kind::kScalar) values.emplace_back(path, node.scalar);
+    for (const auto& [key, value] : node.entries) {
+      walk(value, path.empty() ? key : path + "." + key);
+    }
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      walk(node.items[i], path + "[" + std::to_string(i) + "]");
+    }
+  };
+  walk(root, "");
+  return values;
+}
+
 void read_fields(const Node& root, const Describe& describe) {
   ReadVisitor::read_map(root, "", describe);
 }

@@ -39,6 +39,9 @@ void apply_override(Node& root, const std::string& assignment);
 // The value at a dotted path, or null.
 const Node* find_path(const Node& root, const std::string& path);
 
+// Every scalar by its dotted path ("tasks[0].name"), in the file's order.
+std::vector<std::pair<std::string, std::string>> flatten(const Node& root);
+
 // Fills what `describe` describes. Keys that are absent keep their defaults.
 void read_fields(const Node& root, const Describe& describe);
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// detente eval RUN
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <detente/cli/command.h>
+#include <detente/cli/recipe_flags.h>
+#include <detente/cli/result_table.h>
+#include <detente/data/table.h>
+#include <detente/train/corpus.h>
+#include <detente/train/evaluate.h>
+#include <detente/train/trainer.h>
+
+namespace detente::cli {
+namespace {
+
+struct EvalFlags {
+  std::string run;
+  std::string data;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+void run_eval(const EvalFlags& flags, Context& context) {
+  const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
+  const std::string file = flags.data.empty() ? run.recipe.data.dev : flags.data;
+  const data::Table table = data::Table::read(
+      file, flags.data.empty() ? run.recipe.data.format : data::TableFormat::kAuto);
+  const data::PairData rows =
+      train::load_rows(run.recipe, table, *run.tokenizer, run.idf, {}, true);
+  for (const auto& warning : rows.warnings) context.err << "warning: " << warning << "\n";
+  const auto predictions =
+      train::predict_rows(*run.model, rows, 4 * run.recipe.loop.batches.batch_size);
+  const auto metrics = train::evaluate(run.recipe, predictions, rows);
+  const Json tasks = train::metrics_json(run.recipe, metrics);
+  if (flags.json) {
+    context.out << Json{{"tasks", tasks}, {"rows", rows.size()}}.dump(2) << "\n";
+    return;
+  }
+  context.out << file << ", " << rows.size() << " rows\n\n";
+  print_task_metrics(tasks, context.out);
+  for (std::size_t k = 0; k < metrics.size(); ++k) {
+    for (const auto& metric : metrics[k]) {
+      if (metric.reason.empty()) continue;
+      context.out << run.recipe.tasks[k].name << " " << metric.name << ": " << metric.reason
+                  << "\n";
+    }
+  }
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("eval", "Metrics of a run's model on a data file");
+  auto flags = std::make_shared<EvalFlags>();
+  command->add_option("RUN", flags->run, "Folder of the run")->required();
+  command->add_option("--data", flags->data,
+                      "File with the recipe's columns; default: its validation file");
+  add_set_flag(*command, flags->overrides);
+  command->add_flag("--json", flags->json, "Print {\"tasks\": ..., \"rows\": n}");
+  command->callback([flags, &context] { run_eval(*flags, context); });
+}
+
+}  // namespace detente::cli

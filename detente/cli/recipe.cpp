@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// detente recipe check|show|docs
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <detente/cli/command.h>
+#include <detente/cli/recipe_flags.h>
+#include <detente/train/recipe.h>
+
+namespace detente::cli {
+namespace {
+
+struct RecipeFlags {
+  std::string recipe;
+  std::vector<std::string> overrides;
+};
+
+CLI::App* add_recipe_subcommand(CLI::App& parent, const char* name, const char* description,
+                                const std::shared_ptr<RecipeFlags>& flags) {
+  CLI::App* command = parent.add_subcommand(name, description);
+  command->add_option("RECIPE", flags->recipe, "The recipe file")->required();
+  add_set_flag(*command, flags->overrides);
+  return command;
+}
+
+}  // namespace
+
+void add_set_flag(CLI::App& command, std::vector<std::string>& overrides) {
+  command
+      .add_option("--set", overrides,
+                  "Override a key of the recipe, e.g. --set train.epochs=3 (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
+}
+
+void add_recipe(CLI::App& app, Context& context) {
+  CLI::App* group = app.add_subcommand("recipe", "Check a recipe or print it with every setting");
+  group->require_subcommand(1);
+  auto flags = std::make_shared<RecipeFlags>();
+  add_recipe_subcommand(*group, "check", "Say whether the recipe is right, and why not", flags)
+      ->callback([flags, &context] {
+        const train::Recipe recipe = train::load_recipe(flags->recipe, flags->overrides);
+        context.out << "'" << flags->recipe << "' is a valid recipe: " << recipe.tasks.size()
+                    << " tasks, method " << recipe.method << ", " << recipe.loop.epochs
+                    << " epochs.\n";
+      });
+  add_recipe_subcommand(*group, "show", "Print the recipe with every default filled in", flags)
+      ->callback([flags, &context] {
+        context.out << train::load_recipe(flags->recipe, flags->overrides).to_yaml();
+      });
+  group->add_subcommand("docs", "Print the reference of all keys (docs/recipe.md)")
+      ->callback([&context] { context.out << train::recipe_markdown(); });
+}
+
+}  // namespace detente::cli

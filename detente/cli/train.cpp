@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// detente train RECIPE
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include <detente/cli/command.h>
+#include <detente/cli/recipe_flags.h>
+#include <detente/cli/result_table.h>
+#include <detente/train/trainer.h>
+
+namespace detente::cli {
+namespace {
+
+struct TrainFlags {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  std::string out;
+  bool resume = false;
+  bool force = false;
+  bool quiet = false;
+  bool json = false;
+};
+
+train::Progress::Style progress_style(const Context& context, bool quiet) {
+  if (quiet) return train::Progress::Style::kNone;
+  const bool terminal = &context.err == &std::cerr && ::isatty(STDERR_FILENO) == 1;
+  return terminal ? train::Progress::Style::kBar : train::Progress::Style::kLines;
+}
+
+void run_train(const TrainFlags& flags, Context& context) {
+  const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
+  train::TrainOptions options;
+  options.out = flags.out.empty() ? recipe.output : flags.out;
+  if (options.out.empty()) options.out = "runs/" + recipe.name;
+  options.existing = flags.resume  ? train::ExistingRun::kResume
+                     : flags.force ? train::ExistingRun::kForce
+                                   : train::ExistingRun::kRefuse;
+  options.progress = progress_style(context, flags.quiet);
+  const train::TrainOutcome outcome = train::train(recipe, options, context.err);
+  if (flags.json) {
+    context.out << outcome.summary.dump(2) << "\n";
+  } else if (!flags.quiet) {
+    print_summary(outcome.summary, context.out);
+    context.out << "\nReport: " << outcome.run.report().string() << "\n";
+  }
+  if (outcome.interrupted) {
+    context.err << "Interrupted; everything is saved. Go on with: detente train " << flags.recipe
+                << " --out " << options.out.string() << " --resume\n";
+    context.exit_code = 130;
+  }
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("train", "Train the tasks of a recipe");
+  auto flags = std::make_shared<TrainFlags>();
+  command->add_option("RECIPE", flags->recipe, "The recipe file (docs/recipe.md)")->required();
+  add_set_flag(*command, flags->overrides);
+  command->add_option("--out", flags->out,
+                      "Folder of the run; default: output.dir of the recipe, else runs/NAME");
+  auto* resume = command->add_flag("--resume", flags->resume,
+                                   "Go on where the run in the folder stopped");
+  command->add_flag("--force", flags->force, "Replace the run in the folder")->excludes(resume);
+  command->add_flag("--quiet", flags->quiet, "No progress, no table");
+  command->add_flag("--json", flags->json, "Print the summary as JSON");
+  command->footer(
+      "Example:\n  detente train recipes/klue_sts.yaml --set balance.method=ew --out runs/ew\n"
+      "Ctrl-C saves everything and exits with 130; --resume goes on as if nothing had happened.");
+  command->callback([flags, &context] { run_train(*flags, context); });
+}
+
+}  // namespace detente::cli

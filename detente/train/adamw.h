@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// AdamW (Loshchilov and Hutter, ICLR 2019, arXiv 1711.05101) over named parameters.
+//
+//   m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²
+//   θ ← (1 − η λ) θ − η m̂ / (√v̂ + ε),    m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
+//
+// Own code for two reasons: its state goes into a snapshot as named tensors, the same on every
+// engine version; and on the CPU one pass over memory replaces about eight, which matters for an
+// embedding of 32,000 rows. The tests compare it with torch::optim::AdamW.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <detente/core/fields.h>
+#include <detente/tensor/fwd.h>
+
+namespace detente::train {
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  double weight_decay = 0.01;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+
+  void describe(FieldVisitor& visitor);
+};
+
+class AdamW {
+ public:
+  // One-dimensional parameters (biases, gains) are not decayed.
+  AdamW(NamedTensors parameters, const AdamWOptions& options);
+  ~AdamW();
+  AdamW(AdamW&&) noexcept;
+  AdamW& operator=(AdamW&&) noexcept;
+
+  // One step with rate lr × factor; parameters without a gradient are left alone.
+  void step(double factor);
+
+  // "m.<name>" and "v.<name>", and the number of steps taken.
+  NamedTensors state() const;
+  void load_state(const NamedTensors& state, std::int64_t steps);
+  std::int64_t steps() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace detente::train

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/train/evaluate.h>
+
+#include <detente/data/batches.h>
+#include <detente/metrics/registry.h>
+#include <detente/train/corpus.h>
+
+namespace detente::train {
+
+std::vector<TaskPredictions> predict_rows(const nn::PairModel& model, const data::PairData& data,
+                                          std::int64_t batch_size) {
+  const auto& heads = model.heads();
+  std::vector<TaskPredictions> predictions(heads.size());
+  for (std::size_t k = 0; k < heads.size(); ++k) {
+    predictions[k].values.resize(data.size());
+    if (heads[k].options.kind == TaskKind::kClasses) predictions[k].confidence.resize(data.size());
+  }
+  const auto lengths = data::row_lengths(data);
+  for (const auto& rows : data::evaluation_batches(lengths, batch_size)) {
+    const std::vector<Matrix> outputs = model.predict(make_pair_batch(data, rows));
+    for (std::size_t k = 0; k < heads.size(); ++k) {
+      const Matrix& output = outputs[k];
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (heads[k].options.kind != TaskKind::kClasses) {
+          predictions[k].values[rows[i]] = output(i, 0);
+          continue;
+        }
+        std::size_t best = 0;
+        for (std::size_t c = 1; c < output.cols(); ++c) {
+          if (output(i, c) > output(i, best)) best = c;
+        }
+        predictions[k].values[rows[i]] = static_cast<double>(best);
+        predictions[k].confidence[rows[i]] = output(i, best);
+      }
+    }
+  }
+  return predictions;
+}
+
+std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
+                                               const std::vector<TaskPredictions>& predictions,
+                                               const data::PairData& data) {
+  std::vector<std::vector<MetricValue>> results(recipe.tasks.size());
+  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
+    const TaskRecipe& task = recipe.tasks[k];
+    const auto& targets = data.target(task.name).values;
+    for (const auto& name : task.metrics) {
+      const auto& metric = metrics::get_metric(name, task.head.kind);
+      const metrics::Score score = metric.compute(predictions[k].values, targets);
+      results[k].push_back({name, score.value, score.reason});
+    }
+    if (const auto threshold = task.positive_threshold()) {
+      std::vector<double> positive(targets);
+      for (double& target : positive) {
+        if (target == target) target = target >= *threshold ? 1.0 : 0.0;
+      }
+      const metrics::Score score = metrics::f1(predictions[k].values, positive, *threshold);
+      results[k].push_back({"f1", score.value, score.reason});
+    }
+  }
+  return results;
+}
+
+Json metrics_json(const Recipe& recipe, const std::vector<std::vector<MetricValue>>& metrics) {
+  Json json = Json::object();
+  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
+    Json task = Json::object();
+    for (const auto& metric : metrics[k]) task[metric.name] = json_number(metric.value);
+    json[recipe.tasks[k].name] = std::move(task);
+  }
+  return json;
+}
+
+}  // namespace detente::train

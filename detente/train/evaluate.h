@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model's predictions on a data set, and the metrics of every task.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <detente/core/json.h>
+#include <detente/data/pairs.h>
+#include <detente/nn/pair_model.h>
+#include <detente/train/recipe.h>
+
+namespace detente::train {
+
+struct TaskPredictions {
+  // Regression: the value. Binary: the probability of 1. Classes: the id.
+  std::vector<double> values;
+  // Classes: the probability of `values`; empty otherwise.
+  std::vector<double> confidence;
+};
+
+// In the order of the rows, one entry per head.
+std::vector<TaskPredictions> predict_rows(const nn::PairModel& model, const data::PairData& data,
+                                          std::int64_t batch_size);
+
+struct MetricValue {
+  std::string name;
+  double value;        // NaN when undefined
+  std::string reason;  // why
+};
+
+// Per task, in the order of the recipe; regression tasks with positive_from also have "f1".
+std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
+                                               const std::vector<TaskPredictions>& predictions,
+                                               const data::PairData& data);
+
+// {"score": {"pearson": 0.61, ...}, ...}; undefined values are null.
+Json metrics_json(const Recipe& recipe, const std::vector<std::vector<MetricValue>>& metrics);
+
+}  // namespace detente::train

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ctrl-C (SIGINT) and SIGTERM as a flag that a long loop can ask; a second one ends the program
+// at once. The earlier handlers come back when the guard goes.
+#pragma once
+
+#include <csignal>
+
+namespace detente::train {
+
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+  bool interrupted() const;
+
+ private:
+  struct sigaction old_int_ {};
+  struct sigaction old_term_ {};
+};
+
+}  // namespace detente::train

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/train/recipe.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <detente/balance/registry.h>
+#include <detente/config/tree.h>
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
+#include <detente/losses/registry.h>
+#include <detente/metrics/registry.h>
+
+namespace detente::train {
+namespace {
+
+constexpr NumberRule kCount{.min = 1, .max = 1e9};
+constexpr NumberRule kCountOrZero{.min = 0, .max = 1e9};
+
+Describe describe_of(Recipe& recipe) {
+  return [&recipe](FieldVisitor& visitor) { recipe.describe(visitor); };
+}
+
+// With `--set balance.method=ew` the options of the file's method would be unknown keys.
+void drop_options_of_replaced_method(config::Node& root, const std::string& assignment) {
+  static const std::string kKey = "balance.method=";
+  if (!assignment.starts_with(kKey)) return;
+  config::Node* section = root.find("balance");
+  if (section == nullptr) return;
+  const config::Node* written = section->find("method");
+  const std::string before = written == nullptr ? Recipe{}.method : written->scalar;
+  if (before == assignment.substr(kKey.size()) || balance::find_method(before) == nullptr) return;
+  auto method = balance::make_method(before);
+  for (const FieldInfo& field :
+       list_fields([&](FieldVisitor& visitor) { method->describe(visitor); })) {
+    section->erase(field.name.substr(0, field.name.find('.')));
+  }
+}
+
+void make_absolute(std::string& path, const std::filesystem::path& folder) {
+  if (path.empty()) return;
+  path = std::filesystem::weakly_canonical(folder / path).string();
+}
+
+[[noreturn]] void refuse(const std::string& source, const std::string& text) {
+  fail(ErrorCode::kInvalidArgument, "[train::load_recipe] {}: {}", source, text);
+}
+
+void check_tasks(Recipe& recipe, const std::string& source) {
+  if (recipe.tasks.empty()) {
+    refuse(source, "there is no task; expected a list 'tasks:' with at least one "
+                   "{name, column, head}.");
+  }
+  std::set<std::string> names;
+  for (TaskRecipe& task : recipe.tasks) {
+    if (task.name.empty()) refuse(source, "a task has no 'name'.");
+    if (task.name.find_first_of(".|/ \t\n") != std::string::npos) {
+      refuse(source, "task name '" + task.name + "' holds one of the characters . | / or a blank; "
+                     "names go into file keys, so use letters, digits, '_' and '-'.");
+    }
+    if (!names.insert(task.name).second) {
+      refuse(source, "two tasks are named '" + task.name + "'.");
+    }
+    if (task.column.empty()) task.column = task.name;
+    task.head.validate();
+    const auto fitting = losses::loss_names(task.head.kind);
+    if (std::find(fitting.begin(), fitting.end(), task.loss_name) == fitting.end()) {
+      refuse(source, "task '" + task.name + "': loss '" + task.loss_name + "' does not fit a " +
+                         name_of(task.head.kind) + " head; expected one of: " +
+                         join_names(fitting) + ".");
+    }
+    if (task.metrics.empty()) task.metrics = metrics::default_metrics(task.head.kind);
+    for (const auto& metric : task.metrics) metrics::get_metric(metric, task.head.kind);
+    const std::string where = "[train::load_recipe] " + source + ": task '" + task.name + "':";
+    if (!task.threshold.empty()) {
+      parse_number(task.threshold, where, "threshold");
+      if (task.head.kind != TaskKind::kBinary) {
+        refuse(source, "task '" + task.name + "': 'threshold' is for binary tasks.");
+      }
+    }
+    if (!task.positive_from.empty()) {
+      parse_number(task.positive_from, where, "positive_from");
+      if (task.head.kind != TaskKind::kRegression) {
+        refuse(source, "task '" + task.name + "': 'positive_from' is for regression tasks.");
+      }
+    }
+    if (!task.class_names.empty()) {
+      task.head.classes = static_cast<std::int64_t>(task.class_names.size());
+    }
+  }
+}
+
+void keep_chosen_tasks(Recipe& recipe, const std::string& source) {
+  if (recipe.loop.tasks.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& task : recipe.tasks) names.push_back(task.name);
+  for (const auto& wanted : recipe.loop.tasks) {
+    if (std::find(names.begin(), names.end(), wanted) == names.end()) {
+      refuse(source, "'train.tasks' names '" + wanted + "', which is no task; expected: " +
+                         join_names(names) + "." + did_you_mean(wanted, names));
+    }
+  }
+  std::erase_if(recipe.tasks, [&](const TaskRecipe& task) {
+    return std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) ==
+           recipe.loop.tasks.end();
+  });
+}
+
+}  // namespace
+
+void DataRecipe::describe(FieldVisitor& visitor) {
+  visitor.text("train", train, "Training file (TSV or CSV with a header line, gzip or not), "
+                               "relative to the recipe.");
+  visitor.text("dev", dev, "Validation file with the same columns.");
+  visitor.choice("format", format,
+                 {{"auto", data::TableFormat::kAuto}, {"tsv", data::TableFormat::kTsv},
+                  {"csv", data::TableFormat::kCsv}},
+                 "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
+  visitor.text("text_a", text_a, "Column of the first sentence.");
+  visitor.text("text_b", text_b, "Column of the second sentence.");
+  visitor.integer("max_rows", max_rows, kCountOrZero,
+                  "Use only the first n training rows; 0: all.");
+  visitor.flag("cache", cache, "Keep the encoded sentences in the run's folder.");
+}
+
+void TaskRecipe::describe(FieldVisitor& visitor) {
+  visitor.text("name", name, "The task's name in every output.");
+  visitor.text("column", column, "Column of the target; default: the task's name. Empty cells are "
+                                 "missing targets and are masked in this task's loss.");
+  head.describe(visitor);
+  visitor.text("threshold", threshold,
+               "Binary tasks: the target is 1 where the column is at least this number; default: "
+               "the column holds 0 and 1.");
+  visitor.text("positive_from", positive_from,
+               "Regression tasks: also report F1 of 'prediction at least this number'.");
+  visitor.texts("class_names", class_names, {},
+                "Class tasks: the words in the column, in the order of their ids.");
+  visitor.section("loss", "The task's loss; its options stand beside its name.",
+                  [this](FieldVisitor& section) {
+                    if (loss_name.empty()) loss_name = losses::default_loss(head.kind);
+                    section.choice_text("name", loss_name, losses::loss_names(),
+                                        "See docs/losses.md; default: mse, bce or cross_entropy, "
+                                        "by the head.");
+                    if (loss == nullptr || loss_name != loss->name()) {
+                      loss = losses::make_loss(loss_name);
+                    }
+                    loss->describe(section);
+                  });
+  visitor.texts("metrics", metrics, {},
+                "Metrics to report, the most important first; default: those of the head.");
+  visitor.number("weight", weight, {.min = 0, .max = 1e6, .min_open = true},
+                 "Factor on this task's loss before balancing.");
+}
+
+data::TargetColumn TaskRecipe::target() const {
+  data::TargetColumn target;
+  target.task = name;
+  target.column = column;
+  target.kind = head.kind;
+  if (!threshold.empty()) target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
+  if (head.kind == TaskKind::kClasses) target.classes = head.classes;
+  target.class_names = class_names;
+  return target;
+}
+
+std::optional<double> TaskRecipe::positive_threshold() const {
+  if (positive_from.empty()) return std::nullopt;
+  return parse_number(positive_from, "[train::recipe]", "positive_from");
+}
+
+void ModelRecipe::describe(FieldVisitor& visitor) {
+  options.describe(visitor);
+  visitor.flag("lexical_features", lexical_features,
+               "Give the trunk explicit word-overlap numbers of the pair beside what it learns "
+               "(docs/tokenizers.md lists them).");
+  visitor.choice("embedding_init", embedding_init,
+                 {{"random", EmbeddingInit::kRandom}, {"ppmi", EmbeddingInit::kPpmi}},
+                 "ppmi: embeddings start from the training sentences' own co-occurrence counts "
+                 "(positive pointwise mutual information, truncated SVD).");
+  visitor.integer("ppmi_window", ppmi_window, {.min = 1, .max = 50},
+                  "Tokens on each side that count as neighbours for embedding_init ppmi.");
+}
+
+void LoopRecipe::describe(FieldVisitor& visitor) {
+  visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
+  visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
+  visitor.integer("min_batch", batches.min_batch, kCountOrZero,
+                  "A last batch smaller than this joins the one before it.");
+  visitor.integer("pool_batches", batches.pool_batches, kCount,
+                  "Rows are sorted by length within pools of so many batches; 1: no sorting.");
+  visitor.text("select", select,
+               "'task.metric' on validation that chooses the epoch to keep; default: the first "
+               "metric of the first task.");
+  visitor.texts("tasks", tasks, {},
+                "Train only these tasks (single-task baselines); default: all.");
+  visitor.number("snapshot_minutes", snapshot_minutes, {.min = 0, .max = 1e6},
+                 "Also snapshot within an epoch after so many minutes; 0: only after epochs.");
+}
+
+void Recipe::describe(FieldVisitor& visitor) {
+  visitor.text("name", name, "Shown in reports.");
+  visitor.integer("seed", seed, {.min = 0, .max = 9e15},
+                  "Decides initial weights, order of rows, dropout and random methods.");
+  visitor.integer("threads", threads, {.min = 0, .max = 4096},
+                  "Threads inside one operation; 0: the engine's choice.");
+  visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
+  visitor.choice_text("precision", precision, {"float32", "float64"}, "Type of all numbers.");
+  visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
+  visitor.section("tokenizer", "", [this](FieldVisitor& s) { tokenizer.describe(s); });
+  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s); });
+  visitor.sections(
+      "tasks", tasks.size(), [this](std::size_t n) { tasks.resize(n); },
+      [this](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); },
+      "One entry per task.");
+  visitor.section("balance", "", [this](FieldVisitor& s) {
+    s.choice_text("method", method, balance::method_names(),
+                  "How the tasks' gradients are reconciled; `detente methods` explains each. The "
+                  "method's options stand beside it.");
+    if (balance == nullptr || method != balance->name()) balance = balance::make_method(method);
+    balance->describe(s);
+  });
+  visitor.section("engine", "", [this](FieldVisitor& s) { engine.describe(s); });
+  visitor.section("optimizer", "", [this](FieldVisitor& s) { optimizer.describe(s); });
+  visitor.section("schedule", "", [this](FieldVisitor& s) { schedule.describe(s); });
+  visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });
+  visitor.section("output", "", [this](FieldVisitor& s) {
+    s.text("dir", output, "Folder of the run; --out overrides it.");
+    s.flag("tensorboard", tensorboard, "Also write a TensorBoard event file.");
+  });
+}
+
+Recipe::Selection Recipe::selection() const {
+  if (loop.select.empty()) return {0, tasks.front().metrics.front()};
+  const std::size_t dot = loop.select.find('.');
+  std::vector<std::string> allowed;
+  for (const auto& task : tasks) {
+    for (const auto& metric : task.metrics) allowed.push_back(task.name + "." + metric);
+  }
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    for (const auto& metric : tasks[i].metrics) {
+      if (tasks[i].name == loop.select.substr(0, dot) && dot != std::string::npos &&
+          metric == loop.select.substr(dot + 1)) {
+        return {i, metric};
+      }
+    }
+  }
+  fail(ErrorCode::kInvalidArgument,
+       "[train::recipe] 'train.select' must be one of: {}; got '{}'.{}", join_names(allowed),
+       loop.select, did_you_mean(loop.select, allowed));
+}
+
+std::string Recipe::to_yaml() const {
+  Recipe copy = *this;
+  return config::to_yaml(describe_of(copy));
+}
+
+Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  config::Node root = config::load_yaml(path);
+  for (const auto& assignment : overrides) {
+    drop_options_of_replaced_method(root, assignment);
+    config::apply_override(root, assignment);
+  }
+  Recipe recipe;
+  config::read_fields(root, describe_of(recipe));
+  const std::string source = path.string();
+  if (recipe.name.empty()) recipe.name = path.stem().string();
+  if (recipe.data.train.empty()) refuse(source, "'data.train' is missing; name the training file.");
+  if (recipe.data.dev.empty()) refuse(source, "'data.dev' is missing; name the validation file.");
+  check_tasks(recipe, source);
+  keep_chosen_tasks(recipe, source);
+  recipe.model.options.validate();
+  recipe.selection();
+  const auto folder = std::filesystem::absolute(path).parent_path();
+  make_absolute(recipe.data.train, folder);
+  make_absolute(recipe.data.dev, folder);
+  make_absolute(recipe.tokenizer.vocab, folder);
+  return recipe;
+}
+
+std::vector<std::string> recipe_differences(const std::string& before, const std::string& now) {
+  std::map<std::string, std::pair<std::string, std::string>> values;
+  const auto flat_before = config::flatten(config::parse_yaml(before, "snapshot"));
+  for (const auto& [key, value] : flat_before) values[key].first = value;
+  for (const auto& [key, value] : config::flatten(config::parse_yaml(now, "recipe"))) {
+    values[key].second = value;
+  }
+  static const std::set<std::string> harmless = {"name",       "threads",      "device",
+                                                 "data.cache", "output.dir",   "output.tensorboard",
+                                                 "train.epochs", "train.snapshot_minutes"};
+  std::vector<std::string> differences;
+  for (const auto& [key, pair] : values) {
+    if (pair.first == pair.second || harmless.contains(key)) continue;
+    differences.push_back(key + ": " + (pair.first.empty() ? "(none)" : pair.first) + " -> " +
+                          (pair.second.empty() ? "(none)" : pair.second));
+  }
+  return differences;
+}
+
+std::string recipe_markdown() {
+  Recipe recipe;
+  return "# Recipe reference\n\n"
+         "<!-- written by `detente recipe docs`; do not edit by hand -->\n\n"
+         "Every key of a recipe, its type, default and allowed values. A recipe is read strictly: "
+         "an unknown key, a wrong type or an impossible value is an error with file and line. "
+         "`--set key=value` overrides a key on the command line, e.g. `--set train.epochs=3` or "
+         "`--set tasks.score.weight=2`. The options of the balancing method stand beside "
+         "`balance.method` and those of a loss beside its `name`; the tables show the ones of the "
+         "defaults, [docs/methods](methods/README.md) and [docs/losses.md](losses.md) show all.\n" +
+         config::fields_markdown(describe_of(recipe));
+}
+
+}  // namespace detente::train

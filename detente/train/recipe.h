@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recipe: everything that decides a training run, read strictly from YAML.
+// `describe` is the one source of the parser, `--set`, `detente recipe show` and docs/recipe.md.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <detente/balance/method.h>
+#include <detente/core/fields.h>
+#include <detente/data/batches.h>
+#include <detente/data/pairs.h>
+#include <detente/engine/multi_task_backward.h>
+#include <detente/losses/loss.h>
+#include <detente/nn/options.h>
+#include <detente/text/tokenizer.h>
+#include <detente/train/adamw.h>
+#include <detente/train/schedule.h>
+
+namespace detente::train {
+
+struct DataRecipe {
+  std::string train;
+  std::string dev;
+  data::TableFormat format = data::TableFormat::kAuto;
+  std::string text_a = "sentence1";
+  std::string text_b = "sentence2";
+  std::int64_t max_rows = 0;
+  bool cache = true;
+
+  void describe(FieldVisitor& visitor);
+};
+
+struct TaskRecipe {
+  std::string name;
+  std::string column;
+  std::string threshold;      // binary only: text of a number, or empty
+  std::string positive_from;  // regression only: text of a number, or empty
+  std::vector<std::string> class_names;
+  nn::HeadOptions head;
+  std::string loss_name;  // empty: the default of the head
+  std::shared_ptr<losses::Loss> loss;
+  std::vector<std::string> metrics;
+  double weight = 1.0;
+
+  void describe(FieldVisitor& visitor);
+  data::TargetColumn target() const;
+  std::optional<double> positive_threshold() const;
+};
+
+struct ModelRecipe {
+  enum class EmbeddingInit { kRandom, kPpmi };
+
+  nn::PairModelOptions options;
+  bool lexical_features = false;
+  EmbeddingInit embedding_init = EmbeddingInit::kRandom;
+  std::int64_t ppmi_window = 4;
+
+  void describe(FieldVisitor& visitor);
+};
+
+struct LoopRecipe {
+  std::int64_t epochs = 5;
+  data::BatchOptions batches;
+  std::string select;              // "task.metric"; empty: the first metric of the first task
+  std::vector<std::string> tasks;  // names of the tasks to train; empty: all
+  double snapshot_minutes = 10;
+
+  void describe(FieldVisitor& visitor);
+};
+
+struct Recipe {
+  std::string name;
+  std::int64_t seed = 0;
+  std::int64_t threads = 0;
+  std::string device = "auto";
+  std::string precision = "float32";
+  DataRecipe data;
+  text::TokenizerOptions tokenizer;
+  ModelRecipe model;
+  std::vector<TaskRecipe> tasks;
+  std::string method = "cagrad";
+  std::shared_ptr<balance::Method> balance;
+  engine::MultiTaskOptions engine;
+  AdamWOptions optimizer;
+  ScheduleOptions schedule;
+  LoopRecipe loop;
+  std::string output;
+  bool tensorboard = true;
+
+  void describe(FieldVisitor& visitor);
+
+  // Which task and metric choose the best epoch.
+  struct Selection {
+    std::size_t task = 0;
+    std::string metric;
+  };
+  Selection selection() const;
+
+  std::string to_yaml() const;
+};
+
+// Reads a recipe file, applies `overrides` ("a.b=c") and checks what one field alone cannot show:
+// tasks present and named once, losses and metrics that fit their heads, the selection. Paths are
+// relative to the recipe's folder and become absolute. Overriding balance.method drops the options
+// of the file's method. Throws kInvalidArgument with file and line where there is one.
+Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides);
+
+// What keeps a run started with `before` from going on with `now`, one line per key
+// ("optimizer.lr: 0.001 -> 0.01"); keys that do not change the result do not count, nor does a
+// larger number of epochs.
+std::vector<std::string> recipe_differences(const std::string& before, const std::string& now);
+
+// docs/recipe.md: every key, from describe().
+std::string recipe_markdown();
+
+}  // namespace detente::train

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/train/snapshot.h>
+
+#include <ATen/core/Tensor.h>
+
+#include <detente/core/error.h>
+#include <detente/tensor/safetensors.h>
+
+namespace detente::train {
+namespace {
+
+constexpr const char* kSnapshotFormat = "detente-snapshot-1";
+constexpr const char* kModelPrefix = "model.";
+constexpr const char* kOptimizerPrefix = "optimizer.";
+
+NamedTensors tensors_below(const NamedTensors& tensors, const std::string& prefix) {
+  NamedTensors found;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix)) found.emplace_back(name.substr(prefix.size()), tensor);
+  }
+  return found;
+}
+
+}  // namespace
+
+Json RunState::to_json() const {
+  return Json{{"step", step},
+              {"epoch", epoch},
+              {"batch", batch},
+              {"loss_sums", loss_sums},
+              {"loss_counts", loss_counts},
+              {"seconds", seconds},
+              {"epoch_seconds", epoch_seconds},
+              {"best_value", best_value},
+              {"best_epoch", best_epoch},
+              {"best_metrics", best_metrics},
+              {"diagnosed_steps", diagnosed_steps},
+              {"conflict_steps", conflict_steps},
+              {"cosine_sum", cosine_sum},
+              {"cosine_count", cosine_count},
+              {"method_state", method_state},
+              {"finished", finished}};
+}
+
+RunState RunState::from_json(const Json& json) {
+  RunState state;
+  json.at("step").get_to(state.step);
+  json.at("epoch").get_to(state.epoch);
+  json.at("batch").get_to(state.batch);
+  json.at("loss_sums").get_to(state.loss_sums);
+  json.at("loss_counts").get_to(state.loss_counts);
+  json.at("seconds").get_to(state.seconds);
+  json.at("epoch_seconds").get_to(state.epoch_seconds);
+  json.at("best_value").get_to(state.best_value);
+  json.at("best_epoch").get_to(state.best_epoch);
+  state.best_metrics = json.at("best_metrics");
+  json.at("diagnosed_steps").get_to(state.diagnosed_steps);
+  json.at("conflict_steps").get_to(state.conflict_steps);
+  json.at("cosine_sum").get_to(state.cosine_sum);
+  json.at("cosine_count").get_to(state.cosine_count);
+  state.method_state = json.at("method_state");
+  json.at("finished").get_to(state.finished);
+  return state;
+}
+
+void write_snapshot(const std::filesystem::path& path, const RunState& state,
+                    const nn::PairModel& model, const AdamW& optimizer,
+                    const std::string& recipe_yaml) {
+  NamedTensors tensors;
+  for (auto& [name, tensor] : model.state()) tensors.emplace_back(kModelPrefix + name, tensor);
+  for (auto& [name, tensor] : optimizer.state()) {
+    tensors.emplace_back(kOptimizerPrefix + name, tensor);
+  }
+  tensor::write_safetensors(path, tensors,
+                            {{"format", kSnapshotFormat},
+                             {"state", state.to_json().dump()},
+                             {"recipe", recipe_yaml}});
+}
+
+SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* tensors) {
+  tensor::Metadata metadata;
+  NamedTensors read = tensor::read_safetensors(path, &metadata);
+  DETENTE_CHECK(metadata["format"] == kSnapshotFormat, ErrorCode::kData,
+                "[train::read_snapshot] '{}' is a safetensors file but no snapshot of this version "
+                "(format '{}', expected '{}').",
+                path.string(), metadata["format"], kSnapshotFormat);
+  SnapshotHeader header;
+  try {
+    header.state = RunState::from_json(Json::parse(metadata["state"]));
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::kData, "[train::read_snapshot] '{}': the state cannot be read ({}).",
+         path.string(), error.what());
+  }
+  header.recipe_yaml = metadata["recipe"];
+  if (tensors != nullptr) *tensors = std::move(read);
+  return header;
+}
+
+void restore_snapshot(const NamedTensors& tensors, const RunState& state, nn::PairModel& model,
+                      AdamW& optimizer) {
+  model.load_state(tensors_below(tensors, kModelPrefix));
+  optimizer.load_state(tensors_below(tensors, kOptimizerPrefix), state.step);
+}
+
+}  // namespace detente::train

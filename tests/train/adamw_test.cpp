@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/train/adamw.h>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <detente/core/error.h>
+
+namespace detente::train {
+namespace {
+
+// The library's optimiser decays every parameter, ours only those of two and more dimensions, so
+// the comparison uses matrices.
+void compare_with_torch(torch::Dtype dtype, double tolerance) {
+  torch::manual_seed(1);
+  const auto options = torch::TensorOptions().dtype(dtype);
+  const torch::Tensor start = torch::randn({7, 5}, options);
+  torch::Tensor ours = start.clone().requires_grad_(true);
+  torch::Tensor theirs = start.clone().requires_grad_(true);
+  AdamWOptions our_options;
+  our_options.lr = 0.03;
+  our_options.weight_decay = 0.1;
+  AdamW adamw({{"w", ours}}, our_options);
+  torch::optim::AdamW reference({theirs},
+                                torch::optim::AdamWOptions(0.03).weight_decay(0.1).eps(1e-8));
+  for (int step = 0; step < 50; ++step) {
+    const torch::Tensor gradient = torch::randn({7, 5}, options) * (step % 7 == 0 ? 100.0 : 0.01);
+    ours.mutable_grad() = gradient.clone();
+    theirs.mutable_grad() = gradient.clone();
+    adamw.step(1.0);
+    reference.step();
+  }
+  EXPECT_LT((ours - theirs).abs().max().item<double>(), tolerance);
+  EXPECT_GT((ours - start).abs().max().item<double>(), 0.1);
+}
+
+TEST(AdamW, AgreesWithTheLibraryInFloat64) { compare_with_torch(torch::kFloat64, 1e-12); }
+TEST(AdamW, AgreesWithTheLibraryInFloat32) { compare_with_torch(torch::kFloat32, 2e-6); }
+
+TEST(AdamW, DoesNotDecayBiases) {
+  torch::Tensor bias = torch::ones({4}).requires_grad_(true);
+  torch::Tensor weight = torch::ones({2, 2}).requires_grad_(true);
+  AdamWOptions options;
+  options.weight_decay = 0.5;
+  AdamW adamw({{"bias", bias}, {"weight", weight}}, options);
+  bias.mutable_grad() = torch::zeros({4});
+  weight.mutable_grad() = torch::zeros({2, 2});
+  adamw.step(1.0);
+  EXPECT_EQ(bias[0].item<float>(), 1.0F);
+  EXPECT_LT(weight[0][0].item<float>(), 1.0F);
+}
+
+TEST(AdamW, LeavesParametersWithoutGradientAlone) {
+  torch::Tensor weight = torch::ones({2, 2}).requires_grad_(true);
+  AdamW adamw({{"weight", weight}}, {});
+  adamw.step(1.0);
+  EXPECT_EQ(weight.sum().item<float>(), 4.0F);
+}
+
+TEST(AdamW, GoesOnFromItsStateAsIfNeverStopped) {
+  torch::Tensor a = torch::ones({3, 2}).requires_grad_(true);
+  AdamW first({{"w", a}}, {});
+  for (int step = 0; step < 5; ++step) {
+    a.mutable_grad() = torch::full({3, 2}, 0.5 - step);
+    first.step(1.0);
+  }
+  torch::Tensor b = a.detach().clone().requires_grad_(true);
+  AdamW second({{"w", b}}, {});
+  second.load_state(first.state(), first.steps());
+  for (int step = 0; step < 5; ++step) {
+    a.mutable_grad() = torch::full({3, 2}, 1.5 * step);
+    b.mutable_grad() = torch::full({3, 2}, 1.5 * step);
+    first.step(0.5);
+    second.step(0.5);
+  }
+  EXPECT_TRUE(torch::equal(a, b));
+}
+
+TEST(AdamW, RefusesTheStateOfAnotherModel) {
+  torch::Tensor a = torch::ones({3, 2}).requires_grad_(true);
+  AdamW adamw({{"w", a}}, {});
+  EXPECT_THROW(adamw.load_state({{"m.x", a}, {"v.x", a}}, 1), Error);
+  EXPECT_THROW(adamw.load_state({{"m.w", torch::ones({2})}, {"v.w", torch::ones({2})}}, 1), Error);
+}
+
+}  // namespace
+}  // namespace detente::train
