@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/error.h>
-#include <detente/nn/alignment.h>
 #include <detente/nn/pair_model.h>
 
 #include <algorithm>
@@ -10,15 +8,14 @@
 #include <utility>
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <torch/nn/functional/activation.h>
-#include <torch/nn/functional/normalization.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <detente/core/error.h>
+#include <detente/nn/alignment.h>
+
 namespace detente::nn {
 namespace {
-
-namespace F = torch::nn::functional;
 
 // Residual branches start small, so that an untrained layer is nearly the identity.
 constexpr double kResidualScale = 0.3;
@@ -74,24 +71,6 @@ class Dropout {
   std::optional<at::Generator> generator_;
 };
 
-struct PairParameters {
-  NamedTensors shared;
-  std::vector<NamedTensors> heads;
-  NamedTensors fixed;  // saved with the model, not trained
-
-  const at::Tensor& operator()(const std::string& name) const { return *index.at(name); }
-  std::map<std::string, const at::Tensor*> index;
-
-  void build_index() {
-    index.clear();
-    for (const auto& [name, tensor] : shared) index[name] = &tensor;
-    for (const auto& [name, tensor] : fixed) index[name] = &tensor;
-    for (const auto& head : heads) {
-      for (const auto& [name, tensor] : head) index[name] = &tensor;
-    }
-  }
-};
-
 void add_linear(NamedTensors& to, Draw& draw, const std::string& name, std::int64_t in,
                 std::int64_t out, double scale = 1.0) {
   const double bound = 1.0 / std::sqrt(static_cast<double>(in));
@@ -123,11 +102,29 @@ struct EncodedSide {
 }  // namespace
 
 struct PairModel::Impl {
+  struct Parameters {
+    NamedTensors shared;
+    std::vector<NamedTensors> heads;
+    NamedTensors fixed;  // saved with the model, not trained
+
+    const at::Tensor& operator()(const std::string& name) const { return *index.at(name); }
+    std::map<std::string, const at::Tensor*> index;
+
+    void build_index() {
+      index.clear();
+      for (const auto& [name, tensor] : shared) index[name] = &tensor;
+      for (const auto& [name, tensor] : fixed) index[name] = &tensor;
+      for (const auto& head : heads) {
+        for (const auto& [name, tensor] : head) index[name] = &tensor;
+      }
+    }
+  };
+
   PairModelOptions options;
   Vocabulary vocabulary;
   std::vector<TaskHead> heads;
   std::int64_t extra = 0;
-  PairParameters parameters;
+  Parameters parameters;
 
   at::TensorOptions float_options() const { return parameters("embedding.weight").options(); }
 
@@ -224,7 +221,14 @@ struct PairModel::Impl {
                                  vocabulary.pad, torch::kInt64);
     auto* data = ids.data_ptr<std::int64_t>();
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      std::copy(rows[i].begin(), rows[i].end(), data + i * longest);
+      for (const std::int32_t id : rows[i]) {
+        DETENTE_CHECK(id >= 0 && id < vocabulary.size, ErrorCode::kData,
+                      "[nn::PairModel] token id {} is not in the vocabulary of {}; the text was "
+                      "encoded with another tokenizer.",
+                      id, vocabulary.size);
+        *data++ = id;
+      }
+      data += longest - rows[i].size();
     }
     return ids.view({ids.size(0), -1, vocabulary.ids_per_token}).to(float_options().device());
   }
@@ -253,10 +257,13 @@ struct PairModel::Impl {
 
   // ids [rows, n, unit]; segments [rows, n] or undefined.
   EncodedSide encode(const at::Tensor& ids, const at::Tensor& segments, Dropout& drop) const {
-    const at::Tensor& weights = parameters("token_weights");
+    // Trained weights may cross 0, where the means below would have no sense.
+    const at::Tensor weights =
+        options.learn_token_weights ? parameters("token_weights").abs() : parameters("token_weights");
     const at::Tensor id_weights = weights.index_select(0, ids.reshape({-1})).view(ids.sizes());
     const at::Tensor vectors = torch::embedding(parameters("embedding.weight"), ids);
-    const at::Tensor scale = id_weights.square().sum(2, true).sqrt().clamp_min(1e-3);
+    // The floor goes under the root, whose slope at 0 is infinite: padding weighs 0.
+    const at::Tensor scale = id_weights.square().sum(2, true).clamp_min(1e-6).sqrt();
     EncodedSide side;
     side.tokens = (vectors * id_weights.unsqueeze(-1)).sum(2) / scale;
     side.mask = ids.select(2, 0) != vocabulary.pad;
@@ -267,7 +274,7 @@ struct PairModel::Impl {
       // A sentence of which nothing is left keeps its first token.
       const at::Tensor none = keep.any(1).logical_not();
       keep.select(1, 0).logical_or_(none);
-      side.mask = keep;
+      side.mask = keep.logical_and(side.mask);
     }
     const at::Tensor real = side.mask.to(side.tokens.scalar_type());
     side.weight = (id_weights.mean(2) + kWeightFloor) * real;
@@ -287,7 +294,9 @@ struct PairModel::Impl {
     }
     if (options.layers > 0) x = norm(x, "norm");
     side.outputs = x;
-    side.pooled = (x * side.weight.unsqueeze(-1)).sum(1) / side.weight.sum(1, true);
+    // An empty sentence is the zero vector.
+    side.pooled = (x * side.weight.unsqueeze(-1)).sum(1) /
+                  side.weight.sum(1, true).clamp_min(kWeightFloor);
     return side;
   }
 

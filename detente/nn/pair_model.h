@@ -23,9 +23,8 @@
 
 namespace detente::nn {
 
-// A batch of pairs as token ids, position by position, without special tokens and never empty; the
-// model cuts, pads and joins. Views must
-// outlive the call.
+// A batch of pairs as token ids, position by position, without special tokens; the model cuts, pads
+// and joins. An empty sentence counts as the zero vector. Views must outlive the call.
 struct PairBatch {
   std::vector<std::span<const std::int32_t>> first;
   std::vector<std::span<const std::int32_t>> second;
@@ -63,7 +62,8 @@ class PairModel {
 
   // One prediction per head, with its graph: [B] (regression value, binary logit) or [B, classes]
   // (logits). Dropout and random order are on exactly when `dropout` is given; their bits come
-  // from there alone. kShape for an empty batch or a wrong number of extra features.
+  // from there alone. kShape for an empty batch or a wrong number of extra features, kData for an
+  // id outside the vocabulary.
   TensorList forward(const PairBatch& batch, Rng* dropout = nullptr) const;
   // Without a graph, on the host: value or probability of class 1 [B×1]; probabilities [B×classes].
   std::vector<Matrix> predict(const PairBatch& batch) const;
@@ -94,6 +94,7 @@ class PairModel {
   // What an untrained head answers: a regression value, or the share of ones of a binary task.
   void set_initial_prediction(std::size_t head, double value);
 
+  // Makes new parameters; lists taken before are no longer this model's.
   void to(tensor::Device device, tensor::DType dtype);
 
  private:
