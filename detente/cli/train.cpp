@@ -49,8 +49,10 @@ void run_train(const TrainFlags& flags, Context& context) {
     context.out << "\nReport: " << outcome.run.report().string() << "\n";
   }
   if (outcome.interrupted) {
-    context.err << "Interrupted; everything is saved. Go on with: detente train " << flags.recipe
-                << " --out " << options.out.string() << " --resume\n";
+    // The run's own recipe holds every --set of this command.
+    context.err << "Interrupted; everything is saved. Go on with: detente train "
+                << outcome.run.recipe().string() << " --out " << outcome.run.root.string()
+                << " --resume\n";
     context.exit_code = 130;
   }
 }

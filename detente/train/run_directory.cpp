@@ -95,8 +95,8 @@ RunDirectory existing_run(const std::filesystem::path& root) {
                 root.string());
   DETENTE_CHECK(std::filesystem::exists(run.model()), ErrorCode::kIo,
                 "[train::existing_run] '{}' has no model.safetensors yet; the run ended before its "
-                "first evaluation. Go on with 'detente train RECIPE --out {} --resume'.",
-                root.string(), root.string());
+                "first evaluation. Go on with 'detente train {} --out {} --resume'.",
+                root.string(), run.recipe().string(), root.string());
   return run;
 }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <map>
 #include <optional>
 #include <ostream>
 
@@ -113,7 +112,10 @@ std::string metrics_text(const Recipe& recipe,
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, std::ostream& log)
-      : recipe_(recipe), options_(options), progress_(log, options.progress) {}
+      : recipe_(recipe),
+        options_(options),
+        progress_(log, options.progress),
+        smoothed_(recipe.tasks.size(), std::nan("")) {}
 
   TrainOutcome run() {
     const std::filesystem::path root =
@@ -322,8 +324,8 @@ class Trainer {
       state_.loss_sums[i] += report.losses[i];
       state_.loss_counts[i] += 1;
       total_loss += report.weights[i] * report.losses[i];
-      auto& smooth = smoothed_[recipe_.tasks[i].name];
-      smooth = smooth.has_value() ? 0.95 * *smooth + 0.05 * report.losses[i] : report.losses[i];
+      double& smooth = smoothed_[i];
+      smooth = std::isnan(smooth) ? report.losses[i] : 0.95 * smooth + 0.05 * report.losses[i];
     }
     Json line{{"type", "step"},
               {"epoch", state_.epoch + 1},
@@ -388,7 +390,9 @@ class Trainer {
     state.start = started_at_step_;
     state.seconds = seconds_since(start_);
     state.examples_per_second = examples_ / std::max(1e-9, state.seconds);
-    for (const auto& [name, loss] : smoothed_) state.losses.emplace_back(name, loss.value_or(0));
+    for (std::size_t k = 0; k < smoothed_.size(); ++k) {
+      state.losses.emplace_back(recipe_.tasks[k].name, smoothed_[k]);
+    }
     progress_.update(state);
   }
 
@@ -509,7 +513,7 @@ class Trainer {
   std::int64_t started_at_step_ = 0;
   double seconds_before_ = 0;
   double examples_ = 0;
-  std::map<std::string, std::optional<double>> smoothed_;
+  std::vector<double> smoothed_;  // running mean loss per task, for the progress line
 };
 
 }  // namespace

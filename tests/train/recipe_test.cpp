@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/train/recipe.h>
+
+#include <gmock/gmock.h>
+
+#include <detente/balance/registry.h>
+#include <tests/train/tiny_run.h>
+
+namespace detente::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RecipeTest : public TinyRunTest {
+ protected:
+  std::string error_with(const std::vector<std::string>& overrides) {
+    const Error error = error_of([&] { recipe(overrides); });
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << error.what();
+    return error.what();
+  }
+};
+
+TEST_F(RecipeTest, FillsDefaultsFromTheHead) {
+  const Recipe r = recipe();
+  EXPECT_EQ(r.name, "tiny");
+  EXPECT_EQ(r.tasks[1].loss_name, "bce");
+  EXPECT_EQ(r.tasks[1].column, "same");
+  EXPECT_THAT(r.tasks[0].metrics, ::testing::Contains("pearson"));
+  EXPECT_EQ(r.selection().metric, r.tasks[0].metrics.front());
+}
+
+TEST_F(RecipeTest, ShownRecipeReadsBackToItself) {
+  const std::string text = recipe().to_yaml();
+  write_file_atomic(folder_ / "shown.yaml", text);
+  EXPECT_EQ(load_recipe(folder_ / "shown.yaml", {}).to_yaml(), text);
+}
+
+TEST_F(RecipeTest, EveryMethodCanBeChosenAndItsOptionsSet) {
+  for (const auto& name : balance::method_names()) {
+    EXPECT_EQ(recipe({"balance.method=" + name}).balance->name(), name);
+  }
+  EXPECT_THAT(recipe({"balance.method=cagrad", "balance.c=0.7"}).to_yaml(), HasSubstr("c: 0.7"));
+}
+
+TEST_F(RecipeTest, ReplacingTheMethodDropsItsOptions) {
+  write_recipe("balance: {method: cagrad, c: 0.9}\n");
+  EXPECT_EQ(recipe({"balance.method=ew"}).method, "ew");
+  EXPECT_THAT(recipe().to_yaml(), HasSubstr("c: 0.9"));
+}
+
+TEST_F(RecipeTest, NamesWhatIsWrong) {
+  EXPECT_THAT(error_with({"balance.method=cagrda"}), HasSubstr("Did you mean 'cagrad'?"));
+  EXPECT_THAT(error_with({"balance.c=-1"}), HasSubstr("balance.c"));
+  EXPECT_THAT(error_with({"train.epoch=3"}), HasSubstr("Did you mean 'epochs'?"));
+  EXPECT_THAT(error_with({"train.epochs=0"}), HasSubstr("must be in [1"));
+  EXPECT_THAT(error_with({"tasks=[]"}), HasSubstr("there is no task"));
+  EXPECT_THAT(error_with({"tasks.same.name=score"}), HasSubstr("two tasks are named 'score'"));
+  EXPECT_THAT(error_with({"tasks.same.loss={name: mse}"}), HasSubstr("does not fit a binary head"));
+  EXPECT_THAT(error_with({"tasks.same.metrics=[pearson]"}), HasSubstr("pearson"));
+  EXPECT_THAT(error_with({"tasks.score.threshold=3"}), HasSubstr("'threshold' is for binary"));
+  EXPECT_THAT(error_with({"tasks.same.threshold=high"}), HasSubstr("must be a number"));
+  EXPECT_THAT(error_with({"train.select=score.f2"}), HasSubstr("train.select"));
+  EXPECT_THAT(error_with({"train.tasks=[sam]"}), HasSubstr("Did you mean 'same'?"));
+  EXPECT_THAT(error_with({"model.heads=3"}), HasSubstr("multiple of heads"));
+  EXPECT_THAT(error_with({"data.train="}), HasSubstr("'data.train' is missing"));
+  EXPECT_THAT(error_with({"tasks.score.low=7"}), HasSubstr("low must be below high"));
+  EXPECT_THAT(error_with({"model.mode=cross", "model.alignment=both"}), HasSubstr("mode cross"));
+}
+
+TEST_F(RecipeTest, FindsWhatChangedBetweenTwoRecipes) {
+  const std::string before = recipe().to_yaml();
+  EXPECT_TRUE(recipe_differences(before, before).empty());
+  EXPECT_TRUE(recipe_differences(before, recipe({"threads=2", "train.epochs=9"}).to_yaml()).empty());
+  EXPECT_THAT(recipe_differences(before, recipe({"seed=4"}).to_yaml()),
+              ::testing::ElementsAre("seed: 0 -> 4"));
+}
+
+TEST_F(RecipeTest, DocumentationOfKeysIsCurrent) {
+  EXPECT_EQ(read_file(std::filesystem::path(DETENTE_SOURCE_DIR) / "docs/recipe.md"),
+            recipe_markdown())
+      << "run: detente recipe docs > docs/recipe.md";
+}
+
+TEST_F(RecipeTest, ShippedRecipesAreRight) {
+  for (const char* name : {"klue_sts", "kor_sts", "sts_b"}) {
+    const Recipe r = load_recipe(
+        std::filesystem::path(DETENTE_SOURCE_DIR) / "recipes" / (std::string(name) + ".yaml"), {});
+    EXPECT_EQ(r.name, name);
+    EXPECT_EQ(r.tasks.size(), 2U);
+  }
+}
+
+}  // namespace
+}  // namespace detente::train

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/train/trainer.h>
+
+#include <csignal>
+
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <detente/train/snapshot.h>
+#include <tests/train/tiny_run.h>
+
+namespace detente::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+using TrainerTest = TinyRunTest;
+
+std::vector<Json> read_lines(const std::filesystem::path& path) {
+  std::vector<Json> lines;
+  const std::string text = read_file(path);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    lines.push_back(Json::parse(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+// What must not depend on when a run was stopped: everything but times.
+Json timeless(const std::vector<Json>& lines) {
+  Json result = Json::array();
+  for (Json line : lines) {
+    line.erase("ms");
+    line.erase("seconds");
+    line.erase("examples_per_second");
+    result.push_back(std::move(line));
+  }
+  return result;
+}
+
+TEST_F(TrainerTest, LearnsAndWritesEveryFileOfARun) {
+  const TrainOutcome outcome = run("run");
+  const RunDirectory& files = outcome.run;
+  for (const auto& path : {files.recipe(), files.metrics(), files.summary(), files.model(),
+                           files.snapshot(), files.report(), files.tokenizer() / "vocab.txt"}) {
+    EXPECT_TRUE(std::filesystem::exists(path)) << path;
+  }
+  EXPECT_GT(outcome.summary["tasks"]["score"]["pearson"].get<double>(), 0.4);
+  EXPECT_EQ(outcome.summary["status"], "finished");
+  EXPECT_EQ(Json::parse(read_file(files.summary())), outcome.summary);
+  const auto lines = read_lines(files.metrics());
+  // 96 rows in batches of 16: six steps and one line for each of three epochs.
+  EXPECT_EQ(lines.size(), 21U);
+  EXPECT_TRUE(lines.front()["cosines"].contains("score|same"));
+  EXPECT_TRUE(lines.back()["dev"]["same"].contains("f1"));
+}
+
+TEST_F(TrainerTest, TheKeptModelGivesTheMetricsOfTheSummary) {
+  const TrainOutcome outcome = run("run");
+  const LoadedRun loaded = load_run(outcome.run.root, {});
+  EXPECT_EQ(loaded.recipe.to_yaml(), recipe().to_yaml());
+  EXPECT_EQ(loaded.model->heads().size(), 2U);
+}
+
+TEST_F(TrainerTest, SameSeedSameRun) {
+  run("a");
+  run("b");
+  EXPECT_EQ(timeless(read_lines(folder_ / "a/metrics.jsonl")),
+            timeless(read_lines(folder_ / "b/metrics.jsonl")));
+  EXPECT_EQ(read_file(folder_ / "a/model.safetensors"), read_file(folder_ / "b/model.safetensors"));
+}
+
+TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
+  run("a");
+  run("b", {"seed=1"});
+  EXPECT_NE(read_file(folder_ / "a/model.safetensors"), read_file(folder_ / "b/model.safetensors"));
+}
+
+class ResumeTest : public TinyRunTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(ResumeTest, InterruptedAndResumedEqualsNeverStopped) {
+  const std::vector<std::string> overrides = {"balance.method=" + GetParam()};
+  run("whole", overrides);
+  const TrainOutcome stopped =
+      run_with_trigger("stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, overrides);
+  EXPECT_TRUE(stopped.interrupted);
+  EXPECT_EQ(stopped.summary["status"], "interrupted");
+  EXPECT_EQ(stopped.summary["steps"], 7);  // one step into the second epoch
+  const TrainOutcome resumed = run("stopped", overrides, ExistingRun::kResume);
+  EXPECT_FALSE(resumed.interrupted);
+  EXPECT_EQ(timeless(read_lines(folder_ / "whole/metrics.jsonl")),
+            timeless(read_lines(folder_ / "stopped/metrics.jsonl")));
+  EXPECT_EQ(read_file(folder_ / "whole/model.safetensors"),
+            read_file(folder_ / "stopped/model.safetensors"));
+  Json whole = Json::parse(read_file(folder_ / "whole/summary.json"));
+  Json again = resumed.summary;
+  whole.erase("seconds");
+  again.erase("seconds");
+  EXPECT_EQ(whole, again);
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, ResumeTest,
+                         ::testing::Values("ew", "uw", "mgda", "pcgrad", "cagrad"),
+                         [](const auto& info) { return info.param; });
+
+TEST_F(TrainerTest, ResumingAFinishedRunChangesNothing) {
+  const TrainOutcome first = run("run");
+  const std::string model = read_file(first.run.model());
+  const TrainOutcome second = run("run", {}, ExistingRun::kResume);
+  EXPECT_EQ(second.summary["steps"], first.summary["steps"]);
+  EXPECT_EQ(read_file(first.run.model()), model);
+}
+
+TEST_F(TrainerTest, RefusesToResumeWithAnotherRecipe) {
+  run("run");
+  const Error error =
+      error_of([&] { run("run", {"optimizer.lr=0.5"}, ExistingRun::kResume); });
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr("optimizer.lr: 0.01 -> 0.5"));
+}
+
+TEST_F(TrainerTest, RefusesATruncatedSnapshotAndLeavesItAlone) {
+  const TrainOutcome outcome = run("run");
+  const std::string whole = read_file(outcome.run.snapshot());
+  const std::string cut = whole.substr(0, whole.size() / 2);
+  write_file_atomic(outcome.run.snapshot(), cut);
+  const Error error = error_of([&] { run("run", {}, ExistingRun::kResume); });
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("snapshot.safetensors"));
+  EXPECT_EQ(read_file(outcome.run.snapshot()), cut);
+}
+
+TEST_F(TrainerTest, RefusesAForeignSnapshot) {
+  const TrainOutcome outcome = run("run");
+  std::filesystem::copy_file(outcome.run.model(), outcome.run.snapshot(),
+                             std::filesystem::copy_options::overwrite_existing);
+  const Error error = error_of([&] { run("run", {}, ExistingRun::kResume); });
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("no snapshot"));
+}
+
+TEST_F(TrainerTest, NamesTaskAndStepOfALossThatOverflows) {
+  write_file_atomic(folder_ / "train.tsv",
+                    "sentence1\tsentence2\tscore\tsame\n붉은\t푸른\t1e30\t1\n산이\t높다\t-1e30\t0\n");
+  const Error error = error_of([&] { run("run", {"tasks.score.loss={name: mse}"}); });
+  EXPECT_EQ(error.code(), ErrorCode::kNumeric);
+  EXPECT_THAT(error.what(), HasSubstr("step 1"));
+  EXPECT_THAT(error.what(), HasSubstr("'score'"));
+}
+
+TEST_F(TrainerTest, MasksMissingTargetsAndSkipsATaskThatHasNone) {
+  // Only the first rows have a score, so later batches of a small size lack the task.
+  std::string text = "sentence1\tsentence2\tscore\tsame\n";
+  for (int i = 0; i < 24; ++i) {
+    text += "붉은 산이\t푸른 산이\t" + std::string(i < 4 ? std::to_string(i) : "") + "\t" +
+            std::to_string(i % 2) + "\n";
+  }
+  write_file_atomic(folder_ / "train.tsv", text);
+  run("run", {"train.batch_size=4", "train.min_batch=1"});
+  std::size_t absent = 0;
+  for (const Json& line : read_lines(folder_ / "run/metrics.jsonl")) {
+    if (line["type"] != "step" || !line["losses"]["score"].is_null()) continue;
+    ++absent;
+    EXPECT_EQ(line["weights"]["score"], 0.0);
+    EXPECT_TRUE(line["losses"]["same"].is_number());
+  }
+  EXPECT_GT(absent, 0U);
+}
+
+TEST_F(TrainerTest, TrainsOneTaskAlone) {
+  const TrainOutcome outcome = run("run", {"train.tasks=[same]"});
+  EXPECT_FALSE(outcome.summary["tasks"].contains("score"));
+  EXPECT_TRUE(outcome.summary["tasks"]["same"]["f1"].is_number());
+  EXPECT_EQ(outcome.summary["conflict_share"], 0.0);
+  EXPECT_TRUE(outcome.summary["mean_cosine"].is_null());
+}
+
+TEST_F(TrainerTest, ADataErrorLeavesNothingBehind) {
+  write_file_atomic(folder_ / "dev.tsv", "sentence1\tsentence2\tscore\n가\t나\t1\n");
+  const Error error = error_of([&] { run("run"); });
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("same"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(TrainerTest, ForceWithBrokenDataKeepsTheEarlierRun) {
+  const TrainOutcome outcome = run("run");
+  const std::string summary = read_file(outcome.run.summary());
+  write_file_atomic(folder_ / "train.tsv", "sentence1\tsentence2\tscore\tsame\n");
+  error_of([&] { run("run", {}, ExistingRun::kForce); });
+  EXPECT_EQ(read_file(outcome.run.summary()), summary);
+}
+
+// The limit on file sizes makes write() fail as a full disk does.
+TEST_F(TrainerTest, AFullDiskIsAnErrorAndTheRunGoesOnAfterwards) {
+  run("whole");
+  rlimit old{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const Error error = error_of([&] {
+    run_with_trigger("run", "epoch 1/3 in", [&] {
+      const auto size = std::filesystem::file_size(folder_ / "run/metrics.jsonl");
+      const rlimit small{size + 100, old.rlim_max};
+      setrlimit(RLIMIT_FSIZE, &small);
+    });
+  });
+  setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(error.code(), ErrorCode::kIo);
+  const TrainOutcome resumed = run("run", {}, ExistingRun::kResume);
+  EXPECT_EQ(resumed.summary["status"], "finished");
+  EXPECT_EQ(timeless(read_lines(folder_ / "whole/metrics.jsonl")),
+            timeless(read_lines(folder_ / "run/metrics.jsonl")));
+}
+
+TEST_F(TrainerTest, TrainsInFloat64AndAsCrossEncoder) {
+  EXPECT_EQ(run("double", {"precision=float64"}).summary["status"], "finished");
+  EXPECT_EQ(run("cross", {"model.mode=cross"}).summary["status"], "finished");
+}
+
+TEST_F(TrainerTest, UsesLexicalFeaturesAndCorpusEmbeddings) {
+  const TrainOutcome outcome =
+      run("run", {"model.lexical_features=true", "model.embedding_init=ppmi", "model.pooling=idf",
+                  "model.alignment=both", "tokenizer.kind=syllable_pairs"});
+  EXPECT_GT(outcome.summary["tasks"]["score"]["pearson"].get<double>(), 0.8);
+  load_run(outcome.run.root, {});
+}
+
+}  // namespace
+}  // namespace detente::train
