@@ -14,6 +14,7 @@ TEXT = CODE | {".md", ".txt", ".yaml", ".yml", ".json", ".in", ""}
 # Data and stored results are kept as they came.
 DATA = ("data/", "tests/golden/", "bench/results/")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+CHECKED = re.compile(r"<!-- checked: (\S+) -->\n```cpp\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -44,11 +45,22 @@ def problems_of(path):
     if path.suffix in CODE and "SPDX-License-Identifier: Apache-2.0" not in text[:200]:
         yield "has no licence line (SPDX-License-Identifier: Apache-2.0)"
     if path.suffix == ".md":
+        yield from example_problems(text)
         for link in LINK.findall(FENCE.sub("", text)):
             target = (link[0] or link[1]).split("#")[0]
             if target and "://" not in target and not target.startswith("mailto:"):
                 if not (path.parent / target).exists():
                     yield f"links to {target}, which does not exist"
+
+
+def example_problems(text):
+    """A C++ example under "<!-- checked: FOLDER -->" is the program that a test builds and runs."""
+    for folder, code in CHECKED.findall(text):
+        program = ROOT / folder / "main.cpp"
+        if not program.exists():
+            yield f"example: {folder}/main.cpp does not exist"
+        elif code.strip() not in program.read_text(encoding="utf-8"):
+            yield f"the example differs from {folder}/main.cpp, which the tests build"
 
 
 def version_problems():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DSOURCE=... -DBINARY=... [-DPREFIX=...] [-DFORBID=regex] [-DREFUSE=regex] [-DOPTIONS=...]
-#       -P consume.cmake
-# Configures, builds and runs a consumer from an empty folder. FORBID: what must not be among the
-# libraries it loads. REFUSE: configuring must fail, with these words.
+# cmake -DSOURCE=... -DBINARY=... [-DPREFIX=...] [-DOPTIONS=...] [-DEXPECT=regex] [-DFORBID=regex]
+#       [-DREFUSE=regex] -P consume.cmake
+# Configures, builds and runs a consumer from an empty folder. EXPECT: what it must print. FORBID:
+# what must not be among the libraries it loads. REFUSE: configuring must fail, with these words.
 file(REMOVE_RECURSE "${BINARY}")
 if(PREFIX)
   list(APPEND OPTIONS "-DCMAKE_PREFIX_PATH=${PREFIX}")
@@ -21,13 +21,20 @@ endif()
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "configuring failed:\n${output}")
 endif()
-foreach(command "${CMAKE_COMMAND};--build;${BINARY}" "${BINARY}/consumer" "ldd;${BINARY}/consumer")
-  execute_process(COMMAND ${command} OUTPUT_VARIABLE output ERROR_VARIABLE output
+function(run out)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE output ERROR_VARIABLE output
                   RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
-    message(FATAL_ERROR "'${command}' failed (${status}):\n${output}")
+    message(FATAL_ERROR "'${ARGN}' failed (${status}):\n${output}")
   endif()
-endforeach()
-if(FORBID AND output MATCHES "${FORBID}")
-  message(FATAL_ERROR "loads what it must not (${FORBID}):\n${output}")
+  set(${out} "${output}" PARENT_SCOPE)
+endfunction()
+run(built "${CMAKE_COMMAND}" --build "${BINARY}")
+run(said "${BINARY}/consumer")
+if(NOT said MATCHES "${EXPECT}")
+  message(FATAL_ERROR "expected it to print '${EXPECT}', got:\n${said}")
+endif()
+run(loads ldd "${BINARY}/consumer")
+if(FORBID AND loads MATCHES "${FORBID}")
+  message(FATAL_ERROR "loads what it must not (${FORBID}):\n${loads}")
 endif()
