@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The real program, interrupted and killed: it saves, says so, and goes on to the same result."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+program, source = sys.argv[1], Path(sys.argv[2])
+RECIPE = source / "recipes/kor_sts.yaml"
+SMALL = ["--set", "data.max_rows=400", "--set", "train.epochs=3", "--set", "threads=1"]
+SMALL += ["--set", "model.embedding_init=random"]
+
+
+def command(out, *more):
+    return [program, "train", str(RECIPE), "--out", str(out), *SMALL, *more]
+
+
+def steps_logged(out):
+    log = out / "metrics.jsonl"
+    return log.read_text().count('"step","epoch"') if log.exists() else 0
+
+
+def wait_for(condition, process):
+    for _ in range(1200):
+        if condition():
+            return
+        assert process.poll() is None, f"ended too early with {process.returncode}"
+        time.sleep(0.05)
+    raise AssertionError("nothing happened in a minute")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = Path(folder)
+    subprocess.run(command(folder / "whole", "--quiet"), check=True)
+    whole = json.loads((folder / "whole/summary.json").read_text())
+
+    for name, signum, code in [("int", signal.SIGINT, 130), ("kill", signal.SIGKILL, -9)]:
+        out = folder / name
+        process = subprocess.Popen(command(out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        # After the first epoch, so that there is a snapshot to go on from.
+        wait_for(lambda: steps_logged(out) > 14, process)
+        os.kill(process.pid, signum)
+        errors = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == code, (name, process.returncode, errors)
+        if signum == signal.SIGINT:
+            assert "--resume" in errors, errors
+        subprocess.run(command(out, "--resume", "--quiet"), check=True)
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["tasks"] == whole["tasks"], (name, summary["tasks"], whole["tasks"])
+        assert summary["steps"] == whole["steps"]
+        print(f"{name}: resumed to the same metrics")

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// train, eval, predict, compare and recipe as a user types them, wrong input included.
+#include <sstream>
+
+#include <gmock/gmock.h>
+
+#include <detente/cli/cli.h>
+#include <tests/train/tiny_run.h>
+
+namespace detente::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class TrainCommandsTest : public train::TinyRunTest {
+ protected:
+  int call(std::vector<std::string> args) {
+    out_.str("");
+    err_.str("");
+    return cli::run(args, out_, err_);
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  int train_tiny(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args = {"train", path("tiny.yaml"), "--out", path("run")};
+    args.insert(args.end(), more.begin(), more.end());
+    return call(args);
+  }
+  // Exit code of training on a training file with this content.
+  int train_on(const std::string& content) {
+    write_file_atomic(folder_ / "train.tsv", content);
+    return train_tiny({"--quiet"});
+  }
+
+  std::ostringstream out_;
+  std::ostringstream err_;
+};
+
+TEST_F(TrainCommandsTest, TrainPrintsATableAndWhereTheReportLies) {
+  EXPECT_EQ(train_tiny(), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("pearson"));
+  EXPECT_THAT(out_.str(), HasSubstr("report.html"));
+  EXPECT_THAT(err_.str(), HasSubstr("epoch 3/3"));
+}
+
+TEST_F(TrainCommandsTest, QuietIsSilentAndJsonIsJson) {
+  EXPECT_EQ(train_tiny({"--quiet"}), 0);
+  EXPECT_EQ(out_.str() + err_.str(), "");
+  EXPECT_EQ(train_tiny({"--quiet", "--json", "--force"}), 0);
+  EXPECT_EQ(Json::parse(out_.str())["status"], "finished");
+}
+
+TEST_F(TrainCommandsTest, RefusesAUsedFolder) {
+  EXPECT_EQ(train_tiny({"--quiet"}), 0);
+  EXPECT_EQ(train_tiny({"--quiet"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("--resume"));
+  EXPECT_EQ(train_tiny({"--quiet", "--force"}), 0);
+  EXPECT_EQ(train_tiny({"--quiet", "--resume"}), 0);
+  EXPECT_EQ(train_tiny({"--resume", "--force"}), 2);
+}
+
+TEST_F(TrainCommandsTest, EvalGivesTheMetricsOfTheSummary) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  ASSERT_EQ(call({"eval", path("run"), "--json"}), 0) << err_.str();
+  const Json eval = Json::parse(out_.str());
+  const Json summary = Json::parse(read_file(folder_ / "run/summary.json"));
+  EXPECT_EQ(eval["tasks"], summary["tasks"]);
+  EXPECT_EQ(eval["rows"], 40);
+  ASSERT_EQ(call({"eval", path("run"), "--data", path("train.tsv"), "--json"}), 0);
+  EXPECT_EQ(Json::parse(out_.str())["rows"], 96);
+}
+
+TEST_F(TrainCommandsTest, PredictsSentencesWithoutTargets) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  write_file_atomic(folder_ / "new.tsv", "sentence2\tsentence1\n새가 난다\t새가 난다\n비가\t산이\n");
+  ASSERT_EQ(call({"predict", path("run"), "--data", path("new.tsv"), "--out", path("p.tsv")}), 0)
+      << err_.str();
+  EXPECT_THAT(read_file(folder_ / "p.tsv"),
+              ::testing::StartsWith(
+                  "sentence1\tsentence2\tscore\tsame\tsame_probability\n새가 난다\t새가 난다\t"));
+  ASSERT_EQ(call({"predict", path("run"), "--data", path("new.tsv"), "--out", path("p.jsonl")}), 0);
+  const std::string lines = read_file(folder_ / "p.jsonl");
+  const Json first = Json::parse(lines.substr(0, lines.find('\n')));
+  EXPECT_TRUE(first["score"].is_number());
+  EXPECT_EQ(first["sentence1"], "새가 난다");
+}
+
+TEST_F(TrainCommandsTest, ComparesRunsWithABaseline) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  ASSERT_EQ(call({"train", path("tiny.yaml"), "--out", path("ew"), "--quiet", "--set",
+                  "balance.method=ew"}),
+            0);
+  ASSERT_EQ(call({"compare", path("run"), path("ew"), "--baseline", "--out", path("c.html")}), 0)
+      << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("no training"));
+  EXPECT_THAT(read_file(folder_ / "c.html"), HasSubstr("cagrad"));
+}
+
+TEST_F(TrainCommandsTest, RecipeCheckAndShow) {
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml")}), 0);
+  EXPECT_EQ(call({"recipe", "show", path("tiny.yaml"), "--set", "seed=9"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("seed: 9"));
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "sed=9"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("Did you mean 'seed'?"));
+  EXPECT_EQ(call({"recipe", "check", path("none.yaml")}), 3);
+}
+
+TEST_F(TrainCommandsTest, UsageErrorsAreTwo) {
+  EXPECT_EQ(call({"train"}), 2);
+  EXPECT_EQ(train_tiny({"--quite"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("Did you mean '--quiet'?"));
+  EXPECT_EQ(train_tiny({"--set", "train.epochs"}), 2);
+  EXPECT_EQ(train_tiny({"--set", "device=cdua"}), 2);
+  EXPECT_EQ(call({"eval"}), 2);
+}
+
+TEST_F(TrainCommandsTest, DataErrorsAreThreeAndNameThePlace) {
+  const std::string header = "sentence1\tsentence2\tscore\tsame\n";
+  EXPECT_EQ(train_on(""), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("train.tsv"));
+  EXPECT_EQ(train_on(header), 3);
+  EXPECT_EQ(train_on("sentence1\tsentence2\tscor\tsame\n가\t나\t1\t0\n"), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("'scor'"));
+  EXPECT_EQ(train_on(header + "가\t나\thigh\t0\n"), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("high"));
+  EXPECT_EQ(train_on(header + "\xff\t나\t1\t0\n"), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("UTF-8"));
+  EXPECT_EQ(train_on(header + "가\t나\t\t0\n다\t라\t\t1\n"), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("score"));
+  EXPECT_EQ(train_on(header + "가\t나\t1\t2\n"), 3);
+  EXPECT_EQ(train_on(header + "가\t나\tinf\t1\n"), 3);
+  std::filesystem::remove(folder_ / "train.tsv");
+  EXPECT_EQ(train_tiny({"--quiet"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("train.tsv"));
+}
+
+TEST_F(TrainCommandsTest, AConstantTargetIsAWarning) {
+  write_file_atomic(folder_ / "train.tsv",
+                    "sentence1\tsentence2\tscore\tsame\n가 나\t나\t2\t0\n다\t라\t2\t1\n마\t바\t2\t0\n");
+  EXPECT_EQ(train_tiny(), 0) << err_.str();
+  EXPECT_THAT(err_.str(), HasSubstr("warning:"));
+  EXPECT_THAT(err_.str(), HasSubstr("score"));
+}
+
+TEST_F(TrainCommandsTest, NumericErrorsAreFour) {
+  write_file_atomic(folder_ / "train.tsv",
+                    "sentence1\tsentence2\tscore\tsame\n가\t나\t1e30\t0\n다\t라\t-1e30\t1\n");
+  EXPECT_EQ(train_tiny({"--quiet", "--set", "tasks.score.loss={name: mse}"}), 4);
+  EXPECT_THAT(err_.str(), HasSubstr("step 1"));
+  EXPECT_THAT(err_.str(), HasSubstr("'score'"));
+}
+
+TEST_F(TrainCommandsTest, BrokenRunsAreThree) {
+  EXPECT_EQ(call({"eval", path("none")}), 3);
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  const std::string model = read_file(folder_ / "run/model.safetensors");
+  write_file_atomic(folder_ / "run/model.safetensors", model.substr(0, 100));
+  EXPECT_EQ(call({"eval", path("run")}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("model.safetensors"));
+  write_file_atomic(folder_ / "run/model.safetensors", model);
+  write_file_atomic(folder_ / "run/tokenizer/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
+  EXPECT_EQ(call({"eval", path("run")}), 3);
+  std::filesystem::remove(folder_ / "run/model.safetensors");
+  EXPECT_EQ(call({"eval", path("run")}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("--resume"));
+}
+
+TEST_F(TrainCommandsTest, AnUnwritableOutputIsThree) {
+  write_file_atomic(folder_ / "file", "x");
+  EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", path("file/run"), "--quiet"}), 3)
+      << err_.str();
+  EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", "/proc/detente", "--quiet"}), 3);
+}
+
+}  // namespace
+}  // namespace detente::cli
