@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -50,17 +49,28 @@ class Draw {
   Rng& rng_;
 };
 
-// Dropout whose masks come from one seed, drawn on the host whatever the device.
+// Dropout whose masks come from one generator of ours, drawn on the host whatever the device: the
+// same on every engine, and none of LibTorch's global state.
 class Dropout {
  public:
   explicit Dropout(Rng* rng) {
-    if (rng != nullptr) generator_ = at::make_generator<at::CPUGeneratorImpl>((*rng)());
+    if (rng != nullptr) rng_ = Rng((*rng)());
   }
 
-  bool on() const { return generator_.has_value(); }
-  // 1 with probability `keep`.
+  bool on() const { return rng_.has_value(); }
+  // 1 with probability `keep` (to 1/65536), else 0; four of them from each random number.
   at::Tensor mask(at::IntArrayRef shape, double keep, const at::TensorOptions& options) {
-    return torch::empty(shape, torch::kFloat32).bernoulli_(keep, generator_).to(options);
+    at::Tensor mask = torch::empty(shape, torch::kFloat32);
+    float* out = mask.data_ptr<float>();
+    float* const end = out + mask.numel();
+    const auto limit = static_cast<std::uint64_t>(std::lround(keep * 65536.0));
+    while (out < end) {
+      std::uint64_t bits = (*rng_)();
+      for (int i = 0; i < 4 && out < end; ++i, bits >>= 16U) {
+        *out++ = (bits & 0xffffU) < limit ? 1.0F : 0.0F;
+      }
+    }
+    return mask.to(options);
   }
   at::Tensor operator()(const at::Tensor& x, double share) {
     if (!on() || share <= 0) return x;
@@ -68,7 +78,7 @@ class Dropout {
   }
 
  private:
-  std::optional<at::Generator> generator_;
+  std::optional<Rng> rng_;
 };
 
 void add_linear(NamedTensors& to, Draw& draw, const std::string& name, std::int64_t in,

@@ -279,6 +279,25 @@ TEST_P(PairModelVariant, DropoutFollowsItsGeneratorAlone) {
   EXPECT_TRUE(torch::equal(model.forward(sentences.batch())[0], model.forward(sentences.batch())[0]));
 }
 
+// Each entry of the features is 0 or 1/(1 − share) times what it is without dropout.
+TEST(PairModel, DropoutDropsItsShareAndKeepsTheMean) {
+  auto options = pair_options();
+  options.layers = 0;
+  options.embedding_dropout = 0;
+  options.symmetric = false;
+  options.hidden = 500;
+  options.dropout = 0.3;
+  const PairModel model = pair_model(options);
+  const auto sentences = pair_sentences();
+  Rng rng(1);
+  const auto ratio = model.features(sentences.batch(), &rng) / model.features(sentences.batch());
+  const auto dropped = ratio == 0;
+  EXPECT_TRUE(torch::allclose(ratio.masked_select(dropped.logical_not()),
+                              torch::full({1}, 1 / 0.7, torch::kDouble), test::kRounding, 0));
+  // 2000 draws: six standard deviations are 0.061.
+  EXPECT_NEAR(dropped.to(torch::kDouble).mean().item<double>(), 0.3, 0.061);
+}
+
 TEST_P(PairModelVariant, StateMovesToAnotherModelWhole) {
   const PairModel model = pair_model(options(), 3);
   PairModel other = pair_model(options(), 4);
