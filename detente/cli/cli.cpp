@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/cli.h>
-
-#include <algorithm>
-#include <ostream>
-#include <vector>
-
-#include <CLI/CLI.hpp>
-
 #include <detente/cli/command.h>
 #include <detente/cli/commands.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/core/version.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+#include <vector>
 
 namespace detente::cli {
 namespace {
@@ -34,7 +32,8 @@ const CLI::App& deepest(const CLI::App& app) {
   return *at;
 }
 
-std::string usage_message(const CLI::App& app, const CLI::ParseError& error,
+std::string usage_message(const CLI::App& app,
+                          const CLI::ParseError& error,
                           std::span<const std::string> args) {
   const CLI::App& command = deepest(app);
   std::string text = error.what();

@@ -3,9 +3,9 @@
 // its own file.
 #pragma once
 
-#include <span>
-
 #include <detente/cli/command.h>
+
+#include <span>
 
 namespace detente::cli {
 

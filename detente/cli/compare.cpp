@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente compare RUN RUN ...
-#include <filesystem>
-#include <memory>
-#include <ostream>
-#include <string>
-#include <vector>
-
-#include <CLI/CLI.hpp>
-
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
 #include <detente/report/html_comparison.h>
 #include <detente/train/lexical_baseline.h>
 #include <detente/train/run_directory.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
 
 namespace detente::cli {
 namespace {
@@ -32,9 +31,9 @@ void run_compare(const CompareFlags& flags, Context& context) {
         train::load_recipe(train::RunDirectory{flags.runs.front()}.recipe(), {});
     baselines.push_back({"no training", train::lexical_baseline(recipe)});
   }
-  const std::filesystem::path page =
-      flags.out.empty() ? flags.runs.front() / ".." / "comparison.html"
-                        : std::filesystem::path(flags.out);
+  const std::filesystem::path page = flags.out.empty()
+                                         ? flags.runs.front() / ".." / "comparison.html"
+                                         : std::filesystem::path(flags.out);
   const report::Comparison comparison =
       report::write_comparison_html(page, flags.title, flags.runs, baselines);
   if (flags.json) {
@@ -55,10 +54,11 @@ void add_compare(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("compare", "Put runs side by side: a table and a page");
   auto flags = std::make_shared<CompareFlags>();
   command->add_option("RUN", flags->runs, "Folders of the runs")->required();
-  command->add_option("--out", flags->out,
-                      "The page to write; default: comparison.html beside the first run");
+  command->add_option(
+      "--out", flags->out, "The page to write; default: comparison.html beside the first run");
   command->add_option("--title", flags->title, "Headline of the page");
-  command->add_flag("--baseline", flags->baseline,
+  command->add_flag("--baseline",
+                    flags->baseline,
                     "Add what the overlap of the sentences' characters reaches without training");
   command->add_flag("--json", flags->json, "Print the table as JSON");
   command->callback([flags, &context] { run_compare(*flags, context); });

@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente eval RUN
-#include <memory>
-#include <ostream>
-#include <string>
-#include <vector>
-
-#include <CLI/CLI.hpp>
-
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
@@ -14,6 +7,12 @@
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/trainer.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
 
 namespace detente::cli {
 namespace {
@@ -58,8 +57,8 @@ void add_eval(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("eval", "Metrics of a run's model on a data file");
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  command->add_option("--data", flags->data,
-                      "File with the recipe's columns; default: its validation file");
+  command->add_option(
+      "--data", flags->data, "File with the recipe's columns; default: its validation file");
   add_set_flag(*command, flags->overrides);
   command->add_flag("--json", flags->json, "Print {\"tasks\": ..., \"rows\": n}");
   command->callback([flags, &context] { run_eval(*flags, context); });

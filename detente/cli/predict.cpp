@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente predict RUN --data FILE --out FILE
-#include <memory>
-#include <ostream>
-#include <string>
-#include <vector>
-
-#include <CLI/CLI.hpp>
-
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/error.h>
@@ -16,6 +9,12 @@
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/trainer.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
 
 namespace detente::cli {
 namespace {
@@ -47,7 +46,9 @@ std::vector<PredictionColumn> prediction_columns(
     for (std::size_t i = 0; i < predictions[k].values.size(); ++i) {
       const double value = predictions[k].values[i];
       switch (task.head.kind) {
-        case TaskKind::kRegression: label.cells.push_back(number_cell(value)); break;
+        case TaskKind::kRegression:
+          label.cells.push_back(number_cell(value));
+          break;
         case TaskKind::kBinary:
           label.cells.push_back(value >= 0.5 ? "1" : "0");
           probability.cells.push_back(number_cell(value));
@@ -67,7 +68,8 @@ std::vector<PredictionColumn> prediction_columns(
   return columns;
 }
 
-std::string as_tsv(const data::PairData& rows, const train::Recipe& recipe,
+std::string as_tsv(const data::PairData& rows,
+                   const train::Recipe& recipe,
                    const std::vector<PredictionColumn>& columns) {
   std::string text = recipe.data.text_a;
   if (rows.has_pairs()) text += "\t" + recipe.data.text_b;
@@ -89,7 +91,8 @@ std::string as_tsv(const data::PairData& rows, const train::Recipe& recipe,
   return text;
 }
 
-std::string as_json_lines(const data::PairData& rows, const train::Recipe& recipe,
+std::string as_json_lines(const data::PairData& rows,
+                          const train::Recipe& recipe,
                           const std::vector<PredictionColumn>& columns) {
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -114,8 +117,8 @@ void run_predict(const PredictFlags& flags, Context& context) {
       train::predict_rows(*run.model, rows, 4 * run.recipe.loop.batches.batch_size);
   const auto columns = prediction_columns(run.recipe, predictions);
   const bool json_lines = flags.out.ends_with(".jsonl");
-  const std::string text = json_lines ? as_json_lines(rows, run.recipe, columns)
-                                      : as_tsv(rows, run.recipe, columns);
+  const std::string text =
+      json_lines ? as_json_lines(rows, run.recipe, columns) : as_tsv(rows, run.recipe, columns);
   if (flags.out == "-") {
     context.out << text;
     return;
@@ -133,7 +136,8 @@ void add_predict(CLI::App& app, Context& context) {
   command->add_option("--data", flags->data, "TSV or CSV with the recipe's text columns")
       ->required();
   command
-      ->add_option("--out", flags->out,
+      ->add_option("--out",
+                   flags->out,
                    "File to write: .tsv, or .jsonl for one JSON object per row; - for standard "
                    "output (TSV)")
       ->required();

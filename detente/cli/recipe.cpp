@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente recipe check|show|docs
+#include <detente/cli/command.h>
+#include <detente/cli/recipe_flags.h>
+#include <detente/train/recipe.h>
+
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-
-#include <detente/cli/command.h>
-#include <detente/cli/recipe_flags.h>
-#include <detente/train/recipe.h>
 
 namespace detente::cli {
 namespace {
@@ -19,7 +18,9 @@ struct RecipeFlags {
   std::vector<std::string> overrides;
 };
 
-CLI::App* add_recipe_subcommand(CLI::App& parent, const char* name, const char* description,
+CLI::App* add_recipe_subcommand(CLI::App& parent,
+                                const char* name,
+                                const char* description,
                                 const std::shared_ptr<RecipeFlags>& flags) {
   CLI::App* command = parent.add_subcommand(name, description);
   command->add_option("RECIPE", flags->recipe, "The recipe file")->required();
@@ -31,7 +32,8 @@ CLI::App* add_recipe_subcommand(CLI::App& parent, const char* name, const char* 
 
 void add_set_flag(CLI::App& command, std::vector<std::string>& overrides) {
   command
-      .add_option("--set", overrides,
+      .add_option("--set",
+                  overrides,
                   "Override a key of the recipe, e.g. --set train.epochs=3 (may be repeated)")
       ->type_name("KEY=VALUE")
       ->take_all()

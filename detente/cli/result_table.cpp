@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/result_table.h>
-
-#include <ostream>
-
-#include <fmt/format.h>
-
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
+#include <fmt/format.h>
+
+#include <ostream>
 
 namespace detente::cli {
 
 void print_task_metrics(const Json& tasks, std::ostream& out) {
-  report::Table table(
-      {{"task"}, {"metric"}, {"value", report::Align::kRight}});
+  report::Table table({{"task"}, {"metric"}, {"value", report::Align::kRight}});
   for (const auto& [task, metrics] : tasks.items()) {
     for (const auto& [metric, value] : metrics.items()) {
-      table.add_row({task, metric, value.is_number() ? fmt::format("{:.4f}", value.get<double>())
-                                                     : std::string("undefined")});
+      table.add_row({task,
+                     metric,
+                     value.is_number() ? fmt::format("{:.4f}", value.get<double>())
+                                       : std::string("undefined")});
     }
   }
   out << table.text();
@@ -34,10 +33,11 @@ void print_summary(const Json& summary, std::ostream& out) {
     print_task_metrics(summary.at("tasks"), out);
   }
   if (summary.at("conflict_share").is_number() && summary.at("mean_cosine").is_number()) {
-    out << fmt::format("\nThe gradients conflicted in {:.0f} % of the measured steps (mean cosine "
-                       "{:.3f}).\n",
-                       100 * summary.at("conflict_share").get<double>(),
-                       summary.at("mean_cosine").get<double>());
+    out << fmt::format(
+        "\nThe gradients conflicted in {:.0f} % of the measured steps (mean cosine "
+        "{:.3f}).\n",
+        100 * summary.at("conflict_share").get<double>(),
+        summary.at("mean_cosine").get<double>());
   }
 }
 

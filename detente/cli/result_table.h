@@ -2,9 +2,9 @@
 // Results as people read them in a terminal.
 #pragma once
 
-#include <iosfwd>
-
 #include <detente/core/json.h>
+
+#include <iosfwd>
 
 namespace detente::cli {
 

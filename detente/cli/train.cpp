@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente train RECIPE
-#include <iostream>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include <CLI/CLI.hpp>
-#include <unistd.h>
-
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/train/trainer.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace detente::cli {
 namespace {
@@ -64,10 +63,10 @@ void add_train(CLI::App& app, Context& context) {
   auto flags = std::make_shared<TrainFlags>();
   command->add_option("RECIPE", flags->recipe, "The recipe file (docs/recipe.md)")->required();
   add_set_flag(*command, flags->overrides);
-  command->add_option("--out", flags->out,
-                      "Folder of the run; default: output.dir of the recipe, else runs/NAME");
-  auto* resume = command->add_flag("--resume", flags->resume,
-                                   "Go on where the run in the folder stopped");
+  command->add_option(
+      "--out", flags->out, "Folder of the run; default: output.dir of the recipe, else runs/NAME");
+  auto* resume =
+      command->add_flag("--resume", flags->resume, "Go on where the run in the folder stopped");
   command->add_flag("--force", flags->force, "Replace the run in the folder")->excludes(resume);
   command->add_flag("--quiet", flags->quiet, "No progress, no table");
   command->add_flag("--json", flags->json, "Print the summary as JSON");

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/config/tree.h>
-
-#include <algorithm>
-#include <charconv>
-
-#include <yaml-cpp/yaml.h>
-
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/suggest.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
 
 namespace detente::config {
 namespace {
@@ -26,11 +24,14 @@ class TreeBuilder {
   Node build(const YAML::Node& source) {
     Node node;
     node.origin = place(name_, source.Mark());
-    DETENTE_CHECK(++count_ <= kMaxValues, ErrorCode::kInvalidArgument,
+    DETENTE_CHECK(++count_ <= kMaxValues,
+                  ErrorCode::kInvalidArgument,
                   "[config::parse_yaml] {}: more than {} values; aliases multiply too much.",
-                  node.origin, kMaxValues);
+                  node.origin,
+                  kMaxValues);
     for (const auto& ancestor : ancestors_) {
-      DETENTE_CHECK(!ancestor.is(source), ErrorCode::kInvalidArgument,
+      DETENTE_CHECK(!ancestor.is(source),
+                    ErrorCode::kInvalidArgument,
                     "[config::parse_yaml] {}: an alias contains itself (a cycle). Write the value "
                     "out instead.",
                     node.origin);
@@ -53,7 +54,8 @@ class TreeBuilder {
         ancestors_.pop_back();
         break;
       case YAML::NodeType::Null:
-      case YAML::NodeType::Undefined: break;
+      case YAML::NodeType::Undefined:
+        break;
     }
     return node;
   }
@@ -61,10 +63,15 @@ class TreeBuilder {
  private:
   void add_entry(Node& map, const YAML::Node& key, const YAML::Node& value) {
     const std::string origin = place(name_, key.Mark());
-    DETENTE_CHECK(key.IsScalar(), ErrorCode::kInvalidArgument,
-                  "[config::parse_yaml] {}: a key must be a word.", origin);
-    DETENTE_CHECK(map.find(key.Scalar()) == nullptr, ErrorCode::kInvalidArgument,
-                  "[config::parse_yaml] {}: the key '{}' is given twice.", origin, key.Scalar());
+    DETENTE_CHECK(key.IsScalar(),
+                  ErrorCode::kInvalidArgument,
+                  "[config::parse_yaml] {}: a key must be a word.",
+                  origin);
+    DETENTE_CHECK(map.find(key.Scalar()) == nullptr,
+                  ErrorCode::kInvalidArgument,
+                  "[config::parse_yaml] {}: the key '{}' is given twice.",
+                  origin,
+                  key.Scalar());
     map.entries.emplace_back(key.Scalar(), build(value));
     // A key's line is where a reader looks; an empty value may stand elsewhere.
     map.entries.back().second.origin = origin;
@@ -79,18 +86,23 @@ std::vector<YAML::Node> load_documents(const std::string& text, const std::strin
   try {
     return YAML::LoadAll(text);
   } catch (const YAML::Exception& error) {
-    fail(ErrorCode::kInvalidArgument, "[config::parse_yaml] {}: not valid YAML: {}.",
-         place(name, error.mark), error.msg);
+    fail(ErrorCode::kInvalidArgument,
+         "[config::parse_yaml] {}: not valid YAML: {}.",
+         place(name, error.mark),
+         error.msg);
   }
 }
 
-
 const char* kind_text(const Node& node) {
   switch (node.kind) {
-    case Node::Kind::kNull: return "nothing";
-    case Node::Kind::kScalar: return "a single value";
-    case Node::Kind::kList: return "a list";
-    case Node::Kind::kMap: return "a section";
+    case Node::Kind::kNull:
+      return "nothing";
+    case Node::Kind::kScalar:
+      return "a single value";
+    case Node::Kind::kList:
+      return "a list";
+    case Node::Kind::kMap:
+      return "a section";
   }
   return "?";
 }
@@ -106,7 +118,9 @@ class ReadVisitor : public FieldVisitor {
       value = parsed;
     }
   }
-  void integer(const char* name, std::int64_t& value, const NumberRule& rule,
+  void integer(const char* name,
+               std::int64_t& value,
+               const NumberRule& rule,
                const char*) override {
     if (const Node* node = scalar(name)) {
       const std::int64_t parsed = parse_integer(node->scalar, where(*node), path(name));
@@ -120,14 +134,18 @@ class ReadVisitor : public FieldVisitor {
   void text(const char* name, std::string& value, const char*) override {
     if (const Node* node = scalar(name)) value = node->scalar;
   }
-  void choice_text(const char* name, std::string& value, const std::vector<std::string>& allowed,
+  void choice_text(const char* name,
+                   std::string& value,
+                   const std::vector<std::string>& allowed,
                    const char*) override {
     if (const Node* node = scalar(name)) {
       check_choice(node->scalar, allowed, where(*node), path(name));
       value = node->scalar;
     }
   }
-  void numbers(const char* name, std::vector<double>& values, const NumberRule& rule,
+  void numbers(const char* name,
+               std::vector<double>& values,
+               const NumberRule& rule,
                const char*) override {
     if (const Node* node = list(name)) {
       values.clear();
@@ -137,8 +155,10 @@ class ReadVisitor : public FieldVisitor {
       }
     }
   }
-  void texts(const char* name, std::vector<std::string>& values,
-             const std::vector<std::string>& allowed, const char*) override {
+  void texts(const char* name,
+             std::vector<std::string>& values,
+             const std::vector<std::string>& allowed,
+             const char*) override {
     if (const Node* node = list(name)) {
       values.clear();
       for (const Node& item : node->items) {
@@ -147,33 +167,43 @@ class ReadVisitor : public FieldVisitor {
       }
     }
   }
-  void section(const char* name, const char*,
+  void section(const char* name,
+               const char*,
                const std::function<void(FieldVisitor&)>& body) override {
     const Node* node = take(name);
     static const Node nothing;
     if (node == nullptr) node = &nothing;
     read_map(*node, path(name), body);
   }
-  void sections(const char* name, std::size_t /*size*/,
+  void sections(const char* name,
+                std::size_t /*size*/,
                 const std::function<void(std::size_t)>& resize,
                 const std::function<void(std::size_t, FieldVisitor&)>& body,
                 const char*) override {
     const Node* node = take(name);
     if (node == nullptr) return;
     DETENTE_CHECK(node->kind == Node::Kind::kList || node->kind == Node::Kind::kNull,
-                  ErrorCode::kInvalidArgument, "{} '{}' must be a list; got {}.", where(*node),
-                  path(name), kind_text(*node));
+                  ErrorCode::kInvalidArgument,
+                  "{} '{}' must be a list; got {}.",
+                  where(*node),
+                  path(name),
+                  kind_text(*node));
     resize(node->items.size());
     for (std::size_t i = 0; i < node->items.size(); ++i) {
-      read_map(node->items[i], path(name) + "[" + std::to_string(i) + "]",
+      read_map(node->items[i],
+               path(name) + "[" + std::to_string(i) + "]",
                [&](FieldVisitor& visitor) { body(i, visitor); });
     }
   }
 
   static void read_map(const Node& node, const std::string& prefix, const Describe& describe) {
     DETENTE_CHECK(node.kind == Node::Kind::kMap || node.kind == Node::Kind::kNull,
-                  ErrorCode::kInvalidArgument, "{} '{}' must be a section of 'key: value' lines; "
-                  "got {}.", where(node), prefix.empty() ? "recipe" : prefix, kind_text(node));
+                  ErrorCode::kInvalidArgument,
+                  "{} '{}' must be a section of 'key: value' lines; "
+                  "got {}.",
+                  where(node),
+                  prefix.empty() ? "recipe" : prefix,
+                  kind_text(node));
     ReadVisitor visitor(node, prefix);
     describe(visitor);
     visitor.refuse_unknown();
@@ -194,22 +224,31 @@ class ReadVisitor : public FieldVisitor {
   const Node* scalar(const char* name) {
     const Node* node = take(name);
     if (node == nullptr || node->kind == Node::Kind::kNull) return nullptr;
-    DETENTE_CHECK(node->kind == Node::Kind::kScalar, ErrorCode::kInvalidArgument,
-                  "{} '{}' must be a single value; got {}.", where(*node), path(name),
+    DETENTE_CHECK(node->kind == Node::Kind::kScalar,
+                  ErrorCode::kInvalidArgument,
+                  "{} '{}' must be a single value; got {}.",
+                  where(*node),
+                  path(name),
                   kind_text(*node));
     return node;
   }
   const Node* list(const char* name) {
     const Node* node = take(name);
     if (node == nullptr || node->kind == Node::Kind::kNull) return nullptr;
-    DETENTE_CHECK(node->kind == Node::Kind::kList, ErrorCode::kInvalidArgument,
-                  "{} '{}' must be a list, e.g. [a, b]; got {}.", where(*node), path(name),
+    DETENTE_CHECK(node->kind == Node::Kind::kList,
+                  ErrorCode::kInvalidArgument,
+                  "{} '{}' must be a list, e.g. [a, b]; got {}.",
+                  where(*node),
+                  path(name),
                   kind_text(*node));
     return node;
   }
   const std::string& item_text(const Node& item, const char* name) const {
-    DETENTE_CHECK(item.kind == Node::Kind::kScalar, ErrorCode::kInvalidArgument,
-                  "{} an entry of '{}' must be a single value; got {}.", where(item), path(name),
+    DETENTE_CHECK(item.kind == Node::Kind::kScalar,
+                  ErrorCode::kInvalidArgument,
+                  "{} an entry of '{}' must be a single value; got {}.",
+                  where(item),
+                  path(name),
                   kind_text(item));
     return item.scalar;
   }
@@ -217,8 +256,13 @@ class ReadVisitor : public FieldVisitor {
     for (const auto& [key, value] : map_.entries) {
       if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
       const std::string inside = prefix_.empty() ? "" : " in '" + prefix_ + "'";
-      fail(ErrorCode::kInvalidArgument, "{} unknown key '{}'{}; expected one of: {}.{}",
-           where(value), key, inside, join_names(known_), did_you_mean(key, known_));
+      fail(ErrorCode::kInvalidArgument,
+           "{} unknown key '{}'{}; expected one of: {}.{}",
+           where(value),
+           key,
+           inside,
+           join_names(known_),
+           did_you_mean(key, known_));
     }
   }
 
@@ -230,8 +274,8 @@ class ReadVisitor : public FieldVisitor {
 // A word that YAML would read as something else, or not at all, needs quotes.
 bool needs_quotes(const std::string& text) {
   if (text.empty()) return true;
-  static const std::vector<std::string> words = {"null", "~", "true", "false", "yes", "no", "on",
-                                                 "off"};
+  static const std::vector<std::string> words = {
+      "null", "~", "true", "false", "yes", "no", "on", "off"};
   if (std::find(words.begin(), words.end(), text) != words.end()) return true;
   if (text.find_first_of(":#{}[],&*!|>'\"%@`\n\t\\") != std::string::npos) return true;
   return text.front() == ' ' || text.back() == ' ' || text.front() == '-' || text.front() == '?';
@@ -303,19 +347,26 @@ void Node::erase(const std::string& key) {
 
 Node parse_yaml(const std::string& text, const std::string& name) {
   const auto documents = load_documents(text, name);
-  DETENTE_CHECK(!documents.empty() && !documents.front().IsNull(), ErrorCode::kInvalidArgument,
-                "[config::parse_yaml] '{}' is empty; expected 'key: value' lines.", name);
-  DETENTE_CHECK(documents.size() == 1, ErrorCode::kInvalidArgument,
+  DETENTE_CHECK(!documents.empty() && !documents.front().IsNull(),
+                ErrorCode::kInvalidArgument,
+                "[config::parse_yaml] '{}' is empty; expected 'key: value' lines.",
+                name);
+  DETENTE_CHECK(documents.size() == 1,
+                ErrorCode::kInvalidArgument,
                 "[config::parse_yaml] '{}' holds {} documents (separated by '---'); expected one.",
-                name, documents.size());
-  DETENTE_CHECK(documents.front().IsMap(), ErrorCode::kInvalidArgument,
+                name,
+                documents.size());
+  DETENTE_CHECK(documents.front().IsMap(),
+                ErrorCode::kInvalidArgument,
                 "[config::parse_yaml] '{}' must be a section of 'key: value' lines at its top "
                 "level.",
                 name);
   try {
     return TreeBuilder(name).build(documents.front());
   } catch (const YAML::Exception& error) {
-    fail(ErrorCode::kInvalidArgument, "[config::parse_yaml] {}: {}.", place(name, error.mark),
+    fail(ErrorCode::kInvalidArgument,
+         "[config::parse_yaml] {}: {}.",
+         place(name, error.mark),
          error.msg);
   }
 }
@@ -326,7 +377,8 @@ Node load_yaml(const std::filesystem::path& path) {
 
 void apply_override(Node& root, const std::string& assignment) {
   const std::size_t equals = assignment.find('=');
-  DETENTE_CHECK(equals != std::string::npos && equals > 0, ErrorCode::kInvalidArgument,
+  DETENTE_CHECK(equals != std::string::npos && equals > 0,
+                ErrorCode::kInvalidArgument,
                 "[config::apply_override] '{}' is not an assignment; expected key=value, e.g. "
                 "train.epochs=3.",
                 assignment);
@@ -344,8 +396,10 @@ void apply_override(Node& root, const std::string& assignment) {
     const std::size_t dot = path.find('.', begin);
     const std::string key =
         path.substr(begin, dot == std::string::npos ? std::string::npos : dot - begin);
-    DETENTE_CHECK(!key.empty(), ErrorCode::kInvalidArgument,
-                  "[config::apply_override] '{}' has an empty part between dots.", path);
+    DETENTE_CHECK(!key.empty(),
+                  ErrorCode::kInvalidArgument,
+                  "[config::apply_override] '{}' has an empty part between dots.",
+                  path);
     if (at->kind == Node::Kind::kList) {
       Node* element = nullptr;
       std::size_t index = 0;
@@ -358,16 +412,22 @@ void apply_override(Node& root, const std::string& assignment) {
           if (name != nullptr && name->scalar == key) element = &item;
         }
       }
-      DETENTE_CHECK(element != nullptr, ErrorCode::kInvalidArgument,
+      DETENTE_CHECK(element != nullptr,
+                    ErrorCode::kInvalidArgument,
                     "[config::apply_override] {}: the list has no element '{}'; it has {} (an "
                     "element is named by its index or its 'name').",
-                    origin, key, at->items.size());
+                    origin,
+                    key,
+                    at->items.size());
       at = element;
     } else {
-      DETENTE_CHECK(at->kind != Node::Kind::kScalar, ErrorCode::kInvalidArgument,
+      DETENTE_CHECK(at->kind != Node::Kind::kScalar,
+                    ErrorCode::kInvalidArgument,
                     "[config::apply_override] {}: '{}' is below a single value ('{}'), not a "
                     "section.",
-                    origin, key, at->scalar);
+                    origin,
+                    key,
+                    at->scalar);
       at->kind = Node::Kind::kMap;
       if (at->find(key) == nullptr) at->entries.emplace_back(key, Node{});
       at = at->find(key);

@@ -4,12 +4,12 @@
 // impossible value is an error with file, line, what is allowed and the nearest name.
 #pragma once
 
+#include <detente/core/fields.h>
+
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <detente/core/fields.h>
 
 namespace detente::config {
 
@@ -17,9 +17,9 @@ struct Node {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
   std::string scalar;
-  std::vector<Node> items;                              // kList
-  std::vector<std::pair<std::string, Node>> entries;    // kMap, in the file's order
-  std::string origin;                                   // "recipe.yaml:12" or "--set a.b"
+  std::vector<Node> items;                            // kList
+  std::vector<std::pair<std::string, Node>> entries;  // kMap, in the file's order
+  std::string origin;                                 // "recipe.yaml:12" or "--set a.b"
 
   const Node* find(const std::string& key) const;
   Node* find(const std::string& key);

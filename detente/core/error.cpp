@@ -5,13 +5,20 @@ namespace detente {
 
 const char* name_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return "invalid_argument";
-    case ErrorCode::kShape: return "shape";
-    case ErrorCode::kNumeric: return "numeric";
-    case ErrorCode::kData: return "data";
-    case ErrorCode::kIo: return "io";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kShape:
+      return "shape";
+    case ErrorCode::kNumeric:
+      return "numeric";
+    case ErrorCode::kData:
+      return "data";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kInternal:
+      return "internal";
   }
   return "internal";
 }
@@ -19,12 +26,16 @@ const char* name_of(ErrorCode code) {
 int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:
-    case ErrorCode::kUnsupported: return 2;
+    case ErrorCode::kUnsupported:
+      return 2;
     case ErrorCode::kShape:
     case ErrorCode::kData:
-    case ErrorCode::kIo: return 3;
-    case ErrorCode::kNumeric: return 4;
-    case ErrorCode::kInternal: return 1;
+    case ErrorCode::kIo:
+      return 3;
+    case ErrorCode::kNumeric:
+      return 4;
+    case ErrorCode::kInternal:
+      return 1;
   }
   return 1;
 }

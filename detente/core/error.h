@@ -4,10 +4,10 @@
 // Message form: "[module::function] what is wrong; expected <rule>, got <value>. <what to do>".
 #pragma once
 
+#include <fmt/format.h>
+
 #include <stdexcept>
 #include <string>
-
-#include <fmt/format.h>
 
 namespace detente {
 
@@ -45,18 +45,21 @@ template <class... Args>
 }  // namespace detente
 
 // The caller's fault: throws detente::Error when `condition` is false.
-#define DETENTE_CHECK(condition, code, ...)     \
-  do {                                          \
-    if (!(condition)) {                         \
-      ::detente::fail((code), __VA_ARGS__);     \
-    }                                           \
+#define DETENTE_CHECK(condition, code, ...) \
+  do {                                      \
+    if (!(condition)) {                     \
+      ::detente::fail((code), __VA_ARGS__); \
+    }                                       \
   } while (false)
 
 // Our own fault: throws ErrorCode::kInternal with file and line.
-#define DETENTE_DCHECK(condition)                                                           \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
-      ::detente::fail(::detente::ErrorCode::kInternal, "[{}:{}] internal check failed: {}", \
-                      __FILE__, __LINE__, #condition);                                      \
-    }                                                                                       \
+#define DETENTE_DCHECK(condition)                          \
+  do {                                                     \
+    if (!(condition)) {                                    \
+      ::detente::fail(::detente::ErrorCode::kInternal,     \
+                      "[{}:{}] internal check failed: {}", \
+                      __FILE__,                            \
+                      __LINE__,                            \
+                      #condition);                         \
+    }                                                      \
   } while (false)

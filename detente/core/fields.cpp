@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/core/fields.h>
+#include <detente/core/suggest.h>
 
 #include <charconv>
 #include <cmath>
-
-#include <detente/core/error.h>
-#include <detente/core/suggest.h>
 
 namespace detente {
 namespace {
@@ -26,14 +25,17 @@ std::string numbers_text(const std::vector<double>& values) {
 // A visitor that looks and changes nothing; lists are walked as they are.
 class ReadingVisitor : public FieldVisitor {
  public:
-  void section(const char* name, const char* /*doc*/,
+  void section(const char* name,
+               const char* /*doc*/,
                const std::function<void(FieldVisitor&)>& body) override {
     const std::string outer = prefix_;
     prefix_ = join_path(prefix_, name);
     body(*this);
     prefix_ = outer;
   }
-  void sections(const char* name, std::size_t size, const std::function<void(std::size_t)>&,
+  void sections(const char* name,
+                std::size_t size,
+                const std::function<void(std::size_t)>&,
                 const std::function<void(std::size_t, FieldVisitor&)>& body,
                 const char* /*doc*/) override {
     const std::string outer = prefix_;
@@ -56,7 +58,9 @@ class ListVisitor : public ReadingVisitor {
   void number(const char* name, double& value, const NumberRule& rule, const char* doc) override {
     fields.push_back({path(name), "number", number_text(value), rule.text(), doc});
   }
-  void integer(const char* name, std::int64_t& value, const NumberRule& rule,
+  void integer(const char* name,
+               std::int64_t& value,
+               const NumberRule& rule,
                const char* doc) override {
     fields.push_back({path(name), "integer", std::to_string(value), rule.text(), doc});
   }
@@ -66,21 +70,28 @@ class ListVisitor : public ReadingVisitor {
   void text(const char* name, std::string& value, const char* doc) override {
     fields.push_back({path(name), "text", value, "", doc});
   }
-  void choice_text(const char* name, std::string& value, const std::vector<std::string>& allowed,
+  void choice_text(const char* name,
+                   std::string& value,
+                   const std::vector<std::string>& allowed,
                    const char* doc) override {
     fields.push_back({path(name), "choice", value, join_names(allowed), doc});
   }
-  void numbers(const char* name, std::vector<double>& values, const NumberRule& rule,
+  void numbers(const char* name,
+               std::vector<double>& values,
+               const NumberRule& rule,
                const char* doc) override {
     fields.push_back({path(name), "numbers", numbers_text(values), rule.text(), doc});
   }
-  void texts(const char* name, std::vector<std::string>& values,
-             const std::vector<std::string>& allowed, const char* doc) override {
-    fields.push_back({path(name), "texts", "[" + join_names(values) + "]", join_names(allowed),
-                      doc});
+  void texts(const char* name,
+             std::vector<std::string>& values,
+             const std::vector<std::string>& allowed,
+             const char* doc) override {
+    fields.push_back(
+        {path(name), "texts", "[" + join_names(values) + "]", join_names(allowed), doc});
   }
   // A list is documented by one entry of it, named "tasks[]".
-  void sections(const char* name, std::size_t /*size*/,
+  void sections(const char* name,
+                std::size_t /*size*/,
                 const std::function<void(std::size_t)>& resize,
                 const std::function<void(std::size_t, FieldVisitor&)>& body,
                 const char* doc) override {
@@ -106,25 +117,34 @@ class JsonVisitor : public FieldVisitor {
   }
   void flag(const char* name, bool& value, const char*) override { json[name] = value; }
   void text(const char* name, std::string& value, const char*) override { json[name] = value; }
-  void choice_text(const char* name, std::string& value, const std::vector<std::string>&,
+  void choice_text(const char* name,
+                   std::string& value,
+                   const std::vector<std::string>&,
                    const char*) override {
     json[name] = value;
   }
-  void numbers(const char* name, std::vector<double>& values, const NumberRule&,
+  void numbers(const char* name,
+               std::vector<double>& values,
+               const NumberRule&,
                const char*) override {
     json[name] = values;
   }
-  void texts(const char* name, std::vector<std::string>& values, const std::vector<std::string>&,
+  void texts(const char* name,
+             std::vector<std::string>& values,
+             const std::vector<std::string>&,
              const char*) override {
     json[name] = values;
   }
-  void section(const char* name, const char*,
+  void section(const char* name,
+               const char*,
                const std::function<void(FieldVisitor&)>& body) override {
     JsonVisitor inner;
     body(inner);
     json[name] = std::move(inner.json);
   }
-  void sections(const char* name, std::size_t size, const std::function<void(std::size_t)>&,
+  void sections(const char* name,
+                std::size_t size,
+                const std::function<void(std::size_t)>&,
                 const std::function<void(std::size_t, FieldVisitor&)>& body,
                 const char*) override {
     Json list = Json::array();
@@ -168,7 +188,9 @@ class SetVisitor : public ReadingVisitor {
     check_number(parsed, rule, where_, target_);
     value = parsed;
   }
-  void integer(const char* name, std::int64_t& value, const NumberRule& rule,
+  void integer(const char* name,
+               std::int64_t& value,
+               const NumberRule& rule,
                const char*) override {
     if (!matches(name)) return;
     const std::int64_t parsed = parse_integer(text_, where_, target_);
@@ -181,13 +203,17 @@ class SetVisitor : public ReadingVisitor {
   void text(const char* name, std::string& value, const char*) override {
     if (matches(name)) value = text_;
   }
-  void choice_text(const char* name, std::string& value, const std::vector<std::string>& allowed,
+  void choice_text(const char* name,
+                   std::string& value,
+                   const std::vector<std::string>& allowed,
                    const char*) override {
     if (!matches(name)) return;
     check_choice(text_, allowed, where_, target_);
     value = text_;
   }
-  void numbers(const char* name, std::vector<double>& values, const NumberRule& rule,
+  void numbers(const char* name,
+               std::vector<double>& values,
+               const NumberRule& rule,
                const char*) override {
     if (!matches(name)) return;
     std::vector<double> parsed;
@@ -197,8 +223,10 @@ class SetVisitor : public ReadingVisitor {
     }
     values = std::move(parsed);
   }
-  void texts(const char* name, std::vector<std::string>& values,
-             const std::vector<std::string>& allowed, const char*) override {
+  void texts(const char* name,
+             std::vector<std::string>& values,
+             const std::vector<std::string>& allowed,
+             const char*) override {
     if (!matches(name)) return;
     auto parsed = split_list(text_);
     if (!allowed.empty()) {
@@ -227,22 +255,30 @@ class ValidateVisitor : public ReadingVisitor {
   void number(const char* name, double& value, const NumberRule& rule, const char*) override {
     check_number(value, rule, where_, path(name));
   }
-  void integer(const char* name, std::int64_t& value, const NumberRule& rule,
+  void integer(const char* name,
+               std::int64_t& value,
+               const NumberRule& rule,
                const char*) override {
     check_number(static_cast<double>(value), rule, where_, path(name));
   }
   void flag(const char*, bool&, const char*) override {}
   void text(const char*, std::string&, const char*) override {}
-  void choice_text(const char* name, std::string& value, const std::vector<std::string>& allowed,
+  void choice_text(const char* name,
+                   std::string& value,
+                   const std::vector<std::string>& allowed,
                    const char*) override {
     check_choice(value, allowed, where_, path(name));
   }
-  void numbers(const char* name, std::vector<double>& values, const NumberRule& rule,
+  void numbers(const char* name,
+               std::vector<double>& values,
+               const NumberRule& rule,
                const char*) override {
     for (const double value : values) check_number(value, rule, where_, path(name));
   }
-  void texts(const char* name, std::vector<std::string>& values,
-             const std::vector<std::string>& allowed, const char*) override {
+  void texts(const char* name,
+             std::vector<std::string>& values,
+             const std::vector<std::string>& allowed,
+             const char*) override {
     if (allowed.empty()) return;
     for (const auto& value : values) check_choice(value, allowed, where_, path(name));
   }
@@ -284,15 +320,24 @@ Json fields_to_json(const Describe& describe) {
   return std::move(visitor.json);
 }
 
-void set_field(const Describe& describe, const std::string& name, const std::string& text,
+void set_field(const Describe& describe,
+               const std::string& name,
+               const std::string& text,
                const std::string& where) {
   SetVisitor visitor(name, text, where);
   describe(visitor);
   if (visitor.found) return;
-  DETENTE_CHECK(!visitor.seen.empty(), ErrorCode::kInvalidArgument,
-                "{} '{}' is not an option; there are none here.", where, name);
-  fail(ErrorCode::kInvalidArgument, "{} '{}' is not an option; expected one of: {}.{}", where, name,
-       join_names(visitor.seen), did_you_mean(name, visitor.seen));
+  DETENTE_CHECK(!visitor.seen.empty(),
+                ErrorCode::kInvalidArgument,
+                "{} '{}' is not an option; there are none here.",
+                where,
+                name);
+  fail(ErrorCode::kInvalidArgument,
+       "{} '{}' is not an option; expected one of: {}.{}",
+       where,
+       name,
+       join_names(visitor.seen),
+       did_you_mean(name, visitor.seen));
 }
 
 double parse_number(std::string_view text, const std::string& where, const std::string& name) {
@@ -305,18 +350,25 @@ double parse_number(std::string_view text, const std::string& where, const std::
   if (dotted_digits) digits = text.substr(text.front() == '+' ? 1 : 0);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   DETENTE_CHECK(error == std::errc() && end == digits.data() + digits.size() && !digits.empty(),
-                ErrorCode::kInvalidArgument, "{} '{}' must be a number; got '{}'.", where, name,
+                ErrorCode::kInvalidArgument,
+                "{} '{}' must be a number; got '{}'.",
+                where,
+                name,
                 text);
   return value;
 }
 
-std::int64_t parse_integer(std::string_view text, const std::string& where,
+std::int64_t parse_integer(std::string_view text,
+                           const std::string& where,
                            const std::string& name) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   DETENTE_CHECK(error == std::errc() && end == text.data() + text.size() && !text.empty(),
-                ErrorCode::kInvalidArgument, "{} '{}' must be a whole number; got '{}'.", where,
-                name, text);
+                ErrorCode::kInvalidArgument,
+                "{} '{}' must be a whole number; got '{}'.",
+                where,
+                name,
+                text);
   return value;
 }
 
@@ -326,19 +378,33 @@ bool parse_flag(std::string_view text, const std::string& where, const std::stri
   fail(ErrorCode::kInvalidArgument, "{} '{}' must be true or false; got '{}'.", where, name, text);
 }
 
-void check_number(double value, const NumberRule& rule, const std::string& where,
+void check_number(double value,
+                  const NumberRule& rule,
+                  const std::string& where,
                   const std::string& name) {
-  DETENTE_CHECK(rule.allows(value), ErrorCode::kInvalidArgument, "{} '{}' must be {}; got {}.",
-                where, name, rule.text(), number_text(value));
+  DETENTE_CHECK(rule.allows(value),
+                ErrorCode::kInvalidArgument,
+                "{} '{}' must be {}; got {}.",
+                where,
+                name,
+                rule.text(),
+                number_text(value));
 }
 
-void check_choice(const std::string& value, const std::vector<std::string>& allowed,
-                  const std::string& where, const std::string& name) {
+void check_choice(const std::string& value,
+                  const std::vector<std::string>& allowed,
+                  const std::string& where,
+                  const std::string& name) {
   for (const auto& word : allowed) {
     if (word == value) return;
   }
-  fail(ErrorCode::kInvalidArgument, "{} '{}' must be one of: {}; got '{}'.{}", where, name,
-       join_names(allowed), value, did_you_mean(value, allowed));
+  fail(ErrorCode::kInvalidArgument,
+       "{} '{}' must be one of: {}; got '{}'.{}",
+       where,
+       name,
+       join_names(allowed),
+       value,
+       did_you_mean(value, allowed));
 }
 
 std::string number_text(double value) { return fmt::format("{}", value); }

@@ -11,6 +11,8 @@
 // check_number / check_choice, so a value is legal or not wherever it comes from.
 #pragma once
 
+#include <detente/core/json.h>
+
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -18,8 +20,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <detente/core/json.h>
 
 namespace detente {
 
@@ -39,30 +39,42 @@ class FieldVisitor {
   virtual ~FieldVisitor() = default;
 
   virtual void number(const char* name, double& value, const NumberRule& rule, const char* doc) = 0;
-  virtual void integer(const char* name, std::int64_t& value, const NumberRule& rule,
+  virtual void integer(const char* name,
+                       std::int64_t& value,
+                       const NumberRule& rule,
                        const char* doc) = 0;
   virtual void flag(const char* name, bool& value, const char* doc) = 0;
   virtual void text(const char* name, std::string& value, const char* doc) = 0;
   // One of `allowed`, by name.
-  virtual void choice_text(const char* name, std::string& value,
-                           const std::vector<std::string>& allowed, const char* doc) = 0;
-  virtual void numbers(const char* name, std::vector<double>& values, const NumberRule& rule,
+  virtual void choice_text(const char* name,
+                           std::string& value,
+                           const std::vector<std::string>& allowed,
+                           const char* doc) = 0;
+  virtual void numbers(const char* name,
+                       std::vector<double>& values,
+                       const NumberRule& rule,
                        const char* doc) = 0;
   // A list of words; when `allowed` is not empty each must be one of them.
-  virtual void texts(const char* name, std::vector<std::string>& values,
-                     const std::vector<std::string>& allowed, const char* doc) = 0;
+  virtual void texts(const char* name,
+                     std::vector<std::string>& values,
+                     const std::vector<std::string>& allowed,
+                     const char* doc) = 0;
   // A nested group of fields.
-  virtual void section(const char* name, const char* doc,
+  virtual void section(const char* name,
+                       const char* doc,
                        const std::function<void(FieldVisitor&)>& body) = 0;
   // A list of groups. `resize(n)` makes n of them, `body(i, visitor)` visits the i-th.
-  virtual void sections(const char* name, std::size_t size,
+  virtual void sections(const char* name,
+                        std::size_t size,
                         const std::function<void(std::size_t)>& resize,
                         const std::function<void(std::size_t, FieldVisitor&)>& body,
                         const char* doc) = 0;
 
   // An enumeration through the names of its values.
   template <class E>
-  void choice(const char* name, E& value, const std::vector<std::pair<std::string, E>>& names,
+  void choice(const char* name,
+              E& value,
+              const std::vector<std::pair<std::string, E>>& names,
               const char* doc) {
     std::vector<std::string> allowed;
     std::string word;
@@ -93,18 +105,25 @@ Json fields_to_json(const Describe& describe);
 
 // Sets one field from text ("c", "0.5"), with dotted names for nested ones. `where` opens the
 // message of the error (kInvalidArgument): unknown name (with the nearest), wrong type, bad value.
-void set_field(const Describe& describe, const std::string& name, const std::string& text,
+void set_field(const Describe& describe,
+               const std::string& name,
+               const std::string& text,
                const std::string& where);
 
 // The shared rules; each throws kInvalidArgument, its message opened by `where`.
 double parse_number(std::string_view text, const std::string& where, const std::string& name);
-std::int64_t parse_integer(std::string_view text, const std::string& where,
+std::int64_t parse_integer(std::string_view text,
+                           const std::string& where,
                            const std::string& name);
 bool parse_flag(std::string_view text, const std::string& where, const std::string& name);
-void check_number(double value, const NumberRule& rule, const std::string& where,
+void check_number(double value,
+                  const NumberRule& rule,
+                  const std::string& where,
                   const std::string& name);
-void check_choice(const std::string& value, const std::vector<std::string>& allowed,
-                  const std::string& where, const std::string& name);
+void check_choice(const std::string& value,
+                  const std::vector<std::string>& allowed,
+                  const std::string& where,
+                  const std::string& name);
 
 // Shortest text that reads back as the same double ("0.4", "1e-08").
 std::string number_text(double value);

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/core/file.h>
-
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <memory>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include <detente/core/error.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
 
 namespace detente {
 namespace {
@@ -42,12 +40,17 @@ class FileDescriptor {
 
 std::string read_file(const std::filesystem::path& path) {
   std::error_code ignored;
-  DETENTE_CHECK(!std::filesystem::is_directory(path, ignored), ErrorCode::kIo,
-                "[core::read_file] '{}' is a folder; expected a file.", path.string());
+  DETENTE_CHECK(!std::filesystem::is_directory(path, ignored),
+                ErrorCode::kIo,
+                "[core::read_file] '{}' is a folder; expected a file.",
+                path.string());
   errno = 0;
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
-  DETENTE_CHECK(file != nullptr, ErrorCode::kIo, "[core::read_file] cannot open '{}': {}.",
-                path.string(), errno != 0 ? system_reason(errno) : "out of memory");
+  DETENTE_CHECK(file != nullptr,
+                ErrorCode::kIo,
+                "[core::read_file] cannot open '{}': {}.",
+                path.string(),
+                errno != 0 ? system_reason(errno) : "out of memory");
   std::string content;
   std::array<char, 1 << 16> buffer{};
   for (;;) {
@@ -57,7 +60,8 @@ std::string read_file(const std::filesystem::path& path) {
       const char* reason = gzerror(file.get(), &code);
       fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kData,
            "[core::read_file] cannot read '{}': {}. The file is damaged or cut short.",
-           path.string(), code == Z_ERRNO ? system_reason(errno) : std::string(reason));
+           path.string(),
+           code == Z_ERRNO ? system_reason(errno) : std::string(reason));
     }
     if (n == 0) break;
     content.append(buffer.data(), static_cast<std::size_t>(n));
@@ -65,7 +69,8 @@ std::string read_file(const std::filesystem::path& path) {
   // A gzip stream that ends early is reported only when asked for.
   int code = 0;
   gzerror(file.get(), &code);
-  DETENTE_CHECK(code == Z_OK || code == Z_STREAM_END, ErrorCode::kData,
+  DETENTE_CHECK(code == Z_OK || code == Z_STREAM_END,
+                ErrorCode::kData,
                 "[core::read_file] '{}' ends in the middle of its gzip stream; fetch it again.",
                 path.string());
   return content;
@@ -79,7 +84,9 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
     ::unlink(temporary.c_str());
     fail(ErrorCode::kIo,
          "[core::write_file_atomic] cannot {} '{}': {}. The earlier file, if any, is untouched.",
-         doing, path.string(), system_reason(error));
+         doing,
+         path.string(),
+         system_reason(error));
   };
   FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (fd.get() < 0) give_up("create", errno);
@@ -102,8 +109,10 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
 void make_directories(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  DETENTE_CHECK(!error && std::filesystem::is_directory(path), ErrorCode::kIo,
-                "[core::make_directories] cannot create folder '{}': {}.", path.string(),
+  DETENTE_CHECK(!error && std::filesystem::is_directory(path),
+                ErrorCode::kIo,
+                "[core::make_directories] cannot create folder '{}': {}.",
+                path.string(),
                 error ? error.message() : "something that is not a folder has that name");
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/core/npy.h>
 
 #include <algorithm>
@@ -6,9 +8,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
 
 namespace detente {
 namespace {
@@ -33,8 +32,10 @@ std::string_view npy_value(std::string_view header, const char* key, const std::
     while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
     return rest;
   }
-  fail(ErrorCode::kData, "[core::read_npy] '{}': the header has no '{}'; expected a NumPy file.",
-       file, key);
+  fail(ErrorCode::kData,
+       "[core::read_npy] '{}': the header has no '{}'; expected a NumPy file.",
+       file,
+       key);
 }
 
 NpyHeader parse_header(std::string_view header, const std::string& file) {
@@ -48,8 +49,10 @@ NpyHeader parse_header(std::string_view header, const std::string& file) {
   parsed.dtype = descr.substr(1, descr.find(descr.front(), 1) - 1);
   parsed.fortran_order = npy_value(header, "fortran_order", file).starts_with("True");
   std::string_view shape = npy_value(header, "shape", file);
-  DETENTE_CHECK(!shape.empty() && shape.front() == '(', ErrorCode::kData,
-                "[core::read_npy] '{}': cannot read the shape in the header.", file);
+  DETENTE_CHECK(!shape.empty() && shape.front() == '(',
+                ErrorCode::kData,
+                "[core::read_npy] '{}': cannot read the shape in the header.",
+                file);
   shape.remove_prefix(1);
   while (!shape.empty() && shape.front() != ')') {
     const char c = shape.front();
@@ -57,12 +60,16 @@ NpyHeader parse_header(std::string_view header, const std::string& file) {
       shape.remove_prefix(1);
       continue;
     }
-    DETENTE_CHECK(c >= '0' && c <= '9', ErrorCode::kData,
-                  "[core::read_npy] '{}': cannot read the shape in the header.", file);
+    DETENTE_CHECK(c >= '0' && c <= '9',
+                  ErrorCode::kData,
+                  "[core::read_npy] '{}': cannot read the shape in the header.",
+                  file);
     std::size_t n = 0;
     while (!shape.empty() && shape.front() >= '0' && shape.front() <= '9') {
-      DETENTE_CHECK(n < std::numeric_limits<std::size_t>::max() / 16, ErrorCode::kData,
-                    "[core::read_npy] '{}': the shape in the header is too large.", file);
+      DETENTE_CHECK(n < std::numeric_limits<std::size_t>::max() / 16,
+                    ErrorCode::kData,
+                    "[core::read_npy] '{}': the shape in the header is too large.",
+                    file);
       n = n * 10 + static_cast<std::size_t>(shape.front() - '0');
       shape.remove_prefix(1);
     }
@@ -116,48 +123,67 @@ std::vector<double> to_c_order(const std::vector<double>& values,
 NpyArray read_npy(const std::filesystem::path& path) {
   const std::string bytes = read_file(path);
   const std::string file = path.string();
-  DETENTE_CHECK(bytes.size() >= 10 && bytes.compare(0, 6, "\x93NUMPY") == 0, ErrorCode::kData,
+  DETENTE_CHECK(bytes.size() >= 10 && bytes.compare(0, 6, "\x93NUMPY") == 0,
+                ErrorCode::kData,
                 "[core::read_npy] '{}' is not a NumPy .npy file ({} bytes, no \\x93NUMPY at its "
                 "start). Write it with numpy.save.",
-                file, bytes.size());
+                file,
+                bytes.size());
   const int major = static_cast<unsigned char>(bytes[6]);
-  DETENTE_CHECK(major >= 1 && major <= 3, ErrorCode::kData,
-                "[core::read_npy] '{}' has .npy version {}; expected 1, 2 or 3.", file, major);
+  DETENTE_CHECK(major >= 1 && major <= 3,
+                ErrorCode::kData,
+                "[core::read_npy] '{}' has .npy version {}; expected 1, 2 or 3.",
+                file,
+                major);
   const std::size_t length_bytes = major == 1 ? 2 : 4;
   std::size_t header_size = 0;
-  DETENTE_CHECK(bytes.size() >= 8 + length_bytes, ErrorCode::kData,
-                "[core::read_npy] '{}' is cut short inside its header.", file);
+  DETENTE_CHECK(bytes.size() >= 8 + length_bytes,
+                ErrorCode::kData,
+                "[core::read_npy] '{}' is cut short inside its header.",
+                file);
   for (std::size_t i = 0; i < length_bytes; ++i) {
     header_size |= static_cast<std::size_t>(static_cast<unsigned char>(bytes[8 + i])) << (8 * i);
   }
   const std::size_t begin = 8 + length_bytes;
-  DETENTE_CHECK(bytes.size() >= begin + header_size, ErrorCode::kData,
-                "[core::read_npy] '{}' is cut short inside its header.", file);
-  const NpyHeader header =
-      parse_header(std::string_view(bytes).substr(begin, header_size), file);
-  DETENTE_CHECK(header.dtype.empty() || header.dtype.front() != '>', ErrorCode::kData,
+  DETENTE_CHECK(bytes.size() >= begin + header_size,
+                ErrorCode::kData,
+                "[core::read_npy] '{}' is cut short inside its header.",
+                file);
+  const NpyHeader header = parse_header(std::string_view(bytes).substr(begin, header_size), file);
+  DETENTE_CHECK(header.dtype.empty() || header.dtype.front() != '>',
+                ErrorCode::kData,
                 "[core::read_npy] '{}' is big-endian ({}); expected little-endian. Convert it with "
                 "array.astype('<f8').",
-                file, header.dtype);
+                file,
+                header.dtype);
   DETENTE_CHECK(header.dtype == "<f4" || header.dtype == "<f8" || header.dtype == "=f8" ||
                     header.dtype == "=f4",
                 ErrorCode::kData,
                 "[core::read_npy] '{}' holds '{}'; expected float32 ('<f4') or float64 ('<f8'). "
                 "Convert it with array.astype('<f8').",
-                file, header.dtype);
+                file,
+                header.dtype);
   const std::size_t item = header.dtype[2] == '4' ? 4 : 8;
   std::size_t count = 1;
   for (const std::size_t n : header.shape) {
-    DETENTE_CHECK(n == 0 || count <= bytes.size() / n, ErrorCode::kData,
+    DETENTE_CHECK(n == 0 || count <= bytes.size() / n,
+                  ErrorCode::kData,
                   "[core::read_npy] '{}': shape {} needs more data than the file has ({} bytes).",
-                  file, shape_text(header.shape), bytes.size());
+                  file,
+                  shape_text(header.shape),
+                  bytes.size());
     count *= n;
   }
   const std::size_t available = bytes.size() - begin - header_size;
-  DETENTE_CHECK(available == count * item, ErrorCode::kData,
+  DETENTE_CHECK(available == count * item,
+                ErrorCode::kData,
                 "[core::read_npy] '{}': shape {} of {} needs {} bytes of data, the file has {}. It "
                 "is damaged or was cut short.",
-                file, shape_text(header.shape), header.dtype, count * item, available);
+                file,
+                shape_text(header.shape),
+                header.dtype,
+                count * item,
+                available);
   NpyArray array{header.shape, std::vector<double>(count), header.dtype};
   const char* data = bytes.data() + begin + header_size;
   if (item == 4) {
@@ -173,9 +199,11 @@ NpyArray read_npy(const std::filesystem::path& path) {
 
 Matrix read_npy_matrix(const std::filesystem::path& path) {
   const NpyArray array = read_npy(path);
-  DETENTE_CHECK(array.shape.size() == 2, ErrorCode::kShape,
+  DETENTE_CHECK(array.shape.size() == 2,
+                ErrorCode::kShape,
                 "[core::read_npy] '{}' has shape {}; expected two dimensions (rows, columns).",
-                path.string(), shape_text(array.shape));
+                path.string(),
+                shape_text(array.shape));
   Matrix matrix(array.shape[0], array.shape[1]);
   std::copy(array.values.begin(), array.values.end(), matrix.data());
   return matrix;
@@ -185,13 +213,16 @@ std::vector<double> read_npy_vector(const std::filesystem::path& path) {
   NpyArray array = read_npy(path);
   std::size_t wide = 0;
   for (const std::size_t n : array.shape) wide += n > 1 ? 1 : 0;
-  DETENTE_CHECK(!array.shape.empty() && wide <= 1, ErrorCode::kShape,
-                "[core::read_npy] '{}' has shape {}; expected one dimension.", path.string(),
+  DETENTE_CHECK(!array.shape.empty() && wide <= 1,
+                ErrorCode::kShape,
+                "[core::read_npy] '{}' has shape {}; expected one dimension.",
+                path.string(),
                 shape_text(array.shape));
   return std::move(array.values);
 }
 
-void write_npy(const std::filesystem::path& path, const std::vector<std::size_t>& shape,
+void write_npy(const std::filesystem::path& path,
+               const std::vector<std::size_t>& shape,
                const double* values) {
   std::string header =
       "{'descr': '<f8', 'fortran_order': False, 'shape': " + shape_text(shape) + ", }";

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/text/syllable_pairs.h>
-
 #include <detente/core/error.h>
+#include <detente/text/syllable_pairs.h>
 #include <detente/text/unicode.h>
 
 #include <algorithm>

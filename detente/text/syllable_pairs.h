@@ -5,9 +5,9 @@
 //
 // Words are split at blanks and punctuation, with the boundary sign "▁" between them and around
 // the sentence; the outer boundaries are neighbours but no tokens. Vocabulary entries: "가" a
-// symbol, "<나가" the pair 나가 seen from 가, "가다>" the pair 가다 seen from 가. Rare entries share
-// the buckets "#0", "#1", ... by the hash of their text (FNV-1a, 32 bits), so that a rare pair
-// still finds itself in the other sentence; without buckets they are [UNK].
+// symbol, "<나가" the pair 나가 seen from 가, "가다>" the pair 가다 seen from 가. Rare entries
+// share the buckets "#0", "#1", ... by the hash of their text (FNV-1a, 32 bits), so that a rare
+// pair still finds itself in the other sentence; without buckets they are [UNK].
 #pragma once
 
 #include <detente/text/syllable.h>

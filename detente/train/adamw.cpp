@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/adamw.h>
-
-#include <cmath>
-
 #include <ATen/Parallel.h>
+#include <detente/core/error.h>
+#include <detente/train/adamw.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <detente/core/error.h>
+#include <cmath>
 
 namespace detente::train {
 namespace {
 
 struct AdamWFactors {
-  double decay;       // 1 − η λ
+  double decay;  // 1 − η λ
   double beta1;
   double beta2;
-  double step_size;   // η / (1 − β₁ᵗ)
-  double scale;       // 1 / √(1 − β₂ᵗ)
+  double step_size;  // η / (1 − β₁ᵗ)
+  double scale;      // 1 / √(1 − β₂ᵗ)
   double eps;
 };
 
 template <class T>
-void adamw_update_range(T* theta, const T* gradient, T* m, T* v, std::int64_t begin,
-                        std::int64_t end, const AdamWFactors& f) {
+void adamw_update_range(T* theta,
+                        const T* gradient,
+                        T* m,
+                        T* v,
+                        std::int64_t begin,
+                        std::int64_t end,
+                        const AdamWFactors& f) {
   const T decay = static_cast<T>(f.decay);
   const T b1 = static_cast<T>(f.beta1);
   const T b2 = static_cast<T>(f.beta2);
@@ -41,7 +44,10 @@ void adamw_update_range(T* theta, const T* gradient, T* m, T* v, std::int64_t be
 }
 
 template <class T>
-void adamw_update_cpu(at::Tensor& theta, const at::Tensor& gradient, at::Tensor& m, at::Tensor& v,
+void adamw_update_cpu(at::Tensor& theta,
+                      const at::Tensor& gradient,
+                      at::Tensor& m,
+                      at::Tensor& v,
                       const AdamWFactors& f) {
   T* theta_data = theta.data_ptr<T>();
   const T* gradient_data = gradient.data_ptr<T>();
@@ -52,8 +58,11 @@ void adamw_update_cpu(at::Tensor& theta, const at::Tensor& gradient, at::Tensor&
   });
 }
 
-void adamw_update_generic(at::Tensor& theta, const at::Tensor& gradient, at::Tensor& m,
-                          at::Tensor& v, const AdamWFactors& f) {
+void adamw_update_generic(at::Tensor& theta,
+                          const at::Tensor& gradient,
+                          at::Tensor& m,
+                          at::Tensor& v,
+                          const AdamWFactors& f) {
   m.mul_(f.beta1).add_(gradient, 1.0 - f.beta1);
   v.mul_(f.beta2).addcmul_(gradient, gradient, 1.0 - f.beta2);
   theta.mul_(f.decay).addcdiv_(m, v.sqrt().mul_(f.scale).add_(f.eps), -f.step_size);
@@ -63,15 +72,20 @@ void adamw_update_generic(at::Tensor& theta, const at::Tensor& gradient, at::Ten
 
 void AdamWOptions::describe(FieldVisitor& visitor) {
   visitor.number("lr", lr, {.min = 0, .max = 10, .min_open = true}, "Peak learning rate.");
-  visitor.number("weight_decay", weight_decay, {.min = 0, .max = 1},
+  visitor.number("weight_decay",
+                 weight_decay,
+                 {.min = 0, .max = 1},
                  "Decoupled weight decay; not applied to one-dimensional parameters (biases, "
                  "gains) nor to uncertainty weights.");
-  visitor.number("beta1", beta1, {.min = 0, .max = 1, .max_open = true},
+  visitor.number("beta1",
+                 beta1,
+                 {.min = 0, .max = 1, .max_open = true},
                  "Decay of the gradient's running mean.");
-  visitor.number("beta2", beta2, {.min = 0, .max = 1, .max_open = true},
+  visitor.number("beta2",
+                 beta2,
+                 {.min = 0, .max = 1, .max_open = true},
                  "Decay of the squared gradient's running mean.");
-  visitor.number("eps", eps, {.min = 0, .max = 1, .min_open = true},
-                 "Added to the denominator.");
+  visitor.number("eps", eps, {.min = 0, .max = 1, .min_open = true}, "Added to the denominator.");
 }
 
 struct AdamW::Impl {
@@ -91,10 +105,15 @@ AdamW::AdamW(NamedTensors parameters, const AdamWOptions& options)
     : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
   for (auto& [name, theta] : parameters) {
-    DETENTE_CHECK(theta.is_contiguous(), ErrorCode::kUnsupported,
-                  "[train::AdamW] parameter '{}' is not contiguous.", name);
-    impl_->slots.push_back({name, theta, at::zeros_like(theta).requires_grad_(false),
-                            at::zeros_like(theta).requires_grad_(false), theta.dim() >= 2});
+    DETENTE_CHECK(theta.is_contiguous(),
+                  ErrorCode::kUnsupported,
+                  "[train::AdamW] parameter '{}' is not contiguous.",
+                  name);
+    impl_->slots.push_back({name,
+                            theta,
+                            at::zeros_like(theta).requires_grad_(false),
+                            at::zeros_like(theta).requires_grad_(false),
+                            theta.dim() >= 2});
   }
 }
 
@@ -107,8 +126,12 @@ void AdamW::step(double factor) {
   const AdamWOptions& o = impl_->options;
   const double t = static_cast<double>(++impl_->steps);
   const double lr = o.lr * factor;
-  AdamWFactors f{1.0, o.beta1, o.beta2, lr / (1.0 - std::pow(o.beta1, t)),
-                 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t)), o.eps};
+  AdamWFactors f{1.0,
+                 o.beta1,
+                 o.beta2,
+                 lr / (1.0 - std::pow(o.beta1, t)),
+                 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t)),
+                 o.eps};
   for (auto& slot : impl_->slots) {
     if (!slot.theta.grad().defined()) continue;
     f.decay = slot.decays ? 1.0 - lr * o.weight_decay : 1.0;
@@ -137,14 +160,16 @@ void AdamW::load_state(const NamedTensors& state, std::int64_t steps) {
   const auto find = [&](const std::string& name, const at::Tensor& like) {
     for (const auto& [key, tensor] : state) {
       if (key != name) continue;
-      DETENTE_CHECK(tensor.sizes() == like.sizes(), ErrorCode::kData,
+      DETENTE_CHECK(tensor.sizes() == like.sizes(),
+                    ErrorCode::kData,
                     "[train::AdamW] the snapshot's '{}' has another shape than the model's "
                     "parameter; it belongs to another model.",
                     name);
       return tensor;
     }
     fail(ErrorCode::kData,
-         "[train::AdamW] the snapshot has no '{}'; it belongs to another model.", name);
+         "[train::AdamW] the snapshot has no '{}'; it belongs to another model.",
+         name);
   };
   const torch::NoGradGuard no_grad;
   for (auto& slot : impl_->slots) {

@@ -9,11 +9,11 @@
 // embedding of 32,000 rows. The tests compare it with torch::optim::AdamW.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-
 #include <detente/core/fields.h>
 #include <detente/tensor/fwd.h>
+
+#include <cstdint>
+#include <memory>
 
 namespace detente::train {
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/corpus.h>
-
-#include <torch/types.h>
-
 #include <detente/data/table.h>
+#include <detente/train/corpus.h>
+#include <torch/types.h>
 
 namespace detente::train {
 namespace {
@@ -44,9 +42,12 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
   return corpus;
 }
 
-data::PairData load_rows(const Recipe& recipe, const data::Table& table,
-                         const text::Tokenizer& tokenizer, const text::IdfTable& idf,
-                         const std::filesystem::path& cache, bool targets) {
+data::PairData load_rows(const Recipe& recipe,
+                         const data::Table& table,
+                         const text::Tokenizer& tokenizer,
+                         const text::IdfTable& idf,
+                         const std::filesystem::path& cache,
+                         bool targets) {
   data::PairOptions options = pair_options(recipe, cache);
   if (!targets) options.targets.clear();
   options.idf = &idf;
@@ -75,8 +76,10 @@ nn::PairBatch make_pair_batch(const data::PairData& data, std::span<const std::s
   return batch;
 }
 
-TensorList make_targets(const data::PairData& data, std::span<const std::size_t> rows,
-                        tensor::Device device, tensor::DType dtype) {
+TensorList make_targets(const data::PairData& data,
+                        std::span<const std::size_t> rows,
+                        tensor::Device device,
+                        tensor::DType dtype) {
   TensorList targets;
   for (const data::Target& target : data.targets) {
     at::Tensor values = torch::empty({static_cast<std::int64_t>(rows.size())}, torch::kFloat64);

@@ -2,18 +2,18 @@
 // A recipe's data, read and encoded, and the rows of a batch as the model wants them.
 #pragma once
 
-#include <filesystem>
-#include <memory>
-#include <span>
-#include <string>
-#include <vector>
-
 #include <detente/data/pairs.h>
 #include <detente/nn/pair_model.h>
 #include <detente/tensor/fwd.h>
 #include <detente/text/lexical.h>
 #include <detente/text/tokenizer.h>
 #include <detente/train/recipe.h>
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace detente::train {
 
@@ -30,9 +30,12 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache);
 
 // The same columns of another file with an existing tokenizer. With `targets` false the file needs
 // the text columns only (prediction).
-data::PairData load_rows(const Recipe& recipe, const data::Table& table,
-                         const text::Tokenizer& tokenizer, const text::IdfTable& idf,
-                         const std::filesystem::path& cache, bool targets);
+data::PairData load_rows(const Recipe& recipe,
+                         const data::Table& table,
+                         const text::Tokenizer& tokenizer,
+                         const text::IdfTable& idf,
+                         const std::filesystem::path& cache,
+                         bool targets);
 
 // How many numbers beside the sentences the model takes per pair.
 std::int64_t extra_feature_count(const Recipe& recipe);
@@ -41,7 +44,9 @@ std::int64_t extra_feature_count(const Recipe& recipe);
 nn::PairBatch make_pair_batch(const data::PairData& data, std::span<const std::size_t> rows);
 
 // One tensor [rows] per task, NaN where missing, of the given precision.
-TensorList make_targets(const data::PairData& data, std::span<const std::size_t> rows,
-                        tensor::Device device, tensor::DType dtype);
+TensorList make_targets(const data::PairData& data,
+                        std::span<const std::size_t> rows,
+                        tensor::Device device,
+                        tensor::DType dtype);
 
 }  // namespace detente::train

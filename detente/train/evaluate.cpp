@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/evaluate.h>
-
 #include <detente/data/batches.h>
 #include <detente/metrics/registry.h>
 #include <detente/train/corpus.h>
+#include <detente/train/evaluate.h>
 
 namespace detente::train {
 
-std::vector<TaskPredictions> predict_rows(const nn::PairModel& model, const data::PairData& data,
+std::vector<TaskPredictions> predict_rows(const nn::PairModel& model,
+                                          const data::PairData& data,
                                           std::int64_t batch_size) {
   const auto& heads = model.heads();
   std::vector<TaskPredictions> predictions(heads.size());

@@ -2,16 +2,16 @@
 // A model's predictions on a data set, and the metrics of every task.
 #pragma once
 
+#include <detente/core/json.h>
+#include <detente/data/pairs.h>
+#include <detente/nn/pair_model.h>
+#include <detente/train/recipe.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <detente/core/json.h>
-#include <detente/data/pairs.h>
-#include <detente/nn/pair_model.h>
-#include <detente/train/recipe.h>
 
 namespace detente::train {
 
@@ -23,7 +23,8 @@ struct TaskPredictions {
 };
 
 // In the order of the rows, one entry per head.
-std::vector<TaskPredictions> predict_rows(const nn::PairModel& model, const data::PairData& data,
+std::vector<TaskPredictions> predict_rows(const nn::PairModel& model,
+                                          const data::PairData& data,
                                           std::int64_t batch_size);
 
 struct MetricValue {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/train/interrupt.h>
-
 #include <unistd.h>
 
 namespace detente::train {

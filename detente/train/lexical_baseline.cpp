@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/data/table.h>
+#include <detente/metrics/metrics.h>
+#include <detente/text/lexical.h>
 #include <detente/train/lexical_baseline.h>
 
 #include <algorithm>
@@ -6,10 +9,6 @@
 #include <functional>
 #include <utility>
 #include <vector>
-
-#include <detente/data/table.h>
-#include <detente/metrics/metrics.h>
-#include <detente/text/lexical.h>
 
 namespace detente::train {
 namespace {
@@ -84,11 +83,12 @@ Json lexical_baseline(const Recipe& recipe) {
     const TaskRecipe& task = recipe.tasks[k];
     Json values = Json::object();
     const auto add_binary = [&](const std::vector<double>& train_targets,
-                                const std::vector<double>& dev_targets, bool accuracy) {
+                                const std::vector<double>& dev_targets,
+                                bool accuracy) {
       const double threshold = best_f1_threshold(train.overlap, train_targets);
       if (accuracy) {
-        values["accuracy"] = json_number(
-            metrics::binary_accuracy(dev.overlap, dev_targets, threshold).value);
+        values["accuracy"] =
+            json_number(metrics::binary_accuracy(dev.overlap, dev_targets, threshold).value);
       }
       values["f1"] = json_number(metrics::f1(dev.overlap, dev_targets, threshold).value);
     };
@@ -96,7 +96,8 @@ Json lexical_baseline(const Recipe& recipe) {
       values["pearson"] = json_number(metrics::pearson(dev.overlap, dev.targets[k]).value);
       values["spearman"] = json_number(metrics::spearman(dev.overlap, dev.targets[k]).value);
       if (const auto threshold = task.positive_threshold()) {
-        add_binary(overlap_at_least(train.targets[k], *threshold), overlap_at_least(dev.targets[k], *threshold),
+        add_binary(overlap_at_least(train.targets[k], *threshold),
+                   overlap_at_least(dev.targets[k], *threshold),
                    false);
       }
     } else if (task.head.kind == TaskKind::kBinary) {

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/report/html_page.h>
 #include <detente/train/progress.h>
-
-#include <algorithm>
-#include <ostream>
-
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <detente/report/html_page.h>
+#include <algorithm>
+#include <ostream>
 
 namespace detente::train {
 namespace {
@@ -20,20 +18,20 @@ std::size_t terminal_width() {
 }
 
 std::string progress_bar(double share, std::size_t width) {
-  const auto full = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) *
-                                             static_cast<double>(width));
+  const auto full =
+      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
   return "[" + std::string(full, '#') + std::string(width - full, '.') + "]";
 }
 
 }  // namespace
 
 std::string Progress::text(const State& state) const {
-  const double rate = state.seconds > 0
-                          ? static_cast<double>(state.done - state.start) / state.seconds
-                          : 0.0;
+  const double rate =
+      state.seconds > 0 ? static_cast<double>(state.done - state.start) / state.seconds : 0.0;
   const std::string left =
-      rate > 0 ? report::duration_text(static_cast<double>(state.total - state.done) / rate) + " left"
-               : "";
+      rate > 0
+          ? report::duration_text(static_cast<double>(state.total - state.done) / rate) + " left"
+          : "";
   std::string losses;
   std::size_t shown = 0;
   for (const auto& [name, value] : state.losses) {
@@ -43,8 +41,13 @@ std::string Progress::text(const State& state) const {
     }
     losses += fmt::format(" {} {:.3f}", name, value);
   }
-  return fmt::format("epoch {}/{} step {}/{} {:.0f} ex/s {}{}", state.epoch, state.epochs,
-                     state.step, state.steps, state.examples_per_second, left,
+  return fmt::format("epoch {}/{} step {}/{} {:.0f} ex/s {}{}",
+                     state.epoch,
+                     state.epochs,
+                     state.step,
+                     state.steps,
+                     state.examples_per_second,
+                     left,
                      losses.empty() ? "" : " | loss" + losses);
 }
 
@@ -59,9 +62,8 @@ void Progress::update(const State& state) {
     out_ << line << "\n" << std::flush;
     return;
   }
-  const double share = state.total > 0
-                           ? static_cast<double>(state.done) / static_cast<double>(state.total)
-                           : 0.0;
+  const double share =
+      state.total > 0 ? static_cast<double>(state.done) / static_cast<double>(state.total) : 0.0;
   line = progress_bar(share, 16) + " " + line;
   const std::size_t width = terminal_width() - 1;
   if (line.size() > width) line.resize(width);

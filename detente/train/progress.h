@@ -19,14 +19,14 @@ class Progress {
   Progress(std::ostream& out, Style style) : out_(out), style_(style) {}
 
   struct State {
-    std::int64_t epoch = 0;   // from 1
+    std::int64_t epoch = 0;  // from 1
     std::int64_t epochs = 0;
-    std::int64_t step = 0;    // in this epoch, from 1
+    std::int64_t step = 0;  // in this epoch, from 1
     std::int64_t steps = 0;
-    std::int64_t done = 0;    // steps in the whole run
+    std::int64_t done = 0;  // steps in the whole run
     std::int64_t total = 0;
-    std::int64_t start = 0;   // steps that were done before this process started (resume)
-    double seconds = 0;       // this process
+    std::int64_t start = 0;  // steps that were done before this process started (resume)
+    double seconds = 0;      // this process
     double examples_per_second = 0;
     std::vector<std::pair<std::string, double>> losses;  // smoothed, per task
   };

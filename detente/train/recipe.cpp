@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/recipe.h>
-
-#include <algorithm>
-#include <map>
-#include <set>
-
 #include <detente/balance/registry.h>
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
+#include <detente/train/recipe.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
 
 namespace detente::train {
 namespace {
@@ -49,15 +48,18 @@ void make_absolute(std::string& path, const std::filesystem::path& folder) {
 
 void check_tasks(Recipe& recipe, const std::string& source) {
   if (recipe.tasks.empty()) {
-    refuse(source, "there is no task; expected a list 'tasks:' with at least one "
-                   "{name, column, head}.");
+    refuse(source,
+           "there is no task; expected a list 'tasks:' with at least one "
+           "{name, column, head}.");
   }
   std::set<std::string> names;
   for (TaskRecipe& task : recipe.tasks) {
     if (task.name.empty()) refuse(source, "a task has no 'name'.");
     if (task.name.find_first_of(".|/ \t\n") != std::string::npos) {
-      refuse(source, "task name '" + task.name + "' holds one of the characters . | / or a blank; "
-                     "names go into file keys, so use letters, digits, '_' and '-'.");
+      refuse(source,
+             "task name '" + task.name +
+                 "' holds one of the characters . | / or a blank; "
+                 "names go into file keys, so use letters, digits, '_' and '-'.");
     }
     if (!names.insert(task.name).second) {
       refuse(source, "two tasks are named '" + task.name + "'.");
@@ -66,9 +68,9 @@ void check_tasks(Recipe& recipe, const std::string& source) {
     task.head.validate();
     const auto fitting = losses::loss_names(task.head.kind);
     if (std::find(fitting.begin(), fitting.end(), task.loss_name) == fitting.end()) {
-      refuse(source, "task '" + task.name + "': loss '" + task.loss_name + "' does not fit a " +
-                         name_of(task.head.kind) + " head; expected one of: " +
-                         join_names(fitting) + ".");
+      refuse(source,
+             "task '" + task.name + "': loss '" + task.loss_name + "' does not fit a " +
+                 name_of(task.head.kind) + " head; expected one of: " + join_names(fitting) + ".");
     }
     if (task.metrics.empty()) task.metrics = metrics::default_metrics(task.head.kind);
     for (const auto& metric : task.metrics) metrics::get_metric(metric, task.head.kind);
@@ -97,8 +99,9 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& source) {
   for (const auto& task : recipe.tasks) names.push_back(task.name);
   for (const auto& wanted : recipe.loop.tasks) {
     if (std::find(names.begin(), names.end(), wanted) == names.end()) {
-      refuse(source, "'train.tasks' names '" + wanted + "', which is no task; expected: " +
-                         join_names(names) + "." + did_you_mean(wanted, names));
+      refuse(source,
+             "'train.tasks' names '" + wanted + "', which is no task; expected: " +
+                 join_names(names) + "." + did_you_mean(wanted, names));
     }
   }
   std::erase_if(recipe.tasks, [&](const TaskRecipe& task) {
@@ -110,46 +113,62 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& source) {
 }  // namespace
 
 void DataRecipe::describe(FieldVisitor& visitor) {
-  visitor.text("train", train, "Training file (TSV or CSV with a header line, gzip or not), "
-                               "relative to the recipe.");
+  visitor.text("train",
+               train,
+               "Training file (TSV or CSV with a header line, gzip or not), "
+               "relative to the recipe.");
   visitor.text("dev", dev, "Validation file with the same columns.");
-  visitor.choice("format", format,
-                 {{"auto", data::TableFormat::kAuto}, {"tsv", data::TableFormat::kTsv},
+  visitor.choice("format",
+                 format,
+                 {{"auto", data::TableFormat::kAuto},
+                  {"tsv", data::TableFormat::kTsv},
                   {"csv", data::TableFormat::kCsv}},
                  "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
   visitor.text("text_a", text_a, "Column of the first sentence.");
   visitor.text("text_b", text_b, "Column of the second sentence.");
-  visitor.integer("max_rows", max_rows, kCountOrZero,
-                  "Use only the first n training rows; 0: all.");
+  visitor.integer(
+      "max_rows", max_rows, kCountOrZero, "Use only the first n training rows; 0: all.");
   visitor.flag("cache", cache, "Keep the encoded sentences in the run's folder.");
 }
 
 void TaskRecipe::describe(FieldVisitor& visitor) {
   visitor.text("name", name, "The task's name in every output.");
-  visitor.text("column", column, "Column of the target; default: the task's name. Empty cells are "
-                                 "missing targets and are masked in this task's loss.");
+  visitor.text("column",
+               column,
+               "Column of the target; default: the task's name. Empty cells are "
+               "missing targets and are masked in this task's loss.");
   head.describe(visitor);
-  visitor.text("threshold", threshold,
+  visitor.text("threshold",
+               threshold,
                "Binary tasks: the target is 1 where the column is at least this number; default: "
                "the column holds 0 and 1.");
-  visitor.text("positive_from", positive_from,
+  visitor.text("positive_from",
+               positive_from,
                "Regression tasks: also report F1 of 'prediction at least this number'.");
-  visitor.texts("class_names", class_names, {},
+  visitor.texts("class_names",
+                class_names,
+                {},
                 "Class tasks: the words in the column, in the order of their ids.");
-  visitor.section("loss", "The task's loss; its options stand beside its name.",
-                  [this](FieldVisitor& section) {
-                    if (loss_name.empty()) loss_name = losses::default_loss(head.kind);
-                    section.choice_text("name", loss_name, losses::loss_names(),
-                                        "See docs/losses.md; default: mse, bce or cross_entropy, "
-                                        "by the head.");
-                    if (loss == nullptr || loss_name != loss->name()) {
-                      loss = losses::make_loss(loss_name);
-                    }
-                    loss->describe(section);
-                  });
-  visitor.texts("metrics", metrics, {},
+  visitor.section(
+      "loss", "The task's loss; its options stand beside its name.", [this](FieldVisitor& section) {
+        if (loss_name.empty()) loss_name = losses::default_loss(head.kind);
+        section.choice_text("name",
+                            loss_name,
+                            losses::loss_names(),
+                            "See docs/losses.md; default: mse, bce or cross_entropy, "
+                            "by the head.");
+        if (loss == nullptr || loss_name != loss->name()) {
+          loss = losses::make_loss(loss_name);
+        }
+        loss->describe(section);
+      });
+  visitor.texts("metrics",
+                metrics,
+                {},
                 "Metrics to report, the most important first; default: those of the head.");
-  visitor.number("weight", weight, {.min = 0, .max = 1e6, .min_open = true},
+  visitor.number("weight",
+                 weight,
+                 {.min = 0, .max = 1e6, .min_open = true},
                  "Factor on this task's loss before balancing.");
 }
 
@@ -158,7 +177,8 @@ data::TargetColumn TaskRecipe::target() const {
   target.task = name;
   target.column = column;
   target.kind = head.kind;
-  if (!threshold.empty()) target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
+  if (!threshold.empty())
+    target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
   if (head.kind == TaskKind::kClasses) target.classes = head.classes;
   target.class_names = class_names;
   return target;
@@ -171,38 +191,53 @@ std::optional<double> TaskRecipe::positive_threshold() const {
 
 void ModelRecipe::describe(FieldVisitor& visitor) {
   options.describe(visitor);
-  visitor.flag("lexical_features", lexical_features,
+  visitor.flag("lexical_features",
+               lexical_features,
                "Give the trunk explicit word-overlap numbers of the pair beside what it learns "
                "(docs/tokenizers.md lists them).");
-  visitor.choice("embedding_init", embedding_init,
+  visitor.choice("embedding_init",
+                 embedding_init,
                  {{"random", EmbeddingInit::kRandom}, {"ppmi", EmbeddingInit::kPpmi}},
                  "ppmi: embeddings start from the training sentences' own co-occurrence counts "
                  "(positive pointwise mutual information, truncated SVD).");
-  visitor.integer("ppmi_window", ppmi_window, {.min = 1, .max = 50},
+  visitor.integer("ppmi_window",
+                  ppmi_window,
+                  {.min = 1, .max = 50},
                   "Tokens on each side that count as neighbours for embedding_init ppmi.");
 }
 
 void LoopRecipe::describe(FieldVisitor& visitor) {
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
-  visitor.integer("min_batch", batches.min_batch, kCountOrZero,
+  visitor.integer("min_batch",
+                  batches.min_batch,
+                  kCountOrZero,
                   "A last batch smaller than this joins the one before it.");
-  visitor.integer("pool_batches", batches.pool_batches, kCount,
+  visitor.integer("pool_batches",
+                  batches.pool_batches,
+                  kCount,
                   "Rows are sorted by length within pools of so many batches; 1: no sorting.");
-  visitor.text("select", select,
+  visitor.text("select",
+               select,
                "'task.metric' on validation that chooses the epoch to keep; default: the first "
                "metric of the first task.");
-  visitor.texts("tasks", tasks, {},
-                "Train only these tasks (single-task baselines); default: all.");
-  visitor.number("snapshot_minutes", snapshot_minutes, {.min = 0, .max = 1e6},
+  visitor.texts(
+      "tasks", tasks, {}, "Train only these tasks (single-task baselines); default: all.");
+  visitor.number("snapshot_minutes",
+                 snapshot_minutes,
+                 {.min = 0, .max = 1e6},
                  "Also snapshot within an epoch after so many minutes; 0: only after epochs.");
 }
 
 void Recipe::describe(FieldVisitor& visitor) {
   visitor.text("name", name, "Shown in reports.");
-  visitor.integer("seed", seed, {.min = 0, .max = 9e15},
+  visitor.integer("seed",
+                  seed,
+                  {.min = 0, .max = 9e15},
                   "Decides initial weights, order of rows, dropout and random methods.");
-  visitor.integer("threads", threads, {.min = 0, .max = 4096},
+  visitor.integer("threads",
+                  threads,
+                  {.min = 0, .max = 4096},
                   "Threads inside one operation; 0: the engine's choice.");
   visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
   visitor.choice_text("precision", precision, {"float32", "float64"}, "Type of all numbers.");
@@ -210,11 +245,15 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.section("tokenizer", "", [this](FieldVisitor& s) { tokenizer.describe(s); });
   visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s); });
   visitor.sections(
-      "tasks", tasks.size(), [this](std::size_t n) { tasks.resize(n); },
+      "tasks",
+      tasks.size(),
+      [this](std::size_t n) { tasks.resize(n); },
       [this](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); },
       "One entry per task.");
   visitor.section("balance", "", [this](FieldVisitor& s) {
-    s.choice_text("method", method, balance::method_names(),
+    s.choice_text("method",
+                  method,
+                  balance::method_names(),
                   "How the tasks' gradients are reconciled; `detente methods` explains each. The "
                   "method's options stand beside it.");
     if (balance == nullptr || method != balance->name()) balance = balance::make_method(method);
@@ -246,8 +285,10 @@ Recipe::Selection Recipe::selection() const {
     }
   }
   fail(ErrorCode::kInvalidArgument,
-       "[train::recipe] 'train.select' must be one of: {}; got '{}'.{}", join_names(allowed),
-       loop.select, did_you_mean(loop.select, allowed));
+       "[train::recipe] 'train.select' must be one of: {}; got '{}'.{}",
+       join_names(allowed),
+       loop.select,
+       did_you_mean(loop.select, allowed));
 }
 
 std::string Recipe::to_yaml() const {
@@ -285,9 +326,14 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
   for (const auto& [key, value] : config::flatten(config::parse_yaml(now, "recipe"))) {
     values[key].second = value;
   }
-  static const std::set<std::string> harmless = {"name",       "threads",      "device",
-                                                 "data.cache", "output.dir",   "output.tensorboard",
-                                                 "train.epochs", "train.snapshot_minutes"};
+  static const std::set<std::string> harmless = {"name",
+                                                 "threads",
+                                                 "device",
+                                                 "data.cache",
+                                                 "output.dir",
+                                                 "output.tensorboard",
+                                                 "train.epochs",
+                                                 "train.snapshot_minutes"};
   std::vector<std::string> differences;
   for (const auto& [key, pair] : values) {
     if (pair.first == pair.second || harmless.contains(key)) continue;

@@ -3,13 +3,6 @@
 // `describe` is the one source of the parser, `--set`, `detente recipe show` and docs/recipe.md.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include <detente/balance/method.h>
 #include <detente/core/fields.h>
 #include <detente/data/batches.h>
@@ -20,6 +13,13 @@
 #include <detente/text/tokenizer.h>
 #include <detente/train/adamw.h>
 #include <detente/train/schedule.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace detente::train {
 

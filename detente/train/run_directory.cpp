@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/run_directory.h>
-
-#include <unistd.h>
-
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/train/run_directory.h>
+#include <unistd.h>
 
 namespace detente::train {
 namespace {
 
 bool run_directory_owns(const std::filesystem::path& entry) {
   const std::string name = entry.filename().string();
-  static constexpr const char* kNames[] = {
-      "recipe.yaml",          "metrics.jsonl", "summary.json", "model.safetensors", "tokenizer",
-      "snapshot.safetensors", "report.html"};
+  static constexpr const char* kNames[] = {"recipe.yaml",
+                                           "metrics.jsonl",
+                                           "summary.json",
+                                           "model.safetensors",
+                                           "tokenizer",
+                                           "snapshot.safetensors",
+                                           "report.html"};
   for (const char* own : kNames) {
     if (name == own) return true;
   }
@@ -30,7 +32,8 @@ bool run_directory_occupied(const std::filesystem::path& root) {
 }
 
 void check_writable(const std::filesystem::path& root) {
-  DETENTE_CHECK(::access(root.c_str(), W_OK | X_OK) == 0, ErrorCode::kIo,
+  DETENTE_CHECK(::access(root.c_str(), W_OK | X_OK) == 0,
+                ErrorCode::kIo,
                 "[train::open_run_directory] folder '{}' cannot be written to. Choose another with "
                 "--out, or change its permissions.",
                 root.string());
@@ -56,7 +59,8 @@ std::string lines_up_to(const std::string& content, std::int64_t last_step) {
 bool RunDirectory::is_run() const { return std::filesystem::exists(recipe()); }
 
 void check_run_directory(const std::filesystem::path& root, ExistingRun policy) {
-  DETENTE_CHECK(!root.empty(), ErrorCode::kInvalidArgument,
+  DETENTE_CHECK(!root.empty(),
+                ErrorCode::kInvalidArgument,
                 "[train::open_run_directory] the output folder has no name; give one with --out.");
   const RunDirectory run{root};
   if (!run_directory_occupied(root)) return;
@@ -64,9 +68,11 @@ void check_run_directory(const std::filesystem::path& root, ExistingRun policy) 
     fail(ErrorCode::kInvalidArgument,
          "[train::open_run_directory] '{}' is not empty{}. Choose another folder with --out, go on "
          "with --resume, or replace the earlier run with --force.",
-         root.string(), run.is_run() ? " (an earlier run)" : "");
+         root.string(),
+         run.is_run() ? " (an earlier run)" : "");
   }
-  DETENTE_CHECK(run.is_run(), ErrorCode::kInvalidArgument,
+  DETENTE_CHECK(run.is_run(),
+                ErrorCode::kInvalidArgument,
                 "[train::open_run_directory] '{}' holds files but no run of Detente (no "
                 "recipe.yaml), so nothing there is touched. Choose another folder with --out.",
                 root.string());
@@ -86,17 +92,22 @@ RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun p
 
 RunDirectory existing_run(const std::filesystem::path& root) {
   const RunDirectory run{root};
-  DETENTE_CHECK(std::filesystem::is_directory(root), ErrorCode::kIo,
+  DETENTE_CHECK(std::filesystem::is_directory(root),
+                ErrorCode::kIo,
                 "[train::existing_run] there is no folder '{}'; expected the --out folder of "
                 "'detente train'.",
                 root.string());
-  DETENTE_CHECK(run.is_run(), ErrorCode::kIo,
+  DETENTE_CHECK(run.is_run(),
+                ErrorCode::kIo,
                 "[train::existing_run] '{}' is not a run of Detente (no recipe.yaml in it).",
                 root.string());
-  DETENTE_CHECK(std::filesystem::exists(run.model()), ErrorCode::kIo,
+  DETENTE_CHECK(std::filesystem::exists(run.model()),
+                ErrorCode::kIo,
                 "[train::existing_run] '{}' has no model.safetensors yet; the run ended before its "
                 "first evaluation. Go on with 'detente train {} --out {} --resume'.",
-                root.string(), run.recipe().string(), root.string());
+                root.string(),
+                run.recipe().string(),
+                root.string());
   return run;
 }
 
@@ -107,13 +118,16 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step
   }
   write_file_atomic(path, kept);
   out_.open(path, std::ios::app | std::ios::binary);
-  DETENTE_CHECK(out_.good(), ErrorCode::kIo, "[train::MetricsLog] cannot open '{}' for writing.",
+  DETENTE_CHECK(out_.good(),
+                ErrorCode::kIo,
+                "[train::MetricsLog] cannot open '{}' for writing.",
                 path.string());
 }
 
 void MetricsLog::write(const Json& line) {
   out_ << line.dump() << '\n' << std::flush;
-  DETENTE_CHECK(out_.good(), ErrorCode::kIo,
+  DETENTE_CHECK(out_.good(),
+                ErrorCode::kIo,
                 "[train::MetricsLog] cannot write to '{}' (is the disk full?). Free some space and "
                 "go on with --resume.",
                 path_.string());

@@ -11,12 +11,12 @@
 //   events.out.tfevents.* for TensorBoard
 #pragma once
 
+#include <detente/core/json.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
-
-#include <detente/core/json.h>
 
 namespace detente::train {
 
@@ -40,7 +40,8 @@ enum class ExistingRun { kRefuse, kForce, kResume };
 void check_run_directory(const std::filesystem::path& root, ExistingRun policy);
 
 // Makes the folder ready. A folder in use is refused (kInvalidArgument) unless forced or resumed;
-// force removes the files of the earlier run and nothing else. Throws kIo when it cannot be written.
+// force removes the files of the earlier run and nothing else. Throws kIo when it cannot be
+// written.
 RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun policy);
 
 // For eval, predict, inspect: an existing run with a model. Throws kIo in words.

@@ -8,25 +8,34 @@
 namespace detente::train {
 
 void ScheduleOptions::describe(FieldVisitor& visitor) {
-  visitor.choice("kind", kind,
-                 {{"constant", Kind::kConstant}, {"linear", Kind::kLinear},
-                  {"cosine", Kind::kCosine}},
-                 "Course of the learning rate after the warm-up.");
-  visitor.number("warmup", warmup, {.min = 0, .max = 1, .max_open = true},
+  visitor.choice(
+      "kind",
+      kind,
+      {{"constant", Kind::kConstant}, {"linear", Kind::kLinear}, {"cosine", Kind::kCosine}},
+      "Course of the learning rate after the warm-up.");
+  visitor.number("warmup",
+                 warmup,
+                 {.min = 0, .max = 1, .max_open = true},
                  "Share of all steps in which the rate rises linearly to its peak.");
-  visitor.number("floor", floor, {.min = 0, .max = 1},
+  visitor.number("floor",
+                 floor,
+                 {.min = 0, .max = 1},
                  "Share of the peak rate that is left at the end of the decay.");
 }
 
 double schedule_factor(const ScheduleOptions& options, std::int64_t step, std::int64_t total) {
-  const auto warmup = static_cast<std::int64_t>(std::llround(options.warmup * static_cast<double>(total)));
+  const auto warmup =
+      static_cast<std::int64_t>(std::llround(options.warmup * static_cast<double>(total)));
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
   const double rest = static_cast<double>(std::max<std::int64_t>(1, total - warmup));
   const double done = std::clamp(static_cast<double>(step - warmup) / rest, 0.0, 1.0);
   double shape = 1.0;
   switch (options.kind) {
-    case ScheduleOptions::Kind::kConstant: return 1.0;
-    case ScheduleOptions::Kind::kLinear: shape = 1.0 - done; break;
+    case ScheduleOptions::Kind::kConstant:
+      return 1.0;
+    case ScheduleOptions::Kind::kLinear:
+      shape = 1.0 - done;
+      break;
     case ScheduleOptions::Kind::kCosine:
       shape = 0.5 * (1.0 + std::cos(std::numbers::pi * done));
       break;

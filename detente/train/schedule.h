@@ -2,9 +2,9 @@
 // The learning rate's course: linear warm-up, then constant, linear or cosine decay to a floor.
 #pragma once
 
-#include <cstdint>
-
 #include <detente/core/fields.h>
+
+#include <cstdint>
 
 namespace detente::train {
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/snapshot.h>
-
 #include <ATen/core/Tensor.h>
-
 #include <detente/core/error.h>
 #include <detente/tensor/safetensors.h>
+#include <detente/train/snapshot.h>
 
 namespace detente::train {
 namespace {
@@ -63,40 +61,49 @@ RunState RunState::from_json(const Json& json) {
   return state;
 }
 
-void write_snapshot(const std::filesystem::path& path, const RunState& state,
-                    const nn::PairModel& model, const AdamW& optimizer,
+void write_snapshot(const std::filesystem::path& path,
+                    const RunState& state,
+                    const nn::PairModel& model,
+                    const AdamW& optimizer,
                     const std::string& recipe_yaml) {
   NamedTensors tensors;
   for (auto& [name, tensor] : model.state()) tensors.emplace_back(kModelPrefix + name, tensor);
   for (auto& [name, tensor] : optimizer.state()) {
     tensors.emplace_back(kOptimizerPrefix + name, tensor);
   }
-  tensor::write_safetensors(path, tensors,
-                            {{"format", kSnapshotFormat},
-                             {"state", state.to_json().dump()},
-                             {"recipe", recipe_yaml}});
+  tensor::write_safetensors(
+      path,
+      tensors,
+      {{"format", kSnapshotFormat}, {"state", state.to_json().dump()}, {"recipe", recipe_yaml}});
 }
 
 SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* tensors) {
   tensor::Metadata metadata;
   NamedTensors read = tensor::read_safetensors(path, &metadata);
-  DETENTE_CHECK(metadata["format"] == kSnapshotFormat, ErrorCode::kData,
+  DETENTE_CHECK(metadata["format"] == kSnapshotFormat,
+                ErrorCode::kData,
                 "[train::read_snapshot] '{}' is a safetensors file but no snapshot of this version "
                 "(format '{}', expected '{}').",
-                path.string(), metadata["format"], kSnapshotFormat);
+                path.string(),
+                metadata["format"],
+                kSnapshotFormat);
   SnapshotHeader header;
   try {
     header.state = RunState::from_json(Json::parse(metadata["state"]));
   } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::kData, "[train::read_snapshot] '{}': the state cannot be read ({}).",
-         path.string(), error.what());
+    fail(ErrorCode::kData,
+         "[train::read_snapshot] '{}': the state cannot be read ({}).",
+         path.string(),
+         error.what());
   }
   header.recipe_yaml = metadata["recipe"];
   if (tensors != nullptr) *tensors = std::move(read);
   return header;
 }
 
-void restore_snapshot(const NamedTensors& tensors, const RunState& state, nn::PairModel& model,
+void restore_snapshot(const NamedTensors& tensors,
+                      const RunState& state,
+                      nn::PairModel& model,
                       AdamW& optimizer) {
   model.load_state(tensors_below(tensors, kModelPrefix));
   optimizer.load_state(tensors_below(tensors, kOptimizerPrefix), state.step);

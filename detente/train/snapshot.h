@@ -3,31 +3,31 @@
 // optimiser tensors, and the rest as JSON in the file's metadata.
 #pragma once
 
+#include <detente/core/json.h>
+#include <detente/nn/pair_model.h>
+#include <detente/train/adamw.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include <detente/core/json.h>
-#include <detente/nn/pair_model.h>
-#include <detente/train/adamw.h>
-
 namespace detente::train {
 
 struct RunState {
-  std::int64_t step = 0;            // steps done in the whole run
-  std::int64_t epoch = 0;           // the epoch under way, from 0
-  std::int64_t batch = 0;           // batches done in it
-  std::vector<double> loss_sums;    // of the epoch under way, per task
+  std::int64_t step = 0;          // steps done in the whole run
+  std::int64_t epoch = 0;         // the epoch under way, from 0
+  std::int64_t batch = 0;         // batches done in it
+  std::vector<double> loss_sums;  // of the epoch under way, per task
   std::vector<double> loss_counts;
-  double seconds = 0;               // time spent training
+  double seconds = 0;  // time spent training
   double epoch_seconds = 0;
-  double best_value = 0;            // of the selection metric; valid when best_epoch > 0
-  std::int64_t best_epoch = 0;      // from 1; 0: none yet
-  Json best_metrics = nullptr;      // of the kept model
+  double best_value = 0;        // of the selection metric; valid when best_epoch > 0
+  std::int64_t best_epoch = 0;  // from 1; 0: none yet
+  Json best_metrics = nullptr;  // of the kept model
   std::int64_t diagnosed_steps = 0;
   std::int64_t conflict_steps = 0;
-  double cosine_sum = 0;            // over pairs and diagnosed steps
+  double cosine_sum = 0;  // over pairs and diagnosed steps
   std::int64_t cosine_count = 0;
   Json method_state = nullptr;
   bool finished = false;
@@ -37,8 +37,10 @@ struct RunState {
 };
 
 // Atomic: a crash while writing leaves the earlier snapshot.
-void write_snapshot(const std::filesystem::path& path, const RunState& state,
-                    const nn::PairModel& model, const AdamW& optimizer,
+void write_snapshot(const std::filesystem::path& path,
+                    const RunState& state,
+                    const nn::PairModel& model,
+                    const AdamW& optimizer,
                     const std::string& recipe_yaml);
 
 // The recipe text and state alone, before a model exists. Throws kIo, or kData when the file is
@@ -50,7 +52,9 @@ struct SnapshotHeader {
 SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* tensors);
 
 // Puts the tensors read before into model and optimiser; kData when they do not fit.
-void restore_snapshot(const NamedTensors& tensors, const RunState& state, nn::PairModel& model,
+void restore_snapshot(const NamedTensors& tensors,
+                      const RunState& state,
+                      nn::PairModel& model,
                       AdamW& optimizer);
 
 }  // namespace detente::train

@@ -1,14 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/trainer.h>
-
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <optional>
-#include <ostream>
-
-#include <torch/types.h>
-
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/version.h>
@@ -23,6 +13,14 @@
 #include <detente/train/evaluate.h>
 #include <detente/train/interrupt.h>
 #include <detente/train/snapshot.h>
+#include <detente/train/trainer.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <ostream>
 
 namespace detente::train {
 namespace {
@@ -43,17 +41,21 @@ Rng step_rng(std::int64_t seed, RandomStream stream, std::int64_t step) {
 
 std::filesystem::path idf_path(const RunDirectory& run) { return run.tokenizer() / "idf.json"; }
 
-std::unique_ptr<nn::PairModel> make_model(const Recipe& recipe, const text::Tokenizer& tokenizer,
+std::unique_ptr<nn::PairModel> make_model(const Recipe& recipe,
+                                          const text::Tokenizer& tokenizer,
                                           const text::IdfTable& idf) {
   std::vector<nn::TaskHead> heads;
   for (const TaskRecipe& task : recipe.tasks) heads.push_back({task.name, task.head});
   const nn::Vocabulary vocabulary{static_cast<std::int64_t>(tokenizer.size()),
                                   static_cast<std::int64_t>(tokenizer.ids_per_token()),
-                                  tokenizer.special().pad, tokenizer.special().cls,
+                                  tokenizer.special().pad,
+                                  tokenizer.special().cls,
                                   tokenizer.special().sep};
-  auto model = std::make_unique<nn::PairModel>(
-      recipe.model.options, vocabulary, std::move(heads),
-      static_cast<std::uint64_t>(recipe.seed), extra_feature_count(recipe));
+  auto model = std::make_unique<nn::PairModel>(recipe.model.options,
+                                               vocabulary,
+                                               std::move(heads),
+                                               static_cast<std::uint64_t>(recipe.seed),
+                                               extra_feature_count(recipe));
   if (recipe.model.options.pooling == nn::PairModelOptions::Pooling::kIdf) {
     // A token of every sentence weighs ln((1 + n) / (1 + n)) = 0, not the 1 of IdfTable.
     std::vector<double> weights = idf.values();
@@ -148,7 +150,8 @@ class Trainer {
            "[train::train] the run in '{}' was started with another recipe, so it cannot be "
            "resumed with this one:{}\nUse the earlier values, another --out, or --force to start "
            "again.",
-           root.string(), text);
+           root.string(),
+           text);
     }
     state_ = std::move(header.state);
     resumed_ = true;
@@ -220,8 +223,8 @@ class Trainer {
     options.window = static_cast<std::size_t>(recipe_.model.ppmi_window);
     options.ids_per_token = corpus_.tokenizer->ids_per_token();
     Rng rng = step_rng(recipe_.seed, kEmbeddingStream, 0);
-    model_->set_embedding(text::ppmi_embedding(all_sentences(corpus_.train),
-                                               corpus_.tokenizer->size(), options, rng));
+    model_->set_embedding(text::ppmi_embedding(
+        all_sentences(corpus_.train), corpus_.tokenizer->size(), options, rng));
   }
 
   void open(const std::filesystem::path& root) {
@@ -238,8 +241,14 @@ class Trainer {
     progress_.line(fmt::format(
         "{}: {} training rows, {} validation rows, {} tasks, {} parameters, {} on {} with {} "
         "threads.",
-        recipe_.name, corpus_.train.size(), corpus_.dev.size(), recipe_.tasks.size(),
-        model_->parameter_count(), recipe_.method, device_.text(), threads_));
+        recipe_.name,
+        corpus_.train.size(),
+        corpus_.dev.size(),
+        recipe_.tasks.size(),
+        model_->parameter_count(),
+        recipe_.method,
+        device_.text(),
+        threads_));
   }
 
   // True when interrupted.
@@ -254,10 +263,10 @@ class Trainer {
         state_.finished = true;
         break;
       }
-      const auto batches =
-          data::epoch_batches(lengths_, recipe_.loop.batches,
-                              static_cast<std::uint64_t>(recipe_.seed),
-                              static_cast<std::uint64_t>(state_.epoch));
+      const auto batches = data::epoch_batches(lengths_,
+                                               recipe_.loop.batches,
+                                               static_cast<std::uint64_t>(recipe_.seed),
+                                               static_cast<std::uint64_t>(state_.epoch));
       while (state_.batch < static_cast<std::int64_t>(batches.size())) {
         step(batches[static_cast<std::size_t>(state_.batch)]);
         if (interrupt.interrupted()) {
@@ -298,7 +307,9 @@ class Trainer {
       report = &(*backward_)(losses, method_rng);
     } catch (const Error& error) {
       throw Error(error.code(),
-                  fmt::format("step {} (epoch {}): {}{}", state_.step + 1, state_.epoch + 1,
+                  fmt::format("step {} (epoch {}): {}{}",
+                              state_.step + 1,
+                              state_.epoch + 1,
                               error.what(),
                               error.code() == ErrorCode::kNumeric
                                   ? " A lower optimizer.lr or a clipping norm "
@@ -315,8 +326,7 @@ class Trainer {
     record(*report, factor, forward_ms, 1e3 * step_seconds);
   }
 
-  void record(const engine::StepReport& report, double factor, double forward_ms,
-              double total_ms) {
+  void record(const engine::StepReport& report, double factor, double forward_ms, double total_ms) {
     const std::size_t k = recipe_.tasks.size();
     double total_loss = 0;
     for (std::size_t i = 0; i < k; ++i) {
@@ -420,28 +430,32 @@ class Trainer {
     for (std::size_t k = 0; k < train_losses.size(); ++k) {
       train_losses[k] = state_.loss_sums[k] / state_.loss_counts[k];
     }
-    metrics_log_->write({{"type", "epoch"},
-                         {"epoch", state_.epoch},
-                         {"step", state_.step},
-                         {"train_losses", by_task(recipe_, train_losses)},
-                         {"dev", dev},
-                         {"seconds", state_.epoch_seconds},
-                         {"examples_per_second", static_cast<double>(corpus_.train.size()) /
-                                                     std::max(1e-9, state_.epoch_seconds)},
-                         {"best", best}});
+    metrics_log_->write(
+        {{"type", "epoch"},
+         {"epoch", state_.epoch},
+         {"step", state_.step},
+         {"train_losses", by_task(recipe_, train_losses)},
+         {"dev", dev},
+         {"seconds", state_.epoch_seconds},
+         {"examples_per_second",
+          static_cast<double>(corpus_.train.size()) / std::max(1e-9, state_.epoch_seconds)},
+         {"best", best}});
     if (events_) {
       for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
         for (const auto& metric : metrics[k]) {
           if (!std::isfinite(metric.value)) continue;
-          events_->add_scalar("dev/" + recipe_.tasks[k].name + "/" + metric.name, state_.step,
-                              metric.value);
+          events_->add_scalar(
+              "dev/" + recipe_.tasks[k].name + "/" + metric.name, state_.step, metric.value);
         }
       }
       events_->flush();
     }
-    progress_.line(fmt::format("epoch {}/{} in {}: {}{}", state_.epoch, recipe_.loop.epochs,
+    progress_.line(fmt::format("epoch {}/{} in {}: {}{}",
+                               state_.epoch,
+                               recipe_.loop.epochs,
                                report::duration_text(state_.epoch_seconds),
-                               metrics_text(recipe_, metrics), best ? " (best)" : ""));
+                               metrics_text(recipe_, metrics),
+                               best ? " (best)" : ""));
     std::fill(state_.loss_sums.begin(), state_.loss_sums.end(), 0.0);
     std::fill(state_.loss_counts.begin(), state_.loss_counts.end(), 0.0);
     state_.epoch_seconds = 0;
@@ -450,7 +464,8 @@ class Trainer {
   }
 
   void save_model() {
-    tensor::write_safetensors(run_.model(), model_->state(),
+    tensor::write_safetensors(run_.model(),
+                              model_->state(),
                               {{"format", "detente-model-1"}, {"recipe", recipe_.to_yaml()}});
   }
 
@@ -531,15 +546,18 @@ LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::str
   loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
   loaded.tokenizer = text::load_tokenizer(loaded.run.tokenizer());
   const Json idf = Json::parse(read_file(idf_path(loaded.run)), nullptr, false);
-  DETENTE_CHECK(!idf.is_discarded(), ErrorCode::kData,
-                "[train::load_run] '{}' is damaged (not JSON).", idf_path(loaded.run).string());
+  DETENTE_CHECK(!idf.is_discarded(),
+                ErrorCode::kData,
+                "[train::load_run] '{}' is damaged (not JSON).",
+                idf_path(loaded.run).string());
   loaded.idf = text::IdfTable::from_json(idf);
   tensor::translate_errors("[train::load_run]", [&] {
     tensor::set_threads(static_cast<int>(loaded.recipe.threads));
     loaded.model = make_model(loaded.recipe, *loaded.tokenizer, loaded.idf);
     tensor::Metadata metadata;
     const NamedTensors tensors = tensor::read_safetensors(loaded.run.model(), &metadata);
-    DETENTE_CHECK(metadata["format"] == "detente-model-1", ErrorCode::kData,
+    DETENTE_CHECK(metadata["format"] == "detente-model-1",
+                  ErrorCode::kData,
                   "[train::load_run] '{}' is a safetensors file but no model of this version.",
                   loaded.run.model().string());
     loaded.model->load_state(tensors);

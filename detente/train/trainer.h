@@ -2,12 +2,6 @@
 // The training run: recipe in, run directory out.
 #pragma once
 
-#include <filesystem>
-#include <iosfwd>
-#include <memory>
-#include <string>
-#include <vector>
-
 #include <detente/core/json.h>
 #include <detente/nn/pair_model.h>
 #include <detente/text/lexical.h>
@@ -15,6 +9,12 @@
 #include <detente/train/progress.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_directory.h>
+
+#include <filesystem>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace detente::train {
 

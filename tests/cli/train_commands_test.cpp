@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval, predict, compare and recipe as a user types them, wrong input included.
-#include <sstream>
-
-#include <gmock/gmock.h>
-
 #include <detente/cli/cli.h>
+#include <gmock/gmock.h>
 #include <tests/train/tiny_run.h>
+
+#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -71,7 +70,8 @@ TEST_F(TrainCommandsTest, EvalGivesTheMetricsOfTheSummary) {
 
 TEST_F(TrainCommandsTest, PredictsSentencesWithoutTargets) {
   ASSERT_EQ(train_tiny({"--quiet"}), 0);
-  write_file_atomic(folder_ / "new.tsv", "sentence2\tsentence1\n새가 난다\t새가 난다\n비가\t산이\n");
+  write_file_atomic(folder_ / "new.tsv",
+                    "sentence2\tsentence1\n새가 난다\t새가 난다\n비가\t산이\n");
   ASSERT_EQ(call({"predict", path("run"), "--data", path("new.tsv"), "--out", path("p.tsv")}), 0)
       << err_.str();
   EXPECT_THAT(read_file(folder_ / "p.tsv"),
@@ -86,7 +86,12 @@ TEST_F(TrainCommandsTest, PredictsSentencesWithoutTargets) {
 
 TEST_F(TrainCommandsTest, ComparesRunsWithABaseline) {
   ASSERT_EQ(train_tiny({"--quiet"}), 0);
-  ASSERT_EQ(call({"train", path("tiny.yaml"), "--out", path("ew"), "--quiet", "--set",
+  ASSERT_EQ(call({"train",
+                  path("tiny.yaml"),
+                  "--out",
+                  path("ew"),
+                  "--quiet",
+                  "--set",
                   "balance.method=ew"}),
             0);
   ASSERT_EQ(call({"compare", path("run"), path("ew"), "--baseline", "--out", path("c.html")}), 0)
@@ -134,8 +139,9 @@ TEST_F(TrainCommandsTest, DataErrorsAreThreeAndNameThePlace) {
 }
 
 TEST_F(TrainCommandsTest, AConstantTargetIsAWarning) {
-  write_file_atomic(folder_ / "train.tsv",
-                    "sentence1\tsentence2\tscore\tsame\n가 나\t나\t2\t0\n다\t라\t2\t1\n마\t바\t2\t0\n");
+  write_file_atomic(
+      folder_ / "train.tsv",
+      "sentence1\tsentence2\tscore\tsame\n가 나\t나\t2\t0\n다\t라\t2\t1\n마\t바\t2\t0\n");
   EXPECT_EQ(train_tiny(), 0) << err_.str();
   EXPECT_THAT(err_.str(), HasSubstr("warning:"));
   EXPECT_THAT(err_.str(), HasSubstr("score"));

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/config/tree.h>
-
+#include <detente/core/error.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <detente/core/error.h>
 
 namespace detente::config {
 namespace {
@@ -39,8 +37,11 @@ struct Sample {
     v.texts("metrics", metrics, {"mae", "pearson"}, "Metrics.");
     v.numbers("betas", betas, {.min = 0, .max = 1}, "Betas.");
     v.sections(
-        "tasks", tasks.size(), [&](std::size_t n) { tasks.resize(n); },
-        [&](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); }, "Tasks.");
+        "tasks",
+        tasks.size(),
+        [&](std::size_t n) { tasks.resize(n); },
+        [&](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); },
+        "Tasks.");
   }
 };
 
@@ -125,8 +126,12 @@ TEST(Tree, RefusesAliasesThatMultiply) {
 
 TEST(Tree, AppliesOverrides) {
   const std::string text = "tasks: [{name: a}, {name: b}]\n";
-  const Sample s = read(text, {"balance.method=cagrad", "tasks.b.weight=3", "tasks.0.weight=2",
-                               "metrics=[mae, pearson]", "seed=5"});
+  const Sample s = read(text,
+                        {"balance.method=cagrad",
+                         "tasks.b.weight=3",
+                         "tasks.0.weight=2",
+                         "metrics=[mae, pearson]",
+                         "seed=5"});
   EXPECT_EQ(s.method, "cagrad");
   EXPECT_EQ(s.tasks[0].weight, 2);
   EXPECT_EQ(s.tasks[1].weight, 3);

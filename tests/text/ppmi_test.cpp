@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/text/ppmi.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
-
-#include <gtest/gtest.h>
 
 namespace detente::text {
 namespace {
@@ -60,9 +59,9 @@ TEST(Ppmi, RepeatsWithTheSameSeed) {
   }
 }
 
-// The Gram matrix of U S^½ before scaling is U S Uᵀ = M for a symmetric positive M, so the cosines of
-// a full-width embedding are those of the rows of M^½ — checked on a matrix known in closed form:
-// two tokens that only ever meet each other have PPMI log 2 off the diagonal.
+// The Gram matrix of U S^½ before scaling is U S Uᵀ = M for a symmetric positive M, so the cosines
+// of a full-width embedding are those of the rows of M^½ — checked on a matrix known in closed
+// form: two tokens that only ever meet each other have PPMI log 2 off the diagonal.
 TEST(Ppmi, MatchesTheClosedFormOfTwoTokens) {
   Rng rng(4);
   const Matrix embedding = ppmi_embedding(Sentences(10, {0, 1}), 2, {.width = 2}, rng);

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/text/syllable_pairs.h>
-
-#include <filesystem>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <detente/core/error.h>
+#include <filesystem>
 
 namespace detente::text {
 namespace {
@@ -80,8 +78,8 @@ TEST(SyllablePairs, ReadsBackFromItsFolder) {
 }
 
 TEST(SyllablePairs, RefusesAVocabularyWithOtherBuckets) {
-  EXPECT_THROW(
-      SyllablePairTokenizer(build_syllable_pair_vocabulary(kTexts, {}, 8, 1, 1000), {}, 9), Error);
+  EXPECT_THROW(SyllablePairTokenizer(build_syllable_pair_vocabulary(kTexts, {}, 8, 1, 1000), {}, 9),
+               Error);
 }
 
 }  // namespace

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/train/adamw.h>
-
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-
-#include <detente/core/error.h>
 
 namespace detente::train {
 namespace {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/recipe.h>
-
-#include <gmock/gmock.h>
-
 #include <detente/balance/registry.h>
+#include <detente/train/recipe.h>
+#include <gmock/gmock.h>
 #include <tests/train/tiny_run.h>
 
 namespace detente::train {
@@ -70,7 +68,8 @@ TEST_F(RecipeTest, NamesWhatIsWrong) {
 TEST_F(RecipeTest, FindsWhatChangedBetweenTwoRecipes) {
   const std::string before = recipe().to_yaml();
   EXPECT_TRUE(recipe_differences(before, before).empty());
-  EXPECT_TRUE(recipe_differences(before, recipe({"threads=2", "train.epochs=9"}).to_yaml()).empty());
+  EXPECT_TRUE(
+      recipe_differences(before, recipe({"threads=2", "train.epochs=9"}).to_yaml()).empty());
   EXPECT_THAT(recipe_differences(before, recipe({"seed=4"}).to_yaml()),
               ::testing::ElementsAre("seed: 0 -> 4"));
 }

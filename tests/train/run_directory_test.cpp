@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/train/run_directory.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
 
 namespace detente::train {
 namespace {

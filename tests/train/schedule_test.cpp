@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/train/schedule.h>
-
 #include <gtest/gtest.h>
 
 namespace detente::train {

@@ -3,20 +3,19 @@
 // trains on it in well under a second.
 #pragma once
 
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/rng.h>
+#include <detente/train/trainer.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <functional>
 #include <ostream>
 #include <streambuf>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <detente/core/error.h>
-#include <detente/core/file.h>
-#include <detente/core/rng.h>
-#include <detente/train/trainer.h>
 
 namespace detente::train {
 
@@ -36,8 +35,18 @@ class TinyRunTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   static std::string rows(int count, std::uint64_t seed) {
-    static const std::vector<std::string> words = {"붉은", "푸른", "하늘", "바다", "산이", "높다",
-                                                   "깊다", "넓다", "새가", "난다", "비가", "온다"};
+    static const std::vector<std::string> words = {"붉은",
+                                                   "푸른",
+                                                   "하늘",
+                                                   "바다",
+                                                   "산이",
+                                                   "높다",
+                                                   "깊다",
+                                                   "넓다",
+                                                   "새가",
+                                                   "난다",
+                                                   "비가",
+                                                   "온다"};
     Rng rng(seed);
     std::string text = "sentence1\tsentence2\tscore\tsame\n";
     for (int i = 0; i < count; ++i) {
@@ -52,7 +61,8 @@ class TinyRunTest : public ::testing::Test {
         a += (j > 0 ? " " : "") + word;
         b += (j > 0 ? " " : "") + other;
       }
-      text += a + "\t" + b + "\t" + std::to_string(shared) + "\t" + (shared >= 3 ? "1" : "0") + "\n";
+      text +=
+          a + "\t" + b + "\t" + std::to_string(shared) + "\t" + (shared >= 3 ? "1" : "0") + "\n";
     }
     return text;
   }
@@ -78,7 +88,8 @@ class TinyRunTest : public ::testing::Test {
     return load_recipe(recipe_path(), overrides);
   }
 
-  TrainOutcome run(const std::string& out, const std::vector<std::string>& overrides = {},
+  TrainOutcome run(const std::string& out,
+                   const std::vector<std::string>& overrides = {},
                    ExistingRun existing = ExistingRun::kRefuse) {
     std::ostream silent(nullptr);
     return train(recipe(overrides), {folder_ / out, existing, Progress::Style::kNone}, silent);
@@ -106,13 +117,14 @@ class TinyRunTest : public ::testing::Test {
     std::string seen_;
   };
 
-  TrainOutcome run_with_trigger(const std::string& out, const std::string& text,
+  TrainOutcome run_with_trigger(const std::string& out,
+                                const std::string& text,
                                 const std::function<void()>& action,
                                 const std::vector<std::string>& overrides = {}) {
     Trigger trigger(text, action);
     std::ostream log(&trigger);
-    return train(recipe(overrides),
-                 {folder_ / out, ExistingRun::kRefuse, Progress::Style::kLines}, log);
+    return train(
+        recipe(overrides), {folder_ / out, ExistingRun::kRefuse, Progress::Style::kLines}, log);
   }
 
   // The error of `body`, which must throw one.

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
-
-#include <csignal>
-
 #include <gmock/gmock.h>
 #include <sys/resource.h>
-
-#include <detente/train/snapshot.h>
 #include <tests/train/tiny_run.h>
+
+#include <csignal>
 
 namespace detente::train {
 namespace {
@@ -42,8 +40,13 @@ Json timeless(const std::vector<Json>& lines) {
 TEST_F(TrainerTest, LearnsAndWritesEveryFileOfARun) {
   const TrainOutcome outcome = run("run");
   const RunDirectory& files = outcome.run;
-  for (const auto& path : {files.recipe(), files.metrics(), files.summary(), files.model(),
-                           files.snapshot(), files.report(), files.tokenizer() / "vocab.txt"}) {
+  for (const auto& path : {files.recipe(),
+                           files.metrics(),
+                           files.summary(),
+                           files.model(),
+                           files.snapshot(),
+                           files.report(),
+                           files.tokenizer() / "vocab.txt"}) {
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
   }
   EXPECT_GT(outcome.summary["tasks"]["score"]["pearson"].get<double>(), 0.4);
@@ -82,8 +85,8 @@ class ResumeTest : public TinyRunTest, public ::testing::WithParamInterface<std:
 TEST_P(ResumeTest, InterruptedAndResumedEqualsNeverStopped) {
   const std::vector<std::string> overrides = {"balance.method=" + GetParam()};
   run("whole", overrides);
-  const TrainOutcome stopped =
-      run_with_trigger("stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, overrides);
+  const TrainOutcome stopped = run_with_trigger(
+      "stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, overrides);
   EXPECT_TRUE(stopped.interrupted);
   EXPECT_EQ(stopped.summary["status"], "interrupted");
   EXPECT_EQ(stopped.summary["steps"], 7);  // one step into the second epoch
@@ -100,7 +103,8 @@ TEST_P(ResumeTest, InterruptedAndResumedEqualsNeverStopped) {
   EXPECT_EQ(whole, again);
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, ResumeTest,
+INSTANTIATE_TEST_SUITE_P(Methods,
+                         ResumeTest,
                          ::testing::Values("ew", "uw", "mgda", "pcgrad", "cagrad"),
                          [](const auto& info) { return info.param; });
 
@@ -114,8 +118,7 @@ TEST_F(TrainerTest, ResumingAFinishedRunChangesNothing) {
 
 TEST_F(TrainerTest, RefusesToResumeWithAnotherRecipe) {
   run("run");
-  const Error error =
-      error_of([&] { run("run", {"optimizer.lr=0.5"}, ExistingRun::kResume); });
+  const Error error = error_of([&] { run("run", {"optimizer.lr=0.5"}, ExistingRun::kResume); });
   EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("optimizer.lr: 0.01 -> 0.5"));
 }
@@ -133,7 +136,8 @@ TEST_F(TrainerTest, RefusesATruncatedSnapshotAndLeavesItAlone) {
 
 TEST_F(TrainerTest, RefusesAForeignSnapshot) {
   const TrainOutcome outcome = run("run");
-  std::filesystem::copy_file(outcome.run.model(), outcome.run.snapshot(),
+  std::filesystem::copy_file(outcome.run.model(),
+                             outcome.run.snapshot(),
                              std::filesystem::copy_options::overwrite_existing);
   const Error error = error_of([&] { run("run", {}, ExistingRun::kResume); });
   EXPECT_EQ(error.code(), ErrorCode::kData);
@@ -141,8 +145,9 @@ TEST_F(TrainerTest, RefusesAForeignSnapshot) {
 }
 
 TEST_F(TrainerTest, NamesTaskAndStepOfALossThatOverflows) {
-  write_file_atomic(folder_ / "train.tsv",
-                    "sentence1\tsentence2\tscore\tsame\n붉은\t푸른\t1e30\t1\n산이\t높다\t-1e30\t0\n");
+  write_file_atomic(
+      folder_ / "train.tsv",
+      "sentence1\tsentence2\tscore\tsame\n붉은\t푸른\t1e30\t1\n산이\t높다\t-1e30\t0\n");
   const Error error = error_of([&] { run("run", {"tasks.score.loss={name: mse}"}); });
   EXPECT_EQ(error.code(), ErrorCode::kNumeric);
   EXPECT_THAT(error.what(), HasSubstr("step 1"));
@@ -220,9 +225,12 @@ TEST_F(TrainerTest, TrainsInFloat64AndAsCrossEncoder) {
 }
 
 TEST_F(TrainerTest, UsesLexicalFeaturesAndCorpusEmbeddings) {
-  const TrainOutcome outcome =
-      run("run", {"model.lexical_features=true", "model.embedding_init=ppmi", "model.pooling=idf",
-                  "model.alignment=both", "tokenizer.kind=syllable_pairs"});
+  const TrainOutcome outcome = run("run",
+                                   {"model.lexical_features=true",
+                                    "model.embedding_init=ppmi",
+                                    "model.pooling=idf",
+                                    "model.alignment=both",
+                                    "tokenizer.kind=syllable_pairs"});
   EXPECT_GT(outcome.summary["tasks"]["score"]["pearson"].get<double>(), 0.8);
   load_run(outcome.run.root, {});
 }
