@@ -207,7 +207,7 @@ std::string html_report(const RunData& run) {
     bool first = true;
     for (const auto& chart : dev) {
       page.chart(chart,
-                 first && !chart.marks_x.empty() ? "The dotted line marks the best epoch." + pale
+                 first && !chart.marks_x.empty() ? "The dashed line marks the best epoch." + pale
                                                  : std::string());
       first = false;
     }
