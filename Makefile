@@ -83,7 +83,7 @@ lint:
 
 clean:
 	@echo "== removing everything in build/ but the virtual environment"
-	@find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true
+	@find build -mindepth 1 -maxdepth 1 ! -name venv ! -name '.venv-begun' -exec rm -rf {} + 2>/dev/null || true
 
 distclean:
 	@echo "== removing build/"

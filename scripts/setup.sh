@@ -97,22 +97,22 @@ what these Debian packages hold, then run this again: ${packages[*]}"
   done
 }
 
-# pip leaves a half-unpacked package behind when it is interrupted, and takes it for whole the next
-# time; so a folder without its stamp, whose pip run had begun, is made anew.
+# venv and pip leave halves behind when they are interrupted, and take them for whole the next time;
+# so a folder whose installation had begun and not ended is made anew.
 install_wheel() {
   local venv=build/venv stamp begun
   stamp="$venv/.complete-$(sha256sum scripts/requirements.txt | cut -c 1-12)"
-  begun="$venv/.begun"
+  begun=build/.venv-begun
   if [ -e "$stamp" ] && [ -x "$venv/bin/python" ]; then return; fi
-  if [ -e "$begun" ] || { [ -d "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null; }; then
+  if [ -e "$begun" ] || { [ -d "$venv" ] && ! "$venv/bin/python" -c 'import pip' 2>/dev/null; }; then
     say "build/venv is incomplete (an interrupted installation?): making it anew"
     rm -rf "$venv"
   fi
   say "installing $(grep -v '^#' scripts/requirements.txt | tr '\n' ' ')into build/venv (some minutes)"
+  touch "$begun"
   if [ ! -d "$venv" ]; then
     python3 -m venv "$venv" || stop "python3 -m venv failed (on Debian it needs python3-venv)"
   fi
-  touch "$begun"
   if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
       -r scripts/requirements.txt </dev/null >build/pip.log 2>&1; then
     tail -n 20 build/pip.log >&2
