@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/bce.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-
 #include <detente/core/error.h>
+#include <detente/losses/bce.h>
 
 namespace detente::losses {
 namespace {
@@ -16,11 +14,13 @@ class Bce final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& /*info*/) const override {
     const double low = target.min().item<double>();
     const double high = target.max().item<double>();
-    DETENTE_CHECK(low >= 0 && high <= 1, ErrorCode::kData,
+    DETENTE_CHECK(low >= 0 && high <= 1,
+                  ErrorCode::kData,
                   "[losses::bce] targets must be in [0, 1]; got {}. Give the task a threshold that "
                   "makes its column binary, or a regression head.",
                   low < 0 ? low : high);
@@ -36,7 +36,9 @@ class Bce final : public Loss {
 }  // namespace
 
 void BceOptions::describe(FieldVisitor& visitor) {
-  visitor.number("positive_weight", positive_weight, {.min = 0, .min_open = true},
+  visitor.number("positive_weight",
+                 positive_weight,
+                 {.min = 0, .min_open = true},
                  "What a positive counts against a negative; above 1 where positives are rare.");
 }
 

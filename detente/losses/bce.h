@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Binary cross-entropy on logits: L = (1/n) Σ [w y_i s(−z_i) + (1 − y_i) s(z_i)], s(x) = ln(1 + eˣ).
-// Targets in [0, 1] (soft labels too; anything else is kData). Gradient for w = 1: (σ(z) − y) / n.
+// Binary cross-entropy on logits: L = (1/n) Σ [w y_i s(−z_i) + (1 − y_i) s(z_i)], s(x) = ln(1 +
+// eˣ). Targets in [0, 1] (soft labels too; anything else is kData). Gradient for w = 1: (σ(z) − y)
+// / n.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/correlation.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <detente/losses/correlation.h>
 
 namespace detente::losses {
 namespace {
@@ -17,14 +16,14 @@ class Correlation final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& info) const override {
     const at::Tensor p = prediction.to(at::kDouble);
     const at::Tensor y = target.to(at::kDouble);
     const at::Tensor y_centred = y - y.mean();
     const double y_norm = y_centred.norm().item<double>();
-    const bool defined =
-        info.rows >= 3 && y_norm > kCorrelationConstant * y.norm().item<double>();
+    const bool defined = info.rows >= 3 && y_norm > kCorrelationConstant * y.norm().item<double>();
     info.correlation_skipped = !defined && options_.alpha < 1.0;
     at::Tensor loss;
     if (options_.alpha > 0.0) loss = (p - y).abs().mean() * options_.alpha;
@@ -49,9 +48,13 @@ class Correlation final : public Loss {
 }  // namespace
 
 void CorrelationOptions::describe(FieldVisitor& visitor) {
-  visitor.number("alpha", alpha, {.min = 0, .max = 1},
+  visitor.number("alpha",
+                 alpha,
+                 {.min = 0, .max = 1},
                  "Share of absolute error: (1 - alpha)(1 - correlation) + alpha MAE.");
-  visitor.number("epsilon", epsilon, {.min = 0, .max = 1, .min_open = true},
+  visitor.number("epsilon",
+                 epsilon,
+                 {.min = 0, .max = 1, .min_open = true},
                  "Spread of the predictions, relative to that of the targets, below which the "
                  "gradient stops growing.");
 }

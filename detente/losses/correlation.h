@@ -17,14 +17,14 @@
 // batches do not add up to that of a large one: use at least 16 rows. Sums are done in double.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 
 struct CorrelationOptions {
-  double alpha = 0.5;   // in [0, 1]; 0: correlation alone, 1: MAE alone
+  double alpha = 0.5;     // in [0, 1]; 0: correlation alone, 1: MAE alone
   double epsilon = 1e-3;  // > 0; see above
 
   void describe(FieldVisitor& visitor);

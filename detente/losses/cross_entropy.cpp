@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/cross_entropy.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-
 #include <detente/core/error.h>
+#include <detente/losses/cross_entropy.h>
 
 namespace detente::losses {
 namespace {
@@ -18,14 +16,17 @@ class CrossEntropy final : public Loss {
  protected:
   bool wants_classes() const override { return true; }
 
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& /*info*/) const override {
     const std::int64_t classes = prediction.size(1);
     const at::Tensor valid =
         target.eq(target.round()).logical_and(target.ge(0)).logical_and(target.lt(classes));
-    DETENTE_CHECK(valid.all().item<bool>(), ErrorCode::kData,
+    DETENTE_CHECK(valid.all().item<bool>(),
+                  ErrorCode::kData,
                   "[losses::cross_entropy] targets must be whole numbers from 0 to {}; got {}.",
-                  classes - 1, target.masked_select(valid.logical_not())[0].item<double>());
+                  classes - 1,
+                  target.masked_select(valid.logical_not())[0].item<double>());
     const at::Tensor log_p = at::log_softmax(prediction, 1);
     const at::Tensor chosen = log_p.gather(1, target.to(at::kLong).unsqueeze(1)).mean();
     const double smoothing = options_.label_smoothing;
@@ -40,7 +41,9 @@ class CrossEntropy final : public Loss {
 }  // namespace
 
 void CrossEntropyOptions::describe(FieldVisitor& visitor) {
-  visitor.number("label_smoothing", label_smoothing, {.min = 0, .max = 1, .max_open = true},
+  visitor.number("label_smoothing",
+                 label_smoothing,
+                 {.min = 0, .max = 1, .max_open = true},
                  "Share of the target spread evenly over all classes.");
 }
 

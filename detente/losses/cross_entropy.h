@@ -4,9 +4,9 @@
 // Gradient: (softmax(z) − q) / n.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 

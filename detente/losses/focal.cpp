@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/focal.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-
 #include <detente/core/error.h>
+#include <detente/losses/focal.h>
 
 namespace detente::losses {
 namespace {
@@ -16,10 +14,12 @@ class Focal final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& /*info*/) const override {
     const at::Tensor valid = target.eq(0).logical_or(target.eq(1));
-    DETENTE_CHECK(valid.all().item<bool>(), ErrorCode::kData,
+    DETENTE_CHECK(valid.all().item<bool>(),
+                  ErrorCode::kData,
                   "[losses::focal] targets must be 0 or 1; got another number. Use loss bce for "
                   "soft labels.");
     const at::Tensor sign = target * 2 - 1;
@@ -36,9 +36,10 @@ class Focal final : public Loss {
 }  // namespace
 
 void FocalOptions::describe(FieldVisitor& visitor) {
-  visitor.number("gamma", gamma, {.min = 0},
-                 "How much less well-classified rows count; 0: not at all less.");
-  visitor.number("alpha", alpha, {.min = 0, .max = 1}, "Weight of positives; negatives get 1 - alpha.");
+  visitor.number(
+      "gamma", gamma, {.min = 0}, "How much less well-classified rows count; 0: not at all less.");
+  visitor.number(
+      "alpha", alpha, {.min = 0, .max = 1}, "Weight of positives; negatives get 1 - alpha.");
 }
 
 std::unique_ptr<Loss> make_focal() { return std::make_unique<Focal>(); }

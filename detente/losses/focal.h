@@ -8,9 +8,9 @@
 // Paper: Lin et al., ICCV 2017, arXiv 1708.02002.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 

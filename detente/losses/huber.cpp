@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/huber.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <detente/losses/huber.h>
 
 namespace detente::losses {
 namespace {
@@ -14,7 +13,8 @@ class Huber final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& /*info*/) const override {
     const at::Tensor error = (prediction - target).abs();
     const at::Tensor near = error.clamp_max(options_.delta);
@@ -29,7 +29,9 @@ class Huber final : public Loss {
 }  // namespace
 
 void HuberOptions::describe(FieldVisitor& visitor) {
-  visitor.number("delta", delta, {.min = 0, .min_open = true},
+  visitor.number("delta",
+                 delta,
+                 {.min = 0, .min_open = true},
                  "Error up to which the loss is quadratic, in units of the target.");
 }
 

@@ -5,9 +5,9 @@
 // is e clipped to [−δ, δ], so no single row dominates. δ → ∞: half the mean squared error.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/mae.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <detente/losses/mae.h>
 
 namespace detente::losses {
 namespace {
@@ -13,7 +12,8 @@ class Mae final : public Loss {
   const char* name() const override { return "mae"; }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& /*info*/) const override {
     return (prediction - target).abs().mean();
   }

@@ -3,9 +3,9 @@
 // Gradient: sign(p − y) / n, 0 at ties; robust to outliers, blind to the size of an error.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 

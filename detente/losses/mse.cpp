@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/mse.h>
-
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <detente/losses/mse.h>
 
 namespace detente::losses {
 namespace {
@@ -13,7 +12,8 @@ class Mse final : public Loss {
   const char* name() const override { return "mse"; }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction, const at::Tensor& target,
+  at::Tensor compute(const at::Tensor& prediction,
+                     const at::Tensor& target,
                      LossInfo& /*info*/) const override {
     return (prediction - target).square().mean();
   }

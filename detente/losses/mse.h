@@ -3,9 +3,9 @@
 // Gradient: 2 (p − y) / n; large errors dominate.
 #pragma once
 
-#include <memory>
-
 #include <detente/losses/loss.h>
+
+#include <memory>
 
 namespace detente::losses {
 

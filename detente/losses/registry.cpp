@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/losses/registry.h>
-
-#include <algorithm>
-#include <array>
-
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/losses/bce.h>
@@ -13,6 +8,10 @@
 #include <detente/losses/huber.h>
 #include <detente/losses/mae.h>
 #include <detente/losses/mse.h>
+#include <detente/losses/registry.h>
+
+#include <algorithm>
+#include <array>
 
 namespace detente::losses {
 namespace {
@@ -35,10 +34,8 @@ const auto& loss_table() {
                 "Binary cross-entropy that counts well-classified rows less.",
                 {HeadKind::kBinary},
                 &make_focal},
-      LossEntry{"cross_entropy",
-                "Multi-class cross-entropy.",
-                {HeadKind::kClasses},
-                &make_cross_entropy},
+      LossEntry{
+          "cross_entropy", "Multi-class cross-entropy.", {HeadKind::kClasses}, &make_cross_entropy},
   };
   return losses;
 }
@@ -69,7 +66,9 @@ std::unique_ptr<Loss> make_loss(std::string_view name) {
   }
   const auto names = loss_names();
   fail(ErrorCode::kInvalidArgument,
-       "[losses::make_loss] '{}' is not a loss; expected one of: {}.{}", name, join_names(names),
+       "[losses::make_loss] '{}' is not a loss; expected one of: {}.{}",
+       name,
+       join_names(names),
        did_you_mean(name, names));
 }
 
@@ -78,16 +77,21 @@ std::unique_ptr<Loss> make_loss(std::string_view name, HeadKind head) {
   const auto fitting = loss_names(head);
   DETENTE_CHECK(std::find(fitting.begin(), fitting.end(), name) != fitting.end(),
                 ErrorCode::kInvalidArgument,
-                "[losses::make_loss] loss '{}' does not fit a {} head; expected one of: {}.", name,
-                detente::name_of(head), join_names(fitting));
+                "[losses::make_loss] loss '{}' does not fit a {} head; expected one of: {}.",
+                name,
+                detente::name_of(head),
+                join_names(fitting));
   return loss;
 }
 
 const char* default_loss(HeadKind head) {
   switch (head) {
-    case HeadKind::kRegression: return "mse";
-    case HeadKind::kBinary: return "bce";
-    case HeadKind::kClasses: return "cross_entropy";
+    case HeadKind::kRegression:
+      return "mse";
+    case HeadKind::kBinary:
+      return "bce";
+    case HeadKind::kClasses:
+      return "cross_entropy";
   }
   return "mse";
 }

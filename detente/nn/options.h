@@ -30,7 +30,7 @@ struct PairModelOptions {
   Pooling pooling = Pooling::kMean;
   bool learn_token_weights = false;  // with pooling idf: weights start at the given ones and learn
   Alignment alignment = Alignment::kNone;
-  bool symmetric = true;     // siamese: train on random order, predict the mean of both orders
+  bool symmetric = true;      // siamese: train on random order, predict the mean of both orders
   std::int64_t hidden = 128;  // width of the layer over the pair features; 0: none
   double dropout = 0.1;
   double embedding_dropout = 0.1;

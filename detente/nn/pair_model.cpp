@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/nn/alignment.h>
 #include <detente/nn/pair_model.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
 #include <utility>
-
-#include <torch/types.h>
-#include <torch/utils.h>
-
-#include <detente/core/error.h>
-#include <detente/nn/alignment.h>
 
 namespace detente::nn {
 namespace {
@@ -81,8 +79,12 @@ class Dropout {
   std::optional<Rng> rng_;
 };
 
-void add_linear(NamedTensors& to, Draw& draw, const std::string& name, std::int64_t in,
-                std::int64_t out, double scale = 1.0) {
+void add_linear(NamedTensors& to,
+                Draw& draw,
+                const std::string& name,
+                std::int64_t in,
+                std::int64_t out,
+                double scale = 1.0) {
   const double bound = 1.0 / std::sqrt(static_cast<double>(in));
   to.emplace_back(name + ".weight", draw.uniform({out, in}, scale * bound));
   to.emplace_back(name + ".bias", draw.uniform({out}, bound));
@@ -104,8 +106,11 @@ struct EncodedSide {
   at::Tensor weight;   // [B, n]
 
   EncodedSide rows(std::int64_t begin, std::int64_t end) const {
-    return {pooled.slice(0, begin, end), tokens.slice(0, begin, end), outputs.slice(0, begin, end),
-            mask.slice(0, begin, end), weight.slice(0, begin, end)};
+    return {pooled.slice(0, begin, end),
+            tokens.slice(0, begin, end),
+            outputs.slice(0, begin, end),
+            mask.slice(0, begin, end),
+            weight.slice(0, begin, end)};
   }
 };
 
@@ -142,8 +147,8 @@ struct PairModel::Impl {
     return torch::linear(x, parameters(name + ".weight"), parameters(name + ".bias"));
   }
   at::Tensor norm(const at::Tensor& x, const std::string& name) const {
-    return torch::layer_norm(x, {x.size(-1)}, parameters(name + ".weight"),
-                             parameters(name + ".bias"));
+    return torch::layer_norm(
+        x, {x.size(-1)}, parameters(name + ".weight"), parameters(name + ".bias"));
   }
 
   std::int64_t feature_width() const {
@@ -152,9 +157,12 @@ struct PairModel::Impl {
   }
   std::int64_t alignment_width() const {
     switch (options.alignment) {
-      case PairModelOptions::Alignment::kNone: return 0;
-      case PairModelOptions::Alignment::kTokens: return kAlignmentFeatures;
-      case PairModelOptions::Alignment::kBoth: return 2 * kAlignmentFeatures;
+      case PairModelOptions::Alignment::kNone:
+        return 0;
+      case PairModelOptions::Alignment::kTokens:
+        return kAlignmentFeatures;
+      case PairModelOptions::Alignment::kBoth:
+        return 2 * kAlignmentFeatures;
     }
     return 0;
   }
@@ -173,9 +181,11 @@ struct PairModel::Impl {
     shared.emplace_back("embedding.weight", embedding);
     at::Tensor weights = torch::ones({vocabulary.size});
     weights[vocabulary.pad] = 0;
-    (options.learn_token_weights ? shared : parameters.fixed).emplace_back("token_weights", weights);
+    (options.learn_token_weights ? shared : parameters.fixed)
+        .emplace_back("token_weights", weights);
     if (options.positions == PairModelOptions::Positions::kLearned) {
-      shared.emplace_back("position.weight", draw.normal({sequence_limit(), d}, kPositionDeviation));
+      shared.emplace_back("position.weight",
+                          draw.normal({sequence_limit(), d}, kPositionDeviation));
     }
     if (options.mode == PairModelOptions::Mode::kCross) {
       shared.emplace_back("segment.weight", draw.normal({2, d}, kPositionDeviation));
@@ -194,8 +204,8 @@ struct PairModel::Impl {
     }
     add_norm(shared, "features.norm", feature_width());
     if (options.hidden > 0) {
-      add_linear(shared, draw, "trunk", feature_width() + alignment_width() + extra,
-                 options.hidden);
+      add_linear(
+          shared, draw, "trunk", feature_width() + alignment_width() + extra, options.hidden);
     }
     if (extra > 0) {
       parameters.fixed.emplace_back("extra.mean", torch::zeros({extra}));
@@ -226,16 +236,19 @@ struct PairModel::Impl {
     const auto unit = static_cast<std::size_t>(vocabulary.ids_per_token);
     std::size_t longest = unit;
     for (const auto& row : rows) longest = std::max(longest, row.size());
-    at::Tensor ids = torch::full({static_cast<std::int64_t>(rows.size()),
-                                  static_cast<std::int64_t>(longest)},
-                                 vocabulary.pad, torch::kInt64);
+    at::Tensor ids =
+        torch::full({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(longest)},
+                    vocabulary.pad,
+                    torch::kInt64);
     auto* data = ids.data_ptr<std::int64_t>();
     for (std::size_t i = 0; i < rows.size(); ++i) {
       for (const std::int32_t id : rows[i]) {
-        DETENTE_CHECK(id >= 0 && id < vocabulary.size, ErrorCode::kData,
+        DETENTE_CHECK(id >= 0 && id < vocabulary.size,
+                      ErrorCode::kData,
                       "[nn::PairModel] token id {} is not in the vocabulary of {}; the text was "
                       "encoded with another tokenizer.",
-                      id, vocabulary.size);
+                      id,
+                      vocabulary.size);
         *data++ = id;
       }
       data += longest - rows[i].size();
@@ -244,12 +257,12 @@ struct PairModel::Impl {
   }
 
   std::vector<std::int32_t> cut(std::span<const std::int32_t> ids) const {
-    const auto limit =
-        static_cast<std::size_t>(options.max_length * vocabulary.ids_per_token);
+    const auto limit = static_cast<std::size_t>(options.max_length * vocabulary.ids_per_token);
     return {ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(std::min(limit, ids.size()))};
   }
 
-  at::Tensor attention(const at::Tensor& x, const at::Tensor& blocked,
+  at::Tensor attention(const at::Tensor& x,
+                       const at::Tensor& blocked,
                        const std::string& name) const {
     const std::int64_t rows = x.size(0);
     const std::int64_t length = x.size(1);
@@ -268,8 +281,8 @@ struct PairModel::Impl {
   // ids [rows, n, unit]; segments [rows, n] or undefined.
   EncodedSide encode(const at::Tensor& ids, const at::Tensor& segments, Dropout& drop) const {
     // Trained weights may cross 0, where the means below would have no sense.
-    const at::Tensor weights =
-        options.learn_token_weights ? parameters("token_weights").abs() : parameters("token_weights");
+    const at::Tensor weights = options.learn_token_weights ? parameters("token_weights").abs()
+                                                           : parameters("token_weights");
     const at::Tensor id_weights = weights.index_select(0, ids.reshape({-1})).view(ids.sizes());
     const at::Tensor vectors = torch::embedding(parameters("embedding.weight"), ids);
     // The floor goes under the root, whose slope at 0 is infinite: padding weighs 0.
@@ -278,7 +291,8 @@ struct PairModel::Impl {
     side.tokens = (vectors * id_weights.unsqueeze(-1)).sum(2) / scale;
     side.mask = ids.select(2, 0) != vocabulary.pad;
     if (drop.on() && options.token_dropout > 0) {
-      at::Tensor keep = drop.mask(side.mask.sizes(), 1.0 - options.token_dropout,
+      at::Tensor keep = drop.mask(side.mask.sizes(),
+                                  1.0 - options.token_dropout,
                                   at::TensorOptions().device(ids.device()).dtype(torch::kBool))
                             .logical_and(side.mask);
       // A sentence of which nothing is left keeps its first token.
@@ -305,12 +319,13 @@ struct PairModel::Impl {
     if (options.layers > 0) x = norm(x, "norm");
     side.outputs = x;
     // An empty sentence is the zero vector.
-    side.pooled = (x * side.weight.unsqueeze(-1)).sum(1) /
-                  side.weight.sum(1, true).clamp_min(kWeightFloor);
+    side.pooled =
+        (x * side.weight.unsqueeze(-1)).sum(1) / side.weight.sum(1, true).clamp_min(kWeightFloor);
     return side;
   }
 
-  std::vector<at::Tensor> siamese_features(const PairBatch& batch, const std::vector<bool>& swapped,
+  std::vector<at::Tensor> siamese_features(const PairBatch& batch,
+                                           const std::vector<bool>& swapped,
                                            Dropout& drop) const {
     const auto count = static_cast<std::int64_t>(batch.rows());
     std::vector<std::vector<std::int32_t>> rows(2 * batch.rows());
@@ -327,15 +342,18 @@ struct PairModel::Impl {
     std::vector<at::Tensor> joined = {
         norm(torch::cat({u, v, (u - v).abs(), u * v}, 1), "features.norm")};
     if (options.alignment != PairModelOptions::Alignment::kNone) {
-      joined.push_back(kAlignmentScale * alignment_features(a.tokens, b.tokens, a.mask, b.mask,
-                                                            a.weight, b.weight));
+      joined.push_back(kAlignmentScale *
+                       alignment_features(a.tokens, b.tokens, a.mask, b.mask, a.weight, b.weight));
     }
     if (options.alignment == PairModelOptions::Alignment::kBoth) {
       const at::Tensor& projection = parameters("alignment.weight");
       joined.push_back(kAlignmentScale *
                        alignment_features(torch::matmul(a.outputs, projection.t()),
-                                          torch::matmul(b.outputs, projection.t()), a.mask, b.mask,
-                                          a.weight, b.weight));
+                                          torch::matmul(b.outputs, projection.t()),
+                                          a.mask,
+                                          b.mask,
+                                          a.weight,
+                                          b.weight));
     }
     return joined;
   }
@@ -367,25 +385,28 @@ struct PairModel::Impl {
     return {norm(side.pooled, "features.norm")};
   }
 
-  at::Tensor features(const PairBatch& batch, const std::vector<bool>& swapped,
+  at::Tensor features(const PairBatch& batch,
+                      const std::vector<bool>& swapped,
                       Dropout& drop) const {
-    DETENTE_CHECK(batch.rows() > 0 && batch.second.size() == batch.rows(), ErrorCode::kShape,
+    DETENTE_CHECK(batch.rows() > 0 && batch.second.size() == batch.rows(),
+                  ErrorCode::kShape,
                   "[nn::PairModel] a batch needs at least one pair and as many second as first "
                   "sentences; got {} and {}.",
-                  batch.first.size(), batch.second.size());
+                  batch.first.size(),
+                  batch.second.size());
     DETENTE_CHECK(batch.extra.size() == batch.rows() * static_cast<std::size_t>(extra),
                   ErrorCode::kShape,
                   "[nn::PairModel] expected {} extra numbers for {} pairs, got {}.",
-                  batch.rows() * static_cast<std::size_t>(extra), batch.rows(),
+                  batch.rows() * static_cast<std::size_t>(extra),
+                  batch.rows(),
                   batch.extra.size());
     std::vector<at::Tensor> joined = options.mode == PairModelOptions::Mode::kCross
                                          ? cross_features(batch, drop)
                                          : siamese_features(batch, swapped, drop);
     if (extra > 0) {
-      const at::Tensor numbers =
-          torch::tensor(at::ArrayRef<float>(batch.extra))
-              .view({static_cast<std::int64_t>(batch.rows()), extra})
-              .to(float_options());
+      const at::Tensor numbers = torch::tensor(at::ArrayRef<float>(batch.extra))
+                                     .view({static_cast<std::int64_t>(batch.rows()), extra})
+                                     .to(float_options());
       joined.push_back((numbers - parameters("extra.mean")) / parameters("extra.deviation"));
     }
     const at::Tensor all = joined.size() == 1 ? joined.front() : torch::cat(joined, 1);
@@ -439,7 +460,9 @@ PairModel::PairModel(const PairModelOptions& options,
                 ErrorCode::kInvalidArgument,
                 "[nn::PairModel] the vocabulary has {} ids, {} per token, padding {}; expected at "
                 "least one of each and a padding id among them.",
-                vocabulary.size, vocabulary.ids_per_token, vocabulary.pad);
+                vocabulary.size,
+                vocabulary.ids_per_token,
+                vocabulary.pad);
   impl_->options = options;
   impl_->vocabulary = vocabulary;
   impl_->heads = std::move(heads);
@@ -482,9 +505,14 @@ std::vector<Matrix> PairModel::predict(const PairBatch& batch) const {
   for (std::size_t k = 0; k < predictions.size(); ++k) {
     at::Tensor y = predictions[k];
     switch (impl_->heads[k].options.kind) {
-      case HeadKind::kRegression: break;
-      case HeadKind::kBinary: y = torch::sigmoid(y); break;
-      case HeadKind::kClasses: y = torch::softmax(y, 1); break;
+      case HeadKind::kRegression:
+        break;
+      case HeadKind::kBinary:
+        y = torch::sigmoid(y);
+        break;
+      case HeadKind::kClasses:
+        y = torch::softmax(y, 1);
+        break;
     }
     y = y.to(torch::kCPU, torch::kFloat64).contiguous();
     Matrix result(batch.rows(), y.dim() == 1 ? 1 : static_cast<std::size_t>(y.size(1)));
@@ -547,22 +575,27 @@ NamedTensors PairModel::state() const {
 void PairModel::load_state(const NamedTensors& state) {
   const NamedTensors own = this->state();
   for (const auto& [name, tensor] : state) {
-    const auto known = std::find_if(own.begin(), own.end(),
-                                    [&](const auto& entry) { return entry.first == name; });
-    DETENTE_CHECK(known != own.end(), ErrorCode::kData,
+    const auto known = std::find_if(
+        own.begin(), own.end(), [&](const auto& entry) { return entry.first == name; });
+    DETENTE_CHECK(known != own.end(),
+                  ErrorCode::kData,
                   "[nn::PairModel] the file holds '{}', which this model does not have; it belongs "
                   "to another recipe.",
                   name);
-    DETENTE_CHECK(known->second.sizes() == tensor.sizes(), ErrorCode::kData,
+    DETENTE_CHECK(known->second.sizes() == tensor.sizes(),
+                  ErrorCode::kData,
                   "[nn::PairModel] '{}' has another shape in the file ({} numbers) than in this "
                   "model ({}); it belongs to another recipe.",
-                  name, tensor.numel(), known->second.numel());
+                  name,
+                  tensor.numel(),
+                  known->second.numel());
   }
   const torch::NoGradGuard no_grad;
   for (const auto& [name, target] : own) {
-    const auto found = std::find_if(state.begin(), state.end(),
-                                    [&](const auto& entry) { return entry.first == name; });
-    DETENTE_CHECK(found != state.end(), ErrorCode::kData,
+    const auto found = std::find_if(
+        state.begin(), state.end(), [&](const auto& entry) { return entry.first == name; });
+    DETENTE_CHECK(found != state.end(),
+                  ErrorCode::kData,
                   "[nn::PairModel] the file has no '{}'; it is damaged or belongs to another "
                   "recipe.",
                   name);
@@ -575,8 +608,12 @@ void PairModel::set_embedding(MatrixView table) {
   const std::int64_t width = impl_->options.width;
   DETENTE_CHECK(static_cast<std::int64_t>(table.rows) == impl_->vocabulary.size &&
                     static_cast<std::int64_t>(table.cols) == width,
-                ErrorCode::kShape, "[nn::PairModel] the embedding table must be {}x{}; got {}x{}.",
-                impl_->vocabulary.size, width, table.rows, table.cols);
+                ErrorCode::kShape,
+                "[nn::PairModel] the embedding table must be {}x{}; got {}x{}.",
+                impl_->vocabulary.size,
+                width,
+                table.rows,
+                table.cols);
   impl_->assign("embedding.weight", {table.data, table.rows * table.cols});
   const torch::NoGradGuard no_grad;
   impl_->named("embedding.weight")[impl_->vocabulary.pad].zero_();
@@ -584,8 +621,10 @@ void PairModel::set_embedding(MatrixView table) {
 
 void PairModel::set_token_weights(std::span<const double> weights) {
   DETENTE_CHECK(static_cast<std::int64_t>(weights.size()) == impl_->vocabulary.size,
-                ErrorCode::kShape, "[nn::PairModel] expected {} token weights, got {}.",
-                impl_->vocabulary.size, weights.size());
+                ErrorCode::kShape,
+                "[nn::PairModel] expected {} token weights, got {}.",
+                impl_->vocabulary.size,
+                weights.size());
   DETENTE_CHECK(std::all_of(weights.begin(), weights.end(), [](double w) { return w >= 0; }) &&
                     std::any_of(weights.begin(), weights.end(), [](double w) { return w > 0; }),
                 ErrorCode::kInvalidArgument,
@@ -595,12 +634,14 @@ void PairModel::set_token_weights(std::span<const double> weights) {
   impl_->named("token_weights")[impl_->vocabulary.pad] = 0;
 }
 
-void PairModel::set_extra_scale(std::span<const double> means,
-                                std::span<const double> deviations) {
+void PairModel::set_extra_scale(std::span<const double> means, std::span<const double> deviations) {
   const auto extra = static_cast<std::size_t>(impl_->extra);
-  DETENTE_CHECK(means.size() == extra && deviations.size() == extra, ErrorCode::kShape,
-                "[nn::PairModel] expected {} means and deviations, got {} and {}.", extra,
-                means.size(), deviations.size());
+  DETENTE_CHECK(means.size() == extra && deviations.size() == extra,
+                ErrorCode::kShape,
+                "[nn::PairModel] expected {} means and deviations, got {} and {}.",
+                extra,
+                means.size(),
+                deviations.size());
   if (extra == 0) return;
   std::vector<double> positive(deviations.begin(), deviations.end());
   for (double& value : positive) value = value > 0 ? value : 1.0;

@@ -6,7 +6,8 @@
 // the tokens' weights to u and v. Trunk: layer norm of [u, v, |u−v|, u⊙v], joined with alignment
 // features (nn/alignment.h) and extra numbers given with the batch → one hidden layer with GELU.
 // Everything up to the heads is shared. Both sentences go through the encoder in one batch.
-// Mode cross: one sequence [CLS] a [SEP] b [SEP] with segment vectors, features = its pooled vector.
+// Mode cross: one sequence [CLS] a [SEP] b [SEP] with segment vectors, features = its pooled
+// vector.
 #pragma once
 
 #include <detente/core/matrix.h>

@@ -20,10 +20,8 @@ struct Outcome {
 
 Outcome train(const std::string& method) {
   torch::manual_seed(1);
-  torch::nn::Sequential trunk(torch::nn::Linear(1, 32),
-                              torch::nn::Tanh(),
-                              torch::nn::Linear(32, 32),
-                              torch::nn::Tanh());
+  torch::nn::Sequential trunk(
+      torch::nn::Linear(1, 32), torch::nn::Tanh(), torch::nn::Linear(32, 32), torch::nn::Tanh());
   torch::nn::Linear sine(32, 1);
   torch::nn::Linear cosine(32, 1);
   std::vector<torch::optim::OptimizerParamGroup> groups = {
@@ -43,9 +41,8 @@ Outcome train(const std::string& method) {
   Outcome outcome{};
   for (int step = 0; step < 600; ++step) {
     const torch::Tensor shared = trunk->forward(x);
-    const std::vector<torch::Tensor> losses = {
-        torch::mse_loss(sine->forward(shared), y_sine),
-        torch::mse_loss(cosine->forward(shared), y_cosine)};
+    const std::vector<torch::Tensor> losses = {torch::mse_loss(sine->forward(shared), y_sine),
+                                               torch::mse_loss(cosine->forward(shared), y_cosine)};
     const auto& report = backward(losses, rng);
     optimizer.step();
     outcome.sine = report.losses[0] / y_sine.var().item<double>();

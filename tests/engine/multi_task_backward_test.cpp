@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
+#include <detente/core/error.h>
 #include <detente/engine/multi_task_backward.h>
+#include <detente/tensor/compat.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include <cmath>
 #include <limits>
-
-#include <torch/torch.h>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <detente/balance/registry.h>
-#include <detente/core/error.h>
-#include <detente/tensor/compat.h>
 
 namespace detente::engine {
 namespace {
@@ -38,7 +35,8 @@ struct EngineModel {
       shared.push_back(random(shape).requires_grad_());
     }
     for (std::size_t k = 0; k < tasks; ++k) {
-      own.push_back({random(std::vector<std::int64_t>{7}).requires_grad_(), random(std::vector<std::int64_t>{}).requires_grad_()});
+      own.push_back({random(std::vector<std::int64_t>{7}).requires_grad_(),
+                     random(std::vector<std::int64_t>{}).requires_grad_()});
       names.push_back("task" + std::to_string(k));
     }
     input = random({6, 5});
@@ -92,11 +90,14 @@ std::shared_ptr<balance::Method> engine_method(const std::string& name) {
 
 at::Tensor flat(const TensorList& list, std::size_t count) {
   std::vector<at::Tensor> pieces;
-  for (std::size_t i = 0; i < count; ++i) pieces.push_back(list[i].reshape({-1}).to(torch::kDouble));
+  for (std::size_t i = 0; i < count; ++i)
+    pieces.push_back(list[i].reshape({-1}).to(torch::kDouble));
   return torch::cat(pieces);
 }
 
-void expect_near(const at::Tensor& value, const at::Tensor& expected, double tolerance,
+void expect_near(const at::Tensor& value,
+                 const at::Tensor& expected,
+                 double tolerance,
                  const std::string& what) {
   ASSERT_TRUE(value.defined()) << what;
   const double scale = std::max(expected.abs().max().item<double>(), 1e-3);
@@ -107,8 +108,10 @@ void expect_near(const at::Tensor& value, const at::Tensor& expected, double tol
 
 // Runs the engine and compares everything with one plain pass per task and the method called by
 // hand on the double Gram matrix of those.
-void expect_engine_matches_plain(const EngineModel& model, const std::string& method_name,
-                                 MultiTaskOptions options, const std::vector<bool>& present) {
+void expect_engine_matches_plain(const EngineModel& model,
+                                 const std::string& method_name,
+                                 MultiTaskOptions options,
+                                 const std::vector<bool>& present) {
   const double tolerance = engine_tolerance(model.input.scalar_type());
   const std::size_t k = model.names.size();
   std::vector<TensorList> plain(k);
@@ -137,15 +140,14 @@ void expect_engine_matches_plain(const EngineModel& model, const std::string& me
                  .rng = &rng},
                 result);
 
-  MultiTaskBackward engine(model.shared, model.own, engine_method(method_name), model.names,
-                           options);
+  MultiTaskBackward engine(
+      model.shared, model.own, engine_method(method_name), model.names, options);
   Rng engine_rng(7);
   const StepReport& report = engine(losses, engine_rng);
 
-  const bool weighted_heads =
-      options.heads == MultiTaskOptions::HeadGradient::kWeighted ||
-      (options.heads == MultiTaskOptions::HeadGradient::kAuto &&
-       method->method_class() == balance::MethodClass::kLoss);
+  const bool weighted_heads = options.heads == MultiTaskOptions::HeadGradient::kWeighted ||
+                              (options.heads == MultiTaskOptions::HeadGradient::kAuto &&
+                               method->method_class() == balance::MethodClass::kLoss);
   const auto weights = torch::tensor(result.weights, torch::kDouble);
   const auto expected = weights.unsqueeze(0).mm(jacobian).squeeze(0);
   const auto got = model.gradients();
@@ -166,10 +168,12 @@ void expect_engine_matches_plain(const EngineModel& model, const std::string& me
         EXPECT_FALSE(own.defined());
         continue;
       }
-      const auto place = static_cast<std::size_t>(
-          std::find(where.begin(), where.end(), i) - where.begin());
+      const auto place =
+          static_cast<std::size_t>(std::find(where.begin(), where.end(), i) - where.begin());
       const double factor = weighted_heads ? result.weights[place] : 1.0;
-      expect_near(own, plain[i][model.shared.size() + 2 * i + j] * factor, tolerance,
+      expect_near(own,
+                  plain[i][model.shared.size() + 2 * i + j] * factor,
+                  tolerance,
                   "own parameter of task " + std::to_string(i));
     }
   }
@@ -182,21 +186,25 @@ void expect_engine_matches_plain(const EngineModel& model, const std::string& me
   }
   for (std::size_t a = 0; a < where.size(); ++a) {
     EXPECT_DOUBLE_EQ(report.losses[where[a]], values[a]);
-    EXPECT_NEAR(report.weights[where[a]], result.weights[a],
+    EXPECT_NEAR(report.weights[where[a]],
+                result.weights[a],
                 10 * tolerance * std::max(1.0, std::abs(result.weights[a])));
     if (!report.diagnosed) continue;
-    EXPECT_NEAR(report.gradient_norms[where[a]], rows[a].norm().item<double>(),
+    EXPECT_NEAR(report.gradient_norms[where[a]],
+                rows[a].norm().item<double>(),
                 tolerance * rows[a].norm().item<double>());
     for (std::size_t b = 0; b < where.size(); ++b) {
       const double scale = (rows[a].norm() * rows[b].norm()).item<double>();
-      EXPECT_NEAR(report.gram(where[a], where[b]), rows[a].dot(rows[b]).item<double>(),
-                  tolerance * scale);
-      EXPECT_NEAR(report.cosines(where[a], where[b]), rows[a].dot(rows[b]).item<double>() / scale,
+      EXPECT_NEAR(
+          report.gram(where[a], where[b]), rows[a].dot(rows[b]).item<double>(), tolerance * scale);
+      EXPECT_NEAR(report.cosines(where[a], where[b]),
+                  rows[a].dot(rows[b]).item<double>() / scale,
                   tolerance);
     }
   }
   if (report.diagnosed) {
-    EXPECT_NEAR(report.direction_norm, expected.norm().item<double>(),
+    EXPECT_NEAR(report.direction_norm,
+                expected.norm().item<double>(),
                 10 * tolerance * std::max(1.0, expected.norm().item<double>()));
   }
 }
@@ -226,21 +234,23 @@ TEST_P(EngineAgainstPlain, MatchesWithDiagnosisAndEitherHeadGradient) {
   for (const auto heads :
        {MultiTaskOptions::HeadGradient::kOwnLoss, MultiTaskOptions::HeadGradient::kWeighted}) {
     for (const std::int64_t every : {0, 1}) {
-      expect_engine_matches_plain(model, method, {.heads = heads, .diagnose_every = every},
-                                  std::vector<bool>(tasks, true));
+      expect_engine_matches_plain(
+          model, method, {.heads = heads, .diagnose_every = every}, std::vector<bool>(tasks, true));
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Methods, EngineAgainstPlain,
-    testing::Combine(testing::Values("ew", "uw", "mgda", "pcgrad", "cagrad"),
-                     testing::Values<std::size_t>(1, 2, 3, 5, 8),
-                     testing::Values(torch::kFloat, torch::kDouble)),
-    [](const auto& info) {
-      return std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param)) + "_" +
-             (std::get<2>(info.param) == torch::kFloat ? "float32" : "float64");
-    });
+INSTANTIATE_TEST_SUITE_P(Methods,
+                         EngineAgainstPlain,
+                         testing::Combine(testing::Values("ew", "uw", "mgda", "pcgrad", "cagrad"),
+                                          testing::Values<std::size_t>(1, 2, 3, 5, 8),
+                                          testing::Values(torch::kFloat, torch::kDouble)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" +
+                                  std::to_string(std::get<1>(info.param)) + "_" +
+                                  (std::get<2>(info.param) == torch::kFloat ? "float32"
+                                                                            : "float64");
+                         });
 
 TEST(MultiTaskBackward, OneTaskEqualsPlainTrainingBitForBit) {
   // (cagrad's native weight of a single task is 1 + c.)
@@ -248,8 +258,8 @@ TEST(MultiTaskBackward, OneTaskEqualsPlainTrainingBitForBit) {
     for (const auto strategy : {Strategy::kAuto, Strategy::kSequential}) {
       const EngineModel model(1, torch::kFloat, 3);
       const auto plain = model.plain_gradients(model.losses()[0]);
-      MultiTaskBackward engine(model.shared, model.own, engine_method(name), model.names,
-                               {.strategy = strategy});
+      MultiTaskBackward engine(
+          model.shared, model.own, engine_method(name), model.names, {.strategy = strategy});
       Rng rng(1);
       engine(model.losses(), rng);
       const auto got = model.gradients();
@@ -267,11 +277,10 @@ TEST(MultiTaskBackward, OneTaskEqualsPlainTrainingBitForBit) {
 TEST(MultiTaskBackward, EqualWeightsEqualThePlainBackwardOfTheMeanLoss) {
   const EngineModel model(4, torch::kDouble, 4);
   const auto losses = model.losses();
-  const auto plain =
-      model.plain_gradients((losses[0] + losses[1] + losses[2] + losses[3]) / 4);
+  const auto plain = model.plain_gradients((losses[0] + losses[1] + losses[2] + losses[3]) / 4);
   for (const std::int64_t every : {0, 1}) {
-    MultiTaskBackward engine(model.shared, model.own, engine_method("ew"), model.names,
-                             {.diagnose_every = every});
+    MultiTaskBackward engine(
+        model.shared, model.own, engine_method("ew"), model.names, {.diagnose_every = every});
     Rng rng(1);
     const StepReport& report = engine(model.losses(), rng);
     EXPECT_EQ(report.strategy, every == 0 ? Strategy::kWeighted : Strategy::kSequential);
@@ -340,8 +349,8 @@ TEST(MultiTaskBackward, ClipsAllGradientsToOneNorm) {
     }
     const double norm = std::sqrt(squared);
     for (const double share : {0.5, 2.0}) {
-      MultiTaskBackward clipped(model.shared, model.own, engine_method(name), model.names,
-                                {.clip_norm = share * norm});
+      MultiTaskBackward clipped(
+          model.shared, model.own, engine_method(name), model.names, {.clip_norm = share * norm});
       const StepReport& report = clipped(model.losses(), rng);
       EXPECT_NEAR(report.total_norm, norm, 1e-10 * norm);
       EXPECT_NEAR(report.clip_factor, std::min(share, 1.0), 1e-10);
@@ -417,8 +426,8 @@ TEST(MultiTaskBackward, AnErrorLeavesGradientsAlone) {
   const EngineModel model(2, torch::kDouble, 11);
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const std::string name : {"ew", "cagrad"}) {
-    MultiTaskBackward engine(model.shared, model.own, engine_method(name), model.names,
-                             {.clip_norm = 1e-3});
+    MultiTaskBackward engine(
+        model.shared, model.own, engine_method(name), model.names, {.clip_norm = 1e-3});
     Rng rng(1);
     engine(model.losses(), rng);
     TensorList before;
@@ -554,8 +563,10 @@ TEST(MultiTaskBackward, AllParametersMayBelongToTasks) {
 
 TEST(MultiTaskBackward, RefusesASetUpThatCannotWork) {
   const EngineModel model(2, torch::kDouble, 19);
-  const auto make = [&](const TensorList& shared, const std::vector<TensorList>& own,
-                        const char* method, std::vector<std::string> names,
+  const auto make = [&](const TensorList& shared,
+                        const std::vector<TensorList>& own,
+                        const char* method,
+                        std::vector<std::string> names,
                         const MultiTaskOptions& options = {}) {
     try {
       MultiTaskBackward engine(shared, own, engine_method(method), std::move(names), options);

@@ -34,8 +34,8 @@ TEST(Correlation, IsTheWeightedSumOfItsTwoTerms) {
   for (const double alpha : {0.0, 0.25, 1.0}) {
     const auto loss = loss_with("correlation", {{"alpha", std::to_string(alpha)}});
     LossInfo info;
-    EXPECT_NEAR((*loss)(p, y, &info).item<double>(), (1 - alpha) * (1 - rho) + alpha * mae,
-                kRounding);
+    EXPECT_NEAR(
+        (*loss)(p, y, &info).item<double>(), (1 - alpha) * (1 - rho) + alpha * mae, kRounding);
     EXPECT_FALSE(info.correlation_skipped);
     EXPECT_EQ(info.rows, 6);
   }
@@ -65,7 +65,8 @@ TEST(Correlation, GradientIsBlindToOffsetAndScaleAndHasItsKnownNorm) {
   const double rho = pearson(p, y);
   EXPECT_NEAR(gradient.sum().item<double>(), 0, kRounding);
   EXPECT_NEAR(gradient.dot(a).item<double>(), 0, kRounding);
-  EXPECT_NEAR(gradient.norm().item<double>(), std::sqrt(1 - rho * rho) / a.norm().item<double>(),
+  EXPECT_NEAR(gradient.norm().item<double>(),
+              std::sqrt(1 - rho * rho) / a.norm().item<double>(),
               kRounding);
   const double value = (*loss)(p, y).item<double>();
   EXPECT_NEAR((*loss)(p * 3 + 7, y).item<double>(), value, kRounding);
@@ -143,8 +144,7 @@ TEST(Correlation, Float32LabelsNearFiveKeepTheirPrecision) {
   const auto y = 5.0 + correlation_y() * 1e-3;
   const auto p32 = p.to(torch::kFloat);
   const auto y32 = y.to(torch::kFloat);
-  const double exact =
-      1 - pearson(p32.to(torch::kDouble), y32.to(torch::kDouble));
+  const double exact = 1 - pearson(p32.to(torch::kDouble), y32.to(torch::kDouble));
   const auto value = (*loss)(p32, y32);
   EXPECT_EQ(value.scalar_type(), torch::kFloat);
   EXPECT_NEAR(value.item<double>(), exact, 1e-7);

@@ -2,16 +2,14 @@
 // Shared by the tests of losses.
 #pragma once
 
+#include <detente/losses/registry.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <torch/torch.h>
-
-#include <gtest/gtest.h>
-
-#include <detente/losses/registry.h>
 
 namespace detente::losses {
 
@@ -37,7 +35,8 @@ inline at::Tensor loss_gradient(const Loss& loss, const at::Tensor& p, const at:
 }
 
 // Central differences; the error of a smooth loss is of order step² ≈ 1e-10.
-inline void expect_gradient_matches_differences(const Loss& loss, const at::Tensor& p,
+inline void expect_gradient_matches_differences(const Loss& loss,
+                                                const at::Tensor& p,
                                                 const at::Tensor& y) {
   constexpr double kStep = 1e-5;
   const auto gradient = loss_gradient(loss, p, y).reshape({-1});

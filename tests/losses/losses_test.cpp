@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all losses share, and the closed form of each but the correlation loss.
-#include <cmath>
-
+#include <detente/core/error.h>
 #include <gmock/gmock.h>
 
-#include <detente/core/error.h>
+#include <cmath>
 
 #include "loss_support.h"
 #include "tests/support/tolerances.h"
@@ -93,10 +92,13 @@ TEST_P(EveryLoss, RefusesShapesThatDoNotFit) {
   EXPECT_EQ(code(p_, infinite), ErrorCode::kData);
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, EveryLoss, testing::ValuesIn(loss_names()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Losses, EveryLoss, testing::ValuesIn(loss_names()), [](const auto& info) {
+  return info.param;
+});
 
-double loss_value(const std::string& name, const at::Tensor& p, const at::Tensor& y,
+double loss_value(const std::string& name,
+                  const at::Tensor& p,
+                  const at::Tensor& y,
                   const std::vector<std::pair<std::string, std::string>>& options = {}) {
   return (*loss_with(name, options))(p, y).item<double>();
 }
@@ -111,7 +113,8 @@ TEST(Mse, TakesAColumnOfPredictions) {
 
 TEST(Mae, IsTheMeanOfDistancesWithZeroSlopeAtTies) {
   EXPECT_DOUBLE_EQ(loss_value("mae", numbers({1, 2}), numbers({3, 1})), 1.5);
-  EXPECT_EQ(loss_gradient(*loss_with("mae"), numbers({1, 2}), numbers({1, 1}))[0].item<double>(), 0);
+  EXPECT_EQ(loss_gradient(*loss_with("mae"), numbers({1, 2}), numbers({1, 1}))[0].item<double>(),
+            0);
 }
 
 TEST(Huber, IsQuadraticInsideAndLinearOutside) {
@@ -127,17 +130,19 @@ TEST(Huber, IsQuadraticInsideAndLinearOutside) {
 TEST(Huber, IsHalfTheSquaredErrorForALargeDelta) {
   const auto p = numbers({1, -2, 4});
   const auto y = numbers({0, 3, 3.5});
-  EXPECT_NEAR(loss_value("huber", p, y, {{"delta", "1e6"}}), 0.5 * loss_value("mse", p, y),
-              kRounding);
+  EXPECT_NEAR(
+      loss_value("huber", p, y, {{"delta", "1e6"}}), 0.5 * loss_value("mse", p, y), kRounding);
 }
 
 TEST(Bce, IsTheNegativeLogLikelihood) {
   const double p = 1 / (1 + std::exp(-0.7));
   EXPECT_NEAR(loss_value("bce", numbers({0.7}), numbers({1})), -std::log(p), kRounding);
   EXPECT_NEAR(loss_value("bce", numbers({0.7}), numbers({0.25})),
-              -0.25 * std::log(p) - 0.75 * std::log(1 - p), kRounding);
+              -0.25 * std::log(p) - 0.75 * std::log(1 - p),
+              kRounding);
   EXPECT_NEAR(loss_value("bce", numbers({0.7}), numbers({1}), {{"positive_weight", "3"}}),
-              -3 * std::log(p), kRounding);
+              -3 * std::log(p),
+              kRounding);
 }
 
 TEST(Bce, StaysFiniteForHugeLogits) {
@@ -152,14 +157,17 @@ TEST(Focal, IsHalfTheCrossEntropyWithoutFocus) {
   const auto z = numbers({0.3, -2, 1.4});
   const auto y = numbers({1, 0, 0});
   EXPECT_NEAR(loss_value("focal", z, y, {{"gamma", "0"}, {"alpha", "0.5"}}),
-              0.5 * loss_value("bce", z, y), kRounding);
+              0.5 * loss_value("bce", z, y),
+              kRounding);
 }
 
 TEST(Focal, IsItsFormula) {
   const double p = 1 / (1 + std::exp(-0.3));
   EXPECT_NEAR(loss_value("focal", numbers({0.3}), numbers({1})),
-              0.25 * (1 - p) * (1 - p) * -std::log(p), kRounding);
-  EXPECT_NEAR(loss_value("focal", numbers({0.3}), numbers({0})), 0.75 * p * p * -std::log(1 - p),
+              0.25 * (1 - p) * (1 - p) * -std::log(p),
+              kRounding);
+  EXPECT_NEAR(loss_value("focal", numbers({0.3}), numbers({0})),
+              0.75 * p * p * -std::log(1 - p),
               kRounding);
 }
 
@@ -178,7 +186,8 @@ TEST(CrossEntropy, IsTheNegativeLogProbabilityOfTheTarget) {
   const double sum = std::exp(1.0) + std::exp(2.0) + std::exp(0.5);
   EXPECT_NEAR(loss_value("cross_entropy", z, numbers({1})), std::log(sum) - 2, kRounding);
   EXPECT_NEAR(loss_value("cross_entropy", z, numbers({1}), {{"label_smoothing", "0.3"}}),
-              std::log(sum) - (0.7 * 2 + 0.1 * (1.0 + 2.0 + 0.5)), kRounding);
+              std::log(sum) - (0.7 * 2 + 0.1 * (1.0 + 2.0 + 0.5)),
+              kRounding);
 }
 
 TEST(CrossEntropy, OfTwoClassesIsBinaryCrossEntropyOfTheDifference) {

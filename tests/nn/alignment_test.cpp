@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/nn/alignment.h>
-
-#include <cmath>
-
+#include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <gtest/gtest.h>
+#include <cmath>
 
 #include "tests/support/tolerances.h"
 

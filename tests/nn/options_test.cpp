@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/nn/options.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <detente/core/error.h>
 
 namespace detente::nn {
 namespace {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/nn/pair_model.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include <cmath>
 #include <map>
 
-#include <torch/torch.h>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <detente/core/error.h>
 #include "tests/support/tolerances.h"
 
 namespace detente::nn {
@@ -56,16 +54,21 @@ PairModelOptions pair_options() {
   return options;
 }
 
-PairModel pair_model(const PairModelOptions& options, std::uint64_t seed = 3,
-                     std::int64_t extra = 0, std::int64_t ids_per_token = 1) {
+PairModel pair_model(const PairModelOptions& options,
+                     std::uint64_t seed = 3,
+                     std::int64_t extra = 0,
+                     std::int64_t ids_per_token = 1) {
   tensor::set_threads(1);  // for tensors this small, threads only wait for each other
   PairModel model(options, {.size = 13, .ids_per_token = ids_per_token}, pair_heads(), seed, extra);
   model.to({}, tensor::DType::kFloat64);
   return model;
 }
 
-void expect_predictions_near(const std::vector<Matrix>& a, const std::vector<Matrix>& b,
-                             double tolerance, std::size_t row_a = 0, std::size_t row_b = 0,
+void expect_predictions_near(const std::vector<Matrix>& a,
+                             const std::vector<Matrix>& b,
+                             double tolerance,
+                             std::size_t row_a = 0,
+                             std::size_t row_b = 0,
                              std::size_t rows = 1) {
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t k = 0; k < a.size(); ++k) {
@@ -200,10 +203,12 @@ TEST(PairModel, EqualsThePlainComputation) {
     for (std::size_t i = 0; i < sentences.first.size(); ++i) {
       const auto row = static_cast<std::int64_t>(i);
       EXPECT_NEAR(predictions[0][row].item<double>(),
-                  plain(sentences.first[i], sentences.second[i], "score"), test::kAccumulated)
+                  plain(sentences.first[i], sentences.second[i], "score"),
+                  test::kAccumulated)
           << layers << " layers, row " << i;
       EXPECT_NEAR(predictions[1][row].item<double>(),
-                  plain(sentences.first[i], sentences.second[i], "same"), test::kAccumulated);
+                  plain(sentences.first[i], sentences.second[i], "same"),
+                  test::kAccumulated);
     }
   }
 }
@@ -224,13 +229,14 @@ std::vector<std::pair<std::string, PairModelOptions>> pair_variants() {
   return variants;
 }
 
-class PairModelVariant
-    : public testing::TestWithParam<std::pair<std::string, PairModelOptions>> {
+class PairModelVariant : public testing::TestWithParam<std::pair<std::string, PairModelOptions>> {
  protected:
   const PairModelOptions& options() const { return GetParam().second; }
 };
 
-INSTANTIATE_TEST_SUITE_P(Variants, PairModelVariant, testing::ValuesIn(pair_variants()),
+INSTANTIATE_TEST_SUITE_P(Variants,
+                         PairModelVariant,
+                         testing::ValuesIn(pair_variants()),
                          [](const auto& info) { return info.param.first; });
 
 TEST_P(PairModelVariant, PaddingAndCompanyInTheBatchChangeNothing) {
@@ -238,8 +244,8 @@ TEST_P(PairModelVariant, PaddingAndCompanyInTheBatchChangeNothing) {
   const auto sentences = pair_sentences();
   const auto together = model.predict(sentences.batch());
   for (std::size_t i = 0; i < sentences.first.size(); ++i) {
-    expect_predictions_near(model.predict(sentences.row(i).batch()), together, test::kRounding, 0,
-                            i);
+    expect_predictions_near(
+        model.predict(sentences.row(i).batch()), together, test::kRounding, 0, i);
   }
 }
 
@@ -276,7 +282,8 @@ TEST_P(PairModelVariant, DropoutFollowsItsGeneratorAlone) {
   torch::manual_seed(2);
   EXPECT_TRUE(torch::equal(run(5), once));
   EXPECT_FALSE(torch::equal(run(6), once));
-  EXPECT_TRUE(torch::equal(model.forward(sentences.batch())[0], model.forward(sentences.batch())[0]));
+  EXPECT_TRUE(
+      torch::equal(model.forward(sentences.batch())[0], model.forward(sentences.batch())[0]));
 }
 
 // Each entry of the features is 0 or 1/(1 − share) times what it is without dropout.
@@ -293,7 +300,9 @@ TEST(PairModel, DropoutDropsItsShareAndKeepsTheMean) {
   const auto ratio = model.features(sentences.batch(), &rng) / model.features(sentences.batch());
   const auto dropped = ratio == 0;
   EXPECT_TRUE(torch::allclose(ratio.masked_select(dropped.logical_not()),
-                              torch::full({1}, 1 / 0.7, torch::kDouble), test::kRounding, 0));
+                              torch::full({1}, 1 / 0.7, torch::kDouble),
+                              test::kRounding,
+                              0));
   // 2000 draws: six standard deviations are 0.061.
   EXPECT_NEAR(dropped.to(torch::kDouble).mean().item<double>(), 0.3, 0.061);
 }
@@ -325,8 +334,9 @@ TEST_P(PairModelVariant, EveryParameterLearns) {
     count += parameters[i].numel();
   }
   for (std::size_t k = 0; k < 3; ++k) {
-    EXPECT_THAT(model.head_names(k), testing::ElementsAre("heads." + model.heads()[k].name + ".weight",
-                                                          "heads." + model.heads()[k].name + ".bias"));
+    EXPECT_THAT(model.head_names(k),
+                testing::ElementsAre("heads." + model.heads()[k].name + ".weight",
+                                     "heads." + model.heads()[k].name + ".bias"));
     for (const auto& parameter : model.head_parameters(k)) {
       EXPECT_TRUE(parameter.grad().defined());
       count += parameter.numel();
@@ -401,8 +411,8 @@ TEST(PairModel, HeadsAnswerInTheirKind) {
     EXPECT_LT(predictions[0](i, 0), 5.0);
     EXPECT_GT(predictions[1](i, 0), 0.0);
     EXPECT_LT(predictions[1](i, 0), 1.0);
-    EXPECT_NEAR(predictions[2](i, 0) + predictions[2](i, 1) + predictions[2](i, 2), 1.0,
-                test::kFloat32);
+    EXPECT_NEAR(
+        predictions[2](i, 0) + predictions[2](i, 1) + predictions[2](i, 2), 1.0, test::kFloat32);
   }
 }
 
