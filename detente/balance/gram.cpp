@@ -58,6 +58,16 @@ void check_gram_matrix(MatrixView gram) {
                     i,
                     gram(i, j),
                     gram(j, i));
+      DETENTE_CHECK(std::abs(gram(i, j)) <= (1.0 + 1e-4) * size,
+                    ErrorCode::kNumeric,
+                    "[balance::check_gram_matrix] entry [{}, {}] is {}, more than the product of "
+                    "the norms of rows {} and {}, {}; no gradients have these inner products.",
+                    i,
+                    j,
+                    gram(i, j),
+                    i,
+                    j,
+                    size);
     }
     DETENTE_CHECK(gram(i, i) >= 0,
                   ErrorCode::kNumeric,

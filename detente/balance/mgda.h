@@ -11,7 +11,8 @@
 // Normalisers: the problem is solved for rows g_i/n_i (l2), g_i/L_i (loss) or g_i/(L_i n_i)
 // (loss+), n_i = ‖g_i‖; the weights then apply to the rows as they are.
 // Certificate: the largest shortfall of the optimality condition, relative to the terms that form
-// it. Cost: O(k³) per pivot, rarely more than k pivots (Wolfe's algorithm); no allocation after the
+// it.
+// Cost: O(k³) per pivot, rarely more than k pivots (Wolfe's algorithm); no allocation after the
 // first call. Class G, with losses G+L.
 // Paper: Désidéri, C. R. Acad. Sci. 350 (2012); Sener and Koltun, NeurIPS 2018, arXiv 1810.04650.
 #pragma once

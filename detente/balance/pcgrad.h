@@ -7,8 +7,8 @@
 // Why the plain thing fails: where gradients conflict, differ in size and the loss is curved, the
 // larger one wins the sum and overshoots.
 // Limits: no conflict → w = 1 (sum); k = 1 → w = 1; k = 2 → w = (1 − g₁₂/g₁₁, 1 − g₁₂/g₂₂) in
-// conflict, and d then harms neither task; for k >= 3 it may; w >= 1 always (sum); zero rows change
-// nothing; scaling all gradients leaves w unchanged.
+// conflict, and d then harms neither task; for k >= 3 it may; w >= 1 always (sum); zero rows
+// change nothing; scaling all gradients leaves w unchanged.
 // Random: for k >= 3 the order matters and Problem::rng is required; equal seeds give equal bits.
 // Cost: O(k³), no allocation after the first call. Class G.
 // Paper: Yu, Kumar, Gupta, Levine, Hausman and Finn, NeurIPS 2020, arXiv 2001.06782, algorithm 1.

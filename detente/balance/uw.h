@@ -2,9 +2,10 @@
 // Uncertainty weighting: each loss is divided by a variance that is learned beside the model.
 //
 // Objective: Σ_i [c_i e^{−s_i} L_i + a s_i], s_i = log σ_i² trained by its own Adam step with the
-// analytic gradient −c_i e^{−s_i} L_i + a; c = ½, a = ½ for Gaussian regression (squared error),
-// c = 1, a = ½ for classification (cross-entropy), c = 1, a = 1 for Laplace regression (absolute
-// error, s = log b). Weights: w_i = c_i e^{−s_i} with the s of before the step.
+// analytic gradient −c_i e^{−s_i} L_i + a; c = ½, a = ½ for Gaussian regression (squared error), c
+// = 1, a = ½ for classification (cross-entropy), c = 1, a = 1 for Laplace regression (absolute
+// error, s = log b).
+// Weights: w_i = c_i e^{−s_i} with the s of before the step.
 // Why the plain thing fails: losses in different units and noise levels are added as if they were
 // comparable; the noisiest one dominates.
 // Limits: at constant losses s → ln(2 c_i L_i) (Laplace: ln L_i), where w_i = 1/(2 L_i) for every

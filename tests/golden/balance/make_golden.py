@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Reference values from public solvers; see README.md. Writes golden.json beside itself."""
+import importlib.metadata
 import json
 import pathlib
 import platform
 
+import cvxpy
 import numpy as np
+import quadprog
 import scipy
 from scipy.optimize import minimize
 
@@ -43,10 +46,36 @@ def cagrad(gram, options):
     return 1.0 / k + r / np.sqrt(w @ gram @ w) * w
 
 
+def project(gram, u):
+    """argmin v'Gv subject to v >= u (Goldfarb-Idnani in quadprog)."""
+    return quadprog.solve_qp(gram, np.zeros(len(gram)), np.eye(len(gram)), u)[0]
+
+
+def dualproj(gram, _):
+    return project(gram, np.full(len(gram), 1.0 / len(gram)))
+
+
+def upgrad(gram, _):
+    k = len(gram)
+    return sum(project(gram, np.eye(k)[i]) for i in range(k)) / k
+
+
+def nash_mtl(gram, _):
+    """min a'Ga/2 - sum log a, by a conic solver."""
+    a = cvxpy.Variable(len(gram), pos=True)
+    root = np.linalg.cholesky(gram)
+    problem = cvxpy.Problem(
+        cvxpy.Minimize(0.5 * cvxpy.sum_squares(root.T @ a) - cvxpy.sum(cvxpy.log(a))))
+    problem.solve(solver="CLARABEL")
+    return a.value
+
+
 def main():
     rng = np.random.default_rng(20240607)
     plan = [("mgda", mgda, {}, 1e-6), ("cagrad", cagrad, {"c": 0.4}, 1e-6),
-            ("cagrad", cagrad, {"c": 1.5}, 1e-6)]
+            ("cagrad", cagrad, {"c": 1.5}, 1e-6),
+            ("dualproj", dualproj, {}, 1e-9), ("upgrad", upgrad, {}, 1e-9),
+            ("nash_mtl", nash_mtl, {}, 1e-4)]
     cases = []
     for name, solve, options, tolerance in plan:
         for k, p, shift in [(2, 3, 0.0), (3, 5, 0.0), (4, 6, 0.5), (6, 9, 0.0), (8, 12, 0.3)]:
@@ -57,7 +86,9 @@ def main():
                           "inner": (gram @ weights).tolist(), "tolerance": tolerance})
     result = {"made_by": "tests/golden/balance/make_golden.py",
               "python": platform.python_version(), "numpy": np.__version__,
-              "scipy": scipy.__version__,
+              "scipy": scipy.__version__, "cvxpy": cvxpy.__version__,
+              "clarabel": importlib.metadata.version("clarabel"),
+              "quadprog": importlib.metadata.version("quadprog"),
               "seed": 20240607, "precision": "float64", "cases": cases}
     path = pathlib.Path(__file__).with_name("golden.json")
     path.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/aligned_mtl.h>
+#include <detente/balance/internal/checks.h>
+#include <detente/balance/internal/eigen_gram.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace detente::balance {
+namespace {
+
+class AlignedMtl final : public Method {
+ public:
+  AlignedMtl() = default;
+  explicit AlignedMtl(const AlignedMtlOptions& options) : options_(options) {}
+
+  const char* name() const override { return "aligned_mtl"; }
+  MethodClass method_class() const override { return MethodClass::kGram; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    internal::check_per_task(options_.preference.size(), problem, name(), "preference");
+    const auto k = static_cast<Eigen::Index>(problem.tasks);
+    const Eigen::VectorXd preference = [&]() -> Eigen::VectorXd {
+      if (options_.preference.empty()) return Eigen::VectorXd::Constant(k, 1.0 / problem.tasks);
+      return Eigen::Map<const Eigen::VectorXd>(options_.preference.data(), k);
+    }();
+    Eigen::Map<Eigen::VectorXd> w(result.weights.data(), k);
+    w = preference;
+    Eigen::MatrixXd gram = Eigen::Map<const Eigen::MatrixXd>(problem.gram.data, k, k);
+    const double largest = gram.diagonal().maxCoeff();
+    if (largest == 0) {
+      result.stop = StopReason::kDegenerate;
+      result.message = "All gradients are zero.";
+      return;
+    }
+    gram /= largest;
+    eigen_.assign(0.5 * (gram + gram.transpose()));
+    const double sigma = std::sqrt(common_value());
+    w.setZero();
+    for (Eigen::Index i = 0; i < k; ++i) {
+      if (!eigen_.nonzero(i)) continue;
+      w += sigma / std::sqrt(eigen_.value(i)) * eigen_.vector(i).dot(preference) * eigen_.vector(i);
+    }
+    if (eigen_.rank() < k) {
+      result.message = "The gradients depend on each other; the alignment is within their span.";
+    }
+  }
+
+ private:
+  // σ² from the non-zero eigenvalues, which stand at the end in ascending order.
+  double common_value() const {
+    const Eigen::Index first = eigen_.size() - eigen_.rank();
+    switch (options_.scale) {
+      case AlignedMtlOptions::Scale::kMin:
+        return eigen_.value(first);
+      case AlignedMtlOptions::Scale::kMedian: {
+        const Eigen::Index low = first + (eigen_.rank() - 1) / 2;
+        const Eigen::Index high = first + eigen_.rank() / 2;
+        return 0.5 * (eigen_.value(low) + eigen_.value(high));
+      }
+      case AlignedMtlOptions::Scale::kRmse:
+        break;
+    }
+    double mean = 0;
+    for (Eigen::Index i = first; i < eigen_.size(); ++i) mean += eigen_.value(i);
+    return mean / static_cast<double>(eigen_.rank());
+  }
+
+  AlignedMtlOptions options_;
+  internal::EigenGram eigen_;
+};
+
+}  // namespace
+
+void AlignedMtlOptions::describe(FieldVisitor& visitor) {
+  visitor.choice("scale",
+                 scale,
+                 {{"min", Scale::kMin}, {"median", Scale::kMedian}, {"rmse", Scale::kRmse}},
+                 "Common singular value: the smallest, the root of the median eigenvalue, or the "
+                 "root mean square.");
+  visitor.numbers("preference",
+                  preference,
+                  {.min = 0, .max_open = true},
+                  "Weights of the aligned gradients; empty: 1/k each.");
+}
+
+Result aligned_mtl(MatrixView gram, const AlignedMtlOptions& options) {
+  AlignedMtl method(options);
+  validate_fields([&](FieldVisitor& v) { method.describe(v); }, "[balance::aligned_mtl]");
+  return solve_once(method, {.tasks = gram.rows, .gram = gram});
+}
+
+std::unique_ptr<Method> make_aligned_mtl() { return std::make_unique<AlignedMtl>(); }
+
+}  // namespace detente::balance

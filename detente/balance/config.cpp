@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/config.h>
+#include <detente/balance/internal/equal_angle.h>
+#include <detente/balance/internal/unit_gram.h>
+
+#include <algorithm>
+
+namespace detente::balance {
+namespace {
+
+class Config final : public Method {
+ public:
+  const char* name() const override { return "config"; }
+  MethodClass method_class() const override { return MethodClass::kGram; }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    std::fill(result.weights.begin(), result.weights.end(), 0.0);
+    unit_.assign(problem.gram);
+    if (unit_.size() == 0) {
+      result.stop = StopReason::kDegenerate;
+      result.message = "All gradients are zero.";
+      return;
+    }
+    angle_.solve(unit_);
+    if (!angle_.equal()) {
+      result.stop = StopReason::kDegenerate;
+      result.message =
+          "The gradients depend on each other, so no direction has the same angle to "
+          "all; the least-squares one is taken.";
+    } else if (unit_.size() < problem.tasks) {
+      result.message = "A task's gradient is zero; it is left out.";
+    }
+    for (std::size_t i = 0; i < unit_.size(); ++i) {
+      result.weights[unit_.rows[i]] = angle_.length_factor() * angle_.a()[i];
+    }
+  }
+
+ private:
+  internal::UnitGram unit_;
+  internal::EqualAngle angle_;
+};
+
+}  // namespace
+
+Result config(MatrixView gram) {
+  Config method;
+  return solve_once(method, {.tasks = gram.rows, .gram = gram});
+}
+
+std::unique_ptr<Method> make_config() { return std::make_unique<Config>(); }
+
+}  // namespace detente::balance

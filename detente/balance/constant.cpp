@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/constant.h>
+#include <detente/balance/internal/checks.h>
+
+#include <algorithm>
+
+namespace detente::balance {
+namespace {
+
+class Constant final : public Method {
+ public:
+  const char* name() const override { return "constant"; }
+  MethodClass method_class() const override { return MethodClass::kLoss; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+  bool uses_losses() const override { return false; }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    internal::check_per_task(options_.weights.size(), problem, name(), "weights");
+    if (options_.weights.empty()) {
+      std::fill(result.weights.begin(), result.weights.end(), 1.0);
+    } else {
+      std::copy(options_.weights.begin(), options_.weights.end(), result.weights.begin());
+    }
+  }
+
+ private:
+  ConstantOptions options_;
+};
+
+}  // namespace
+
+void ConstantOptions::describe(FieldVisitor& visitor) {
+  visitor.numbers("weights",
+                  weights,
+                  {.min = 0, .max_open = true},
+                  "One weight per task, in the order of the tasks; empty: all 1.");
+}
+
+std::unique_ptr<Method> make_constant() { return std::make_unique<Constant>(); }
+
+}  // namespace detente::balance

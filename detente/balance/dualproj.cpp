@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/dualproj.h>
+#include <detente/balance/internal/checks.h>
+#include <detente/balance/internal/project.h>
+
+#include <algorithm>
+
+namespace detente::balance {
+namespace {
+
+constexpr double kTolerance = 1e-9;
+
+class Dualproj final : public Method {
+ public:
+  Dualproj() = default;
+  explicit Dualproj(const DualprojOptions& options) : options_(options) {}
+
+  const char* name() const override { return "dualproj"; }
+  MethodClass method_class() const override { return MethodClass::kGram; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    internal::check_per_task(options_.preference.size(), problem, name(), "preference");
+    if (options_.preference.empty()) {
+      const double mean = 1.0 / static_cast<double>(problem.tasks);
+      std::fill(result.weights.begin(), result.weights.end(), mean);
+    } else {
+      std::copy(options_.preference.begin(), options_.preference.end(), result.weights.begin());
+    }
+    unit_.assign(problem.gram);
+    v_.resize(unit_.size());
+    for (std::size_t i = 0; i < unit_.size(); ++i) v_[i] = result.weights[unit_.rows[i]];
+    result.certificate = projection_.apply(unit_, v_);
+    result.iterations = projection_.pivots();
+    for (std::size_t i = 0; i < unit_.size(); ++i) result.weights[unit_.rows[i]] = v_[i];
+    result.stop = unit_.size() == 0                  ? StopReason::kDegenerate
+                  : result.certificate <= kTolerance ? StopReason::kConverged
+                                                     : StopReason::kMaxIterations;
+    if (unit_.size() == 0) result.message = "All gradients are zero.";
+  }
+
+ private:
+  DualprojOptions options_;
+  internal::UnitGram unit_;
+  internal::DualConeProjection projection_;
+  std::vector<double> v_;
+};
+
+}  // namespace
+
+void DualprojOptions::describe(FieldVisitor& visitor) {
+  visitor.numbers("preference",
+                  preference,
+                  {.min = 0, .max_open = true},
+                  "Weights of the gradients before the projection; empty: 1/k each.");
+}
+
+Result dualproj(MatrixView gram, const DualprojOptions& options) {
+  Dualproj method(options);
+  validate_fields([&](FieldVisitor& v) { method.describe(v); }, "[balance::dualproj]");
+  return solve_once(method, {.tasks = gram.rows, .gram = gram});
+}
+
+std::unique_ptr<Method> make_dualproj() { return std::make_unique<Dualproj>(); }
+
+}  // namespace detente::balance

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/bargain.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace detente::balance::internal {
+namespace {
+
+// wᵀGw of the min-norm weights, relative to its terms: below, double cannot tell it from 0.
+constexpr double kStationary = 1e-14;
+
+// Whether a convex combination of the rows vanishes; the weights of the shortest one in `w`.
+bool bargain_stationary(const UnitGram& unit, MinNorm& solver, std::vector<double>& w) {
+  solver.solve(unit, w);
+  double value = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < unit.size(); ++i) {
+    for (std::size_t j = 0; j < unit.size(); ++j) {
+      const double term = w[i] * unit.norm[i] * unit.c(i, j) * unit.norm[j] * w[j];
+      value += term;
+      size += std::abs(term);
+    }
+  }
+  return unit.size() > 1 && value <= kStationary * size;
+}
+
+}  // namespace
+
+void Bargain::solve(const Problem& problem, double a, Result& result) {
+  std::fill(result.weights.begin(), result.weights.end(), 0.0);
+  unit_.assign(problem.gram);
+  if (unit_.size() == 0) {
+    result.stop = StopReason::kDegenerate;
+    result.message = "All gradients are zero.";
+    return;
+  }
+  if (unit_.size() < problem.tasks) {
+    result.message = "A task's gradient is zero; it is left out of the bargain.";
+  }
+  double scale = 1.0;
+  if (bargain_stationary(unit_, min_norm_, weights_)) {
+    result.stop = StopReason::kDegenerate;
+    result.message =
+        "Pareto-stationary: no direction improves every task, so there is no "
+        "agreement; the weights are those of mgda.";
+  } else {
+    const bool solved = newton_.solve(unit_, a, weights_);
+    // Solved for rows in units of the largest norm: (s²G')(κα') = (κα')^(−1/a).
+    scale = std::pow(unit_.largest, -2.0 * a / (1.0 + a));
+    result.certificate = newton_.residual();
+    result.iterations = newton_.steps();
+    result.stop = solved ? StopReason::kConverged : StopReason::kMaxIterations;
+    if (!solved) result.message = "Newton's method did not reach the tolerance.";
+  }
+  for (std::size_t i = 0; i < unit_.size(); ++i) {
+    result.weights[unit_.rows[i]] = scale * weights_[i];
+  }
+}
+
+}  // namespace detente::balance::internal

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
+#include <detente/core/error.h>
+
+namespace detente::balance::internal {
+
+std::string task_name(const Problem& problem, std::size_t i) {
+  return i < problem.names.size() ? "'" + problem.names[i] + "'" : std::to_string(i);
+}
+
+void check_positive_losses(const Problem& problem, const char* method, const char* reason) {
+  for (std::size_t i = 0; i < problem.tasks; ++i) {
+    DETENTE_CHECK(problem.losses[i] > 0,
+                  ErrorCode::kNumeric,
+                  "[balance::{}] the loss of task {} is {}; expected a number > 0, because {}. Add "
+                  "a constant to that loss or use another method.",
+                  method,
+                  task_name(problem, i),
+                  problem.losses[i],
+                  reason);
+  }
+}
+
+void check_non_negative_losses(const Problem& problem, const char* method, const char* reason) {
+  for (std::size_t i = 0; i < problem.tasks; ++i) {
+    DETENTE_CHECK(problem.losses[i] >= 0,
+                  ErrorCode::kNumeric,
+                  "[balance::{}] the loss of task {} is negative ({}), and {}. Add a constant that "
+                  "makes it non-negative (1 - correlation instead of -correlation), or use another "
+                  "method.",
+                  method,
+                  task_name(problem, i),
+                  problem.losses[i],
+                  reason);
+  }
+}
+
+Rng& require_rng(const Problem& problem, const char* method) {
+  DETENTE_CHECK(problem.rng != nullptr,
+                ErrorCode::kInvalidArgument,
+                "[balance::{}] the method draws random numbers; expected a generator in "
+                "Problem::rng, got none.",
+                method);
+  return *problem.rng;
+}
+
+void check_per_task(std::size_t size,
+                    const Problem& problem,
+                    const char* method,
+                    const char* option) {
+  DETENTE_CHECK(size == 0 || size == problem.tasks,
+                ErrorCode::kInvalidArgument,
+                "[balance::{}] option '{}' must be empty or have one entry per task; expected {}, "
+                "got {}.",
+                method,
+                option,
+                problem.tasks,
+                size);
+}
+
+}  // namespace detente::balance::internal

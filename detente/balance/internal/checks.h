@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Demands that several methods make on their input.
+#pragma once
+
+#include <detente/balance/method.h>
+
+#include <string>
+
+namespace detente::balance::internal {
+
+// "'depth'" where the problem names its tasks, "3" otherwise.
+std::string task_name(const Problem& problem, std::size_t i);
+
+// kNumeric, naming the task, unless every loss is > 0; `reason` says what the method does with it.
+void check_positive_losses(const Problem& problem, const char* method, const char* reason);
+// The same for >= 0.
+void check_non_negative_losses(const Problem& problem, const char* method, const char* reason);
+
+// kInvalidArgument unless the problem brings a generator.
+Rng& require_rng(const Problem& problem, const char* method);
+
+// kInvalidArgument unless an option's list is empty or has one entry per task.
+void check_per_task(std::size_t size,
+                    const Problem& problem,
+                    const char* method,
+                    const char* option);
+
+}  // namespace detente::balance::internal

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
+#include <detente/balance/rlw.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace detente::balance {
+namespace {
+
+class Rlw final : public Method {
+ public:
+  const char* name() const override { return "rlw"; }
+  MethodClass method_class() const override { return MethodClass::kLoss; }
+  bool uses_losses() const override { return false; }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    Rng& rng = internal::require_rng(problem, name());
+    double largest = -std::numeric_limits<double>::infinity();
+    for (double& w : result.weights) {
+      w = rng.normal();
+      largest = std::max(largest, w);
+    }
+    double sum = 0;
+    for (double& w : result.weights) {
+      w = std::exp(w - largest);
+      sum += w;
+    }
+    for (double& w : result.weights) w /= sum;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_rlw() { return std::make_unique<Rlw>(); }
+
+}  // namespace detente::balance

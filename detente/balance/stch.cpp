@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
+#include <detente/balance/stch.h>
+#include <detente/core/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace detente::balance {
+namespace {
+
+class Stch final : public Method {
+ public:
+  const char* name() const override { return "stch"; }
+  MethodClass method_class() const override { return MethodClass::kLoss; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    const std::size_t k = problem.tasks;
+    internal::check_per_task(options_.preference.size(), problem, name(), "preference");
+    internal::check_per_task(options_.ideal.size(), problem, name(), "ideal");
+    double total = 0;
+    for (const double p : options_.preference) total += p;
+    DETENTE_CHECK(options_.preference.empty() || total > 0,
+                  ErrorCode::kInvalidArgument,
+                  "[balance::stch] option 'preference' is all zero; expected at least one entry > "
+                  "0.");
+    const auto preference = [&](std::size_t i) {
+      return options_.preference.empty() ? 1.0 / static_cast<double>(k)
+                                         : options_.preference[i] / total;
+    };
+    double largest = -std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < k; ++i) {
+      const double ideal = options_.ideal.empty() ? 0.0 : options_.ideal[i];
+      result.weights[i] = preference(i) * (problem.losses[i] - ideal) / options_.mu;
+      largest = std::max(largest, result.weights[i]);
+    }
+    double sum = 0;
+    for (double& w : result.weights) {
+      w = std::exp(w - largest);
+      sum += w;
+    }
+    for (std::size_t i = 0; i < k; ++i) result.weights[i] *= preference(i) / sum;
+  }
+
+ private:
+  StchOptions options_;
+};
+
+}  // namespace
+
+void StchOptions::describe(FieldVisitor& visitor) {
+  visitor.number("mu",
+                 mu,
+                 {.min = 0, .min_open = true, .max_open = true},
+                 "Smoothing; small values follow the worst task alone.");
+  visitor.numbers("preference",
+                  preference,
+                  {.min = 0, .max_open = true},
+                  "Importance of each task, normalised to sum 1; empty: equal.");
+  visitor.numbers("ideal",
+                  ideal,
+                  {.min_open = true, .max_open = true},
+                  "The best loss each task can reach; empty: 0.");
+}
+
+std::unique_ptr<Method> make_stch() { return std::make_unique<Stch>(); }
+
+}  // namespace detente::balance

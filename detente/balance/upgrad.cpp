@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
+#include <detente/balance/internal/project.h>
+#include <detente/balance/upgrad.h>
+
+#include <algorithm>
+
+namespace detente::balance {
+namespace {
+
+constexpr double kTolerance = 1e-9;
+
+class Upgrad final : public Method {
+ public:
+  Upgrad() = default;
+  explicit Upgrad(const UpgradOptions& options) : options_(options) {}
+
+  const char* name() const override { return "upgrad"; }
+  MethodClass method_class() const override { return MethodClass::kGram; }
+  void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
+
+ protected:
+  void compute(const Problem& problem, Result& result) override {
+    internal::check_per_task(options_.preference.size(), problem, name(), "preference");
+    const double mean = 1.0 / static_cast<double>(problem.tasks);
+    std::fill(result.weights.begin(), result.weights.end(), 0.0);
+    result.certificate = 0;
+    unit_.assign(problem.gram);
+    for (std::size_t i = 0, row = 0; i < problem.tasks; ++i) {
+      const double p = options_.preference.empty() ? mean : options_.preference[i];
+      if (row == unit_.size() || unit_.rows[row] != i) {  // a zero gradient
+        result.weights[i] += p;
+        continue;
+      }
+      v_.assign(unit_.size(), 0.0);
+      v_[row++] = 1.0;
+      result.certificate = std::max(result.certificate, projection_.apply(unit_, v_));
+      result.iterations += projection_.pivots();
+      for (std::size_t j = 0; j < unit_.size(); ++j) result.weights[unit_.rows[j]] += p * v_[j];
+    }
+    result.stop = unit_.size() == 0                  ? StopReason::kDegenerate
+                  : result.certificate <= kTolerance ? StopReason::kConverged
+                                                     : StopReason::kMaxIterations;
+    if (unit_.size() == 0) result.message = "All gradients are zero.";
+  }
+
+ private:
+  UpgradOptions options_;
+  internal::UnitGram unit_;
+  internal::DualConeProjection projection_;
+  std::vector<double> v_;
+};
+
+}  // namespace
+
+void UpgradOptions::describe(FieldVisitor& visitor) {
+  visitor.numbers("preference",
+                  preference,
+                  {.min = 0, .max_open = true},
+                  "Weights of the projected gradients; empty: 1/k each.");
+}
+
+Result upgrad(MatrixView gram, const UpgradOptions& options) {
+  Upgrad method(options);
+  validate_fields([&](FieldVisitor& v) { method.describe(v); }, "[balance::upgrad]");
+  return solve_once(method, {.tasks = gram.rows, .gram = gram});
+}
+
+std::unique_ptr<Method> make_upgrad() { return std::make_unique<Upgrad>(); }
+
+}  // namespace detente::balance
