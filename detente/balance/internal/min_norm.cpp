@@ -102,6 +102,7 @@ int MinNorm::solve(const UnitGram& unit, std::vector<double>& w) {
     old_face_ = face_;
     old_beta_ = beta_;
     face_.push_back(enter);
+    bool reached = false;  // the minimum over the face's affine hull lies inside the face
     while (!face_.empty()) {
       ++pivots;
       if (!face_minimum(unit)) break;
@@ -120,7 +121,10 @@ int MinNorm::solve(const UnitGram& unit, std::vector<double>& w) {
         double& b = beta_[face_[i]];
         b = step >= 1.0 ? y_[i] : std::max(0.0, b + step * (y_[i] - b));
       }
-      if (blocking == face_.size()) break;
+      if (blocking == face_.size()) {
+        reached = true;
+        break;
+      }
       beta_[face_[blocking]] = 0.0;
       std::erase_if(face_, [&](std::size_t row) { return beta_[row] == 0.0; });
     }
@@ -132,7 +136,7 @@ int MinNorm::solve(const UnitGram& unit, std::vector<double>& w) {
     // A row of much larger norm enters with a weight too small to show in the value, so standing
     // still is allowed, but not for ever.
     stalls = next < value ? 0 : stalls + 1;
-    if (next < value || (next == value && stalls <= m)) {
+    if (reached && (next < value || (next == value && stalls <= m))) {
       value = next;
       if (stalls == 0) aside_.assign(m, 0);
     } else {  // entering this row leads nowhere from here: the violation is rounding
