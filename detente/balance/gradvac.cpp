@@ -51,6 +51,7 @@ class Gradvac final : public Method {
     internal::check_tasks(tasks_, k, kWhere);
     Rng* rng = k > 2 ? &internal::require_rng(problem, name()) : nullptr;
     std::fill(result.weights.begin(), result.weights.end(), 0.0);
+    gram_u_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
       order_.clear();
       for (std::size_t j = 0; j < k; ++j) {
@@ -59,6 +60,7 @@ class Gradvac final : public Method {
       if (rng != nullptr) rng->shuffle(order_);
       u_.assign(k, 0.0);
       u_[i] = 1.0;
+      for (std::size_t a = 0; a < k; ++a) gram_u_[a] = g(a, i);
       for (const std::size_t j : order_) turn(g, i, j);
       for (std::size_t j = 0; j < k; ++j) result.weights[j] += u_[j];
     }
@@ -66,12 +68,9 @@ class Gradvac final : public Method {
 
  private:
   void turn(const MatrixView& g, std::size_t i, std::size_t j) {
-    double inner = 0;    // ⟨v, g_j⟩
-    double squared = 0;  // ‖v‖²
-    for (std::size_t a = 0; a < tasks_; ++a) {
-      inner += g(j, a) * u_[a];
-      for (std::size_t b = 0; b < tasks_; ++b) squared += u_[a] * g(a, b) * u_[b];
-    }
+    const double inner = gram_u_[j];  // ⟨v, g_j⟩
+    double squared = 0;               // ‖v‖²
+    for (std::size_t a = 0; a < tasks_; ++a) squared += u_[a] * gram_u_[a];
     const double length = std::sqrt(std::max(squared, 0.0));
     const double norm = std::sqrt(g(j, j));
     if (!(length > 0) || !(norm > 0)) return;
@@ -80,7 +79,10 @@ class Gradvac final : public Method {
     const double wanted = std::min(target, kLargestTarget);
     if (phi < wanted) {
       const double sine = std::sqrt(1.0 - wanted * wanted);
-      u_[j] += length * (wanted * std::sqrt(1.0 - phi * phi) - phi * sine) / (norm * sine);
+      const double amount =
+          length * (wanted * std::sqrt(1.0 - phi * phi) - phi * sine) / (norm * sine);
+      u_[j] += amount;
+      for (std::size_t a = 0; a < tasks_; ++a) gram_u_[a] += amount * g(a, j);
     }
     target = (1.0 - options_.beta) * target + options_.beta * phi;
   }
@@ -89,7 +91,8 @@ class Gradvac final : public Method {
   std::size_t tasks_ = 0;
   std::vector<double> target_;  // φ̂, row-major
   std::vector<std::size_t> order_;
-  std::vector<double> u_;
+  std::vector<double> u_;       // v = Jᵀu
+  std::vector<double> gram_u_;  // G u
 };
 
 }  // namespace
