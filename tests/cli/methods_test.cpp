@@ -75,5 +75,15 @@ TEST(MethodsCommand, WroteTheIndexOfTheDocumentation) {
       << "run: detente methods --markdown > docs/methods/README.md";
 }
 
+TEST(MethodsCommand, EveryMethodStandsInTheReadme) {
+  const std::string readme = read_file(DETENTE_SOURCE_DIR "/README.md");
+  for (const auto& info : balance::registry()) {
+    EXPECT_NE(readme.find("| [" + info.name + "](docs/methods/" + info.name + ".md) | " +
+                          balance::name_of(info.method_class) + " | " + info.summary + " |"),
+              std::string::npos)
+        << info.name;
+  }
+}
+
 }  // namespace
 }  // namespace detente::cli
