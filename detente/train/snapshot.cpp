@@ -37,6 +37,7 @@ Json RunState::to_json() const {
               {"cosine_sum", cosine_sum},
               {"cosine_count", cosine_count},
               {"method_state", method_state},
+              {"engine_state", engine_state},
               {"finished", finished}};
 }
 
@@ -57,6 +58,7 @@ RunState RunState::from_json(const Json& json) {
   json.at("cosine_sum").get_to(state.cosine_sum);
   json.at("cosine_count").get_to(state.cosine_count);
   state.method_state = json.at("method_state");
+  state.engine_state = json.at("engine_state");
   json.at("finished").get_to(state.finished);
   return state;
 }

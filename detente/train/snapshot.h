@@ -30,6 +30,7 @@ struct RunState {
   double cosine_sum = 0;  // over pairs and diagnosed steps
   std::int64_t cosine_count = 0;
   Json method_state = nullptr;
+  Json engine_state = nullptr;
   bool finished = false;
 
   Json to_json() const;

@@ -209,7 +209,7 @@ class Trainer {
       restore_snapshot(snapshot_tensors_, state_, *model_, *optimizer_);
       snapshot_tensors_.clear();
       recipe_.balance->load_state(state_.method_state);
-      backward_->set_steps(state_.step);
+      backward_->load_state(state_.engine_state);
     } else {
       state_.loss_sums.assign(recipe_.tasks.size(), 0.0);
       state_.loss_counts.assign(recipe_.tasks.size(), 0.0);
@@ -472,6 +472,7 @@ class Trainer {
   void save_snapshot() {
     state_.seconds = seconds_before_ + seconds_since(start_);
     state_.method_state = recipe_.balance->state();
+    state_.engine_state = backward_->state();
     write_snapshot(run_.snapshot(), state_, *model_, *optimizer_, recipe_.to_yaml());
     last_snapshot_ = Clock::now();
   }
