@@ -4,7 +4,7 @@
 #include <detente/core/error.h>
 #include <detente/report/html_comparison.h>
 #include <detente/train/lexical_baseline.h>
-#include <detente/train/run_directory.h>
+#include <detente/train/trainer.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -27,9 +27,11 @@ struct CompareFlags {
 void run_compare(const CompareFlags& flags, Context& context) {
   std::vector<report::Baseline> baselines;
   if (flags.baseline) {
-    const train::Recipe recipe =
-        train::load_recipe(train::RunDirectory{flags.runs.front()}.recipe(), {});
-    baselines.push_back({"no training", train::lexical_baseline(recipe)});
+    const train::LoadedRun run = train::load_run(flags.runs.front(), {});
+    baselines.push_back({"overlap", train::lexical_baseline(run.recipe, train::overlap_score())});
+    baselines.push_back(
+        {"tf-idf",
+         train::lexical_baseline(run.recipe, train::tfidf_score(*run.tokenizer, run.idf))});
   }
   const std::filesystem::path page = flags.out.empty()
                                          ? flags.runs.front() / ".." / "comparison.html"
@@ -42,8 +44,9 @@ void run_compare(const CompareFlags& flags, Context& context) {
   }
   context.out << comparison.table.text();
   if (flags.baseline) {
-    context.out << "\n'no training' predicts with the overlap of character pairs; its threshold "
-                   "comes from the training file.\n";
+    context.out
+        << "\nNothing is trained for 'overlap' (of character pairs) and 'tf-idf' (cosine of "
+           "the tokens' tf-idf\nvectors); their thresholds come from the training file.\n";
   }
   context.out << "\nPage: " << page.lexically_normal().string() << "\n";
 }
@@ -59,7 +62,7 @@ void add_compare(CLI::App& app, Context& context) {
   command->add_option("--title", flags->title, "Headline of the page");
   command->add_flag("--baseline",
                     flags->baseline,
-                    "Add what the overlap of the sentences' characters reaches without training");
+                    "Add what two plain likenesses of the sentences reach without training");
   command->add_flag("--json", flags->json, "Print the table as JSON");
   command->callback([flags, &context] { run_compare(*flags, context); });
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/data/table.h>
 #include <detente/metrics/metrics.h>
-#include <detente/text/lexical.h>
 #include <detente/train/lexical_baseline.h>
 
 #include <algorithm>
@@ -26,13 +25,15 @@ std::vector<double> overlap_at_least(std::vector<double> values, double threshol
   return values;
 }
 
-OverlapRows read_overlap_rows(const Recipe& recipe, const std::string& path) {
+OverlapRows read_overlap_rows(const Recipe& recipe,
+                              const std::string& path,
+                              const PairScore& score) {
   const data::Table table = data::Table::read(path, recipe.data.format);
   OverlapRows rows;
   const auto a = table.text_column(recipe.data.text_a);
   const auto b = table.text_column(recipe.data.text_b);
   for (std::size_t i = 0; i < table.rows(); ++i) {
-    rows.overlap.push_back(text::bigram_jaccard(a[i], b[i]));
+    rows.overlap.push_back(score(a[i], b[i]));
   }
   for (const TaskRecipe& task : recipe.tasks) {
     if (task.head.kind == TaskKind::kClasses) {
@@ -74,10 +75,20 @@ double best_f1_threshold(const std::vector<double>& overlap, const std::vector<d
 
 }  // namespace
 
-Json lexical_baseline(const Recipe& recipe) {
+PairScore overlap_score() {
+  return [](std::string_view a, std::string_view b) { return text::bigram_jaccard(a, b); };
+}
+
+PairScore tfidf_score(const text::Tokenizer& tokenizer, const text::IdfTable& idf) {
+  return [&](std::string_view a, std::string_view b) {
+    return idf.cosine(tokenizer.encode(a), tokenizer.encode(b));
+  };
+}
+
+Json lexical_baseline(const Recipe& recipe, const PairScore& score) {
   if (recipe.data.text_b.empty()) return nullptr;
-  const OverlapRows train = read_overlap_rows(recipe, recipe.data.train);
-  const OverlapRows dev = read_overlap_rows(recipe, recipe.data.dev);
+  const OverlapRows train = read_overlap_rows(recipe, recipe.data.train, score);
+  const OverlapRows dev = read_overlap_rows(recipe, recipe.data.dev, score);
   Json tasks = Json::object();
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
     const TaskRecipe& task = recipe.tasks[k];

@@ -77,6 +77,15 @@ TEST_F(ToyCommand, ComparesFourMethodsFromThePapersStarts) {
   EXPECT_THAT(read_file(folder_ / "toy.svg"), HasSubstr(">cagrad (c = 0.5)<"));
 }
 
+TEST_F(ToyCommand, TakesSeveralStartsBehindOneFlag) {
+  const Outcome outcome =
+      toy({"--method", "ew", "--start", "9,9", "-8.5,5", "-1,-2", "--steps", "3", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json runs = Json::parse(outcome.out).at("runs");
+  ASSERT_EQ(runs.size(), 3U);
+  EXPECT_EQ(runs[1].at("start"), Json({-8.5, 5}));
+}
+
 TEST_F(ToyCommand, PrintsATableOfEndPoints) {
   const Outcome one = toy({"--method", "cagrad", "--start", "-8.5,-5", "--start=1e1,-8"});
   ASSERT_EQ(one.code, 0) << one.err;
