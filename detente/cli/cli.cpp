@@ -45,6 +45,16 @@ const CLI::App& deepest(const CLI::App& app) {
   return *at;
 }
 
+// The first word where a command of `parent` was expected and none was recognised; "" when
+// `parent` has no commands.
+std::string unknown_command(const CLI::App& parent, std::span<const std::string> args) {
+  if (parent.get_require_subcommand_min() == 0) return "";
+  for (const auto& arg : args) {
+    if (arg != parent.get_name()) return arg;
+  }
+  return "";
+}
+
 std::string usage_message(const CLI::App& app,
                           const CLI::ParseError& error,
                           std::span<const std::string> args) {
@@ -58,6 +68,8 @@ std::string usage_message(const CLI::App& app,
            flag_suggestion(command, word.substr(0, word.find('=')));
   } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && args.empty()) {
     text = "no command given.";
+  } else if (const std::string word = unknown_command(command, args); !word.empty()) {
+    text = "'" + word + "' is not a command." + flag_suggestion(command, word);
   }
   std::string name = command.get_parent() == nullptr ? "" : " " + command.get_name();
   return text + "\nTry 'detente" + name + " --help'.";
