@@ -2,6 +2,7 @@
 #include <detente/balance/aligned_mtl.h>
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/eigen_gram.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 #include <cmath>
@@ -93,5 +94,20 @@ Result aligned_mtl(MatrixView gram, const AlignedMtlOptions& options) {
 }
 
 std::unique_ptr<Method> make_aligned_mtl() { return std::make_unique<AlignedMtl>(); }
+
+MethodInfo aligned_mtl_info() {
+  return {.name = "aligned_mtl",
+          .title = "Aligned-MTL",
+          .summary =
+              "The gradients are made orthogonal and equally long, as little changed as "
+              "possible, then averaged.",
+          .when =
+              "Both conflict and dominance, without a parameter; jumps where gradients become "
+              "dependent.",
+          .paper = "Senushkin et al., CVPR 2023, arXiv 2305.19000",
+          .method_class = MethodClass::kGram,
+          .laws = kCommonLaws | kSingleTaskIdentity | kIdenticalRowsIdentity | kZeroRowIgnored,
+          .make = &make_aligned_mtl};
+}
 
 }  // namespace detente::balance

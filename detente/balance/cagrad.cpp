@@ -2,6 +2,7 @@
 #include <detente/balance/cagrad.h>
 #include <detente/balance/internal/cone.h>
 #include <detente/balance/internal/unit_gram.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 #include <cmath>
@@ -162,5 +163,18 @@ Result cagrad(MatrixView gram, const CagradOptions& options) {
 }
 
 std::unique_ptr<Method> make_cagrad() { return std::make_unique<Cagrad>(); }
+
+MethodInfo cagrad_info() {
+  return {.name = "cagrad",
+          .title = "Conflict-averse gradient descent",
+          .summary = "The direction near the mean gradient that helps the worst task most.",
+          .when =
+              "The mean loss is what counts, but no task should be sacrificed on the way; c in "
+              "[0.2, 0.8] is a good start.",
+          .paper = "Liu et al., NeurIPS 2021, arXiv 2110.14048",
+          .method_class = MethodClass::kGram,
+          .laws = kCommonLaws | kZeroRowIgnored,
+          .make = &make_cagrad};
+}
 
 }  // namespace detente::balance

@@ -2,6 +2,7 @@
 #include <detente/balance/config.h>
 #include <detente/balance/internal/equal_angle.h>
 #include <detente/balance/internal/unit_gram.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 
@@ -49,5 +50,18 @@ Result config(MatrixView gram) {
 }
 
 std::unique_ptr<Method> make_config() { return std::make_unique<Config>(); }
+
+MethodInfo config_info() {
+  return {.name = "config",
+          .title = "ConFIG",
+          .summary = "The direction at the same angle to every gradient.",
+          .when =
+              "Few tasks with independent gradients that must all improve, such as the residuals "
+              "of a physics-informed network.",
+          .paper = "Liu, Chu, Thuerey, ICLR 2025, arXiv 2408.11104",
+          .method_class = MethodClass::kGram,
+          .laws = kCommonLaws | kSingleTaskIdentity | kRowScaleLinear | kZeroRowIgnored,
+          .make = &make_config};
+}
 
 }  // namespace detente::balance

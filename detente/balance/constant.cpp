@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/constant.h>
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 
@@ -38,5 +39,18 @@ void ConstantOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_constant() { return std::make_unique<Constant>(); }
+
+MethodInfo constant_info() {
+  return {.name = "constant",
+          .title = "Constant weights",
+          .summary = "Every loss has a weight of your choice.",
+          .when =
+              "When you know the weights, or search for them; with one weight 1 and the rest 0 it "
+              "is single-task training, the yardstick for everything else.",
+          .paper = "Folklore",
+          .method_class = MethodClass::kLoss,
+          .laws = kCommonLaws | kSingleTaskIdentity | kZeroRowIgnored,
+          .make = &make_constant};
+}
 
 }  // namespace detente::balance

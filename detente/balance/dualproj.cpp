@@ -2,6 +2,7 @@
 #include <detente/balance/dualproj.h>
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/project.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 
@@ -63,5 +64,18 @@ Result dualproj(MatrixView gram, const DualprojOptions& options) {
 }
 
 std::unique_ptr<Method> make_dualproj() { return std::make_unique<Dualproj>(); }
+
+MethodInfo dualproj_info() {
+  return {
+      .name = "dualproj",
+      .title = "Dual-cone projection of the mean",
+      .summary = "The direction nearest to the mean gradient that harms no task.",
+      .when = "When the mean gradient is what you want except where it harms a task; no parameter.",
+      .paper = "Lopez-Paz, Ranzato, NeurIPS 2017, arXiv 1706.08840",
+      .method_class = MethodClass::kGram,
+      .laws = kCommonLaws | kNonConflicting | kSingleTaskIdentity | kIdenticalRowsIdentity |
+              kZeroRowIgnored,
+      .make = &make_dualproj};
+}
 
 }  // namespace detente::balance

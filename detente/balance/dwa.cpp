@@ -2,6 +2,7 @@
 #include <detente/balance/dwa.h>
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/state.h>
+#include <detente/balance/method_info.h>
 #include <detente/core/error.h>
 
 #include <algorithm>
@@ -95,5 +96,17 @@ void DwaOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_dwa() { return std::make_unique<Dwa>(); }
+
+MethodInfo dwa_info() {
+  return {.name = "dwa",
+          .title = "Dynamic weight average",
+          .summary = "A task whose loss falls more slowly gets more weight.",
+          .when = "Tasks that learn at different speeds; set window to the steps of an epoch.",
+          .paper = "Liu, Johns, Davison, CVPR 2019, arXiv 1803.10704",
+          .method_class = MethodClass::kLoss,
+          .stateful = true,
+          .laws = kCommonLaws | kSingleTaskIdentity | kZeroRowIgnored,
+          .make = &make_dwa};
+}
 
 }  // namespace detente::balance

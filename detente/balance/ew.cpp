@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/ew.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 
@@ -34,5 +35,17 @@ void EwOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_ew() { return std::make_unique<Ew>(); }
+
+MethodInfo ew_info() {
+  return {.name = "ew",
+          .title = "Equal weighting",
+          .summary = "Every loss counts the same.",
+          .when = "The baseline; tune it first. Right when gradients agree and have similar norms.",
+          .paper = "Folklore; see Kurin et al., NeurIPS 2022, arXiv 2201.04122",
+          .method_class = MethodClass::kLoss,
+          .laws = kCommonLaws | kSimplex | kSingleTaskIdentity | kIdenticalRowsIdentity |
+                  kZeroRowIgnored,
+          .make = &make_ew};
+}
 
 }  // namespace detente::balance

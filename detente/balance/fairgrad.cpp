@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/fairgrad.h>
 #include <detente/balance/internal/bargain.h>
+#include <detente/balance/method_info.h>
 
 namespace detente::balance {
 namespace {
@@ -42,5 +43,17 @@ Result fairgrad(MatrixView gram, const FairgradOptions& options) {
 }
 
 std::unique_ptr<Method> make_fairgrad() { return std::make_unique<Fairgrad>(); }
+
+MethodInfo fairgrad_info() {
+  return {.name = "fairgrad",
+          .title = "FairGrad",
+          .summary = "The direction whose improvements are fair, with one parameter for how fair.",
+          .when = "As nash_mtl (alpha = 1), when you want to trade total for equal improvement.",
+          .paper = "Ban, Ji, ICML 2024, arXiv 2402.15638",
+          .method_class = MethodClass::kGram,
+          .laws = kPermutation | kMeanWhenAligned | kUniformWhenOrthonormal | kDeterministic |
+                  kNonConflicting | kRowScaleInvariant | kZeroRowIgnored,
+          .make = &make_fairgrad};
+}
 
 }  // namespace detente::balance

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/gls.h>
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/method_info.h>
 
 #include <cmath>
 
@@ -27,5 +28,18 @@ class Gls final : public Method {
 }  // namespace
 
 std::unique_ptr<Method> make_gls() { return std::make_unique<Gls>(); }
+
+MethodInfo gls_info() {
+  return {.name = "gls",
+          .title = "Geometric loss strategy",
+          .summary = "The gradient of the geometric mean of the losses.",
+          .when =
+              "Positive losses in different units, without state or tuning; the length of the "
+              "step then depends on the losses.",
+          .paper = "Chennupati et al., CVPR workshops 2019, arXiv 1904.08492",
+          .method_class = MethodClass::kLoss,
+          .laws = kCommonLaws | kSingleTaskIdentity | kZeroRowIgnored,
+          .make = &make_gls};
+}
 
 }  // namespace detente::balance

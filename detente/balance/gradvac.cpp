@@ -2,6 +2,7 @@
 #include <detente/balance/gradvac.h>
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/state.h>
+#include <detente/balance/method_info.h>
 #include <detente/core/error.h>
 
 #include <algorithm>
@@ -105,5 +106,21 @@ void GradvacOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_gradvac() { return std::make_unique<Gradvac>(); }
+
+MethodInfo gradvac_info() {
+  return {.name = "gradvac",
+          .title = "Gradient Vaccine",
+          .summary =
+              "Gradients are turned towards each other until their cosine reaches a moving target.",
+          .when =
+              "As pcgrad, when tasks are usually aligned and how much they are carries "
+              "information (many languages, for example).",
+          .paper = "Wang, Tsvetkov, Firat, Cao, ICLR 2021, arXiv 2010.05874",
+          .method_class = MethodClass::kGram,
+          .stateful = true,
+          .laws = kScaleInvariant | kMeanWhenAligned | kUniformWhenOrthonormal |
+                  kSingleTaskIdentity | kZeroRowIgnored,
+          .make = &make_gradvac};
+}
 
 }  // namespace detente::balance

@@ -2,6 +2,7 @@
 #include <detente/balance/imtl_g.h>
 #include <detente/balance/internal/equal_angle.h>
 #include <detente/balance/internal/unit_gram.h>
+#include <detente/balance/method_info.h>
 
 #include <algorithm>
 #include <cmath>
@@ -60,5 +61,18 @@ Result imtl_g(MatrixView gram) {
 }
 
 std::unique_ptr<Method> make_imtl_g() { return std::make_unique<ImtlG>(); }
+
+MethodInfo imtl_g_info() {
+  return {.name = "imtl_g",
+          .title = "IMTL-G",
+          .summary = "The direction whose projections on all gradients are equal.",
+          .when =
+              "Equal progress for gradients of different size, for few tasks; for many, prefer "
+              "config, which needs no guard.",
+          .paper = "Liu et al., ICLR 2021 (Towards Impartial Multi-task Learning)",
+          .method_class = MethodClass::kGram,
+          .laws = kCommonLaws | kSingleTaskIdentity | kIdenticalRowsIdentity | kZeroRowIgnored,
+          .make = &make_imtl_g};
+}
 
 }  // namespace detente::balance

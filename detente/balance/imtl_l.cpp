@@ -2,6 +2,7 @@
 #include <detente/balance/imtl_l.h>
 #include <detente/balance/internal/adam.h>
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/method_info.h>
 
 #include <cmath>
 
@@ -48,5 +49,17 @@ void ImtlLOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_imtl_l() { return std::make_unique<ImtlL>(); }
+
+MethodInfo imtl_l_info() {
+  return {.name = "imtl_l",
+          .title = "IMTL-L",
+          .summary = "Loss weights learned so that all weighted losses become equal.",
+          .when = "Losses in different units, smoother than si; losses must not be negative.",
+          .paper = "Liu et al., ICLR 2021 (Towards Impartial Multi-task Learning)",
+          .method_class = MethodClass::kLoss,
+          .stateful = true,
+          .laws = kCommonLaws | kZeroRowIgnored,
+          .make = &make_imtl_l};
+}
 
 }  // namespace detente::balance

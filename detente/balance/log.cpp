@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/log.h>
+#include <detente/balance/method_info.h>
 #include <detente/core/error.h>
 
 namespace detente::balance {
@@ -28,5 +29,16 @@ class Log final : public Method {
 }  // namespace
 
 std::unique_ptr<Method> make_log() { return std::make_unique<Log>(); }
+
+MethodInfo log_info() {
+  return {.name = "log",
+          .title = "Log-transformed losses",
+          .summary = "The gradient of the sum of log(1 + loss).",
+          .when = "When one loss is now and then very large; small losses count as they are.",
+          .paper = "Loss balancing option of Ludwig",
+          .method_class = MethodClass::kLoss,
+          .laws = kCommonLaws | kZeroRowIgnored,
+          .make = &make_log};
+}
 
 }  // namespace detente::balance

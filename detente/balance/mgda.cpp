@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/min_norm.h>
 #include <detente/balance/internal/unit_gram.h>
+#include <detente/balance/method_info.h>
 #include <detente/balance/mgda.h>
 #include <detente/core/error.h>
 
@@ -115,5 +116,19 @@ Result mgda(MatrixView gram, const MgdaOptions& options, std::span<const double>
 }
 
 std::unique_ptr<Method> make_mgda() { return std::make_unique<Mgda>(); }
+
+MethodInfo mgda_info() {
+  return {.name = "mgda",
+          .title = "Multiple-gradient descent",
+          .summary = "The shortest vector in the gradients' convex hull.",
+          .when =
+              "When no task may ever get worse and any Pareto point will do; slow near the Pareto "
+              "set, and it favours the task with the smallest gradient.",
+          .paper = "Désidéri, C. R. Acad. Sci. 2012; Sener, Koltun, NeurIPS 2018, arXiv 1810.04650",
+          .method_class = MethodClass::kGram,
+          .laws = kCommonLaws | kNonConflicting | kSimplex | kSingleTaskIdentity |
+                  kIdenticalRowsIdentity | kDuplicateInvariant,
+          .make = &make_mgda};
+}
 
 }  // namespace detente::balance

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/method_info.h>
 #include <detente/balance/pcgrad.h>
 #include <detente/core/error.h>
 
@@ -68,5 +69,19 @@ Result pcgrad(MatrixView gram, const PcgradOptions& options, Rng* rng) {
 }
 
 std::unique_ptr<Method> make_pcgrad() { return std::make_unique<Pcgrad>(); }
+
+MethodInfo pcgrad_info() {
+  return {.name = "pcgrad",
+          .title = "Projecting conflicting gradients",
+          .summary = "Each gradient loses its component against the others before they are added.",
+          .when =
+              "A cheap first step beyond the sum when gradients conflict and differ in size; "
+              "harmless to both tasks for k = 2, no guarantee beyond.",
+          .paper = "Yu et al., NeurIPS 2020, arXiv 2001.06782",
+          .method_class = MethodClass::kGram,
+          .laws = kScaleInvariant | kMeanWhenAligned | kUniformWhenOrthonormal |
+                  kSingleTaskIdentity | kZeroRowIgnored,
+          .make = &make_pcgrad};
+}
 
 }  // namespace detente::balance

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/method_info.h>
 #include <detente/balance/rlw.h>
 
 #include <algorithm>
@@ -35,5 +36,19 @@ class Rlw final : public Method {
 }  // namespace
 
 std::unique_ptr<Method> make_rlw() { return std::make_unique<Rlw>(); }
+
+MethodInfo rlw_info() {
+  return {
+      .name = "rlw",
+      .title = "Random loss weighting",
+      .summary = "Weights drawn anew at every step, equal on average.",
+      .when =
+          "As a control: what a method gains over this is more than noise in the weights gives.",
+      .paper = "Lin, Ye, Zhang, Tsang, TMLR 2022, arXiv 2111.10603",
+      .method_class = MethodClass::kLoss,
+      .laws = kScaleInvariant | kMeanWhenAligned | kSimplex | kSingleTaskIdentity |
+              kIdenticalRowsIdentity,
+      .make = &make_rlw};
+}
 
 }  // namespace detente::balance

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/method_info.h>
 #include <detente/balance/stch.h>
 #include <detente/core/error.h>
 
@@ -67,5 +68,18 @@ void StchOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_stch() { return std::make_unique<Stch>(); }
+
+MethodInfo stch_info() {
+  return {.name = "stch",
+          .title = "Smooth Tchebycheff scalarisation",
+          .summary = "The gradient of a smooth maximum of the weighted losses.",
+          .when =
+              "When the worst task counts and the losses are on comparable scales; reaches Pareto "
+              "points no weighted sum can.",
+          .paper = "Lin et al., ICML 2024, arXiv 2402.19078",
+          .method_class = MethodClass::kLoss,
+          .laws = kCommonLaws | kSingleTaskIdentity,
+          .make = &make_stch};
+}
 
 }  // namespace detente::balance

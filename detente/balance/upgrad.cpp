@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/project.h>
+#include <detente/balance/method_info.h>
 #include <detente/balance/upgrad.h>
 
 #include <algorithm>
@@ -67,5 +68,19 @@ Result upgrad(MatrixView gram, const UpgradOptions& options) {
 }
 
 std::unique_ptr<Method> make_upgrad() { return std::make_unique<Upgrad>(); }
+
+MethodInfo upgrad_info() {
+  return {.name = "upgrad",
+          .title = "UPGrad",
+          .summary = "The mean of the gradients after each was projected so that it harms no task.",
+          .when =
+              "No task may get worse and gradients differ in size: unlike dualproj, a large "
+              "gradient cannot outweigh a small one before the projection.",
+          .paper = "Quinton, Rey, 2024, arXiv 2406.16232",
+          .method_class = MethodClass::kGram,
+          .laws = kCommonLaws | kNonConflicting | kSingleTaskIdentity | kIdenticalRowsIdentity |
+                  kRowScaleLinear | kZeroRowIgnored,
+          .make = &make_upgrad};
+}
 
 }  // namespace detente::balance

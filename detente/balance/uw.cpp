@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/adam.h>
+#include <detente/balance/method_info.h>
 #include <detente/balance/uw.h>
 #include <detente/core/error.h>
 
@@ -78,5 +79,19 @@ void UwOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_uw() { return std::make_unique<Uw>(); }
+
+MethodInfo uw_info() {
+  return {.name = "uw",
+          .title = "Uncertainty weighting",
+          .summary = "Each loss is divided by a learned variance.",
+          .when =
+              "Losses in different units or noise levels, when one backward pass per step is all "
+              "you can afford. Losses must not be negative.",
+          .paper = "Kendall, Gal, Cipolla, CVPR 2018, arXiv 1705.07115",
+          .method_class = MethodClass::kLoss,
+          .stateful = true,
+          .laws = kCommonLaws | kZeroRowIgnored,
+          .make = &make_uw};
+}
 
 }  // namespace detente::balance

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/method_info.h>
 #include <detente/balance/uw_so.h>
 
 #include <algorithm>
@@ -44,5 +45,17 @@ void UwSoOptions::describe(FieldVisitor& visitor) {
 }
 
 std::unique_ptr<Method> make_uw_so() { return std::make_unique<UwSo>(); }
+
+MethodInfo uw_so_info() {
+  return {.name = "uw_so",
+          .title = "Soft optimal uncertainty weighting",
+          .summary = "The weights uw would end at, through a softmax.",
+          .when = "As uw, when its weights adapt too slowly; the temperature must be tuned.",
+          .paper = "Kirchdorfer et al., 2024, arXiv 2408.07985",
+          .method_class = MethodClass::kLoss,
+          .laws = kCommonLaws | kSimplex | kSingleTaskIdentity | kIdenticalRowsIdentity |
+                  kZeroRowIgnored,
+          .make = &make_uw_so};
+}
 
 }  // namespace detente::balance
