@@ -4,8 +4,6 @@
 #include <detente/balance/internal/unit_gram.h>
 #include <detente/balance/method_info.h>
 
-#include <algorithm>
-
 namespace detente::balance {
 namespace {
 
@@ -16,21 +14,13 @@ class Config final : public Method {
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    std::fill(result.weights.begin(), result.weights.end(), 0.0);
-    unit_.assign(problem.gram);
-    if (unit_.size() == 0) {
-      result.stop = StopReason::kDegenerate;
-      result.message = "All gradients are zero.";
-      return;
-    }
+    if (!internal::take_rows(problem, 0.0, unit_, result)) return;
     angle_.solve(unit_);
     if (!angle_.equal()) {
       result.stop = StopReason::kDegenerate;
       result.message =
           "The gradients depend on each other, so no direction has the same angle to "
           "all; the least-squares one is taken.";
-    } else if (unit_.size() < problem.tasks) {
-      result.message = "A task's gradient is zero; it is left out.";
     }
     for (std::size_t i = 0; i < unit_.size(); ++i) {
       result.weights[unit_.rows[i]] = angle_.length_factor() * angle_.a()[i];

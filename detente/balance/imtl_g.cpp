@@ -4,7 +4,6 @@
 #include <detente/balance/internal/unit_gram.h>
 #include <detente/balance/method_info.h>
 
-#include <algorithm>
 #include <cmath>
 
 namespace detente::balance {
@@ -20,16 +19,7 @@ class ImtlG final : public Method {
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    std::fill(result.weights.begin(), result.weights.end(), 0.0);
-    unit_.assign(problem.gram);
-    if (unit_.size() == 0) {
-      result.stop = StopReason::kDegenerate;
-      result.message = "All gradients are zero.";
-      return;
-    }
-    if (unit_.size() < problem.tasks) {
-      result.message = "A task's gradient is zero; it is left out.";
-    }
+    if (!internal::take_rows(problem, 0.0, unit_, result)) return;
     angle_.solve(unit_);
     double size = 0;
     for (const double a : angle_.a()) size += std::abs(a);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/bargain.h>
 
-#include <algorithm>
 #include <cmath>
 
 namespace detente::balance::internal {
@@ -28,16 +27,7 @@ bool bargain_stationary(const UnitGram& unit, MinNorm& solver, std::vector<doubl
 }  // namespace
 
 void Bargain::solve(const Problem& problem, double a, Result& result) {
-  std::fill(result.weights.begin(), result.weights.end(), 0.0);
-  unit_.assign(problem.gram);
-  if (unit_.size() == 0) {
-    result.stop = StopReason::kDegenerate;
-    result.message = "All gradients are zero.";
-    return;
-  }
-  if (unit_.size() < problem.tasks) {
-    result.message = "A task's gradient is zero; it is left out of the bargain.";
-  }
+  if (!take_rows(problem, 0.0, unit_, result)) return;
   double scale = 1.0;
   if (bargain_stationary(unit_, min_norm_, weights_)) {
     result.stop = StopReason::kDegenerate;

@@ -34,6 +34,18 @@ void UnitGram::assign(MatrixView gram) {
   for (double& n : norm) n /= largest;
 }
 
+bool take_rows(const Problem& problem, double weight, UnitGram& unit, Result& result) {
+  std::fill(result.weights.begin(), result.weights.end(), weight);
+  unit.assign(problem.gram);
+  if (unit.size() == 0) {
+    result.stop = StopReason::kDegenerate;
+    result.message = "All gradients are zero.";
+  } else if (unit.size() < problem.tasks) {
+    result.message = "A task's gradient is zero; it is left out.";
+  }
+  return unit.size() > 0;
+}
+
 double shortfall(const UnitGram& unit, const std::vector<double>& w, double bound) {
   const std::size_t m = unit.size();
   double worst = 0;

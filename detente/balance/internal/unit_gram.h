@@ -3,6 +3,7 @@
 // so no threshold of theirs depends on the scale of the gradients or of one task's loss.
 #pragma once
 
+#include <detente/balance/method.h>
 #include <detente/core/matrix.h>
 
 #include <cstddef>
@@ -23,6 +24,11 @@ struct UnitGram {
   // Reuses the storage: no allocation when called again with as many tasks.
   void assign(MatrixView gram);
 };
+
+// How methods that leave tasks without a gradient out begin: every weight of the result becomes
+// `weight`, and `unit` takes the rows. False when all are zero, which the result then says; a
+// remark when some are.
+bool take_rows(const Problem& problem, double weight, UnitGram& unit, Result& result);
 
 // The largest max(0, bound - ⟨g_i, d⟩) over the rows for d = Jᵀw, relative to the size of the
 // terms that are summed: 0 when every row reaches the bound, of order machine epsilon when only
