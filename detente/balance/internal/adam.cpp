@@ -13,23 +13,29 @@ void Adam::start(std::size_t k, double init, const std::string& where) {
     values_.assign(k, init);
     first_.assign(k, 0.0);
     second_.assign(k, 0.0);
-    steps_ = 0;
+    steps_.assign(k, 0);
   }
   check_tasks(values_.size(), k, where);
 }
 
-void Adam::step(const std::vector<double>& gradient, double lr) {
+void Adam::step_one(std::size_t i, double gradient, double lr) {
   constexpr double kBeta1 = 0.9;
   constexpr double kBeta2 = 0.999;
   constexpr double kEpsilon = 1e-8;
-  ++steps_;
-  const double correction1 = 1.0 - std::pow(kBeta1, static_cast<double>(steps_));
-  const double correction2 = 1.0 - std::pow(kBeta2, static_cast<double>(steps_));
-  for (std::size_t i = 0; i < values_.size(); ++i) {
-    first_[i] += (1.0 - kBeta1) * (gradient[i] - first_[i]);
-    second_[i] += (1.0 - kBeta2) * (gradient[i] * gradient[i] - second_[i]);
-    values_[i] -= lr * (first_[i] / correction1) / (std::sqrt(second_[i] / correction2) + kEpsilon);
-  }
+  const auto steps = static_cast<double>(++steps_[i]);
+  const double correction1 = 1.0 - std::pow(kBeta1, steps);
+  const double correction2 = 1.0 - std::pow(kBeta2, steps);
+  first_[i] += (1.0 - kBeta1) * (gradient - first_[i]);
+  second_[i] += (1.0 - kBeta2) * (gradient * gradient - second_[i]);
+  values_[i] -= lr * (first_[i] / correction1) / (std::sqrt(second_[i] / correction2) + kEpsilon);
+}
+
+void Adam::step(const std::vector<double>& gradient, double lr) {
+  for (std::size_t i = 0; i < values_.size(); ++i) step_one(i, gradient[i], lr);
+}
+
+void Adam::step(const Problem& problem, const std::vector<double>& gradient, double lr) {
+  for (std::size_t i = 0; i < problem.tasks; ++i) step_one(problem.id(i), gradient[i], lr);
 }
 
 void Adam::clamp(double bound) {
@@ -50,12 +56,14 @@ void Adam::load_state(const Json& state, const std::string& where) {
   read.values_ = state_numbers(state, "values", where);
   read.first_ = state_numbers(state, "first", where);
   read.second_ = state_numbers(state, "second", where);
-  read.steps_ = state_integer(state, "steps", where);
-  DETENTE_CHECK(
-      read.first_.size() == read.values_.size() && read.second_.size() == read.values_.size(),
-      ErrorCode::kData,
-      "{} the saved state has vectors of different sizes.",
-      where);
+  for (const double steps : state_numbers(state, "steps", where)) {
+    read.steps_.push_back(static_cast<std::int64_t>(steps));
+  }
+  const std::size_t k = read.values_.size();
+  DETENTE_CHECK(read.first_.size() == k && read.second_.size() == k && read.steps_.size() == k,
+                ErrorCode::kData,
+                "{} the saved state has vectors of different sizes.",
+                where);
   *this = std::move(read);
 }
 

@@ -3,6 +3,7 @@
 // task: the optimiser that methods with trained weights carry inside.
 #pragma once
 
+#include <detente/balance/method.h>
 #include <detente/core/json.h>
 
 #include <cstdint>
@@ -19,15 +20,21 @@ class Adam {
 
   const std::vector<double>& values() const { return values_; }
   void step(const std::vector<double>& gradient, double lr);
+  // For the tasks present in `problem` alone: one entry of `gradient` each; the numbers, moments
+  // and step counts of absent tasks stay as they are.
+  void step(const Problem& problem, const std::vector<double>& gradient, double lr);
   void clamp(double bound);
+  void set(std::size_t i, double value) { values_[i] = value; }
 
   // {"values", "first", "second", "steps"}, or null before the first step.
   Json state() const;
   void load_state(const Json& state, const std::string& where);
 
  private:
+  void step_one(std::size_t i, double gradient, double lr);
+
   std::vector<double> values_, first_, second_;
-  std::int64_t steps_ = 0;
+  std::vector<std::int64_t> steps_;
 };
 
 }  // namespace detente::balance::internal
