@@ -23,12 +23,12 @@ class AlignedMtl final : public Method {
   void compute(const Problem& problem, Result& result) override {
     internal::check_per_task(options_.preference.size(), problem, name(), "preference");
     const auto k = static_cast<Eigen::Index>(problem.tasks);
-    const Eigen::VectorXd preference = [&]() -> Eigen::VectorXd {
-      if (options_.preference.empty()) return Eigen::VectorXd::Constant(k, 1.0 / problem.tasks);
-      return Eigen::Map<const Eigen::VectorXd>(options_.preference.data(), k);
-    }();
     Eigen::Map<Eigen::VectorXd> w(result.weights.data(), k);
-    w = preference;
+    for (std::size_t i = 0; i < problem.tasks; ++i) {
+      const double mean = 1.0 / static_cast<double>(problem.tasks);
+      result.weights[i] = internal::per_task(options_.preference, problem, i, mean);
+    }
+    const Eigen::VectorXd preference = w;
     Eigen::MatrixXd gram = Eigen::Map<const Eigen::MatrixXd>(problem.gram.data, k, k);
     const double largest = gram.diagonal().maxCoeff();
     if (largest == 0) {

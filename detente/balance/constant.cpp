@@ -3,8 +3,6 @@
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/method_info.h>
 
-#include <algorithm>
-
 namespace detente::balance {
 namespace {
 
@@ -18,10 +16,8 @@ class Constant final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     internal::check_per_task(options_.weights.size(), problem, name(), "weights");
-    if (options_.weights.empty()) {
-      std::fill(result.weights.begin(), result.weights.end(), 1.0);
-    } else {
-      std::copy(options_.weights.begin(), options_.weights.end(), result.weights.begin());
+    for (std::size_t i = 0; i < problem.tasks; ++i) {
+      result.weights[i] = internal::per_task(options_.weights, problem, i, 1.0);
     }
   }
 

@@ -4,8 +4,6 @@
 #include <detente/balance/internal/project.h>
 #include <detente/balance/method_info.h>
 
-#include <algorithm>
-
 namespace detente::balance {
 namespace {
 
@@ -23,11 +21,9 @@ class Dualproj final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     internal::check_per_task(options_.preference.size(), problem, name(), "preference");
-    if (options_.preference.empty()) {
-      const double mean = 1.0 / static_cast<double>(problem.tasks);
-      std::fill(result.weights.begin(), result.weights.end(), mean);
-    } else {
-      std::copy(options_.preference.begin(), options_.preference.end(), result.weights.begin());
+    const double mean = 1.0 / static_cast<double>(problem.tasks);
+    for (std::size_t i = 0; i < problem.tasks; ++i) {
+      result.weights[i] = internal::per_task(options_.preference, problem, i, mean);
     }
     unit_.assign(problem.gram);
     v_.resize(unit_.size());

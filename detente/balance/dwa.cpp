@@ -19,22 +19,28 @@ class Dwa final : public Method {
 
   Json state() const override {
     if (sum_.empty()) return nullptr;
-    return Json{{"sum", sum_}, {"steps", steps_}, {"last", last_}, {"before", before_}};
+    return Json{{"sum", sum_},
+                {"steps", steps_},
+                {"windows", windows_},
+                {"last", last_},
+                {"before", before_}};
   }
   void load_state(const Json& state) override {
     Dwa read;
     if (!state.is_null()) {
       constexpr const char* kWhere = "[balance::dwa]";
       read.sum_ = internal::state_numbers(state, "sum", kWhere);
-      read.steps_ = internal::state_integer(state, "steps", kWhere);
+      read.steps_ = internal::state_numbers(state, "steps", kWhere);
+      read.windows_ = internal::state_numbers(state, "windows", kWhere);
       read.last_ = internal::state_numbers(state, "last", kWhere);
       read.before_ = internal::state_numbers(state, "before", kWhere);
       const std::size_t k = read.sum_.size();
-      DETENTE_CHECK((read.last_.empty() || read.last_.size() == k) &&
-                        (read.before_.empty() || read.before_.size() == k),
-                    ErrorCode::kData,
-                    "{} the saved state has vectors of different sizes.",
-                    kWhere);
+      for (const auto* list : {&read.steps_, &read.windows_, &read.last_, &read.before_}) {
+        DETENTE_CHECK(list->size() == k,
+                      ErrorCode::kData,
+                      "{} the saved state has vectors of different sizes.",
+                      kWhere);
+      }
     }
     read.options_ = options_;
     *this = std::move(read);
@@ -42,29 +48,36 @@ class Dwa final : public Method {
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    const std::size_t k = problem.tasks;
     internal::check_non_negative_losses(
         problem, name(), "the ratio of two means then has no sense");
-    if (sum_.empty()) sum_.assign(k, 0.0);
-    internal::check_tasks(sum_.size(), k, "[balance::dwa]");
-    std::fill(result.weights.begin(), result.weights.end(), 1.0);
-    if (!before_.empty()) weigh(result.weights);
+    if (sum_.empty()) {
+      for (auto* list : {&sum_, &steps_, &windows_, &last_, &before_}) {
+        list->assign(problem.total(), 0.0);
+      }
+    }
+    internal::check_tasks(sum_.size(), problem.total(), "[balance::dwa]");
+    weigh(problem, result.weights);
     // This step's losses count from the next window on.
-    for (std::size_t i = 0; i < k; ++i) sum_[i] += problem.losses[i];
-    if (++steps_ < options_.window) return;
-    before_ = last_;
-    last_ = sum_;
-    for (double& mean : last_) mean /= static_cast<double>(steps_);
-    std::fill(sum_.begin(), sum_.end(), 0.0);
-    steps_ = 0;
+    for (std::size_t i = 0; i < problem.tasks; ++i) add(problem.id(i), problem.losses[i]);
   }
 
  private:
-  DwaOptions options_;
-  void weigh(std::vector<double>& w) const {
+  void add(std::size_t task, double loss) {
+    sum_[task] += loss;
+    if (++steps_[task] < static_cast<double>(options_.window)) return;
+    before_[task] = last_[task];
+    last_[task] = sum_[task] / steps_[task];
+    windows_[task] = std::min(windows_[task] + 1.0, 2.0);
+    sum_[task] = 0;
+    steps_[task] = 0;
+  }
+
+  void weigh(const Problem& problem, std::vector<double>& w) const {
     double largest = 0;
     for (std::size_t i = 0; i < w.size(); ++i) {
-      w[i] = before_[i] > 0 ? last_[i] / before_[i] : 1.0;
+      const std::size_t task = problem.id(i);
+      const bool ratio = windows_[task] >= 2.0 && before_[task] > 0;
+      w[i] = ratio ? last_[task] / before_[task] : 1.0;
       largest = std::max(largest, w[i]);
     }
     double sum = 0;
@@ -75,10 +88,13 @@ class Dwa final : public Method {
     for (double& x : w) x *= static_cast<double>(w.size()) / sum;
   }
 
-  std::vector<double> sum_;     // of the running window
-  std::vector<double> last_;    // means of the last complete window; empty before
-  std::vector<double> before_;  // means of the window before that; empty before
-  std::int64_t steps_ = 0;      // in the running window
+  DwaOptions options_;
+  // Per task, absent ones included; counts are kept as numbers, like all that a snapshot holds.
+  std::vector<double> sum_;      // of the running window
+  std::vector<double> steps_;    // in the running window
+  std::vector<double> windows_;  // complete ones, counted up to 2
+  std::vector<double> last_;     // mean of the last complete window
+  std::vector<double> before_;   // mean of the window before that
 };
 
 }  // namespace

@@ -46,10 +46,10 @@ class Gradvac final : public Method {
     const std::size_t k = problem.tasks;
     const MatrixView& g = problem.gram;
     if (tasks_ == 0) {
-      tasks_ = k;
-      target_.assign(k * k, 0.0);
+      tasks_ = problem.total();
+      target_.assign(tasks_ * tasks_, 0.0);
     }
-    internal::check_tasks(tasks_, k, kWhere);
+    internal::check_tasks(tasks_, problem.total(), kWhere);
     Rng* rng = k > 2 ? &internal::require_rng(problem, name()) : nullptr;
     std::fill(result.weights.begin(), result.weights.end(), 0.0);
     gram_u_.resize(k);
@@ -62,34 +62,35 @@ class Gradvac final : public Method {
       u_.assign(k, 0.0);
       u_[i] = 1.0;
       for (std::size_t a = 0; a < k; ++a) gram_u_[a] = g(a, i);
-      for (const std::size_t j : order_) turn(g, i, j);
+      for (const std::size_t j : order_) {
+        turn(g, j, target_[problem.id(i) * tasks_ + problem.id(j)]);
+      }
       for (std::size_t j = 0; j < k; ++j) result.weights[j] += u_[j];
     }
   }
 
  private:
-  void turn(const MatrixView& g, std::size_t i, std::size_t j) {
+  void turn(const MatrixView& g, std::size_t j, double& target) {
     const double inner = gram_u_[j];  // ⟨v, g_j⟩
     double squared = 0;               // ‖v‖²
-    for (std::size_t a = 0; a < tasks_; ++a) squared += u_[a] * gram_u_[a];
+    for (std::size_t a = 0; a < u_.size(); ++a) squared += u_[a] * gram_u_[a];
     const double length = std::sqrt(std::max(squared, 0.0));
     const double norm = std::sqrt(g(j, j));
     if (!(length > 0) || !(norm > 0)) return;
     const double phi = std::clamp(inner / length / norm, -1.0, 1.0);
-    double& target = target_[i * tasks_ + j];
     const double wanted = std::min(target, kLargestTarget);
     if (phi < wanted) {
       const double sine = std::sqrt(1.0 - wanted * wanted);
       const double amount =
           length * (wanted * std::sqrt(1.0 - phi * phi) - phi * sine) / (norm * sine);
       u_[j] += amount;
-      for (std::size_t a = 0; a < tasks_; ++a) gram_u_[a] += amount * g(a, j);
+      for (std::size_t a = 0; a < u_.size(); ++a) gram_u_[a] += amount * g(a, j);
     }
     target = (1.0 - options_.beta) * target + options_.beta * phi;
   }
 
   GradvacOptions options_;
-  std::size_t tasks_ = 0;
+  std::size_t tasks_ = 0;       // all, absent ones included
   std::vector<double> target_;  // φ̂, row-major
   std::vector<std::size_t> order_;
   std::vector<double> u_;       // v = Jᵀu

@@ -11,7 +11,7 @@
 // rows change nothing; scaling all gradients leaves w unchanged.
 // Random: for k >= 3 the order matters and Problem::rng is required.
 // State: the targets, k×k, starting at 0. One target per pair of tasks, over all shared
-// parameters.
+// parameters; those of an absent task stay as they are.
 // Cost: O(k³). Class G.
 // Paper: Wang, Tsvetkov, Firat and Cao, ICLR 2021, arXiv 2010.05874.
 #pragma once

@@ -23,13 +23,13 @@ class ImtlL final : public Method {
     const std::size_t k = problem.tasks;
     internal::check_non_negative_losses(
         problem, name(), "the objective exp(s) L - s then has no minimum");
-    adam_.start(k, options_.init, "[balance::imtl_l]");
+    adam_.start(problem.total(), options_.init, "[balance::imtl_l]");
     gradient_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
-      result.weights[i] = std::exp(adam_.values()[i]);
+      result.weights[i] = std::exp(adam_.values()[problem.id(i)]);
       gradient_[i] = result.weights[i] * problem.losses[i] - 1.0;
     }
-    adam_.step(gradient_, options_.lr);
+    adam_.step(problem, gradient_, options_.lr);
     adam_.clamp(options_.clamp);
   }
 

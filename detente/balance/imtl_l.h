@@ -8,7 +8,7 @@
 // −log L_i every weighted loss is 1, whatever its unit.
 // Limits: at constant losses w -> 1/L; the first step has w = e^{init}; a solved task's weight
 // grows until s is clamped.
-// State: s and Adam's moments per task.
+// State: s and Adam's moments and step count per task; that of an absent task stays as it is.
 // Errors: a negative loss (kNumeric, names the task): the objective then has no minimum.
 // Cost: O(k). Class L.
 // Paper: Liu, Li, Kuang, Xue, Chen, Yang, Liao and Zhang, "Towards Impartial Multi-task Learning",

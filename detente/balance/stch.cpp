@@ -20,22 +20,29 @@ class Stch final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
+    const std::vector<double>& preference = options_.preference;
     internal::check_per_task(options_.preference.size(), problem, name(), "preference");
     internal::check_per_task(options_.ideal.size(), problem, name(), "ideal");
     double total = 0;
-    for (const double p : options_.preference) total += p;
-    DETENTE_CHECK(options_.preference.empty() || total > 0,
-                  ErrorCode::kInvalidArgument,
-                  "[balance::stch] option 'preference' is all zero; expected at least one entry > "
-                  "0.");
-    const auto preference = [&](std::size_t i) {
-      return options_.preference.empty() ? 1.0 / static_cast<double>(k)
-                                         : options_.preference[i] / total;
-    };
+    for (std::size_t i = 0; i < k; ++i) total += internal::per_task(preference, problem, i, 1.0);
+    if (!(total > 0)) {
+      // Those that count may be absent in this step; a list of zeros counts nobody, ever.
+      const bool any =
+          std::any_of(preference.begin(), preference.end(), [](double p) { return p > 0; });
+      DETENTE_CHECK(any,
+                    ErrorCode::kInvalidArgument,
+                    "[balance::stch] option 'preference' is all zero; expected at least one entry "
+                    "> 0.");
+      std::fill(result.weights.begin(), result.weights.end(), 0.0);
+      result.stop = StopReason::kDegenerate;
+      result.message = "All tasks with a preference are absent.";
+      return;
+    }
     double largest = -std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < k; ++i) {
-      const double ideal = options_.ideal.empty() ? 0.0 : options_.ideal[i];
-      result.weights[i] = preference(i) * (problem.losses[i] - ideal) / options_.mu;
+      const double share = internal::per_task(preference, problem, i, 1.0) / total;
+      const double ideal = internal::per_task(options_.ideal, problem, i, 0.0);
+      result.weights[i] = share * (problem.losses[i] - ideal) / options_.mu;
       largest = std::max(largest, result.weights[i]);
     }
     double sum = 0;
@@ -43,7 +50,9 @@ class Stch final : public Method {
       w = std::exp(w - largest);
       sum += w;
     }
-    for (std::size_t i = 0; i < k; ++i) result.weights[i] *= preference(i) / sum;
+    for (std::size_t i = 0; i < k; ++i) {
+      result.weights[i] *= internal::per_task(preference, problem, i, 1.0) / total / sum;
+    }
   }
 
  private:

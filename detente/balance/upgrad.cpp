@@ -28,7 +28,7 @@ class Upgrad final : public Method {
     result.certificate = 0;
     unit_.assign(problem.gram);
     for (std::size_t i = 0, row = 0; i < problem.tasks; ++i) {
-      const double p = options_.preference.empty() ? mean : options_.preference[i];
+      const double p = internal::per_task(options_.preference, problem, i, mean);
       if (row == unit_.size() || unit_.rows[row] != i) {  // a zero gradient
         result.weights[i] += p;
         continue;

@@ -33,13 +33,13 @@ class Uw final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
-    DETENTE_CHECK(options_.kind.size() == 1 || options_.kind.size() == k,
+    DETENTE_CHECK(options_.kind.size() == 1 || options_.kind.size() == problem.total(),
                   ErrorCode::kInvalidArgument,
                   "[balance::uw] option kind must name one kind for all tasks or one per task; "
                   "expected 1 or {} entries, got {}.",
-                  k,
+                  problem.total(),
                   options_.kind.size());
-    adam_.start(k, options_.init, "[balance::uw]");
+    adam_.start(problem.total(), options_.init, "[balance::uw]");
     gradient_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
       DETENTE_CHECK(problem.losses[i] >= 0,
@@ -50,11 +50,11 @@ class Uw final : public Method {
                     "method.",
                     i < problem.names.size() ? "'" + problem.names[i] + "'" : std::to_string(i),
                     problem.losses[i]);
-      const UwTerm term = uw_term(options_.kind[options_.kind.size() == 1 ? 0 : i]);
-      result.weights[i] = term.factor * std::exp(-adam_.values()[i]);
+      const UwTerm term = uw_term(options_.kind[options_.kind.size() == 1 ? 0 : problem.id(i)]);
+      result.weights[i] = term.factor * std::exp(-adam_.values()[problem.id(i)]);
       gradient_[i] = term.penalty - result.weights[i] * problem.losses[i];
     }
-    adam_.step(gradient_, options_.lr);
+    adam_.step(problem, gradient_, options_.lr);
     adam_.clamp(options_.clamp);
   }
 

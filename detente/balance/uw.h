@@ -10,7 +10,8 @@
 // comparable; the noisiest one dominates.
 // Limits: at constant losses s → ln(2 c_i L_i) (Laplace: ln L_i), where w_i = 1/(2 L_i) for every
 // kind but Laplace (1/L_i); a solved task (L → 0) gets a weight that grows until s is clamped.
-// State: s and Adam's moments, per task in the order of the tasks; starts at s = `init`.
+// State: s and Adam's moments and step count, per task in the order of the tasks; starts at s =
+// `init`. That of an absent task stays as it is.
 // Errors: a negative loss makes the objective unbounded (kNumeric, names the task).
 // Cost: O(k). Class L.
 // Paper: Kendall, Gal and Cipolla, CVPR 2018, arXiv 1705.07115.

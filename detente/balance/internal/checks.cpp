@@ -48,13 +48,13 @@ void check_per_task(std::size_t size,
                     const Problem& problem,
                     const char* method,
                     const char* option) {
-  DETENTE_CHECK(size == 0 || size == problem.tasks,
+  DETENTE_CHECK(size == 0 || size == problem.total(),
                 ErrorCode::kInvalidArgument,
                 "[balance::{}] option '{}' must be empty or have one entry per task; expected {}, "
                 "got {}.",
                 method,
                 option,
-                problem.tasks,
+                problem.total(),
                 size);
 }
 

@@ -5,6 +5,7 @@
 #include <detente/balance/method.h>
 
 #include <string>
+#include <vector>
 
 namespace detente::balance::internal {
 
@@ -19,10 +20,18 @@ void check_non_negative_losses(const Problem& problem, const char* method, const
 // kInvalidArgument unless the problem brings a generator.
 Rng& require_rng(const Problem& problem, const char* method);
 
-// kInvalidArgument unless an option's list is empty or has one entry per task.
+// kInvalidArgument unless an option's list is empty or has one entry per task, absent ones too.
 void check_per_task(std::size_t size,
                     const Problem& problem,
                     const char* method,
                     const char* option);
+
+// The entry of such a list for the i-th task present, or `otherwise` where the list is empty.
+inline double per_task(const std::vector<double>& list,
+                       const Problem& problem,
+                       std::size_t i,
+                       double otherwise) {
+  return list.empty() ? otherwise : list[problem.id(i)];
+}
 
 }  // namespace detente::balance::internal
