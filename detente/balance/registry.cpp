@@ -29,7 +29,9 @@
   METHOD(fairgrad)              \
   METHOD(imtl_g)                \
   METHOD(config)                \
-  METHOD(aligned_mtl)
+  METHOD(aligned_mtl)           \
+  METHOD(cr_mogm)               \
+  METHOD(every_n)
 
 namespace detente::balance {
 
