@@ -1,65 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// The time of one solve, for every method of the registry and several numbers of tasks: what a
-// method adds to a training step besides its gradients.
+// The time and the heap allocations of one solve, for every method of the registry: what a method
+// adds to a training step besides its gradients. `detente bench solve` measures more kinds of
+// problems; this program is for following one method's numbers from change to change.
 #include <benchmark/benchmark.h>
+#include <detente/balance/random_problems.h>
 #include <detente/balance/registry.h>
-#include <detente/core/matrix.h>
-#include <detente/core/rng.h>
 
 #include <cstddef>
 #include <string>
 #include <vector>
 
+#include "tests/support/allocations.h"
+
 namespace detente::balance {
 namespace {
 
-// Gradients in 3k dimensions that share a direction, so that some pairs agree and some conflict.
-Matrix conflicting_gram(std::size_t k, Rng& rng) {
-  const std::size_t p = 3 * k;
-  Matrix jacobian(k, p);
-  for (std::size_t i = 0; i < k; ++i) {
-    for (std::size_t j = 0; j < p; ++j) jacobian(i, j) = rng.normal() + 0.2;
-  }
-  Matrix gram(k, k);
-  for (std::size_t i = 0; i < k; ++i) {
-    for (std::size_t l = 0; l < k; ++l) {
-      for (std::size_t j = 0; j < p; ++j) gram(i, l) += jacobian(i, j) * jacobian(l, j);
-    }
-  }
-  return gram;
-}
-
-void solve(benchmark::State& state, const std::string& name, std::size_t k) {
-  constexpr std::size_t kProblems = 16;
-  Rng rng(1);
-  std::vector<Matrix> grams;
-  for (std::size_t i = 0; i < kProblems; ++i) grams.push_back(conflicting_gram(k, rng));
-  const std::vector<double> losses(k, 1.0);
+void solve(benchmark::State& state, const std::string& name, ProblemFamily family, std::size_t k) {
+  constexpr std::size_t kProblems = 32;
+  const auto problems = random_problems(family, k, kProblems, 1);
   const auto method = make_method(name);
+  Rng rng(1);
+  std::vector<double> direction;
   Result result;
+  solve_any(*method, problems.back(), rng, direction, result);
   std::size_t turn = 0;
-  std::int64_t iterations = 0;
+  double iterations = 0;
+  const std::int64_t before = test::allocations();
   for (auto _ : state) {
-    method->solve(
-        {.tasks = k, .gram = grams[turn++ % kProblems], .losses = losses, .names = {}, .rng = &rng},
-        result);
+    solve_any(*method, problems[turn++ % kProblems], rng, direction, result);
     iterations += result.iterations;
     benchmark::DoNotOptimize(result.weights.data());
   }
-  state.counters["solver_iterations"] =
-      benchmark::Counter(static_cast<double>(iterations), benchmark::Counter::kAvgIterations);
+  state.counters["allocations"] = benchmark::Counter(
+      static_cast<double>(test::allocations() - before), benchmark::Counter::kAvgIterations);
+  state.counters["iterations"] = benchmark::Counter(iterations, benchmark::Counter::kAvgIterations);
 }
 
 }  // namespace
 }  // namespace detente::balance
 
 int main(int argc, char** argv) {
+  using namespace detente::balance;
   benchmark::Initialize(&argc, argv);
-  for (const auto& info : detente::balance::registry()) {
-    for (const std::size_t k : {2, 3, 8, 20, 40}) {
-      const std::string label = info.name + "/k:" + std::to_string(k);
-      benchmark::RegisterBenchmark(label.c_str(), detente::balance::solve, info.name, k)
-          ->Unit(benchmark::kMicrosecond);
+  for (const auto& info : registry()) {
+    for (const ProblemFamily family : kProblemFamilies) {
+      for (const std::size_t k : {2, 8, 50, 100}) {
+        const std::string label = info.name + "/" + name_of(family) + "/k:" + std::to_string(k);
+        benchmark::RegisterBenchmark(label.c_str(), solve, info.name, family, k)
+            ->Unit(benchmark::kMicrosecond);
+      }
     }
   }
   benchmark::RunSpecifiedBenchmarks();

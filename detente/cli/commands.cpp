@@ -10,6 +10,7 @@ void add_doctor(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
+void add_bench(CLI::App& app, Context& context);
 #ifdef DETENTE_WITH_TORCH
 void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
@@ -30,6 +31,7 @@ std::span<const AddCommand> commands() {
       add_methods,
       add_solve,
       add_toy,
+      add_bench,
       add_doctor,
   };
   return table;
