@@ -30,6 +30,8 @@
   METHOD(imtl_g)                \
   METHOD(config)                \
   METHOD(aligned_mtl)           \
+  METHOD(sdmgrad)               \
+  METHOD(modo)                  \
   METHOD(cr_mogm)               \
   METHOD(every_n)
 
