@@ -12,14 +12,15 @@
 // with a zero row are left out of the minimum and keep 1/k; g₀ = 0 → d = 0 (weights 1/k).
 // If no direction improves every task, many d reach the maximum 0: the one nearest to g₀ is taken
 // (paper and codes divide 0 by 0 there, or add a small constant).
-// Rescaling: codes divide d by 1 + c (toy, CAGrad-Fast) or 1 + c² (vision, the authors' default).
-// Certificate: duality gap before rescaling, relative to the terms that form it.
-// Cost: about k pivots of O(k²) per Newton step, a handful of steps; no allocation after the first
-// call. Class G.
-// Paper: Liu, Liu, Jin, Stone and Liu, NeurIPS 2021, arXiv 2110.14048.
+// Rescaling: codes divide d by 1 + c (toy, CAGrad-Fast) or 1 + c² (vision, the authors' default);
+// the vision code then multiplies by k, to match the gradient of the summed loss. Certificate:
+// duality gap before rescaling, relative to the terms that form it. Cost: about k pivots of O(k²)
+// per Newton step, a handful of steps; no allocation after the first call. Class G. Paper: Liu,
+// Liu, Jin, Stone and Liu, NeurIPS 2021, arXiv 2110.14048.
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/balance/preset.h>
 
 #include <memory>
 
@@ -27,11 +28,18 @@ namespace detente::balance {
 
 struct CagradOptions {
   enum class Rescale { kNone, kOnePlusC, kOnePlusC2 };
+  Preset preset = Preset::kPaper;  // fills rescale and times_k when it is set by name
   double c = 0.4;  // radius of the ball around g₀ in units of ‖g₀‖; 0 = mean
   Rescale rescale = Rescale::kNone;  // the final division of d
+  bool times_k = false;              // multiply d by k at the end
 
   void describe(FieldVisitor& visitor);
 };
+
+// What `rescale` multiplies d by: 1, 1/(1 + c) or 1/(1 + c²).
+double rescale_factor(CagradOptions::Rescale rescale, double c);
+// The options c and rescale, which cagrad_fast has too.
+void visit_cagrad_radius(FieldVisitor& visitor, double& c, CagradOptions::Rescale& rescale);
 
 // Throws as Method::solve, and kInvalidArgument for an illegal c.
 Result cagrad(MatrixView gram, const CagradOptions& options = {});

@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/balance/internal/min_norm.h>
-#include <detente/balance/internal/unit_gram.h>
+#include <detente/balance/internal/least_norm.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/mgda.h>
-#include <detente/core/error.h>
-
-#include <algorithm>
-#include <cmath>
 
 namespace detente::balance {
 namespace {
-
-using Normalizer = MgdaOptions::Normalizer;
-
-bool mgda_needs_losses(Normalizer normalizer) {
-  return normalizer == Normalizer::kLoss || normalizer == Normalizer::kLossPlus;
-}
 
 class Mgda final : public Method {
  public:
@@ -24,82 +13,30 @@ class Mgda final : public Method {
 
   const char* name() const override { return "mgda"; }
   MethodClass method_class() const override {
-    return mgda_needs_losses(options_.normalizer) ? MethodClass::kGramLoss : MethodClass::kGram;
+    return internal::LeastNorm::needs_losses(options_) ? MethodClass::kGramLoss
+                                                       : MethodClass::kGram;
   }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    const std::size_t k = problem.tasks;
-    unit_.assign(problem.gram);
-    if (unit_.size() < k) return stationary(problem, result);
-
-    for (std::size_t i = 0; i < k; ++i) {
-      const bool unit_length =
-          options_.normalizer == Normalizer::kL2 || options_.normalizer == Normalizer::kLossPlus;
-      if (unit_length) unit_.norm[i] = 1.0;
-      if (!mgda_needs_losses(options_.normalizer)) continue;
-      DETENTE_CHECK(problem.losses[i] > 0,
-                    ErrorCode::kNumeric,
-                    "[balance::mgda] normalizer '{}' divides by the losses; expected all > 0, got "
-                    "{} for task {}. Use normalizer l2 or none.",
-                    options_.normalizer == Normalizer::kLoss ? "loss" : "loss+",
-                    problem.losses[i],
-                    i < problem.names.size() ? problem.names[i] : std::to_string(i));
-      unit_.norm[i] /= problem.losses[i];
-    }
-    // Only the ratios of the norms matter.
-    const double largest = *std::max_element(unit_.norm.begin(), unit_.norm.end());
-    for (double& n : unit_.norm) n /= largest;
-
-    result.iterations = solver_.solve(unit_, result.weights);
-    certify(result);
+    solver_.solve(problem, options_, name(), result);
   }
 
  private:
-  // Some gradient is zero, so no direction improves that task: the convex hull contains 0.
-  void stationary(const Problem& problem, Result& result) const {
-    const double share = 1.0 / static_cast<double>(problem.tasks - unit_.size());
-    std::fill(result.weights.begin(), result.weights.end(), share);
-    for (const std::size_t row : unit_.rows) result.weights[row] = 0.0;
-    result.stop = StopReason::kDegenerate;
-    result.certificate = 0.0;
-    result.message = unit_.size() == 0 ? "All gradients are zero; the weights are uniform."
-                                       : "A task's gradient is zero, so the least-norm direction "
-                                         "is zero; leave that task out of this step to go on.";
-  }
-
-  void certify(Result& result) const {
-    const std::size_t k = unit_.size();
-    double value = 0;
-    double size = 0;
-    for (std::size_t i = 0; i < k; ++i) {
-      for (std::size_t j = 0; j < k; ++j) {
-        const double term =
-            unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * result.weights[i] * result.weights[j];
-        value += term;
-        size += std::abs(term);
-      }
-    }
-    result.certificate = internal::shortfall(unit_, result.weights, value);
-    result.stop =
-        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
-    if (k > 1 && value <= kStationary * size) {
-      result.message = "Pareto-stationary: no direction improves every task.";
-    }
-  }
-
-  static constexpr double kTolerance = 1e-9;
-  static constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
-
   MgdaOptions options_;
-  internal::UnitGram unit_;
-  internal::MinNorm solver_;
+  internal::LeastNorm solver_;
 };
 
 }  // namespace
 
 void MgdaOptions::describe(FieldVisitor& visitor) {
+  if (visit_preset(visitor,
+                   preset,
+                   "paper: the exact weights; official_code: least_share 0.001, as in the authors' "
+                   "solver for two tasks.")) {
+    least_share = preset == Preset::kPaper ? 0.0 : 0.001;
+  }
   visitor.choice("normalizer",
                  normalizer,
                  {{"none", Normalizer::kNone},
@@ -108,10 +45,15 @@ void MgdaOptions::describe(FieldVisitor& visitor) {
                   {"loss+", Normalizer::kLossPlus}},
                  "Divide each gradient by its norm (l2), its loss (loss) or both (loss+) before "
                  "solving; the weights apply to the gradients as they are.");
+  visitor.number("least_share",
+                 least_share,
+                 {.min = 0, .max = 0.5},
+                 "With two tasks, the weight of the one that would get none; 0 is exact.");
 }
 
 Result mgda(MatrixView gram, const MgdaOptions& options, std::span<const double> losses) {
   Mgda method(options);
+  validate_fields([&](FieldVisitor& v) { method.describe(v); }, "[balance::mgda]");
   return solve_once(method, {.tasks = gram.rows, .gram = gram, .losses = losses});
 }
 

@@ -10,14 +10,16 @@
 // repeated row leaves d unchanged.
 // Normalisers: the problem is solved for rows g_i/n_i (l2), g_i/L_i (loss) or g_i/(L_i n_i)
 // (loss+), n_i = ‖g_i‖; the weights then apply to the rows as they are.
-// Certificate: the largest shortfall of the optimality condition, relative to the terms that form
-// it.
-// Cost: O(k³) per pivot, rarely more than k pivots (Wolfe's algorithm); no allocation after the
-// first call. Class G, with losses G+L.
-// Paper: Désidéri, C. R. Acad. Sci. 350 (2012); Sener and Koltun, NeurIPS 2018, arXiv 1810.04650.
+// least_share: the authors' solver gives a dominated one of two tasks 0.001 instead of 0, so that
+// it never stands still; the certificate is that of the exact weights. Certificate: the largest
+// shortfall of the optimality condition, relative to the terms that form it. Cost: O(k³) per pivot,
+// rarely more than k pivots (Wolfe's algorithm); no allocation after the first call. Class G, with
+// losses G+L. Paper: Désidéri, C. R. Acad. Sci. 350 (2012); Sener and Koltun, NeurIPS 2018, arXiv
+// 1810.04650.
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/balance/preset.h>
 
 #include <memory>
 #include <span>
@@ -26,7 +28,9 @@ namespace detente::balance {
 
 struct MgdaOptions {
   enum class Normalizer { kNone, kL2, kLoss, kLossPlus };
+  Preset preset = Preset::kPaper;  // fills least_share when it is set by name
   Normalizer normalizer = Normalizer::kNone;
+  double least_share = 0.0;
 
   void describe(FieldVisitor& visitor);
 };

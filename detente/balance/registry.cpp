@@ -19,17 +19,24 @@
   METHOD(imtl_l)                \
   METHOD(dwa)                   \
   METHOD(stch)                  \
+  METHOD(gradnorm)              \
   METHOD(mgda)                  \
+  METHOD(mgda_ub)               \
   METHOD(pcgrad)                \
   METHOD(cagrad)                \
+  METHOD(cagrad_fast)           \
+  METHOD(conicgrad)             \
   METHOD(gradvac)               \
   METHOD(dualproj)              \
   METHOD(upgrad)                \
   METHOD(nash_mtl)              \
   METHOD(fairgrad)              \
+  METHOD(dibs)                  \
   METHOD(imtl_g)                \
+  METHOD(imtl)                  \
   METHOD(config)                \
   METHOD(aligned_mtl)           \
+  METHOD(krum)                  \
   METHOD(sdmgrad)               \
   METHOD(modo)                  \
   METHOD(cr_mogm)               \
