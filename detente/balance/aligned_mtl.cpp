@@ -25,8 +25,8 @@ class AlignedMtl final : public Method {
     const auto k = static_cast<Eigen::Index>(problem.tasks);
     Eigen::Map<Eigen::VectorXd> w(result.weights.data(), k);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
-      const double mean = 1.0 / static_cast<double>(problem.tasks);
-      result.weights[i] = internal::per_task(options_.preference, problem, i, mean);
+      const double share = options_.times_k ? 1.0 : 1.0 / static_cast<double>(problem.tasks);
+      result.weights[i] = internal::per_task(options_.preference, problem, i, share);
     }
     const Eigen::VectorXd preference = w;
     Eigen::MatrixXd gram = Eigen::Map<const Eigen::MatrixXd>(problem.gram.data, k, k);
@@ -76,6 +76,12 @@ class AlignedMtl final : public Method {
 }  // namespace
 
 void AlignedMtlOptions::describe(FieldVisitor& visitor) {
+  if (visit_preset(visitor,
+                   preset,
+                   "paper: the mean of the aligned gradients; official_code: times_k, their sum, "
+                   "as in the authors' code.")) {
+    times_k = preset == Preset::kOfficialCode;
+  }
   visitor.choice("scale",
                  scale,
                  {{"min", Scale::kMin}, {"median", Scale::kMedian}, {"rmse", Scale::kRmse}},
@@ -85,6 +91,8 @@ void AlignedMtlOptions::describe(FieldVisitor& visitor) {
                   preference,
                   {.min = 0, .max_open = true},
                   "Weights of the aligned gradients; empty: 1/k each.");
+  visitor.flag(
+      "times_k", times_k, "Without a preference, add the aligned gradients instead of averaging.");
 }
 
 Result aligned_mtl(MatrixView gram, const AlignedMtlOptions& options) {

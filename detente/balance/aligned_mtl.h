@@ -15,6 +15,7 @@
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/balance/preset.h>
 
 #include <memory>
 
@@ -22,8 +23,10 @@ namespace detente::balance {
 
 struct AlignedMtlOptions {
   enum class Scale { kMin, kMedian, kRmse };
+  Preset preset = Preset::kPaper;  // fills times_k when it is set by name
   Scale scale = Scale::kMin;
   std::vector<double> preference;  // p, one per task, >= 0; empty = 1/k
+  bool times_k = false;            // empty = 1, the sum, as in the authors' code
 
   void describe(FieldVisitor& visitor);
 };

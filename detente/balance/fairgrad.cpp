@@ -18,6 +18,10 @@ class Fairgrad final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     bargain_.solve(problem, options_.alpha, result);
+    if (options_.times_k) {
+      for (double& w : result.weights) w *= static_cast<double>(problem.tasks);
+    }
+    internal::limit_norm(problem.gram, options_.max_norm, result.weights);
   }
 
  private:
@@ -28,12 +32,24 @@ class Fairgrad final : public Method {
 }  // namespace
 
 void FairgradOptions::describe(FieldVisitor& visitor) {
+  if (visit_preset(visitor,
+                   preset,
+                   "paper: d as in the paper; official_code: times_k and max_norm 1, as in the "
+                   "authors' vision code.")) {
+    times_k = preset == Preset::kOfficialCode;
+    max_norm = preset == Preset::kPaper ? 0.0 : 1.0;
+  }
   // Outside these bounds the powers of the weights leave the range of double.
   visitor.number("alpha",
                  alpha,
                  {.min = 0.1, .max = 10},
                  "Fairness: 1 is nash_mtl, small values tend to equal weights, large ones to equal "
                  "improvement of every task.");
+  visitor.flag("times_k", times_k, "Multiply the direction by k, the scale of the summed loss.");
+  visitor.number("max_norm",
+                 max_norm,
+                 {.min = 0},
+                 "Greatest length of the direction, after times_k; 0: no limit.");
 }
 
 Result fairgrad(MatrixView gram, const FairgradOptions& options) {

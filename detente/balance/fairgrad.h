@@ -10,19 +10,24 @@
 // gradients by s scales d by s^((1−α)/(1+α)); zero rows are left out (weight 0).
 // If a convex combination of the gradients vanishes (Pareto-stationary) there is no solution: the
 // weights are then those of mgda, d = 0, and the result says so.
+// times_k and max_norm (applied in this order) are what the authors' vision code does to d.
 // Certificate: max_i |(Gw)_i w_i^(1/α) − 1| relative to its terms.
 // Cost: O(k³) per Newton step; no allocation after the first call. Class G.
 // Paper: Ban and Ji, ICML 2024, arXiv 2402.15638.
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/balance/preset.h>
 
 #include <memory>
 
 namespace detente::balance {
 
 struct FairgradOptions {
-  double alpha = 1.0;  // fairness; the paper tunes 1 or 2 per problem
+  Preset preset = Preset::kPaper;  // fills times_k and max_norm when it is set by name
+  double alpha = 1.0;              // fairness; the paper tunes 1 or 2 per problem
+  bool times_k = false;            // multiply d by k
+  double max_norm = 0.0;           // then shorten d to this length; 0 = no limit
 
   void describe(FieldVisitor& visitor);
 };

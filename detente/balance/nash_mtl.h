@@ -10,20 +10,30 @@
 // step; zero rows are left out (weight 0).
 // If a convex combination of the gradients vanishes (Pareto-stationary) there is no agreement: the
 // weights are then those of mgda, d = 0, and the result says so.
-// Certificate: max_i |(Gα)_i α_i − 1| relative to its terms.
-// Cost: O(k³) per Newton step, 5 to 15 steps; no allocation after the first call. Class G.
-// Paper: Navon, Shamsian, Achituve, Maron, Kawaguchi, Chechik and Fetaya, ICML 2022, arXiv
-// 2202.01017.
+// normalize and max_norm are what the authors' code does: it solves for G/‖G‖_F, which multiplies d
+// by √‖G‖_F (so d has the scale of the gradients), and then shortens d to length 1. Certificate:
+// max_i |(Gα)_i α_i − 1| relative to its terms. Cost: O(k³) per Newton step, 5 to 15 steps; no
+// allocation after the first call. Class G. Paper: Navon, Shamsian, Achituve, Maron, Kawaguchi,
+// Chechik and Fetaya, ICML 2022, arXiv 2202.01017.
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/balance/preset.h>
 
 #include <memory>
 
 namespace detente::balance {
 
-// Throws as Method::solve.
-Result nash_mtl(MatrixView gram);
+struct NashMtlOptions {
+  Preset preset = Preset::kPaper;  // fills normalize and max_norm when it is set by name
+  bool normalize = false;          // solve for G/‖G‖_F
+  double max_norm = 0.0;           // shorten d to this length; 0 = no limit
+
+  void describe(FieldVisitor& visitor);
+};
+
+// Throws as Method::solve, and kInvalidArgument for an illegal max_norm.
+Result nash_mtl(MatrixView gram, const NashMtlOptions& options = {});
 
 std::unique_ptr<Method> make_nash_mtl();
 

@@ -20,7 +20,8 @@ class Pcgrad final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
-    DETENTE_CHECK(k < 3 || problem.rng != nullptr,
+    const bool random = options_.order == PcgradOptions::Order::kRandom && k > 2;
+    DETENTE_CHECK(!random || problem.rng != nullptr,
                   ErrorCode::kInvalidArgument,
                   "[balance::pcgrad] the order of projection is random for {} tasks; expected a "
                   "random generator in Problem::rng, got none.",
@@ -30,9 +31,9 @@ class Pcgrad final : public Method {
     for (std::size_t i = 0; i < k; ++i) {
       order_.clear();
       for (std::size_t j = 0; j < k; ++j) {
-        if (j != i) order_.push_back(j);
+        if (j != i || options_.include_self) order_.push_back(j);
       }
-      if (k > 2) problem.rng->shuffle(order_);
+      if (random) problem.rng->shuffle(order_);
       // v = Jᵀu, so ⟨v, g_j⟩ = (G u)_j and the projection only lowers u_j.
       u_.assign(k, 0.0);
       u_[i] = 1.0;
@@ -57,10 +58,24 @@ class Pcgrad final : public Method {
 }  // namespace
 
 void PcgradOptions::describe(FieldVisitor& visitor) {
+  if (visit_preset(visitor,
+                   preset,
+                   "paper: random order, the other tasks; official_code: order index and "
+                   "include_self, as in the authors' code.")) {
+    order = preset == Preset::kPaper ? Order::kRandom : Order::kIndex;
+    include_self = preset == Preset::kOfficialCode;
+  }
   visitor.choice("reduction",
                  reduction,
                  {{"sum", Reduction::kSum}, {"mean", Reduction::kMean}},
                  "sum: add the projected gradients (paper); mean: divide by k.");
+  visitor.choice("order",
+                 order,
+                 {{"random", Order::kRandom}, {"index", Order::kIndex}},
+                 "Order of the projections: drawn anew for each task, or that of the tasks.");
+  visitor.flag("include_self",
+               include_self,
+               "Project also on the task's own gradient, where the others turned against it.");
 }
 
 Result pcgrad(MatrixView gram, const PcgradOptions& options, Rng* rng) {

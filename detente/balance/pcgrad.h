@@ -9,12 +9,16 @@
 // Limits: no conflict → w = 1 (sum); k = 1 → w = 1; k = 2 → w = (1 − g₁₂/g₁₁, 1 − g₁₂/g₂₂) in
 // conflict, and d then harms neither task; for k >= 3 it may; w >= 1 always (sum); zero rows
 // change nothing; scaling all gradients leaves w unchanged.
-// Random: for k >= 3 the order matters and Problem::rng is required; equal seeds give equal bits.
-// Cost: O(k³), no allocation after the first call. Class G.
-// Paper: Yu, Kumar, Gupta, Levine, Hausman and Finn, NeurIPS 2020, arXiv 2001.06782, algorithm 1.
+// order = index and include_self are what the authors' TensorFlow code does: it shuffles the tasks
+// but drops the result, and lets j run over i as well, which matters for k >= 3, where the other
+// projections may have turned v against g_i; w is then not >= 1.
+// Random: for k >= 3 the order matters and Problem::rng is required (order = random); equal seeds
+// give equal bits. Cost: O(k³), no allocation after the first call. Class G. Paper: Yu, Kumar,
+// Gupta, Levine, Hausman and Finn, NeurIPS 2020, arXiv 2001.06782, algorithm 1.
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/balance/preset.h>
 
 #include <memory>
 
@@ -22,7 +26,11 @@ namespace detente::balance {
 
 struct PcgradOptions {
   enum class Reduction { kSum, kMean };
+  enum class Order { kRandom, kIndex };
+  Preset preset = Preset::kPaper;  // fills order and include_self when it is set by name
   Reduction reduction = Reduction::kSum;
+  Order order = Order::kRandom;
+  bool include_self = false;  // project also on the task's own gradient, where that became negative
 
   void describe(FieldVisitor& visitor);
 };

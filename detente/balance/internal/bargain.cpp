@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/bargain.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace detente::balance::internal {
@@ -25,6 +26,17 @@ bool bargain_stationary(const UnitGram& unit, MinNorm& solver, std::vector<doubl
 }
 
 }  // namespace
+
+void limit_norm(MatrixView gram, double max_norm, std::vector<double>& w) {
+  if (!(max_norm > 0)) return;
+  double squared = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    for (std::size_t j = 0; j < w.size(); ++j) squared += w[i] * gram(i, j) * w[j];
+  }
+  const double length = std::sqrt(std::max(squared, 0.0));
+  if (!(length > max_norm)) return;
+  for (double& x : w) x *= max_norm / length;
+}
 
 void Bargain::solve(const Problem& problem, double a, Result& result) {
   if (!take_rows(problem, 0.0, unit_, result)) return;

@@ -9,6 +9,9 @@
 
 namespace detente::balance::internal {
 
+// Shortens w so that ‖Jᵀw‖ <= max_norm; 0 is no limit.
+void limit_norm(MatrixView gram, double max_norm, std::vector<double>& w);
+
 class Bargain {
  public:
   // Fills the whole result with the solution of Gw = w^(−1/a).
