@@ -10,6 +10,7 @@
 #define DETENTE_METHODS(METHOD) \
   METHOD(ew)                    \
   METHOD(constant)              \
+  METHOD(stl)                   \
   METHOD(rlw)                   \
   METHOD(gls)                   \
   METHOD(si)                    \
@@ -22,6 +23,7 @@
   METHOD(gradnorm)              \
   METHOD(mgda)                  \
   METHOD(mgda_ub)               \
+  METHOD(rgw)                   \
   METHOD(pcgrad)                \
   METHOD(cagrad)                \
   METHOD(cagrad_fast)           \

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/internal/softmax.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/rlw.h>
-
-#include <algorithm>
-#include <cmath>
-#include <limits>
 
 namespace detente::balance {
 namespace {
@@ -18,18 +15,7 @@ class Rlw final : public Method {
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    Rng& rng = internal::require_rng(problem, name());
-    double largest = -std::numeric_limits<double>::infinity();
-    for (double& w : result.weights) {
-      w = rng.normal();
-      largest = std::max(largest, w);
-    }
-    double sum = 0;
-    for (double& w : result.weights) {
-      w = std::exp(w - largest);
-      sum += w;
-    }
-    for (double& w : result.weights) w /= sum;
+    internal::draw_softmax(internal::require_rng(problem, name()), result.weights);
   }
 };
 
