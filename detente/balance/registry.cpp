@@ -19,6 +19,7 @@
   METHOD(uw_so)                 \
   METHOD(imtl_l)                \
   METHOD(dwa)                   \
+  METHOD(famo)                  \
   METHOD(stch)                  \
   METHOD(gradnorm)              \
   METHOD(mgda)                  \
