@@ -21,6 +21,8 @@
   METHOD(dwa)                   \
   METHOD(famo)                  \
   METHOD(stch)                  \
+  METHOD(pbi)                   \
+  METHOD(cosmos)                \
   METHOD(gradnorm)              \
   METHOD(mgda)                  \
   METHOD(mgda_ub)               \

@@ -67,5 +67,85 @@ TEST(Stch, RefusesListsOfTheWrongSizeAndZeroPreferences) {
   EXPECT_THROW(weigh_losses(*make_with("stch", {{"preference", "0,0"}}), {1, 2}), Error);
 }
 
+TEST(Stch, IsTheGradientOfTheScaledMaximumOfLogRatios) {
+  // As in the official code: log-ratios to the mean losses of some first steps, times k.
+  const auto method = make_with(
+      "stch", {{"preset", "official_code"}, {"mu", "0.4"}, {"warmup", "2"}, {"reference", "3"}});
+  const std::vector<std::vector<double>> first = {
+      {9, 9, 9}, {8, 8, 8}, {1, 5, 3}, {2, 5, 1}, {3, 5, 2}};
+  for (const auto& losses : first) {
+    const auto w = weigh_losses(*method, losses);
+    for (int i = 0; i < 3; ++i) EXPECT_NEAR(w[i] * losses[i], 1.0, kRounding);
+  }
+  const std::vector<double> losses = {1.0, 2.7, 1.3};
+  const auto weights = weigh_losses(*method, losses);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto value = [&](double x) {
+      auto ratios = losses;
+      ratios[i] = x;
+      for (std::size_t j = 0; j < 3; ++j) {
+        ratios[j] = std::log(ratios[j] / std::vector<double>{2, 5, 2}[j]);
+      }
+      return 3 * smooth_maximum(ratios, {1, 1, 1}, {0, 0, 0}, 0.4);
+    };
+    const double h = 1e-6;
+    EXPECT_NEAR(weights[i], (value(losses[i] + h) - value(losses[i] - h)) / (2 * h), kReference);
+  }
+  EXPECT_EQ(weigh_losses(*method, losses), weights);  // the references stay
+}
+
+TEST(Stch, IgnoresUnitsWithLogRatios) {
+  const Settings settings = {{"losses", "log_ratio"}, {"reference", "2"}};
+  const auto a = make_with("stch", settings);
+  const auto b = make_with("stch", settings);
+  for (const double t : {1.0, 0.9, 0.5, 0.1}) {
+    const auto x = weigh_losses(*a, {t, 2 * std::sqrt(t)});
+    const auto y = weigh_losses(*b, {1e-8 * t, 2e9 * std::sqrt(t)});
+    EXPECT_NEAR(x[0], y[0] * 1e-8, kAccumulated * x[0]) << t;
+    EXPECT_NEAR(x[1], y[1] * 1e9, kAccumulated * x[1]) << t;
+  }
+}
+
+TEST(Stch, ContinuesMeasuringTheReference) {
+  const Settings settings = {{"preset", "official_code"}, {"warmup", "1"}, {"reference", "4"}};
+  const auto whole = make_with("stch", settings);
+  auto part = make_with("stch", settings);
+  EXPECT_TRUE(part->state().is_null());
+  for (int step = 0; step < 9; ++step) {
+    const std::vector<double> losses = {1.0 / (1 + step), 2.0 + step};
+    const auto expected = weigh_losses(*whole, losses);
+    const Json state = Json::parse(part->state().dump());
+    part = make_with("stch", settings);
+    part->load_state(state);
+    EXPECT_EQ(weigh_losses(*part, losses), expected) << step;
+  }
+  EXPECT_THROW(part->load_state(Json{{"steps", {1}}, {"means", {1, 2}}}), Error);
+}
+
+TEST(Stch, MeasuresEachTaskInItsOwnSteps) {
+  // Task 1 joins later; the step it is in is a warm-up step until it has its reference too.
+  const auto method = make_with("stch", {{"losses", "log_ratio"}, {"reference", "2"}});
+  const std::vector<std::size_t> ids = {0};
+  const std::vector<double> losses = {4.0};
+  Result result;
+  for (int step = 0; step < 3; ++step) {
+    method->solve({.tasks = 1, .losses = losses, .ids = ids, .all_tasks = 2}, result);
+    EXPECT_EQ(result.message.empty(), step == 2);
+    EXPECT_NEAR(result.weights[0], 0.25, kRounding);
+  }
+  for (int step = 0; step < 2; ++step) {
+    EXPECT_EQ(weigh_losses(*method, {2, 5}), (std::vector<double>{0.5, 0.2}));
+  }
+  EXPECT_EQ(method->state().at("means").get<std::vector<double>>(), (std::vector<double>{4, 5}));
+  const auto w = weigh_losses(*method, {4, 5});
+  EXPECT_NEAR(w[0] * 4, 0.25, kRounding);
+  EXPECT_NEAR(w[1] * 5, 0.25, kRounding);
+}
+
+TEST(Stch, NeedsPositiveLossesForLogRatios) {
+  EXPECT_THROW(weigh_losses(*make_with("stch", {{"losses", "log_ratio"}}), {1, 0}), Error);
+  EXPECT_NO_THROW(weigh_losses(*make_with("stch"), {1, -1}));
+}
+
 }  // namespace
 }  // namespace detente::balance

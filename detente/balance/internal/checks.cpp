@@ -2,6 +2,8 @@
 #include <detente/balance/internal/checks.h>
 #include <detente/core/error.h>
 
+#include <algorithm>
+
 namespace detente::balance::internal {
 
 std::string task_name(const Problem& problem, std::size_t i) {
@@ -56,6 +58,26 @@ void check_per_task(std::size_t size,
                 option,
                 problem.total(),
                 size);
+}
+
+double total_preference(const std::vector<double>& preference,
+                        const Problem& problem,
+                        const char* method,
+                        Result& result) {
+  const bool any =
+      preference.empty() ||
+      std::any_of(preference.begin(), preference.end(), [](double p) { return p > 0; });
+  DETENTE_CHECK(any,
+                ErrorCode::kInvalidArgument,
+                "[balance::{}] option 'preference' is all zero; expected at least one entry > 0.",
+                method);
+  double total = 0;
+  for (std::size_t i = 0; i < problem.tasks; ++i) total += per_task(preference, problem, i, 1.0);
+  if (total > 0) return total;
+  std::fill(result.weights.begin(), result.weights.end(), 0.0);
+  result.stop = StopReason::kDegenerate;
+  result.message = "All tasks with a preference are absent.";
+  return 0;
 }
 
 }  // namespace detente::balance::internal

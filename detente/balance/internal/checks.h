@@ -34,4 +34,12 @@ inline double per_task(const std::vector<double>& list,
   return list.empty() ? otherwise : list[problem.id(i)];
 }
 
+// The sum of a list of preferences over the tasks present (their number where the list is empty).
+// kInvalidArgument when nobody has any. 0 when all who have one are absent: the result then says so
+// and its weights are 0.
+double total_preference(const std::vector<double>& preference,
+                        const Problem& problem,
+                        const char* method,
+                        Result& result);
+
 }  // namespace detente::balance::internal
