@@ -19,7 +19,10 @@
   METHOD(uw_so)                 \
   METHOD(imtl_l)                \
   METHOD(dwa)                   \
+  METHOD(cov)                   \
+  METHOD(dtp)                   \
   METHOD(famo)                  \
+  METHOD(go4align)              \
   METHOD(stch)                  \
   METHOD(pbi)                   \
   METHOD(cosmos)                \
