@@ -44,6 +44,9 @@
   METHOD(imtl)                  \
   METHOD(config)                \
   METHOD(aligned_mtl)           \
+  METHOD(pareto_mtl)            \
+  METHOD(epo)                   \
+  METHOD(ferero)                \
   METHOD(krum)                  \
   METHOD(sdmgrad)               \
   METHOD(modo)                  \
