@@ -33,6 +33,7 @@ class CagradFast final : public Method {
       group(problem.gram);
       grouped_.weights.resize(n);
       grouped_.message.clear();
+      grouped_.message.reserve(200);
       grouped_.iterations = 0;
       grouped_.stop = StopReason::kClosedForm;
       solver_.solve({.tasks = n, .gram = {gram_.data(), n, n}}, shares_, options_.c, grouped_);

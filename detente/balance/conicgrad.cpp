@@ -28,6 +28,7 @@ class Conicgrad final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     const double mean = 1.0 / static_cast<double>(problem.tasks);
+    reserve(problem.tasks);
     result.certificate = 0.0;
     if (!internal::take_rows(problem, mean, unit_, result)) return;
     const std::size_t m = unit_.size();
@@ -62,6 +63,15 @@ class Conicgrad final : public Method {
   }
 
  private:
+  // For all paths, whichever this call takes.
+  void reserve(std::size_t k) {
+    min_norm_.reserve(k);
+    solver_.reserve(k);
+    across_.rows.reserve(k);
+    across_.cosine.reserve(k * k);
+    for (auto* numbers : {&across_.norm, &b_, &cosine_, &offset_, &w_}) numbers->reserve(k);
+  }
+
   // Whether mgda's direction lies in the cone; if so, w_ gets the length of g₀.
   bool within_cone(double& bound, Result& result) {
     const std::size_t m = unit_.size();

@@ -8,7 +8,7 @@
 
 namespace detente::balance::internal {
 
-void Adam::start(std::size_t k, double init, const std::string& where) {
+void Adam::start(std::size_t k, double init, std::string_view where) {
   if (values_.empty()) {
     values_.assign(k, init);
     first_.assign(k, 0.0);

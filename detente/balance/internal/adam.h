@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::balance::internal {
@@ -16,7 +17,7 @@ class Adam {
  public:
   // On the first call makes k values of `init`; later calls check that k has not changed
   // (kShape, message opened by `where`).
-  void start(std::size_t k, double init, const std::string& where);
+  void start(std::size_t k, double init, std::string_view where);
 
   const std::vector<double>& values() const { return values_; }
   void step(const std::vector<double>& gradient, double lr);

@@ -76,8 +76,16 @@ void ConeProjector::refine(const UnitGram& unit, const std::vector<double>& h) {
   for (std::size_t i = 0; i < s; ++i) beta_[active_[i]] = r_[i];
 }
 
+void ConeProjector::reserve(std::size_t m) {
+  for (auto* indices : {&active_, &moved_}) indices->reserve(m);
+  for (auto* numbers : {&beta_, &r_, &x_}) numbers->reserve(m);
+  aside_.reserve(m);
+  factor_.reserve(m * m);
+}
+
 bool ConeProjector::solve(const UnitGram& unit, const std::vector<double>& h, bool feasible) {
   const std::size_t m = unit.size();
+  reserve(m);
   stride_ = m;
   factor_.resize(m * m);
   beta_.assign(m, 0.0);

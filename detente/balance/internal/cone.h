@@ -15,6 +15,9 @@ namespace detente::balance::internal {
 
 class ConeProjector {
  public:
+  // So that solve() allocates nothing for up to m rows.
+  void reserve(std::size_t m);
+
   // Rows in units of `unit`: finds β >= 0 with Cβ >= h on all rows, equality where β_i > 0
   // (u_i = β_i / norm_i). False when no direction satisfies all rows; beta() is then a proof: a
   // combination β >= 0, not all zero, with Cβ = 0 and βᵀh > 0. With `feasible` the caller knows

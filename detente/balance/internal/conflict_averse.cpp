@@ -17,6 +17,9 @@ void ConflictAverse::solve(const Problem& problem,
                            const std::vector<double>& p,
                            double c,
                            Result& result) {
+  solver_.reserve(problem.tasks);
+  b_.reserve(problem.tasks);
+  total_.reserve(problem.tasks);
   result.certificate = 0.0;
   const bool some = take_rows(problem, 0.0, unit_, result);
   std::copy(p.begin(), p.end(), result.weights.begin());

@@ -23,6 +23,7 @@ void LeastNorm::solve(const Problem& problem,
                       const MgdaOptions& options,
                       const char* method,
                       Result& result) {
+  solver_.reserve(problem.tasks);
   unit_.assign(problem.gram);
   if (unit_.size() < problem.tasks) {
     stationary(problem, result);

@@ -6,6 +6,12 @@
 
 namespace detente::balance::internal {
 
+void LevelSolver::reserve(std::size_t m) {
+  projector_.reserve(m);
+  h_.reserve(m);
+  u_.reserve(m);
+}
+
 double LevelSolver::solve(const UnitGram& unit,
                           const std::vector<double>& a,
                           double r,

@@ -27,6 +27,9 @@ class LevelSolver {
     double stationary = std::numeric_limits<double>::quiet_NaN();
   };
 
+  // So that solve() allocates nothing for up to m rows.
+  void reserve(std::size_t m);
+
   // Everything in units of `unit`; `a` has one entry per row, r > 0. Returns the best upper bound
   // on the level.
   double solve(const UnitGram& unit, const std::vector<double>& a, double r, const Limits& limits);

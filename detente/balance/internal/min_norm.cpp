@@ -81,8 +81,16 @@ std::size_t MinNorm::worst_row(const UnitGram& unit, double value) const {
   return enter;
 }
 
+void MinNorm::reserve(std::size_t m) {
+  for (auto* indices : {&face_, &old_face_}) indices->reserve(m);
+  for (auto* numbers : {&beta_, &old_beta_, &t_, &y_}) numbers->reserve(m);
+  aside_.reserve(m);
+  system_.reserve((m + 1) * (m + 2));
+}
+
 int MinNorm::solve(const UnitGram& unit, std::vector<double>& w) {
   const std::size_t m = unit.size();
+  reserve(m);
   const std::size_t start = static_cast<std::size_t>(
       std::min_element(unit.norm.begin(), unit.norm.end()) - unit.norm.begin());
   t_.resize(m);

@@ -15,6 +15,9 @@ namespace detente::balance::internal {
 
 class MinNorm {
  public:
+  // So that solve() allocates nothing for up to m rows.
+  void reserve(std::size_t m);
+
   // Weights on the simplex for the rows of `unit` (at least one). Returns the pivots made.
   int solve(const UnitGram& unit, std::vector<double>& w);
 

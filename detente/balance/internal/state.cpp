@@ -35,7 +35,7 @@ std::int64_t state_integer(const Json& state, const char* key, const std::string
   return state.at(key).get<std::int64_t>();
 }
 
-void check_tasks(std::size_t expected, std::size_t got, const std::string& where) {
+void check_tasks(std::size_t expected, std::size_t got, std::string_view where) {
   DETENTE_CHECK(expected == got,
                 ErrorCode::kShape,
                 "{} keeps a state per task; expected {} tasks as in the steps before, got {}.",

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::balance::internal {
@@ -15,6 +16,6 @@ std::vector<double> state_numbers(const Json& state, const char* key, const std:
 std::int64_t state_integer(const Json& state, const char* key, const std::string& where);
 
 // A method with state must see the same tasks at every step: kShape otherwise.
-void check_tasks(std::size_t expected, std::size_t got, const std::string& where);
+void check_tasks(std::size_t expected, std::size_t got, std::string_view where);
 
 }  // namespace detente::balance::internal

@@ -10,6 +10,9 @@ namespace detente::balance::internal {
 void UnitGram::assign(MatrixView gram) {
   rows.clear();
   norm.clear();
+  rows.reserve(gram.rows);
+  norm.reserve(gram.rows);
+  cosine.reserve(gram.rows * gram.rows);
   largest = 0;
   // Subnormal squared norms have lost their digits and count as zero.
   constexpr double kSmallest = std::numeric_limits<double>::min();
