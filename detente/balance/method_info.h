@@ -13,8 +13,9 @@
 namespace detente::balance {
 
 // Laws a method claims; the registry tests check every claim (tests/balance/laws_test.cpp).
-// Laws hold for the default options. That the weights depend on the Gram matrix alone (rotation
-// law) needs no bit: it holds for all methods but those of class J, for which it must fail.
+// Laws hold for the default options. For methods of class J, which answer with a direction d
+// instead of weights, "the weights are unchanged" reads "d is unchanged" (kPermutation) or "d
+// scales with J" (kScaleInvariant).
 enum Law : unsigned {
   kPermutation = 1U << 0,             // permuting tasks permutes the weights
   kScaleInvariant = 1U << 1,          // J → sJ leaves the weights unchanged (d scales with s)
@@ -29,6 +30,9 @@ enum Law : unsigned {
   kRowScaleLinear = 1U << 10,         // d is additive in c for J → diag(c) J, c > 0
   kRowScaleInvariant = 1U << 11,      // d is unchanged by J → diag(c) J, c > 0
   kZeroRowIgnored = 1U << 12,         // a task without gradient leaves the direction of d unchanged
+  // Rotating the gradients rotates d. Holds for all classes but J and is not claimed by them; must
+  // fail for those of class J that do not claim it.
+  kRotation = 1U << 13,
 };
 
 // What nearly every method claims.

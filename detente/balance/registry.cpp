@@ -87,6 +87,7 @@ constexpr std::array kLawNames = {
     LawName{kRowScaleLinear, "row_scale_linear"},
     LawName{kRowScaleInvariant, "row_scale_invariant"},
     LawName{kZeroRowIgnored, "zero_row_ignored"},
+    LawName{kRotation, "rotation"},
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <string>
 
+#include "tests/support/methods.h"
 #include "tests/support/problems.h"
 #include "tests/support/tolerances.h"
 
@@ -35,33 +36,47 @@ std::vector<double> losses_for(std::size_t k) {
   return losses;
 }
 
-// Three steps of a fresh method on the same problem, so that states that move are seen too.
+bool gives_direction(const MethodInfo& info) {
+  return info.method_class == MethodClass::kCoordinates;
+}
+
+// Steps of a fresh method, so that states that move are seen too.
 struct Steps {
-  std::vector<double> weights;  // of all steps, one after the other
+  // Of all steps, one after the other: the weights, or the directions of a method of class J.
+  std::vector<double> answers;
   Result last;
+  std::vector<double> direction;  // of the last step
 };
 
 Steps run_method(const MethodInfo& info,
-                 const Matrix& gram,
+                 const std::vector<Matrix>& jacobians,
                  const std::vector<double>& losses,
-                 std::uint64_t seed = kSeed,
-                 int steps = 3) {
+                 Rng* rng) {
   const auto method = info.make();
-  Rng rng(seed);
   Steps run;
-  for (int step = 0; step < steps; ++step) {
-    method->solve({.tasks = gram.rows(), .gram = gram, .losses = losses, .rng = &rng}, run.last);
-    run.weights.insert(run.weights.end(), run.last.weights.begin(), run.last.weights.end());
+  for (const Matrix& jacobian : jacobians) {
+    run.direction = take_step(*method, jacobian, losses, rng, run.last);
+    const auto& answer = gives_direction(info) ? run.direction : run.last.weights;
+    run.answers.insert(run.answers.end(), answer.begin(), answer.end());
   }
   return run;
 }
 
-Steps run_method(const MethodInfo& info, const Matrix& gram) {
-  return run_method(info, gram, losses_for(gram.rows()));
+// Three steps on the same problem.
+Steps run_method(const MethodInfo& info,
+                 const Matrix& jacobian,
+                 const std::vector<double>& losses,
+                 std::uint64_t seed = kSeed) {
+  Rng rng(seed);
+  return run_method(info, std::vector<Matrix>(3, jacobian), losses, &rng);
+}
+
+Steps run_method(const MethodInfo& info, const Matrix& jacobian) {
+  return run_method(info, jacobian, losses_for(jacobian.rows()));
 }
 
 std::vector<double> direction(const MethodInfo& info, const Matrix& jacobian) {
-  return direction_of(jacobian, run_method(info, gram_of(jacobian)).last.weights);
+  return run_method(info, jacobian).direction;
 }
 
 void expect_close(const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
@@ -85,14 +100,19 @@ class LawsTest : public testing::TestWithParam<MethodInfo> {};
 
 // What holds for every method.
 
+void expect_finite(const Steps& run) {
+  for (const double w : run.last.weights) EXPECT_TRUE(std::isfinite(w));
+  for (const double x : run.answers) EXPECT_TRUE(std::isfinite(x));
+}
+
 TEST_P(LawsTest, GivesFiniteWeightsOnHostileProblems) {
   Rng rng(11);
   for (const auto& [family, name] : families()) {
     for (const std::size_t k : {1, 2, 3, 8, 33}) {
       SCOPED_TRACE(testing::Message() << name << " k=" << k);
-      const Steps run = run_method(GetParam(), gram_of(problem_of(family, k, rng)));
+      const Steps run = run_method(GetParam(), problem_of(family, k, rng));
       EXPECT_EQ(run.last.weights.size(), k);
-      for (const double w : run.weights) EXPECT_TRUE(std::isfinite(w));
+      expect_finite(run);
     }
   }
 }
@@ -100,24 +120,55 @@ TEST_P(LawsTest, GivesFiniteWeightsOnHostileProblems) {
 TEST_P(LawsTest, GivesFiniteWeightsWithZeroGradients) {
   for (const auto& rows : std::vector<std::vector<std::vector<double>>>{
            {{0, 0}}, {{0, 0}, {0, 0}, {0, 0}}, {{1, 2}, {0, 0}}, {{0, 0}, {1, 2}, {-1, 1}}}) {
-    const Steps run = run_method(GetParam(), gram_of(matrix_of(rows)));
-    for (const double w : run.weights) EXPECT_TRUE(std::isfinite(w));
+    expect_finite(run_method(GetParam(), matrix_of(rows)));
   }
 }
 
-TEST_P(LawsTest, DependsOnTheGramMatrixAlone) {
+// How far the directions of three different steps are from turning with the gradients, relative.
+double rotation_error(const MethodInfo& info, std::size_t k, Rng& rng) {
+  std::vector<Matrix> steps;
+  Matrix all(0, k + 5);
+  for (int step = 0; step < 3; ++step) {
+    steps.push_back(problem_of(Family::kGaussian, k, rng));
+    for (std::size_t i = 0; i < k; ++i) all = with_row(all, row_of(steps.back(), i));
+  }
+  Rng draws(kSeed);
+  all = rotated(with_row(all, run_method(info, steps, losses_for(k), &draws).direction), rng);
+  for (std::size_t i = 0; i < 3 * k; ++i) {
+    for (std::size_t p = 0; p < k + 5; ++p) steps[i / k](i % k, p) = all(i, p);
+  }
+  draws = Rng(kSeed);
+  auto d = run_method(info, steps, losses_for(k), &draws).direction;
+  const auto expected = row_of(all, 3 * k);
+  const double size = norm_of(expected);
+  for (std::size_t p = 0; p < d.size(); ++p) d[p] -= expected[p];
+  return norm_of(d) / size;
+}
+
+TEST_P(LawsTest, DependsOnTheGramMatrixAloneUnlessOfClassJ) {
   Rng rng(12);
-  on_posed_problems([&](const Matrix& jacobian) {
-    expect_close(run_method(GetParam(), gram_of(jacobian)).weights,
-                 run_method(GetParam(), gram_of(rotated(jacobian, rng))).weights,
-                 kCertificate);
-  });
+  if (!gives_direction(GetParam())) {
+    on_posed_problems([&](const Matrix& jacobian) {
+      expect_close(run_method(GetParam(), jacobian).answers,
+                   run_method(GetParam(), rotated(jacobian, rng)).answers,
+                   kCertificate);
+    });
+    return;
+  }
+  double worst = 0;
+  for (const std::size_t k : {2, 3, 5, 12}) {
+    worst = std::max(worst, rotation_error(GetParam(), k, rng));
+  }
+  if ((GetParam().laws & kRotation) != 0) {
+    EXPECT_LE(worst, kCertificate);
+  } else {
+    EXPECT_GT(worst, kLimit) << "claim kRotation";
+  }
 }
 
 TEST_P(LawsTest, RepeatsBitForBitWithTheSameSeed) {
   on_posed_problems([&](const Matrix& jacobian) {
-    const Matrix gram = gram_of(jacobian);
-    EXPECT_EQ(run_method(GetParam(), gram).weights, run_method(GetParam(), gram).weights);
+    EXPECT_EQ(run_method(GetParam(), jacobian).answers, run_method(GetParam(), jacobian).answers);
   });
 }
 
@@ -130,15 +181,16 @@ TEST_P(LawsTest, ContinuesFromASavedState) {
   Result a;
   Result b;
   for (int step = 0; step < 8; ++step) {
-    const Matrix gram = gram_of(problem_of(Family::kGaussian, 4, problems));
+    const Matrix jacobian = problem_of(Family::kGaussian, 4, problems);
     std::vector<double> losses = losses_for(4);
     for (double& loss : losses) loss *= 0.5 + problems.uniform();
-    whole->solve({.tasks = 4, .gram = gram, .losses = losses, .rng = &rng_whole}, a);
+    const auto d = take_step(*whole, jacobian, losses, &rng_whole, a);
     // Through text, as a snapshot would.
     auto next = GetParam().make();
     next->load_state(Json::parse(part->state().dump()));
+    next->load_state_arrays(part->state_arrays());
     part = std::move(next);
-    part->solve({.tasks = 4, .gram = gram, .losses = losses, .rng = &rng_part}, b);
+    EXPECT_EQ(d, take_step(*part, jacobian, losses, &rng_part, b)) << "step " << step;
     EXPECT_EQ(a.weights, b.weights) << "step " << step;
   }
   EXPECT_EQ(GetParam().stateful, !whole->state().is_null());
@@ -146,7 +198,12 @@ TEST_P(LawsTest, ContinuesFromASavedState) {
 
 TEST_P(LawsTest, NeedsAtLeastOneTask) {
   Result result;
-  EXPECT_THROW(GetParam().make()->solve({.tasks = 0}, result), Error);
+  const auto method = GetParam().make();
+  if (gives_direction(GetParam())) {
+    EXPECT_THROW(method->direct({.tasks = 0}, Rows<double>{}, {}, result), Error);
+  } else {
+    EXPECT_THROW(method->solve({.tasks = 0}, result), Error);
+  }
 }
 
 TEST_P(LawsTest, SetsEveryOptionFromItsOwnDefault) {
@@ -205,19 +262,24 @@ void check_permutation(const MethodInfo& info) {
       permuted_losses[i] = losses[order[i]];
       for (std::size_t p = 0; p < jacobian.cols(); ++p) permuted(i, p) = jacobian(order[i], p);
     }
-    const auto w = run_method(info, gram_of(jacobian), losses).last.weights;
+    const Steps run = run_method(info, jacobian, losses);
+    const Steps after = run_method(info, permuted, permuted_losses);
     std::vector<double> expected(k);
-    for (std::size_t i = 0; i < k; ++i) expected[i] = w[order[i]];
-    expect_close(
-        run_method(info, gram_of(permuted), permuted_losses).last.weights, expected, kCertificate);
+    for (std::size_t i = 0; i < k; ++i) expected[i] = run.last.weights[order[i]];
+    expect_close(after.last.weights, expected, kCertificate);
+    if (gives_direction(info)) expect_close(after.direction, run.direction, kCertificate);
   });
 }
 
 void check_scale_invariant(const MethodInfo& info) {
   on_posed_problems([&](const Matrix& jacobian) {
-    const auto w = run_method(info, gram_of(jacobian)).weights;
+    const auto answers = run_method(info, jacobian).answers;
     for (const double s : {1e-150, 1e-6, 1e-3, 1e3, 1e6, 1e150}) {
-      expect_close(run_method(info, gram_of(scaled(jacobian, s))).weights, w, kCertificate);
+      auto after = run_method(info, scaled(jacobian, s)).answers;
+      if (gives_direction(info)) {
+        for (double& x : after) x /= s;
+      }
+      expect_close(after, answers, kCertificate);
     }
   });
 }
@@ -227,8 +289,9 @@ void check_non_conflicting(const MethodInfo& info) {
   for (const auto& [family, name] : families()) {
     for (const std::size_t k : {2, 3, 6, 20, 64}) {
       SCOPED_TRACE(testing::Message() << name << " k=" << k);
-      const Matrix gram = gram_of(problem_of(family, k, rng));
-      const auto w = run_method(info, gram).last.weights;
+      const Matrix jacobian = problem_of(family, k, rng);
+      const Matrix gram = gram_of(jacobian);
+      const auto w = run_method(info, jacobian).last.weights;
       const auto inner = times(gram, w);
       double size = 0;
       for (std::size_t i = 0; i < k; ++i) size += std::abs(w[i]) * std::sqrt(gram(i, i));
@@ -250,10 +313,14 @@ void check_mean_when_aligned(const MethodInfo& info) {
 }
 
 void check_uniform_when_orthonormal(const MethodInfo& info) {
+  Rng rng(19);
   for (const std::size_t k : {1, 2, 3, 9}) {
-    Matrix gram(k, k);
-    for (std::size_t i = 0; i < k; ++i) gram(i, i) = 2.5;
-    const auto w = run_method(info, gram, std::vector<double>(k, 0.7)).last.weights;
+    Matrix jacobian(k, k);
+    for (std::size_t i = 0; i < k; ++i) jacobian(i, i) = 1.5;
+    // Coordinates mean nothing to the other classes, and their Gram matrix stays exact.
+    if (gives_direction(info)) jacobian = rotated(jacobian, rng);
+    const Steps run = run_method(info, jacobian, std::vector<double>(k, 0.7));
+    const auto w = gives_direction(info) ? times(jacobian, run.direction) : run.last.weights;
     EXPECT_GT(w[0], 0.0);
     expect_close(w, std::vector<double>(k, w[0]), kAccumulated);
   }
@@ -261,14 +328,11 @@ void check_uniform_when_orthonormal(const MethodInfo& info) {
 
 void check_deterministic(const MethodInfo& info) {
   on_posed_problems([&](const Matrix& jacobian) {
-    const Matrix gram = gram_of(jacobian);
     const auto losses = losses_for(jacobian.rows());
-    const auto w = run_method(info, gram, losses, 1).weights;
-    EXPECT_EQ(w, run_method(info, gram, losses, 2).weights);
-    Result result;
-    info.make()->solve({.tasks = jacobian.rows(), .gram = gram, .losses = losses, .rng = nullptr},
-                       result);
-    EXPECT_EQ(result.weights, std::vector<double>(w.begin(), w.begin() + jacobian.rows()));
+    const auto answers = run_method(info, jacobian, losses, 1).answers;
+    EXPECT_EQ(answers, run_method(info, jacobian, losses, 2).answers);
+    const auto first = run_method(info, {jacobian}, losses, nullptr).answers;
+    EXPECT_EQ(first, std::vector<double>(answers.begin(), answers.begin() + first.size()));
   });
 }
 
@@ -277,7 +341,7 @@ void check_simplex(const MethodInfo& info) {
   for (const auto& [family, name] : families()) {
     for (const std::size_t k : {1, 2, 7, 20}) {
       SCOPED_TRACE(testing::Message() << name << " k=" << k);
-      const auto w = run_method(info, gram_of(problem_of(family, k, rng))).last.weights;
+      const auto w = run_method(info, problem_of(family, k, rng)).last.weights;
       double sum = 0;
       for (const double x : w) {
         EXPECT_GE(x, 0.0);
@@ -289,8 +353,7 @@ void check_simplex(const MethodInfo& info) {
 }
 
 void check_single_task_identity(const MethodInfo& info) {
-  const auto w = run_method(info, gram_of(matrix_of({{3, 4}}))).last.weights;
-  EXPECT_NEAR(w[0], 1.0, kRounding);
+  expect_close(direction(info, matrix_of({{3, 4}})), {3, 4}, kRounding);
 }
 
 void check_identical_rows_identity(const MethodInfo& info) {
@@ -408,6 +471,63 @@ INSTANTIATE_TEST_SUITE_P(Registry,
 
 // The table itself.
 
+TEST(Registry, GivesTheSameDirectionInFloat32) {
+  for (const MethodInfo& info : registry()) {
+    if (!gives_direction(info)) continue;
+    SCOPED_TRACE(info.name);
+    on_posed_problems([&](const Matrix& jacobian) {
+      Matrix rounded = jacobian;
+      std::vector<float> single(jacobian.rows() * jacobian.cols());
+      for (std::size_t i = 0; i < single.size(); ++i) {
+        single[i] = static_cast<float>(jacobian.data()[i]);
+        rounded.data()[i] = single[i];
+      }
+      const std::size_t k = jacobian.rows();
+      const auto losses = losses_for(k);
+      const auto method = info.make();
+      Rng rng(kSeed);
+      Result result;
+      std::vector<float> d(jacobian.cols());
+      for (int step = 0; step < 3; ++step) {
+        method->direct({.tasks = k, .losses = losses, .rng = &rng},
+                       Rows<float>{single.data(), k, d.size(), d.size()},
+                       d,
+                       result);
+      }
+      const Steps expected = run_method(info, rounded, losses);
+      expect_close(expected.direction, {d.begin(), d.end()}, kFloat32);
+      expect_close(expected.last.weights, result.weights, kFloat32);
+    });
+  }
+}
+
+TEST(Registry, ReadsRowsThatLieApart) {
+  // More coordinates than one block of the passes over them, and a stride larger than their number.
+  Rng rng(20);
+  const Matrix wide = random_jacobian(3, 1400, rng);
+  constexpr std::size_t kCols = 1300;
+  Matrix tight(3, kCols);
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t p = 0; p < kCols; ++p) tight(i, p) = wide(i, p);
+  }
+  const auto losses = losses_for(3);
+  for (const MethodInfo& info : registry()) {
+    if (!gives_direction(info)) continue;
+    SCOPED_TRACE(info.name);
+    const auto method = info.make();
+    Rng draws(kSeed);
+    Result result;
+    std::vector<double> d(kCols);
+    for (int step = 0; step < 3; ++step) {
+      method->direct({.tasks = 3, .losses = losses, .rng = &draws},
+                     Rows<double>{wide.data(), 3, kCols, 1400},
+                     d,
+                     result);
+    }
+    EXPECT_EQ(d, run_method(info, tight, losses).direction);
+  }
+}
+
 TEST(Registry, RefusesForeignStates) {
   for (const MethodInfo& info : registry()) {
     if (!info.stateful) continue;
@@ -426,18 +546,115 @@ TEST(Registry, RefusesAChangedNumberOfTasks) {
     Rng rng(kSeed);
     Result result;
     const auto step = [&](std::size_t k) {
-      const Matrix gram = gram_of(problem_of(Family::kGaussian, k, rng));
-      const auto losses = losses_for(k);
-      method->solve({.tasks = k, .gram = gram, .losses = losses, .rng = &rng}, result);
+      take_step(*method, problem_of(Family::kGaussian, k, rng), losses_for(k), &rng, result);
     };
     step(3);
     EXPECT_THROW(step(4), Error);
   }
 }
 
+TEST(Registry, RefusesAChangedNumberOrTypeOfCoordinates) {
+  for (const MethodInfo& info : registry()) {
+    if (!info.stateful || !gives_direction(info)) continue;
+    SCOPED_TRACE(info.name);
+    const auto method = info.make();
+    Rng rng(kSeed);
+    Result result;
+    take_step(*method, random_jacobian(3, 6, rng), losses_for(3), &rng, result);
+    EXPECT_THROW(take_step(*method, random_jacobian(3, 7, rng), losses_for(3), &rng, result),
+                 Error);
+    const std::vector<float> single(18, 1.0F);
+    std::vector<float> d(6);
+    const auto losses = losses_for(3);
+    EXPECT_THROW(method->direct({.tasks = 3, .losses = losses, .rng = &rng},
+                                Rows<float>{single.data(), 3, 6, 6},
+                                d,
+                                result),
+                 Error);
+  }
+}
+
+TEST(Registry, RefusesForeignArrays) {
+  for (const MethodInfo& info : registry()) {
+    if (!info.stateful || !gives_direction(info)) continue;
+    SCOPED_TRACE(info.name);
+    const auto method = info.make();
+    Rng rng(kSeed);
+    Result result;
+    take_step(*method, random_jacobian(3, 6, rng), losses_for(3), &rng, result);
+    const Json state = method->state();
+    const auto good = method->state_arrays();
+    ASSERT_FALSE(good.empty());
+    const auto refused = [&](const std::function<void(std::vector<StateArray>&)>& spoil) {
+      auto arrays = good;
+      spoil(arrays);
+      const auto other = info.make();
+      other->load_state(state);
+      try {
+        other->load_state_arrays(arrays);
+        ADD_FAILURE() << "foreign arrays were accepted";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kData);
+      }
+    };
+    refused([](auto& arrays) { arrays.clear(); });
+    refused([](auto& arrays) { arrays.push_back(arrays.front()); });
+    refused([](auto& arrays) { arrays.front().name = "colour"; });
+    refused([](auto& arrays) { arrays.front().shape = {2, 9}; });
+    refused([](auto& arrays) { arrays.front().shape = {3}; });
+    refused([](auto& arrays) { arrays.front().shape[1] += 1; });
+    refused([](auto& arrays) {
+      std::get<std::vector<double>>(arrays.front().values)[4] = std::nan("");
+    });
+    // A state whose arrays were forgotten.
+    const auto other = info.make();
+    other->load_state(state);
+    EXPECT_THROW(take_step(*other, random_jacobian(3, 6, rng), losses_for(3), &rng, result), Error);
+    // Arrays without the state.
+    EXPECT_THROW(info.make()->load_state_arrays(good), Error);
+  }
+}
+
+TEST(Registry, KeepsTheStateOfAbsentTasks) {
+  // Two steps with task 1 absent in between equal two steps without the one in between, for the
+  // arrays of task 1.
+  for (const MethodInfo& info : registry()) {
+    if (!info.stateful || !gives_direction(info)) continue;
+    SCOPED_TRACE(info.name);
+    const auto method = info.make();
+    Rng rng(kSeed);
+    Result result;
+    const auto losses = losses_for(3);
+    take_step(*method, random_jacobian(3, 6, rng), losses, &rng, result);
+    const auto before = method->state_arrays();
+    const Matrix two = random_jacobian(2, 6, rng);
+    const std::vector<std::size_t> ids = {0, 2};
+    std::vector<double> d(6);
+    method->direct(
+        {.tasks = 2, .losses = std::span(losses).first(2), .rng = &rng, .ids = ids, .all_tasks = 3},
+        Rows<double>{two.data(), 2, 6, 6},
+        d,
+        result);
+    EXPECT_EQ(result.weights.size(), 2u);
+    const auto after = method->state_arrays();
+    ASSERT_EQ(before.size(), after.size());
+    for (std::size_t a = 0; a < before.size(); ++a) {
+      if (before[a].shape[0] != 3) continue;
+      const auto& old_values = std::get<std::vector<double>>(before[a].values);
+      const auto& new_values = std::get<std::vector<double>>(after[a].values);
+      for (std::size_t i = 0; i < 3; ++i) {
+        const std::vector<double> old_row(&old_values[6 * i], &old_values[6 * i] + 6);
+        const std::vector<double> new_row(&new_values[6 * i], &new_values[6 * i] + 6);
+        EXPECT_EQ(old_row == new_row, i == 1) << before[a].name << " of task " << i;
+      }
+    }
+  }
+}
+
 TEST(Registry, NamesTheTaskWhoseGradientIsNotFinite) {
   const double nan = std::nan("");
   const Matrix gram = matrix_of({{1, 0, nan}, {0, 1, nan}, {nan, nan, nan}});
+  const Matrix jacobian = matrix_of({{1, 0}, {0, 1}, {nan, 0}});
   const std::vector<std::string> names = {"depth", "normals", "seg"};
   const auto losses = losses_for(3);
   for (const MethodInfo& info : registry()) {
@@ -445,9 +662,15 @@ TEST(Registry, NamesTheTaskWhoseGradientIsNotFinite) {
     SCOPED_TRACE(info.name);
     Rng rng;
     Result result;
+    const Problem problem = {
+        .tasks = 3, .gram = gram, .losses = losses, .names = names, .rng = &rng};
+    std::vector<double> d(2);
     try {
-      info.make()->solve({.tasks = 3, .gram = gram, .losses = losses, .names = names, .rng = &rng},
-                         result);
+      if (gives_direction(info)) {
+        info.make()->direct(problem, Rows<double>{jacobian.data(), 3, 2, 2}, d, result);
+      } else {
+        info.make()->solve(problem, result);
+      }
       ADD_FAILURE() << "NaN was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kNumeric);
@@ -474,7 +697,7 @@ TEST(Registry, SuggestsTheNearestName) {
 }
 
 TEST(Registry, NamesEveryLaw) {
-  for (unsigned bit = 1; bit <= kZeroRowIgnored; bit <<= 1) {
+  for (unsigned bit = 1; bit <= kRotation; bit <<= 1) {
     EXPECT_STRNE(name_of(static_cast<Law>(bit)), "?") << bit;
   }
   EXPECT_EQ(law_names(kPermutation | kSimplex),

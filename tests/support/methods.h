@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/problems.h"
+
 namespace detente::test {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
@@ -40,6 +42,34 @@ inline balance::Result solve_gram(balance::Method& method, const Matrix& gram, R
   balance::Result result;
   method.solve({.tasks = gram.rows(), .gram = gram, .rng = rng}, result);
   return result;
+}
+
+// One step on a Jacobian for a method of any class: the direction, and the weights in `result`.
+inline std::vector<double> take_step(balance::Method& method,
+                                     const Matrix& jacobian,
+                                     const std::vector<double>& losses,
+                                     Rng* rng,
+                                     balance::Result& result) {
+  const std::size_t k = jacobian.rows();
+  std::vector<double> d(jacobian.cols());
+  if (method.method_class() == balance::MethodClass::kCoordinates) {
+    method.direct({.tasks = k, .losses = losses, .rng = rng},
+                  balance::Rows<double>{jacobian.data(), k, d.size(), d.size()},
+                  d,
+                  result);
+    return d;
+  }
+  const Matrix gram = gram_of(jacobian);
+  method.solve({.tasks = k, .gram = gram, .losses = losses, .rng = rng}, result);
+  return direction_of(jacobian, result.weights);
+}
+
+inline std::vector<double> take_step(balance::Method& method,
+                                     const Matrix& jacobian,
+                                     const std::vector<double>& losses = {},
+                                     Rng* rng = nullptr) {
+  balance::Result result;
+  return take_step(method, jacobian, losses, rng, result);
 }
 
 // The method refuses these losses with a message that contains `text`.

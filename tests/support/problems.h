@@ -45,7 +45,7 @@ inline std::vector<double> direction_of(const Matrix& jacobian, const std::vecto
   return d;
 }
 
-// G w: the inner product of every gradient with the direction.
+// G w, or J d: the inner product of every gradient with the direction.
 inline std::vector<double> times(const Matrix& gram, const std::vector<double>& w) {
   std::vector<double> out(gram.rows(), 0.0);
   for (std::size_t i = 0; i < gram.rows(); ++i) {
