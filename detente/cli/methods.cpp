@@ -51,6 +51,22 @@ Json methods_json(const MethodInfo& info) {
           {"options", options}};
 }
 
+const char* methods_needs(balance::MethodClass method_class) {
+  switch (method_class) {
+    case balance::MethodClass::kLoss:
+      return "the losses only";
+    case balance::MethodClass::kGram:
+      return "the inner products of the gradients";
+    case balance::MethodClass::kGramLoss:
+      return "the inner products of the gradients and the losses";
+    case balance::MethodClass::kCross:
+      return "the inner products of two batches' gradients";
+    case balance::MethodClass::kCoordinates:
+      return "the gradients themselves, coordinate by coordinate";
+  }
+  return "?";
+}
+
 void methods_list(std::ostream& out) {
   report::Table table({{"name"}, {"class"}, {"options"}, {"what it does"}});
   for (const MethodInfo& info : balance::registry()) {
@@ -60,7 +76,8 @@ void methods_list(std::ostream& out) {
         {info.name, balance::name_of(info.method_class), join_names(options), info.summary});
   }
   out << table.text()
-      << "\nClass L needs the losses only, G the gradients' inner products, G+L both.\n"
+      << "\nClass L needs the losses only, G the gradients' inner products, G+L both, X those of "
+         "two\nbatches' gradients, J the gradients themselves, coordinate by coordinate.\n"
          "'detente methods NAME' explains one.\n";
 }
 
@@ -68,9 +85,10 @@ void methods_page(std::ostream& out, const MethodInfo& info) {
   out << fmt::format("{}: {}\n\n{}\n\n", info.name, info.title, info.summary);
   out << fmt::format("When   {}\n", info.when);
   out << fmt::format("Paper  {}\n", info.paper);
-  out << fmt::format("Class  {}{}\n",
+  out << fmt::format("Class  {}: needs {}{}\n",
                      balance::name_of(info.method_class),
-                     info.stateful ? ", keeps a state between steps" : "");
+                     methods_needs(info.method_class),
+                     info.stateful ? "; keeps a state between steps" : "");
   out << fmt::format("Laws   {}\n", join_names(balance::law_names(info.laws)));
   const auto options = methods_options(info);
   out << (options.empty() ? "\nNo options.\n" : "\nOptions\n");
@@ -88,8 +106,10 @@ void methods_markdown(std::ostream& out) {
   out << "# Methods\n\n"
          "<!-- Written by `detente methods --markdown`; do not edit. -->\n\n"
          "Class L needs the losses only (one backward pass), G the K×K inner products of the "
-         "tasks'\ngradients (a backward pass per task), G+L both. Every method is tested against "
-         "the laws it\nclaims (`detente methods NAME` lists them).\n\n";
+         "tasks'\ngradients (a backward pass per task), G+L both, X the inner products of the "
+         "gradients of two\nindependent batches, J the gradients themselves, coordinate by "
+         "coordinate. Every method is tested\nagainst the laws it claims (`detente methods NAME` "
+         "lists them).\n\n";
   report::Table table({{"Method"}, {"Class"}, {"What it does"}, {"When to choose it"}, {"Paper"}});
   for (const MethodInfo& info : balance::registry()) {
     table.add_row({fmt::format("[{}]({}.md)", info.name, info.name),

@@ -54,14 +54,39 @@ void apply_settings(balance::Method& method, const std::vector<std::string>& set
   }
 }
 
-// d = Jᵀw and ⟨g_i, d⟩ from the rows themselves, which loses less than the Gram matrix does.
-void solve_in_coordinates(const Matrix& jacobian, Solution& solution) {
+bool gives_direction(const balance::Method& method) {
+  return method.method_class() == balance::MethodClass::kCoordinates;
+}
+
+// The result, and the direction where the method writes it itself (class J).
+void run_method(balance::Method& method,
+                const Matrix& jacobian,
+                std::uint64_t seed,
+                Solution& solution) {
+  Rng rng(seed);
+  const balance::Problem problem = {
+      .tasks = solution.gram.rows(), .gram = solution.gram, .losses = solution.losses, .rng = &rng};
+  if (!gives_direction(method)) return method.solve(problem, solution.result);
+  solution.direction.resize(jacobian.cols());
+  method.direct(
+      problem,
+      balance::Rows<double>{jacobian.data(), jacobian.rows(), jacobian.cols(), jacobian.cols()},
+      solution.direction,
+      solution.result);
+}
+
+// d = Jᵀw from the rows themselves, which loses less than the Gram matrix does.
+void combine_rows(const Matrix& jacobian, Solution& solution) {
   solution.direction.assign(jacobian.cols(), 0.0);
   for (std::size_t i = 0; i < jacobian.rows(); ++i) {
     for (std::size_t p = 0; p < jacobian.cols(); ++p) {
       solution.direction[p] += solution.result.weights[i] * jacobian(i, p);
     }
   }
+}
+
+// ‖d‖ and ⟨g_i, d⟩.
+void measure_direction(const Matrix& jacobian, Solution& solution) {
   double squared = 0;
   for (const double x : solution.direction) squared += x * x;
   solution.direction_norm = std::sqrt(squared);
@@ -90,6 +115,11 @@ Solution solve_problem(const SolveFlags& flags) {
                 ErrorCode::kInvalidArgument,
                 "[cli::solve] --out writes the direction, which a Gram matrix does not determine; "
                 "expected --jacobian with it.");
+  DETENTE_CHECK(!gives_direction(*method) || !flags.jacobian.empty(),
+                ErrorCode::kInvalidArgument,
+                "[cli::solve] method '{}' needs the gradients themselves (class J), which a Gram "
+                "matrix does not determine; expected --jacobian J.npy instead of --gram.",
+                flags.method);
   Solution solution;
   Matrix jacobian;
   if (!flags.jacobian.empty()) {
@@ -113,13 +143,12 @@ Solution solve_problem(const SolveFlags& flags) {
                 ErrorCode::kInvalidArgument,
                 "[cli::solve] method '{}' needs the losses; give them with --losses L.npy.",
                 flags.method);
-  Rng rng(flags.seed);
-  method->solve({.tasks = k, .gram = solution.gram, .losses = solution.losses, .rng = &rng},
-                solution.result);
+  run_method(*method, jacobian, flags.seed, solution);
   solution.options = fields_to_json([&](FieldVisitor& visitor) { method->describe(visitor); });
   solution.alignment.assign(k, 0.0);
   if (!flags.jacobian.empty()) {
-    solve_in_coordinates(jacobian, solution);
+    if (!gives_direction(*method)) combine_rows(jacobian, solution);
+    measure_direction(jacobian, solution);
     if (!flags.out.empty()) {
       write_npy(flags.out, {solution.direction.size()}, solution.direction.data());
     }
@@ -219,7 +248,8 @@ void add_solve(CLI::App& app, Context& context) {
       ->type_name("L.npy");
   command->add_option("--seed", flags->seed, "For methods with random numbers")
       ->capture_default_str();
-  command->add_option("--out", flags->out, "Write the direction d = J^T w")->type_name("D.npy");
+  command->add_option("--out", flags->out, "Write the direction d (J^T w but for class J)")
+      ->type_name("D.npy");
   command->add_flag("--json", flags->json, "JSON instead of text");
   command->callback([flags, &context] {
     const Solution solution = solve_problem(*flags);
