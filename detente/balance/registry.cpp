@@ -50,6 +50,13 @@
   METHOD(krum)                  \
   METHOD(sdmgrad)               \
   METHOD(modo)                  \
+  METHOD(graddrop)              \
+  METHOD(trimmed_mean)          \
+  METHOD(excess_mtl)            \
+  METHOD(moco)                  \
+  METHOD(sam_gs)                \
+  METHOD(m_config)              \
+  METHOD(db_mtl)                \
   METHOD(cr_mogm)               \
   METHOD(every_n)
 

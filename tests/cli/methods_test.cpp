@@ -61,6 +61,19 @@ TEST(MethodsCommand, ExplainsEachMethod) {
   }
 }
 
+TEST(MethodsCommand, SaysWhatEachClassNeeds) {
+  for (const auto& [name, text] : std::vector<std::pair<std::string, std::string>>{
+           {"ew", "Class  L: needs the losses only\n"},
+           {"mgda", "Class  G: needs the inner products of the gradients\n"},
+           {"modo", "Class  X: needs the inner products of two batches' gradients; keeps a state"},
+           {"graddrop", "Class  J: needs the gradients themselves, coordinate by coordinate\n"}}) {
+    EXPECT_THAT(run_cli({"methods", name}).out, HasSubstr(text)) << name;
+  }
+  const std::string list = run_cli({"methods"}).out;
+  EXPECT_THAT(list, HasSubstr("J the gradients themselves"));
+  EXPECT_THAT(list, HasSubstr("X those of two"));
+}
+
 TEST(MethodsCommand, SuggestsTheNearestName) {
   const CliRun run = run_cli({"methods", "pcgrda"});
   EXPECT_EQ(run.exit_code, 2);

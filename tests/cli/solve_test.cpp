@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/support/methods.h"
 #include "tests/support/problems.h"
 #include "tests/support/run_cli.h"
 #include "tests/support/temp_dir.h"
@@ -80,7 +81,9 @@ TEST_F(SolveCommand, GivesTheSameWeightsFromTheGramMatrix) {
   const std::string j = save("J.npy", jacobian_);
   const std::string g = save("G.npy", gram_of(jacobian_));
   const std::string l = save("L.npy", std::vector<double>{1, 2, 3});
-  for (const std::string& method : balance::method_names()) {
+  for (const auto& info : balance::registry()) {
+    if (info.method_class == balance::MethodClass::kCoordinates) continue;
+    const std::string& method = info.name;
     SCOPED_TRACE(method);
     const CliRun a =
         run_cli({"solve", "--method", method, "--jacobian", j, "--losses", l, "--json"});
@@ -92,6 +95,76 @@ TEST_F(SolveCommand, GivesTheSameWeightsFromTheGramMatrix) {
                 b.json().at("direction_norm").get<double>(),
                 kAccumulated * a.json().at("direction_norm").get<double>());
   }
+}
+
+TEST_F(SolveCommand, GivesTheDirectionOfMethodsOfClassJ) {
+  const std::string j = save("J.npy", jacobian_);
+  const std::string l = save("L.npy", std::vector<double>{1, 2, 3});
+  const std::string out = dir_.file("d.npy");
+  const std::vector<double> losses = {1, 2, 3};
+  int methods = 0;
+  for (const auto& info : balance::registry()) {
+    if (info.method_class != balance::MethodClass::kCoordinates) continue;
+    SCOPED_TRACE(info.name);
+    ++methods;
+    const CliRun run = run_cli({"solve",
+                                "--method",
+                                info.name,
+                                "--jacobian",
+                                j,
+                                "--losses",
+                                l,
+                                "--seed",
+                                "4",
+                                "--out",
+                                out,
+                                "--json"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    Rng rng(4);
+    balance::Result result;
+    const auto method = info.make();
+    const auto d = take_step(*method, jacobian_, losses, &rng, result);
+    EXPECT_EQ(read_npy_vector(out), d);
+    const Json json = run.json();
+    EXPECT_EQ(json.at("weights").get<std::vector<double>>(), result.weights);
+    EXPECT_NEAR(json.at("direction_norm").get<double>(), norm_of(d), kRounding);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(
+          json.at("alignment").at(i).get<double>(), dot(row_of(jacobian_, i), d), kRounding);
+    }
+    expect_error({"solve",
+                  "--method",
+                  info.name,
+                  "--losses",
+                  l,
+                  "--gram",
+                  save("G.npy", gram_of(jacobian_))},
+                 2,
+                 "expected --jacobian");
+  }
+  EXPECT_GT(methods, 0);
+}
+
+TEST_F(SolveCommand, TakesAGramMatrixWhereAnOptionMakesItEnough) {
+  const std::string g = save("G.npy", gram_of(jacobian_));
+  const std::string l = save("L.npy", std::vector<double>{1, 2, 3});
+  const CliRun run = run_cli(
+      {"solve", "--method", "db_mtl", "--set", "beta=0", "--gram", g, "--losses", l, "--json"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.json().at("weights").size(), 3u);
+}
+
+TEST_F(SolveCommand, TossesTheCoinsOfGraddropBySeed) {
+  const std::string j = save("J.npy", jacobian_);
+  const auto norm = [&](const std::string& seed) {
+    return run_cli({"solve", "--method", "graddrop", "--jacobian", j, "--seed", seed, "--json"})
+        .json()
+        .at("direction_norm");
+  };
+  EXPECT_EQ(norm("5"), norm("5"));
+  bool differs = false;
+  for (int seed = 0; seed < 20; ++seed) differs |= norm(std::to_string(seed)) != norm("5");
+  EXPECT_TRUE(differs);
 }
 
 TEST_F(SolveCommand, ReadsFloat32) {
@@ -212,6 +285,8 @@ TEST_F(SolveCommand, RefusesNoTask) {
       {"solve", "--method", "mgda", "--jacobian", save("J.npy", Matrix(0, 4))}, 3, "no task");
   expect_error(
       {"solve", "--method", "uw", "--jacobian", save("J.npy", Matrix(0, 4))}, 3, "no task");
+  expect_error(
+      {"solve", "--method", "graddrop", "--jacobian", save("J.npy", Matrix(0, 4))}, 3, "no task");
 }
 
 TEST_F(SolveCommand, NamesTheRowThatIsNotFinite) {
