@@ -20,7 +20,7 @@ TORCH = [
     ["tensor"],
     ["losses", "nn", "doctor"],
     ["engine"],
-    ["train"],
+    ["train", "measure"],
     ["cli"],
     ["apps"],
 ]

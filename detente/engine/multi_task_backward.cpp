@@ -2,14 +2,16 @@
 #include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <detente/balance/registry.h>
 #include <detente/core/error.h>
+#include <detente/engine/internal/features.h>
+#include <detente/engine/internal/layered.h>
+#include <detente/engine/internal/sequential.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/flatten.h>
 #include <detente/tensor/gram.h>
-#include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -47,30 +49,17 @@ bool same_tensors(const TensorList& a, const TensorList& b) {
   return true;
 }
 
-// Gradients of Σ_i factors[i]·losses[i]; undefined where the losses do not reach a parameter.
-TensorList gradients(const TensorList& losses,
-                     const std::vector<double>& factors,
-                     const TensorList& parameters,
-                     bool keep_graph) {
-  TensorList starts;
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    starts.push_back(at::full_like(losses[i], factors[i]));
+template <class T>
+balance::Rows<T> rows_view(const at::Tensor& rows, const at::Tensor& values) {
+  balance::Rows<T> view{.data = rows.data_ptr<T>(),
+                        .rows = static_cast<std::size_t>(rows.size(0)),
+                        .cols = static_cast<std::size_t>(rows.size(1)),
+                        .stride = static_cast<std::size_t>(rows.stride(0))};
+  if (values.defined()) {
+    view.values = {values.data_ptr<T>(), static_cast<std::size_t>(values.numel())};
+    view.samples = values.dim() > 1 ? static_cast<std::size_t>(values.size(0)) : 1;
   }
-  return torch::autograd::grad(losses,
-                               parameters,
-                               starts,
-                               keep_graph,
-                               /*create_graph=*/false,
-                               /*allow_unused=*/true);
-}
-
-// A gradient may be an expanded tensor or lie in memory that others see (the graph hands the same
-// tensor to both arguments of a sum); .grad must be its parameter's own.
-at::Tensor owned(const at::Tensor& gradient, const at::Tensor& parameter) {
-  if (!gradient.defined()) return gradient;
-  const bool alone = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
-  if (alone && gradient.is_contiguous() && !gradient.requires_grad()) return gradient;
-  return gradient.detach().clone(at::MemoryFormat::Contiguous).view(parameter.sizes());
+  return view;
 }
 
 }  // namespace
@@ -83,6 +72,12 @@ const char* name_of(Strategy strategy) {
       return "weighted";
     case Strategy::kSequential:
       return "sequential";
+    case Strategy::kSegmented:
+      return "segmented";
+    case Strategy::kGhost:
+      return "ghost";
+    case Strategy::kFeatures:
+      return "features";
   }
   return "?";
 }
@@ -92,10 +87,16 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
                  strategy,
                  {{"auto", Strategy::kAuto},
                   {"weighted", Strategy::kWeighted},
-                  {"sequential", Strategy::kSequential}},
-                 "weighted: one backward pass of the weighted loss, for methods that need losses "
-                 "only; sequential: one pass per task and the exact Gram matrix; auto: weighted "
-                 "where it is enough.");
+                  {"sequential", Strategy::kSequential},
+                  {"segmented", Strategy::kSegmented},
+                  {"ghost", Strategy::kGhost},
+                  {"features", Strategy::kFeatures}},
+                 "How the tasks' gradients are obtained. weighted: one backward pass of the "
+                 "weighted loss, for methods that need losses only; sequential: one pass per task, "
+                 "for every model; segmented: one pass where each task has its own rows of the "
+                 "batch; ghost: one pass per task, without the weight gradients of layers with few "
+                 "rows; features: gradients at the shared representation, a different objective; "
+                 "auto: the cheapest exact one.");
   visitor.choice("heads",
                  heads,
                  {{"auto", HeadGradient::kAuto},
@@ -109,6 +110,12 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
                   {.min = 0},
                   "Every n-th step measures the Gram matrix and the cosines even where the method "
                   "does not need them; 0: never.");
+  visitor.number("estimate_floor",
+                 estimate_floor,
+                 {.min = -1, .max = 1},
+                 "Gram matrices estimated from a part of the batch are used while the cosine of "
+                 "their direction with the exact one, measured at every diagnosed step, is at "
+                 "least this; below it steps are exact.");
   visitor.number("clip_norm",
                  clip_norm,
                  {.min = 0},
@@ -122,7 +129,13 @@ struct MultiTaskBackward::Impl {
     Impl& impl;
     ~Release() {
       impl.losses.clear();
-      impl.own_gradients.clear();
+      impl.formed.own_gradients.clear();
+      impl.layered.release();
+      impl.features.release();
+      impl.given_rows.clear();
+      impl.given_features.reset();
+      impl.given_cross = {};
+      impl.given_estimate = {};
     }
   };
 
@@ -133,6 +146,12 @@ struct MultiTaskBackward::Impl {
   MultiTaskOptions options;
   std::int64_t steps = 0;
 
+  // Given for the next call.
+  std::vector<std::int64_t> given_rows;
+  at::Tensor given_features;
+  Matrix given_cross;     // K×K
+  Matrix given_estimate;  // K×K
+
   // Of this step.
   StepReport report;
   TensorList shared;  // trainable ones
@@ -140,31 +159,52 @@ struct MultiTaskBackward::Impl {
   std::vector<std::size_t> present;
   TensorList losses;            // of the present tasks
   std::vector<TensorList> own;  // trainable ones of each present task
-  std::vector<TensorList> own_gradients;
-  std::vector<bool> reached;  // shared parameters that some present task depends on
-  Matrix small_gram;          // of the present tasks
+  std::vector<std::int64_t> rows;
+  internal::TaskGradients formed;
   std::vector<double> small_weights;
+  bool unreported_notice = false;
 
   // Kept between steps.
-  at::Tensor jacobian;   // [K, P]
+  internal::SequentialGradients sequential;
+  internal::LayeredGradients layered;
+  internal::FeatureGradients features;
   at::Tensor direction;  // [P]; the memory behind .grad
-  std::vector<double> last_losses;
+  at::Tensor spare;      // [P]; what a class J method writes before anything may fail
+  std::vector<std::string> notices;
+  double estimate_cosine = kNan;  // last measured
   balance::Result result;
+  balance::Result estimate_result;
   std::vector<double> problem_losses;
   std::vector<std::string> problem_names;
+  std::vector<std::size_t> problem_ids;
+  Matrix small_cross;
 
   std::size_t tasks() const { return names.size(); }
-  bool needs_losses_only() const { return method->method_class() == balance::MethodClass::kLoss; }
+  bool needs_losses_only() const { return method->needs() == balance::MethodClass::kLoss; }
 
   void check_parameters() const;
   void begin(std::span<const at::Tensor> given);
+  void translate_rows();
+  balance::Problem make_problem(MatrixView gram, Rng* rng);
   void solve(MatrixView gram, Rng& rng);
-  void run_weighted(Rng& rng);
-  void run_sequential(Rng& rng);
+  void take_result();
+  Matrix of_present(const Matrix& all) const;
+  Matrix inner_products(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
+  void run_weighted(MatrixView gram, Rng& rng);
+  void run_gradients(Rng& rng);
+  void run_features(Rng& rng);
+  Strategy form(const internal::StepTensors& step);
+  bool estimate_usable() const;
+  void measure_estimate(Rng& rng);
+  void note(const std::string& text);
+  void check_gram() const;
+  bool direct(const at::Tensor& gradients, const at::Tensor& values, at::Tensor& out, Rng& rng);
   void fill_diagnosis();
+  void scale_own();
   void check_total_norm(double shared_squared);
   bool heads_weighted() const;
   double own_factor(std::size_t i) const;
+  void write_shared(TensorList found);
   void write_own(double factor);
 };
 
@@ -223,10 +263,11 @@ void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
   report.direction_norm = kNan;
   report.total_norm = kNan;
   report.certificate = kNan;
+  report.estimate_cosine = kNan;
   present.clear();
   losses.clear();
   own.clear();
-  own_gradients.clear();
+  formed.own_gradients.clear();
   for (std::size_t i = 0; i < k; ++i) {
     if (!given[i].defined()) continue;
     DETENTE_CHECK(given[i].numel() == 1,
@@ -255,50 +296,75 @@ void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
   if (!same_tensors(now, shared)) {
     layout = tensor::FlatLayout(now);
     shared = std::move(now);
-    jacobian.reset();
     direction.reset();
+    spare.reset();
   }
-  reached.assign(shared.size(), false);
+  translate_rows();
 }
 
-// The method sees the present tasks only. One that keeps state per task and needs only losses sees
-// all of them, absent ones with their last known loss (at first the mean of the others): its state
-// has a place for each.
-void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
-  const balance::MethodInfo* info = balance::find_method(method->name());
-  const bool stateful = info != nullptr ? info->stateful : !method->state().is_null();
-  const bool all = present.size() < tasks() && stateful && needs_losses_only();
-  double mean = 0.0;
-  for (const std::size_t i : present)
-    mean += report.losses[i] / static_cast<double>(present.size());
-  last_losses.resize(tasks(), kNan);
+// The caller names tasks by their place among all; strategies know the present ones.
+void MultiTaskBackward::Impl::translate_rows() {
+  std::vector<std::int64_t> place(tasks(), -1);
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    place[present[i]] = static_cast<std::int64_t>(i);
+  }
+  rows.clear();
+  for (const std::int64_t task : given_rows) {
+    rows.push_back(task < 0 ? -1 : place[static_cast<std::size_t>(task)]);
+  }
+}
+
+// The method sees the present tasks, and which of all tasks they are.
+balance::Problem MultiTaskBackward::Impl::make_problem(MatrixView gram, Rng* rng) {
   problem_losses.clear();
   problem_names.clear();
-  for (std::size_t i = 0; i < tasks(); ++i) {
-    const bool here = !std::isnan(report.losses[i]);
-    if (here) last_losses[i] = report.losses[i];
-    if (!here && !all) continue;
-    problem_losses.push_back(std::isnan(last_losses[i]) ? mean : last_losses[i]);
+  problem_ids = present;
+  for (const std::size_t i : present) {
+    problem_losses.push_back(report.losses[i]);
     problem_names.push_back(names[i]);
   }
-  const balance::Problem problem{.tasks = problem_losses.size(),
-                                 .gram = needs_losses_only() ? MatrixView{} : gram,
-                                 .losses = problem_losses,
-                                 .names = problem_names,
-                                 .rng = &rng};
+  balance::Problem problem{.tasks = present.size(),
+                           .gram = gram,
+                           .losses = problem_losses,
+                           .names = problem_names,
+                           .rng = rng};
+  if (present.size() < tasks()) {
+    problem.ids = problem_ids;
+    problem.all_tasks = tasks();
+  }
+  return problem;
+}
+
+Matrix MultiTaskBackward::Impl::of_present(const Matrix& all) const {
+  Matrix part(present.size(), present.size());
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    for (std::size_t j = 0; j < present.size(); ++j) part(i, j) = all(present[i], present[j]);
+  }
+  return part;
+}
+
+void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
+  balance::Problem problem = make_problem(needs_losses_only() ? MatrixView{} : gram, &rng);
+  if (given_cross.rows() > 0 && method->needs() == balance::MethodClass::kCross) {
+    small_cross = of_present(given_cross);
+    problem.cross = small_cross;
+  }
   const Stopwatch watch;
   method->solve(problem, result);
   report.solve_ms = watch.milliseconds();
-  small_weights.clear();
+  take_result();
+}
+
+void MultiTaskBackward::Impl::take_result() {
+  small_weights = result.weights;
   for (std::size_t i = 0; i < present.size(); ++i) {
-    small_weights.push_back(result.weights[all ? present[i] : i]);
-    report.weights[present[i]] = small_weights.back();
-    DETENTE_CHECK(std::isfinite(small_weights.back()),
+    report.weights[present[i]] = small_weights[i];
+    DETENTE_CHECK(std::isfinite(small_weights[i]),
                   ErrorCode::kNumeric,
                   "[engine::MultiTaskBackward] method '{}' gave task '{}' the weight {}.",
                   method->name(),
                   names[present[i]],
-                  small_weights.back());
+                  small_weights[i]);
   }
   report.stop = result.stop;
   report.iterations = result.iterations;
@@ -307,7 +373,8 @@ void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
 }
 
 bool MultiTaskBackward::Impl::heads_weighted() const {
-  if (options.heads == MultiTaskOptions::HeadGradient::kAuto) return needs_losses_only();
+  if (options.heads == MultiTaskOptions::HeadGradient::kAuto)
+    return method->method_class() == balance::MethodClass::kLoss;
   return options.heads == MultiTaskOptions::HeadGradient::kWeighted;
 }
 
@@ -320,7 +387,7 @@ double MultiTaskBackward::Impl::own_factor(std::size_t i) const {
 void MultiTaskBackward::Impl::check_total_norm(double shared_squared) {
   if (options.clip_norm <= 0.0) return;
   double squared = shared_squared;
-  for (const auto& list : own_gradients) {
+  for (const auto& list : formed.own_gradients) {
     for (const auto& gradient : list) {
       if (gradient.defined()) squared += tensor::squared_norm(gradient);
     }
@@ -340,7 +407,7 @@ void MultiTaskBackward::Impl::write_own(double factor) {
   for (const auto& list : all_own) tensor::clear_gradients(list);
   for (std::size_t i = 0; i < own.size(); ++i) {
     for (std::size_t j = 0; j < own[i].size(); ++j) {
-      at::Tensor& gradient = own_gradients[i][j];
+      at::Tensor& gradient = formed.own_gradients[i][j];
       if (!gradient.defined()) continue;
       if (factor != 1.0) gradient.mul_(factor);
       own[i][j].mutable_grad() = std::move(gradient);
@@ -348,9 +415,29 @@ void MultiTaskBackward::Impl::write_own(double factor) {
   }
 }
 
-void MultiTaskBackward::Impl::run_weighted(Rng& rng) {
+void MultiTaskBackward::Impl::scale_own() {
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    const double factor = own_factor(i);
+    if (factor == 1.0) continue;
+    for (auto& gradient : formed.own_gradients[i]) {
+      if (gradient.defined()) gradient.mul_(factor);
+    }
+  }
+}
+
+// One gradient per shared parameter, undefined where no task reaches it.
+void MultiTaskBackward::Impl::write_shared(TensorList found) {
+  tensor::clear_gradients(all_shared);
+  for (std::size_t i = 0; i < shared.size(); ++i) {
+    if (!found[i].defined()) continue;
+    if (report.clip_factor != 1.0) found[i].mul_(report.clip_factor);
+    shared[i].mutable_grad() = std::move(found[i]);
+  }
+}
+
+void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   report.strategy = Strategy::kWeighted;
-  solve({}, rng);
+  solve(gram, rng);
   const Stopwatch watch;
   TensorList targets = shared;
   TensorList own_targets;
@@ -360,10 +447,13 @@ void MultiTaskBackward::Impl::run_weighted(Rng& rng) {
   // Each task's own parameters lie near its loss, so a second pass to them alone is short.
   const bool second_pass = !with_heads && !own_targets.empty();
   TensorList found;
-  if (!targets.empty()) found = gradients(losses, small_weights, targets, second_pass);
+  if (!targets.empty()) {
+    found = internal::weighted_gradients(losses, small_weights, targets, second_pass);
+  }
   TensorList own_found;
   if (second_pass) {
-    own_found = gradients(losses, std::vector<double>(losses.size(), 1.0), own_targets, false);
+    own_found = internal::weighted_gradients(
+        losses, std::vector<double>(losses.size(), 1.0), own_targets, false);
   } else {
     own_found.assign(
         std::make_move_iterator(found.begin() + static_cast<std::ptrdiff_t>(shared.size())),
@@ -372,13 +462,16 @@ void MultiTaskBackward::Impl::run_weighted(Rng& rng) {
   }
 
   const at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < shared.size(); ++i) found[i] = owned(found[i], shared[i]);
+  for (std::size_t i = 0; i < shared.size(); ++i) {
+    at::Tensor gradient = std::move(found[i]);
+    found[i] = internal::owned(std::move(gradient), shared[i]);
+  }
   std::size_t next = 0;
   for (const auto& list : own) {
-    own_gradients.emplace_back();
+    formed.own_gradients.emplace_back();
     for (const auto& parameter : list) {
-      own_gradients.back().push_back(owned(own_found[next], parameter));
-      own_found[next++].reset();
+      at::Tensor gradient = std::move(own_found[next++]);
+      formed.own_gradients.back().push_back(internal::owned(std::move(gradient), parameter));
     }
   }
   double squared = 0.0;
@@ -389,85 +482,245 @@ void MultiTaskBackward::Impl::run_weighted(Rng& rng) {
     report.direction_norm = std::sqrt(squared);
   }
   check_total_norm(squared);
-
-  tensor::clear_gradients(all_shared);
-  for (std::size_t i = 0; i < shared.size(); ++i) {
-    if (!found[i].defined()) continue;
-    if (report.clip_factor != 1.0) found[i].mul_(report.clip_factor);
-    shared[i].mutable_grad() = std::move(found[i]);
-  }
+  write_shared(std::move(found));
   write_own(report.clip_factor);
   report.backward_ms = watch.milliseconds();
 }
 
-void MultiTaskBackward::Impl::run_sequential(Rng& rng) {
-  report.strategy = Strategy::kSequential;
-  const auto k = static_cast<std::int64_t>(present.size());
-  const std::int64_t p = layout.size();
-  Stopwatch passes;
-  if (!shared.empty() && (!jacobian.defined() || jacobian.size(0) < k)) {
-    jacobian = at::empty({k, p}, shared[0].options().requires_grad(false));
-    direction = at::empty({p}, jacobian.options());
-  }
-  const at::Tensor rows = shared.empty() ? at::zeros({k, 0}) : jacobian.narrow(0, 0, k);
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    TensorList targets = shared;
-    targets.insert(targets.end(), own[i].begin(), own[i].end());
-    own_gradients.emplace_back();
-    if (targets.empty()) continue;
-    TensorList found = gradients({losses[i]}, {1.0}, targets, i + 1 < present.size());
-    const at::NoGradGuard no_grad;
-    for (std::size_t j = 0; j < own[i].size(); ++j) {
-      own_gradients[i].push_back(owned(found[shared.size() + j], own[i][j]));
-      found[shared.size() + j].reset();
+// All inner products of two lists of K losses' gradients, or of one list with itself, [K, K].
+// Absent tasks have rows and columns of NaN.
+Matrix MultiTaskBackward::Impl::inner_products(std::span<const at::Tensor> first,
+                                               std::span<const at::Tensor> second) {
+  const auto k = static_cast<std::int64_t>(tasks());
+  const TensorList parameters = trainable(all_shared);
+  const tensor::FlatLayout flat(parameters);
+  const auto rows_of = [&](std::span<const at::Tensor> given) {
+    DETENTE_CHECK(given.size() == tasks(),
+                  ErrorCode::kShape,
+                  "[engine::MultiTaskBackward] expected {} losses, got {}.",
+                  k,
+                  given.size());
+    at::Tensor rows =
+        at::full({k, flat.size()}, kNan, parameters[0].options().requires_grad(false));
+    for (std::int64_t i = 0; i < k; ++i) {
+      const at::Tensor& loss = given[static_cast<std::size_t>(i)];
+      if (!loss.defined()) continue;
+      const TensorList found =
+          internal::weighted_gradients({loss}, {1.0}, parameters, /*keep_graph=*/i + 1 < k);
+      flat.gather(found, rows[i]);
     }
-    found.resize(shared.size());
-    for (std::size_t j = 0; j < shared.size(); ++j) {
-      if (found[j].defined()) reached[j] = true;
-    }
-    if (!shared.empty()) layout.gather(found, rows[static_cast<std::int64_t>(i)]);
-  }
-  const at::NoGradGuard no_grad;
-  small_gram = tensor::gram(rows);
+    return rows;
+  };
+  if (parameters.empty()) return Matrix(tasks(), tasks());
+  const at::Tensor a = rows_of(first);
+  if (second.empty()) return tensor::gram(a);
+  return tensor::inner_products(a, rows_of(second));
+}
+
+bool MultiTaskBackward::Impl::estimate_usable() const {
+  if (given_estimate.rows() == 0) return false;
+  if (method->needs() == balance::MethodClass::kCoordinates) return false;
+  if (estimate_cosine < options.estimate_floor) return false;  // false while it is NaN
+  return std::all_of(present.begin(), present.end(), [&](std::size_t i) {
+    return std::isfinite(given_estimate(i, i));
+  });
+}
+
+// How well the estimate would have done: the cosine of the two directions, from the exact Gram
+// matrix. Solving twice must not move the method, so only for those without state or chance.
+void MultiTaskBackward::Impl::measure_estimate(Rng& rng) {
+  if (given_estimate.rows() == 0 || !method->state().is_null()) return;
+  const Matrix estimate = of_present(given_estimate);
   for (std::size_t i = 0; i < present.size(); ++i) {
-    DETENTE_CHECK(std::isfinite(small_gram(i, i)),
+    if (!std::isfinite(estimate(i, i))) return;
+  }
+  Rng copy = rng;
+  method->solve(make_problem(estimate, &copy), estimate_result);
+  double both = 0;
+  double exact = 0;
+  double rough = 0;
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    for (std::size_t j = 0; j < present.size(); ++j) {
+      const double g = formed.gram(i, j);
+      both += result.weights[i] * g * estimate_result.weights[j];
+      exact += result.weights[i] * g * result.weights[j];
+      rough += estimate_result.weights[i] * g * estimate_result.weights[j];
+    }
+  }
+  if (!(exact > 0) || !(rough > 0)) return;
+  estimate_cosine = both / std::sqrt(exact) / std::sqrt(rough);
+  report.estimate_cosine = estimate_cosine;
+}
+
+void MultiTaskBackward::Impl::note(const std::string& text) {
+  if (std::find(notices.begin(), notices.end(), text) != notices.end()) return;
+  notices.push_back(text);
+  report.notice = text;
+}
+
+// Forms the gradients at the parameters; returns how.
+Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
+  const bool rows_wanted = method->needs() == balance::MethodClass::kCoordinates;
+  const bool plain = options.strategy == Strategy::kSequential ||
+                     options.strategy == Strategy::kWeighted || rows_wanted ||
+                     present.size() == 1 || shared.empty();
+  if (!plain) {
+    const internal::LayeredMode mode =
+        options.strategy == Strategy::kSegmented ? internal::LayeredMode::kSegmented
+        : options.strategy == Strategy::kGhost   ? internal::LayeredMode::kGhost
+                                                 : internal::LayeredMode::kAuto;
+    std::string why;
+    if (layered.form(step, mode, formed, why)) {
+      if (!formed.notice.empty()) {
+        note(
+            fmt::format("Some shared parameters need a pass per task: segments of the batch cannot "
+                        "be followed through {}.",
+                        formed.notice));
+      }
+      return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
+    }
+    if (mode != internal::LayeredMode::kAuto) {
+      note(fmt::format("Strategy {} is not possible here: {}. One pass per task is made instead.",
+                       name_of(options.strategy),
+                       why));
+    }
+  }
+  sequential.form(step, formed);
+  return Strategy::kSequential;
+}
+
+void MultiTaskBackward::Impl::check_gram() const {
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    DETENTE_CHECK(std::isfinite(formed.gram(i, i)),
                   ErrorCode::kNumeric,
                   "[engine::MultiTaskBackward] the gradient of task '{}' is not finite although "
                   "its loss is {}. Look for square roots or logarithms at 0 in it.",
                   names[present[i]],
                   report.losses[present[i]]);
   }
+}
+
+// Lets a class J method write the direction; false for all others, which have been solved.
+bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
+                                     const at::Tensor& values,
+                                     at::Tensor& out,
+                                     Rng& rng) {
+  if (method->method_class() != balance::MethodClass::kCoordinates) {
+    solve(formed.gram, rng);
+    return false;
+  }
+  const balance::Problem problem = make_problem(formed.gram, &rng);
+  const Stopwatch watch;
+  // The methods' loops run on the host.
+  const at::Tensor host = gradients.cpu();
+  const at::Tensor near = values.defined() ? values.cpu() : values;
+  at::Tensor d = out.is_cpu() ? out : at::empty_like(out, out.options().device(at::kCPU));
+  if (host.scalar_type() == at::kFloat) {
+    method->direct(problem,
+                   rows_view<float>(host, near),
+                   {d.data_ptr<float>(), static_cast<std::size_t>(d.numel())},
+                   result);
+  } else {
+    method->direct(problem,
+                   rows_view<double>(host, near),
+                   {d.data_ptr<double>(), static_cast<std::size_t>(d.numel())},
+                   result);
+  }
+  if (!d.is_same(out)) out.copy_(d);
+  report.solve_ms = watch.milliseconds();
+  take_result();
+  return true;
+}
+
+void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
+  const internal::StepTensors step{losses, shared, own, layout, rows};
+  const Stopwatch passes;
+  report.strategy = form(step);
+  const at::NoGradGuard no_grad;
+  check_gram();
   const double passes_ms = passes.milliseconds();
-  solve(small_gram, rng);
+  if (!shared.empty() && !direction.defined()) {
+    direction = at::empty({layout.size()}, shared[0].options().requires_grad(false));
+  }
+  const bool by_coordinates = method->method_class() == balance::MethodClass::kCoordinates;
+  if (by_coordinates && !spare.defined()) {
+    spare = shared.empty() ? at::empty({0}) : at::empty_like(direction);
+  }
+  direct(by_coordinates ? sequential.rows() : at::Tensor(), {}, spare, rng);
 
   const Stopwatch rest;
   fill_diagnosis();
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    const double factor = own_factor(i);
-    if (factor == 1.0) continue;
-    for (auto& gradient : own_gradients[i]) {
-      if (gradient.defined()) gradient.mul_(factor);
-    }
-  }
+  if (!by_coordinates) measure_estimate(rng);
+  if (by_coordinates) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
+  scale_own();
   check_total_norm(report.direction_norm * report.direction_norm);
 
   tensor::clear_gradients(all_shared);
   if (!shared.empty()) {
     const double clip = report.clip_factor;
-    if (k == 1 && small_weights[0] * clip == 1.0) {
-      direction.copy_(rows[0]);
+    if (by_coordinates) {
+      std::swap(direction, spare);
+      if (clip != 1.0) direction.mul_(clip);
     } else {
-      at::Tensor w = at::empty({k}, at::kDouble);
-      for (std::int64_t i = 0; i < k; ++i) {
-        w.data_ptr<double>()[i] = small_weights[static_cast<std::size_t>(i)] * clip;
+      std::vector<double> weights = small_weights;
+      for (double& w : weights) w *= clip;
+      if (report.strategy == Strategy::kSequential) {
+        sequential.combine(weights, direction);
+      } else {
+        layered.combine(weights, direction);
       }
-      at::mv_out(direction, rows.t(), w.to(rows.options()));
     }
     layout.share_as_gradients(direction, shared);
     for (std::size_t j = 0; j < shared.size(); ++j) {
-      if (!reached[j]) shared[j].mutable_grad().reset();
+      if (!formed.reached[j]) shared[j].mutable_grad().reset();
     }
   }
+  write_own(report.clip_factor);
+  report.backward_ms = passes_ms + rest.milliseconds();
+}
+
+void MultiTaskBackward::Impl::run_features(Rng& rng) {
+  const internal::StepTensors step{losses, shared, own, layout, rows};
+  const Stopwatch passes;
+  std::string why;
+  report.strategy = Strategy::kFeatures;
+  DETENTE_CHECK(features.form(step, formed, why),
+                ErrorCode::kInvalidArgument,
+                "[engine::MultiTaskBackward] the gradients cannot be taken at a shared "
+                "representation: {}. Use another strategy{}.",
+                why,
+                method->at_features() ? " with the method of the same kind on parameters" : "");
+  check_gram();
+  const double passes_ms = passes.milliseconds();
+  at::Tensor combined;
+  if (method->method_class() == balance::MethodClass::kCoordinates) {
+    DETENTE_CHECK(!given_features.defined() || given_features.numel() == features.rows().size(1),
+                  ErrorCode::kShape,
+                  "[engine::MultiTaskBackward] set_features was given {} numbers; the shared "
+                  "representation has {}.",
+                  given_features.defined() ? given_features.numel() : 0,
+                  features.rows().size(1));
+    combined = at::empty({features.rows().size(1)}, features.rows().options());
+  }
+  {
+    const at::NoGradGuard no_grad;
+    const at::Tensor values =
+        given_features.defined() ? given_features.detach().contiguous() : at::Tensor();
+    if (!direct(features.rows(), values, combined, rng)) combined.reset();
+  }
+
+  const Stopwatch rest;
+  TensorList found = features.pull_back(step, small_weights, combined);
+  const at::NoGradGuard no_grad;
+  fill_diagnosis();
+  double squared = 0.0;
+  for (const auto& gradient : found) {
+    if (gradient.defined()) squared += tensor::squared_norm(gradient);
+  }
+  report.direction_norm = std::sqrt(squared);
+  scale_own();
+  check_total_norm(squared);
+  write_shared(std::move(found));
   write_own(report.clip_factor);
   report.backward_ms = passes_ms + rest.milliseconds();
 }
@@ -480,13 +733,13 @@ void MultiTaskBackward::Impl::fill_diagnosis() {
   report.gradient_norms.assign(k, kNan);
   double squared = 0.0;
   for (std::size_t i = 0; i < present.size(); ++i) {
-    report.gradient_norms[present[i]] = std::sqrt(small_gram(i, i));
+    report.gradient_norms[present[i]] = std::sqrt(formed.gram(i, i));
     for (std::size_t j = 0; j < present.size(); ++j) {
-      report.gram(present[i], present[j]) = small_gram(i, j);
-      const double scale = std::sqrt(small_gram(i, i)) * std::sqrt(small_gram(j, j));
-      if (scale > 0) report.cosines(present[i], present[j]) = small_gram(i, j) / scale;
-      if (i != j && small_gram(i, j) < 0) report.conflict = true;
-      squared += small_weights[i] * small_weights[j] * small_gram(i, j);
+      report.gram(present[i], present[j]) = formed.gram(i, j);
+      const double scale = std::sqrt(formed.gram(i, i)) * std::sqrt(formed.gram(j, j));
+      if (scale > 0) report.cosines(present[i], present[j]) = formed.gram(i, j) / scale;
+      if (i != j && formed.gram(i, j) < 0) report.conflict = true;
+      squared += small_weights[i] * small_weights[j] * formed.gram(i, j);
     }
   }
   // Rounding can leave a tiny negative number where the direction vanishes.
@@ -519,17 +772,29 @@ const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> loss
   const Impl::Release release{impl};
   tensor::translate_errors("engine::MultiTaskBackward", [&] {
     impl.begin(losses);
+    using balance::MethodClass;
     const bool due =
         impl.options.diagnose_every > 0 && impl.steps % impl.options.diagnose_every == 0;
-    const bool sequential =
-        !impl.needs_losses_only() || due || impl.options.strategy == Strategy::kSequential;
+    const MethodClass needs = impl.method->needs();
+    const bool at_features = impl.options.strategy == Strategy::kFeatures ||
+                             (impl.method->at_features() && needs != MethodClass::kLoss);
     if (impl.present.empty()) {
       tensor::clear_gradients(impl.all_shared);
       for (const auto& list : impl.all_own) tensor::clear_gradients(list);
-    } else if (sequential) {
-      impl.run_sequential(rng);
+    } else if (at_features && impl.present.size() > 1 && !impl.shared.empty()) {
+      impl.run_features(rng);
+    } else if (!due && impl.given_cross.rows() > 0 && needs == MethodClass::kCross) {
+      // The weights follow from the other batches; here one pass is enough.
+      impl.run_weighted({}, rng);
+    } else if (!due && needs != MethodClass::kLoss && impl.estimate_usable()) {
+      const Matrix gram = impl.of_present(impl.given_estimate);
+      impl.report.estimated = true;
+      impl.run_weighted(gram, rng);
+    } else if (needs != MethodClass::kLoss || due ||
+               impl.options.strategy == Strategy::kSequential) {
+      impl.run_gradients(rng);
     } else {
-      impl.run_weighted(rng);
+      impl.run_weighted({}, rng);
     }
   });
   ++impl.steps;
@@ -543,30 +808,72 @@ std::int64_t MultiTaskBackward::shared_size() const {
 }
 
 std::int64_t MultiTaskBackward::steps() const { return impl_->steps; }
-void MultiTaskBackward::set_steps(std::int64_t steps) { impl_->steps = steps; }
+
+void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_row) {
+  const auto tasks = static_cast<std::int64_t>(impl_->tasks());
+  for (std::size_t r = 0; r < task_of_row.size(); ++r) {
+    DETENTE_CHECK(task_of_row[r] >= -1 && task_of_row[r] < tasks,
+                  ErrorCode::kInvalidArgument,
+                  "[engine::MultiTaskBackward] set_rows: row {} belongs to task {}; expected -1 "
+                  "(none) to {}.",
+                  r,
+                  task_of_row[r],
+                  tasks - 1);
+  }
+  impl_->given_rows.assign(task_of_row.begin(), task_of_row.end());
+}
+
+void MultiTaskBackward::set_features(const at::Tensor& features) {
+  impl_->given_features = features;
+}
+
+void MultiTaskBackward::set_independent(std::span<const at::Tensor> first,
+                                        std::span<const at::Tensor> second) {
+  tensor::translate_errors("engine::MultiTaskBackward",
+                           [&] { impl_->given_cross = impl_->inner_products(first, second); });
+}
+
+void MultiTaskBackward::set_estimate(std::span<const at::Tensor> losses_of_part) {
+  tensor::translate_errors("engine::MultiTaskBackward", [&] {
+    impl_->given_estimate = impl_->inner_products(losses_of_part, {});
+  });
+}
+
+void MultiTaskBackward::after_step(std::span<const at::Tensor> losses) {
+  Impl& impl = *impl_;
+  if (!impl.method->wants_losses_after_step() || impl.present.empty()) return;
+  DETENTE_CHECK(losses.size() == impl.tasks(),
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] after_step: expected {} losses, got {}.",
+                impl.tasks(),
+                losses.size());
+  std::vector<double> values;
+  for (const std::size_t i : impl.present) {
+    DETENTE_CHECK(losses[i].defined() && losses[i].numel() == 1,
+                  ErrorCode::kInvalidArgument,
+                  "[engine::MultiTaskBackward] after_step: the loss of task '{}', which took part "
+                  "in the step, is missing or no scalar.",
+                  impl.names[i]);
+    values.push_back(losses[i].item<double>());
+  }
+  balance::Problem problem = impl.make_problem({}, nullptr);
+  problem.losses = values;
+  impl.method->losses_after_step(problem);
+}
 
 Json MultiTaskBackward::state() const {
-  Json last = Json::array();
-  for (const double loss : impl_->last_losses) last.push_back(json_number(loss));
-  return {{"steps", impl_->steps}, {"last_losses", last}};
+  return {{"steps", impl_->steps}, {"estimate_cosine", json_number(impl_->estimate_cosine)}};
 }
 
 void MultiTaskBackward::load_state(const Json& state) {
-  const auto bad = [](const char* what) {
-    fail(ErrorCode::kData, "[engine::MultiTaskBackward] the saved state has {}.", what);
-  };
-  if (!state.is_object() || !state.contains("steps") || !state["steps"].is_number_unsigned() ||
-      !state.contains("last_losses") || !state["last_losses"].is_array()) {
-    bad("no steps or last_losses");
-  }
-  std::vector<double> last;
-  for (const Json& loss : state["last_losses"]) {
-    if (!loss.is_number() && !loss.is_null()) bad("a loss that is no number");
-    last.push_back(loss.is_null() ? kNan : loss.get<double>());
-  }
-  if (!last.empty() && last.size() != impl_->tasks()) bad("another number of tasks");
+  DETENTE_CHECK(state.is_object() && state.contains("steps") &&
+                    state["steps"].is_number_unsigned() && state.contains("estimate_cosine") &&
+                    (state["estimate_cosine"].is_number() || state["estimate_cosine"].is_null()),
+                ErrorCode::kData,
+                "[engine::MultiTaskBackward] the saved state has no steps or estimate_cosine.");
   impl_->steps = state["steps"].get<std::int64_t>();
-  impl_->last_losses = std::move(last);
+  const Json& cosine = state["estimate_cosine"];
+  impl_->estimate_cosine = cosine.is_null() ? kNan : cosine.get<double>();
 }
 
 }  // namespace detente::engine

@@ -27,12 +27,17 @@
 
 namespace detente::engine {
 
+// How the K gradients are obtained. All but kFeatures give the same direction to rounding; the page
+// docs/engine.md says when each is chosen and what it costs.
 enum class Strategy {
-  kAuto,        // weighted when the method needs losses only and no diagnosis is due
+  kAuto,        // the cheapest one that is exact for this method and graph
   kWeighted,    // one backward pass of Σ w_k L_k; class L methods only
-  kSequential,  // K passes, exact Gram matrix
+  kSequential,  // K passes, a K×P matrix; works for every model
+  kSegmented,   // tasks with rows of their own in one batch: one pass, gradients per layer and task
+  kGhost,       // K passes without the weight gradients of layers with few rows
+  kFeatures,    // gradients at the shared representation: another objective, never chosen unasked
 };
-const char* name_of(Strategy strategy);  // "auto", "weighted", "sequential"
+const char* name_of(Strategy strategy);  // "auto", "weighted", "sequential", ...
 
 struct MultiTaskOptions {
   // What a task's own parameters receive. kAuto: kWeighted for class L methods (as in the plain
@@ -43,6 +48,7 @@ struct MultiTaskOptions {
   Strategy strategy = Strategy::kAuto;
   HeadGradient heads = HeadGradient::kAuto;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
+  double estimate_floor = 0.95;     // see set_estimate
   double clip_norm = 0.0;  // 0: off; else the norm over all gradients written is at most this
 
   void describe(FieldVisitor& visitor);
@@ -67,10 +73,16 @@ struct StepReport {
   double clip_factor = 1.0;  // what all gradients were multiplied by
 
   Strategy strategy = Strategy::kWeighted;  // the one used
+  bool estimated = false;                   // the method saw an estimate of the Gram matrix
+  double estimate_cosine =
+      0.0;  // of the estimate's direction with the exact one; NaN: not measured
   balance::StopReason stop = balance::StopReason::kClosedForm;
   int iterations = 0;
   double certificate = 0.0;
   std::string message;  // the method's remark, usually empty
+
+  // What kept a faster strategy from being used, once per engine and reason; usually empty.
+  std::string notice;
 
   double backward_ms = 0.0;  // all backward passes, Gram and combination
   double solve_ms = 0.0;     // the method
@@ -100,13 +112,36 @@ class MultiTaskBackward {
   // The report is valid until the next call.
   const StepReport& operator()(std::span<const at::Tensor> losses, Rng& rng);
 
+  // For the next call only, where the tasks have examples of their own in one joint batch: the task
+  // of each example (dimension 0 of the shared representation), -1 for none. Without it the engine
+  // finds slices of the batch in the graph; needed where the examples of a task are picked in
+  // another way. Examples of one task must not influence the losses of others.
+  void set_rows(std::span<const std::int64_t> task_of_row);
+
+  // For the next call only: the values of the shared representation, for methods that look at them
+  // (graddrop under strategy features).
+  void set_features(const at::Tensor& features);
+
+  // Class X methods: losses of two batches independent of each other and of the one of the next
+  // call, with their graphs. Without it the next call uses its own batch twice (a biased estimate).
+  // 2K passes here, one in the next call.
+  void set_independent(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
+
+  // A cheap estimate of the Gram matrix from a part of the batch: losses on some of its rows, with
+  // their graphs. The next call solves with it and needs one pass.
+  void set_estimate(std::span<const at::Tensor> losses_of_part);
+
+  // For methods with wants_losses_after_step(): the losses of the same batch after the optimiser's
+  // step, undefined for the same tasks as before.
+  void after_step(std::span<const at::Tensor> losses);
+
   const std::vector<std::string>& names() const;
   // The number of scalars in the shared parameters.
   std::int64_t shared_size() const;
   // Steps done; they decide which are diagnosed.
   std::int64_t steps() const;
-  void set_steps(std::int64_t steps);
-  // Steps and the last loss of each task, for snapshots. The method's own state is not in it.
+  // Steps done and the last measured quality of estimates, for snapshots. The method's own state is
+  // not in it.
   Json state() const;
   void load_state(const Json& state);
 

@@ -99,6 +99,22 @@ Matrix gram(const at::Tensor& rows) {
   return sum;
 }
 
+Matrix inner_products(const at::Tensor& a, const at::Tensor& b) {
+  DETENTE_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(1) == b.size(1),
+                ErrorCode::kShape,
+                "[tensor::inner_products] expected two matrices with rows of one length.");
+  const at::NoGradGuard no_grad;
+  at::Tensor total = at::zeros({a.size(0), b.size(0)}, a.options().dtype(at::kDouble));
+  for (std::int64_t begin = 0; begin < a.size(1); begin += kGramDeviceTile) {
+    const std::int64_t n = std::min(kGramDeviceTile, a.size(1) - begin);
+    total.addmm_(a.narrow(1, begin, n).to(at::kDouble), b.narrow(1, begin, n).to(at::kDouble).t());
+  }
+  const at::Tensor host = total.cpu();
+  Matrix result(static_cast<std::size_t>(a.size(0)), static_cast<std::size_t>(b.size(0)));
+  std::copy_n(host.data_ptr<double>(), host.numel(), result.data());
+  return result;
+}
+
 double squared_norm(const at::Tensor& x) {
   if (x.numel() == 0) return 0.0;
   return gram(x.detach().reshape({1, -1}))(0, 0);

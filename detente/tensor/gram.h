@@ -13,6 +13,9 @@ namespace detente::tensor {
 // Cost: K²P/2 multiply-adds on one thread, one pass over the rows (1 ms for K = 3, P = 1e6).
 Matrix gram(const at::Tensor& rows);
 
+// All inner products of the rows of two matrices [K, P], accumulated in double; not symmetric.
+Matrix inner_products(const at::Tensor& a, const at::Tensor& b);
+
 // ‖x‖² in double, any shape.
 double squared_norm(const at::Tensor& x);
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <detente/engine/internal/features.h>
+#include <detente/engine/internal/sequential.h>
+#include <detente/tensor/gram.h>
+#include <detente/tensor/graph_compat.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <algorithm>
+
+namespace detente::engine::internal {
+
+using torch::autograd::impl::gradient_edge;
+
+bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std::string& why) {
+  release();
+  const Graph graph = read_graph(step.losses, step.shared, {});
+  if (graph.features.empty() || graph.heads_use_shared) {
+    why = graph.features.empty()
+              ? "the losses have no computed tensor in common, only parameters"
+              : "a head uses a shared parameter itself, beside the shared representation";
+    return false;
+  }
+  features_ = graph.features;
+  std::int64_t size = 0;
+  for (const Edge& edge : features_) {
+    shapes_.push_back(tensor::shape_at(*edge.function, edge.input_nr));
+    size += c10::multiply_integers(shapes_.back());
+  }
+  const auto k = static_cast<std::int64_t>(step.losses.size());
+  result.own_gradients.assign(step.own.size(), {});
+  result.reached.assign(step.shared.size(), false);
+  result.notice.clear();
+  rows_ = at::empty({k, size}, step.shared[0].options().requires_grad(false));
+  for (std::int64_t i = 0; i < k; ++i) {
+    const auto task = static_cast<std::size_t>(i);
+    std::vector<Edge> wanted = features_;
+    for (const auto& parameter : step.own[task]) wanted.push_back(gradient_edge(parameter));
+    TensorList found = gradients_at({gradient_edge(step.losses[task])},
+                                    {at::ones_like(step.losses[task])},
+                                    wanted,
+                                    /*keep_graph=*/true);
+    const at::NoGradGuard no_grad;
+    std::int64_t begin = 0;
+    for (std::size_t j = 0; j < features_.size(); ++j) {
+      const std::int64_t n = c10::multiply_integers(shapes_[j]);
+      at::Tensor piece = rows_[i].narrow(0, begin, n);
+      if (found[j].defined()) {
+        piece.view(shapes_[j]).copy_(found[j]);
+      } else {
+        piece.zero_();
+      }
+      begin += n;
+    }
+    for (std::size_t j = 0; j < step.own[task].size(); ++j) {
+      at::Tensor gradient = std::move(found[features_.size() + j]);
+      result.own_gradients[task].push_back(owned(std::move(gradient), step.own[task][j]));
+    }
+  }
+  const at::NoGradGuard no_grad;
+  result.gram = tensor::gram(rows_);
+  return true;
+}
+
+TensorList FeatureGradients::pull_back(const StepTensors& step,
+                                       const std::vector<double>& weights,
+                                       const at::Tensor& combined) {
+  TensorList starts;
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor sum = combined;
+    if (!sum.defined()) {
+      at::Tensor w = at::empty({static_cast<std::int64_t>(weights.size())}, at::kDouble);
+      std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
+      sum = at::mv(rows_.t(), w.to(rows_.options()));
+    }
+    std::int64_t begin = 0;
+    for (const auto& shape : shapes_) {
+      const std::int64_t n = c10::multiply_integers(shape);
+      starts.push_back(sum.narrow(0, begin, n).view(shape));
+      begin += n;
+    }
+  }
+  std::vector<Edge> wanted;
+  for (const auto& parameter : step.shared) wanted.push_back(gradient_edge(parameter));
+  TensorList found = gradients_at(features_, starts, wanted, /*keep_graph=*/false);
+  for (std::size_t j = 0; j < found.size(); ++j) {
+    at::Tensor gradient = std::move(found[j]);
+    found[j] = owned(std::move(gradient), step.shared[j]);
+  }
+  return found;
+}
+
+void FeatureGradients::release() {
+  features_.clear();
+  shapes_.clear();
+  rows_.reset();
+}
+
+}  // namespace detente::engine::internal

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Per-task gradients layer by layer. Two cases:
+//   segmented: every task has its own examples in one joint batch, so one backward pass of the
+//     summed losses carries all tasks' output gradients, each in its own rows, and a layer's weight
+//     gradient is formed per task from those rows: the arithmetic of plain training;
+//   ghost: all tasks look at the same examples, so K passes through the layers are needed, but a
+//     layer with few rows needs no weight gradient in them: its part of the Gram matrix follows
+//     from inputs and output gradients, and one weighted weight gradient follows the solve.
+// Embeddings keep the gradients of the entries that the batch touches and nothing else.
+#pragma once
+
+#include <detente/engine/internal/graph.h>
+#include <detente/engine/internal/layers.h>
+#include <detente/engine/internal/task_gradients.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace detente::engine::internal {
+
+enum class LayeredMode {
+  kAuto,  // segmented where the tasks have rows of their own, else ghost where its cost rule says
+          // so
+  kSegmented,
+  kGhost,  // every layer that allows it
+};
+
+class LayeredGradients {
+ public:
+  // False, having done nothing that lasts, when the graph does not allow it; `why` then says so.
+  bool form(const StepTensors& step, LayeredMode mode, TaskGradients& result, std::string& why);
+
+  // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming.
+  void combine(const std::vector<double>& weights, at::Tensor& direction);
+  // Which of the two the last form() was.
+  bool segmented() const { return segmented_; }
+  // Drops what belongs to the step.
+  void release();
+
+ private:
+  enum class Form {
+    kNamed,    // LibTorch computes the whole gradient, copied into a row of the matrix
+    kDirect,   // computed from the layer straight into a row
+    kGhost,    // never formed per task
+    kCompact,  // embedding: touched entries only
+  };
+  // Uses of one weight by one kind of layer.
+  struct Group {
+    int weight = -1;
+    int bias = -1;
+    std::vector<std::size_t> uses;
+    at::Tensor rows;       // ghost: x of all uses
+    TensorList gradients;  // ghost: per task, δ of all uses
+  };
+  struct Table {
+    int weight = -1;
+    std::vector<std::size_t> uses;
+    at::Tensor ids;      // [U] entries that were touched
+    at::Tensor inverse;  // [R] position in ids, -1 padding
+    at::Tensor values;   // [K, U, d]
+  };
+
+  enum class GhostRule { kByCost, kAlways, kNever };
+
+  void start(const StepTensors& step, TaskGradients& result);
+  bool form_segmented(TaskGradients& result, std::string& why);
+  bool form_ghost(GhostRule rule, TaskGradients& result);
+  void choose_forms(bool segmented, GhostRule rule);
+  bool ghost_pays(const Group& group, GhostRule rule) const;
+  void place();
+  at::Tensor task_row(int parameter) const;  // [K, n]
+  void take_pass(std::size_t task, const TensorList& found);
+  void add_embeddings(std::size_t table, std::size_t use, const at::Tensor& gradient, int task);
+  void prepare_tables();
+  void finish(TaskGradients& result);
+
+  const StepTensors* step_ = nullptr;
+  bool segmented_ = false;
+  Graph graph_;
+  std::vector<LayerInput> inputs_;  // per use
+  std::vector<Form> forms_;         // per parameter
+  std::vector<Group> groups_;
+  std::vector<Table> tables_;
+  std::vector<std::size_t> captured_;  // uses whose output gradient is asked for
+  std::vector<int> named_;             // parameters asked for by name
+  std::vector<std::int64_t> column_;   // per parameter: its first column in jacobian_, or -1
+  std::int64_t columns_ = 0;
+  std::vector<bool> written_;  // per parameter, within one pass
+  at::Tensor jacobian_;        // [K, columns]; kept between steps
+};
+
+}  // namespace detente::engine::internal

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
+#include <detente/measure/models.h>
+#include <torch/nn/functional.h>
+#include <torch/nn/modules.h>
+#include <torch/utils.h>
+
+#include <memory>
+
+namespace detente::measure {
+namespace {
+
+namespace nn = torch::nn;
+namespace f = torch::nn::functional;
+using at::Tensor;
+
+using Forward = std::function<Tensor(const Tensor&)>;
+
+// What every model has in common: a trunk on the joint batch, one linear head per task, squared
+// errors.
+struct Parts {
+  TensorList shared;
+  Forward trunk;
+  Tensor input;        // of the joint batch
+  std::int64_t width;  // of the features
+  std::int64_t out;    // numbers per head
+};
+
+BenchmarkModel assemble(Parts parts, bool multi, std::int64_t tasks, std::int64_t batch) {
+  BenchmarkModel model;
+  model.shared = parts.shared;
+  std::vector<nn::Linear> heads;
+  for (std::int64_t k = 0; k < tasks; ++k) {
+    heads.emplace_back(parts.width, parts.out);
+    model.own.push_back(heads.back()->parameters());
+  }
+  const Tensor target = at::randn({tasks, batch, parts.out});
+  model.losses = [parts, heads, target, multi, tasks, batch](std::int64_t rows) mutable {
+    const std::int64_t n = rows > 0 ? std::min(rows, batch) : batch;
+    Tensor input = parts.input;
+    if (n < batch) {
+      input = multi ? input.unflatten(0, {tasks, batch}).narrow(1, 0, n).flatten(0, 1)
+                    : input.narrow(0, 0, n);
+    }
+    const Tensor z = parts.trunk(input);
+    TensorList own(static_cast<std::size_t>(tasks), z);
+    if (multi) own = z.split(n);
+    TensorList losses;
+    for (std::int64_t k = 0; k < tasks; ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      losses.push_back(at::mse_loss(heads[i]->forward(own[i]), target[k].narrow(0, 0, n)));
+    }
+    return losses;
+  };
+  return model;
+}
+
+Parts mlp(std::int64_t rows) {
+  nn::Sequential net(nn::Linear(39, 400),
+                     nn::ReLU(),
+                     nn::Linear(400, 400),
+                     nn::ReLU(),
+                     nn::Linear(400, 400),
+                     nn::ReLU());
+  return {.shared = net->parameters(),
+          .trunk = [net](const Tensor& x) mutable { return net->forward(x); },
+          .input = at::randn({rows, 39}),
+          .width = 400,
+          .out = 4};
+}
+
+// Batch normalisation as published, or group normalisation.
+struct Norm {
+  std::shared_ptr<nn::Module> module;
+  Forward apply;
+};
+
+Norm make_norm(std::int64_t channels, bool groups) {
+  if (groups) {
+    nn::GroupNorm norm(32, channels);
+    return {norm.ptr(), [norm](const Tensor& x) mutable { return norm->forward(x); }};
+  }
+  nn::BatchNorm2d norm(channels);
+  return {norm.ptr(), [norm](const Tensor& x) mutable { return norm->forward(x); }};
+}
+
+Parts resnet18(std::int64_t rows, std::int64_t size, bool groups) {
+  Parts parts;
+  const auto keep = [&](const nn::Module& module) {
+    for (const auto& parameter : module.parameters()) parts.shared.push_back(parameter);
+  };
+  const auto convolution = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, int stride) {
+    nn::Conv2d layer(
+        nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
+    keep(*layer);
+    const Norm norm = make_norm(out, groups);
+    keep(*norm.module);
+    return Forward(
+        [layer, norm](const Tensor& x) mutable { return norm.apply(layer->forward(x)); });
+  };
+  const Forward stem = convolution(3, 64, 7, 2);
+  std::vector<Forward> blocks;
+  std::int64_t in = 64;
+  for (const std::int64_t out : {64, 128, 256, 512}) {
+    for (int i = 0; i < 2; ++i) {
+      const int stride = i == 0 && out > 64 ? 2 : 1;
+      const Forward first = convolution(in, out, 3, stride);
+      const Forward second = convolution(out, out, 3, 1);
+      const Forward shortcut = stride == 2 ? convolution(in, out, 1, 2) : Forward();
+      blocks.emplace_back([first, second, shortcut](const Tensor& x) {
+        const Tensor y = second(at::relu(first(x)));
+        return at::relu(y + (shortcut ? shortcut(x) : x));
+      });
+      in = out;
+    }
+  }
+  parts.trunk = [stem, blocks](const Tensor& x) {
+    Tensor y = f::max_pool2d(at::relu(stem(x)), f::MaxPool2dFuncOptions(3).stride(2).padding(1));
+    for (const Forward& block : blocks) y = block(y);
+    return y.mean({2, 3});
+  };
+  parts.input = at::randn({rows, 3, size, size});
+  parts.width = 512;
+  parts.out = 10;
+  return parts;
+}
+
+// Pre-norm, batch first.
+Forward encoder_layer(std::int64_t width,
+                      std::int64_t heads,
+                      std::int64_t hidden,
+                      TensorList& parameters) {
+  nn::LayerNorm first(nn::LayerNormOptions({width}));
+  nn::Linear qkv(width, 3 * width);
+  nn::Linear out(width, width);
+  nn::LayerNorm second(nn::LayerNormOptions({width}));
+  nn::Linear up(width, hidden);
+  nn::Linear down(hidden, width);
+  for (const nn::Module* module : std::initializer_list<const nn::Module*>{
+           first.get(), qkv.get(), out.get(), second.get(), up.get(), down.get()}) {
+    for (const auto& parameter : module->parameters()) parameters.push_back(parameter);
+  }
+  return [=](const Tensor& x) mutable {
+    const auto split = [&](const Tensor& t) {
+      return t.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
+    };
+    const auto parts = qkv->forward(first->forward(x)).chunk(3, -1);
+    const Tensor q = split(parts[0]);
+    const Tensor scores =
+        q.matmul(split(parts[1]).transpose(-2, -1)) / std::sqrt(static_cast<double>(q.size(-1)));
+    const Tensor mixed = scores.softmax(-1).matmul(split(parts[2])).transpose(1, 2).flatten(2);
+    const Tensor y = x + out->forward(mixed);
+    return y + down->forward(at::gelu(up->forward(second->forward(y))));
+  };
+}
+
+Parts transformer(std::int64_t rows) {
+  Parts parts;
+  std::vector<Forward> layers;
+  for (int i = 0; i < 4; ++i) layers.push_back(encoder_layer(256, 4, 1024, parts.shared));
+  parts.trunk = [layers](const Tensor& x) {
+    Tensor y = x;
+    for (const Forward& layer : layers) y = layer(y);
+    return y.mean(1);
+  };
+  parts.input = at::randn({rows, 64, 256});
+  parts.width = 256;
+  parts.out = 1;
+  return parts;
+}
+
+Parts siamese(std::int64_t rows) {
+  constexpr std::int64_t kTokens = 32000;
+  constexpr std::int64_t kLength = 24;
+  Parts parts;
+  nn::Embedding table(nn::EmbeddingOptions(kTokens, 64).padding_idx(0));
+  nn::Linear joined(4 * 64, 64);
+  parts.shared = table->parameters();
+  const Forward layer = encoder_layer(64, 4, 128, parts.shared);
+  for (const auto& parameter : joined->parameters()) parts.shared.push_back(parameter);
+  parts.trunk = [table, joined, layer](const Tensor& pairs) mutable {
+    // Both sentences in one batch.
+    const std::int64_t n = pairs.size(0);
+    const Tensor both = layer(table->forward(pairs.transpose(0, 1).reshape({2 * n, -1}))).mean(1);
+    const Tensor u = both.narrow(0, 0, n);
+    const Tensor v = both.narrow(0, n, n);
+    return at::gelu(joined->forward(at::cat({u, v, (u - v).abs(), u * v}, 1)));
+  };
+  parts.input = at::randint(1, kTokens, {rows, 2, kLength}, at::kLong);
+  parts.width = 64;
+  parts.out = 1;
+  return parts;
+}
+
+}  // namespace
+
+std::vector<std::string> model_names() { return {"mlp", "cnn", "transformer", "siamese"}; }
+
+BenchmarkModel make_model(const std::string& name,
+                          bool multi,
+                          std::int64_t tasks,
+                          std::int64_t batch,
+                          std::uint64_t seed) {
+  const auto names = model_names();
+  DETENTE_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
+                ErrorCode::kInvalidArgument,
+                "[measure::make_model] '{}' is no model; expected one of: {}.{}",
+                name,
+                join_names(names),
+                did_you_mean(name, names));
+  DETENTE_CHECK(tasks >= 1 && batch >= 1,
+                ErrorCode::kInvalidArgument,
+                "[measure::make_model] expected at least one task and one example, got {} and {}.",
+                tasks,
+                batch);
+  DETENTE_CHECK(name != "siamese" || !multi,
+                ErrorCode::kInvalidArgument,
+                "[measure::make_model] the siamese model has one batch for all tasks. Use --input "
+                "single.");
+  torch::manual_seed(static_cast<std::int64_t>(seed));
+  const std::int64_t rows = multi ? tasks * batch : batch;
+  Parts parts = name == "mlp"           ? mlp(rows)
+                : name == "cnn"         ? resnet18(rows, multi ? 32 : 64, multi)
+                : name == "transformer" ? transformer(rows)
+                                        : siamese(rows);
+  return assemble(std::move(parts), multi, tasks, batch);
+}
+
+}  // namespace detente::measure

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <detente/balance/registry.h>
+#include <detente/core/error.h>
+#include <detente/engine/multi_task_backward.h>
+#include <detente/machine/process.h>
+#include <detente/measure/models.h>
+#include <detente/measure/step_benchmark.h>
+#include <detente/tensor/compat.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/optim/adam.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+namespace detente::measure {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr int kWarmUp = 3;
+
+double now_ms() {
+  return std::chrono::duration<double, std::milli>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return kNan;
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+double minimum(const std::vector<double>& values) {
+  return values.empty() ? kNan : *std::min_element(values.begin(), values.end());
+}
+
+std::int64_t status_bytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key)) return std::stoll(line.substr(key.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+// The process's peak above where it stood, where the system lets it be reset (Linux); else 0.
+std::int64_t peak_of(const std::function<void()>& body) {
+  {
+    std::ofstream reset("/proc/self/clear_refs");
+    reset << "5";
+    if (!reset.flush()) return 0;
+  }
+  const std::int64_t before = status_bytes("VmRSS:");
+  body();
+  return std::max<std::int64_t>(status_bytes("VmHWM:") - before, 0);
+}
+
+class Threads {
+ public:
+  explicit Threads(std::int64_t count) : before_(at::get_num_threads()) {
+    at::set_num_threads(static_cast<int>(count));
+  }
+  ~Threads() { at::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+class StepBenchmark {
+ public:
+  explicit StepBenchmark(const StepBenchmarkOptions& options)
+      : options_(options),
+        model_(make_model(
+            options.model, options.input == "multi", options.tasks, options.batch, options.seed)),
+        rng_(options.seed) {
+    for (std::int64_t k = 0; k < options.tasks; ++k) names_.push_back("task" + std::to_string(k));
+    all_ = model_.shared;
+    for (const auto& list : model_.own) all_.insert(all_.end(), list.begin(), list.end());
+    optimizer_ = std::make_unique<torch::optim::Adam>(all_, torch::optim::AdamOptions(1e-4));
+    engine::MultiTaskOptions engine_options;
+    set_field([&](FieldVisitor& v) { engine_options.describe(v); },
+              "strategy",
+              options.strategy,
+              "[measure::step] --");
+    // An estimate is used whatever its quality; the caller is told.
+    engine_options.estimate_floor = -1;
+    backward_ = std::make_unique<engine::MultiTaskBackward>(
+        model_.shared, model_.own, balance::make_method(options.method), names_, engine_options);
+    engine_options.diagnose_every = 1;
+    checked_ = std::make_unique<engine::MultiTaskBackward>(
+        model_.shared, model_.own, balance::make_method(options.method), names_, engine_options);
+  }
+
+  double plain() {
+    const double start = now_ms();
+    tensor::clear_gradients(all_);
+    const TensorList losses = model_.losses(0);
+    at::Tensor total = losses[0];
+    for (std::size_t k = 1; k < losses.size(); ++k) total = total + losses[k];
+    total.backward();
+    optimizer_->step();
+    return now_ms() - start;
+  }
+
+  double floor() {
+    const double start = now_ms();
+    tensor::clear_gradients(all_);
+    const TensorList losses = model_.losses(0);
+    TensorList last;
+    for (std::size_t k = 0; k < losses.size(); ++k) {
+      TensorList wanted = model_.shared;
+      wanted.insert(wanted.end(), model_.own[k].begin(), model_.own[k].end());
+      last = torch::autograd::grad(
+          {losses[k]}, wanted, {}, /*retain_graph=*/k + 1 < losses.size(), false, true);
+      for (std::size_t j = 0; j < model_.own[k].size(); ++j) {
+        model_.own[k][j].mutable_grad() = last[model_.shared.size() + j];
+      }
+    }
+    for (std::size_t i = 0; i < model_.shared.size(); ++i) {
+      model_.shared[i].mutable_grad() = last[i];
+    }
+    optimizer_->step();
+    return now_ms() - start;
+  }
+
+  struct Times {
+    double total, forward, backward, solve;
+  };
+  Times method() {
+    const double start = now_ms();
+    double estimate = 0;
+    if (options_.gram_rows > 0) {
+      backward_->set_estimate(model_.losses(part()));
+      estimate = now_ms() - start;
+    }
+    const double begin = now_ms();
+    const TensorList losses = model_.losses(0);
+    const double forward = now_ms() - begin;
+    const auto& report = (*backward_)(losses, rng_);
+    strategy_ = engine::name_of(report.strategy);
+    if (!report.notice.empty()) notice_ = report.notice;
+    optimizer_->step();
+    return {now_ms() - start, forward, estimate + report.backward_ms, report.solve_ms};
+  }
+
+  double estimate_cosine() {
+    checked_->set_estimate(model_.losses(part()));
+    return (*checked_)(model_.losses(0), rng_).estimate_cosine;
+  }
+
+  const std::string& strategy() const { return strategy_; }
+  const std::string& notice() const { return notice_; }
+  std::int64_t parameters() const { return backward_->shared_size(); }
+
+ private:
+  std::int64_t part() const {
+    return std::max<std::int64_t>(1,
+                                  static_cast<std::int64_t>(std::lround(
+                                      options_.gram_rows * static_cast<double>(options_.batch))));
+  }
+
+  StepBenchmarkOptions options_;
+  BenchmarkModel model_;
+  Rng rng_;
+  TensorList all_;
+  std::vector<std::string> names_;
+  std::unique_ptr<torch::optim::Adam> optimizer_;
+  std::unique_ptr<engine::MultiTaskBackward> backward_;
+  std::unique_ptr<engine::MultiTaskBackward> checked_;
+  std::string strategy_;
+  std::string notice_;
+};
+
+}  // namespace
+
+void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
+  visitor.choice_text("model", model, model_names(), "The network.");
+  visitor.choice_text("input",
+                      input,
+                      {"multi", "single"},
+                      "multi: each task has examples of its own; single: one batch for all tasks.");
+  visitor.integer("tasks", tasks, {.min = 1, .max = 1000}, "Number of tasks.");
+  visitor.integer("batch",
+                  batch,
+                  {.min = 1, .max = 1e6},
+                  "Examples per task (multi) or in the one batch (single).");
+  visitor.text("method", method, "The method, with its default options.");
+  visitor.text("strategy", strategy, "How the engine gets the tasks' gradients.");
+  visitor.number("gram_rows",
+                 gram_rows,
+                 {.min = 0, .max = 1, .max_open = true},
+                 "Estimate the Gram matrix from this share of the examples; 0: exact.");
+  visitor.integer("threads", threads, {.min = 1, .max = 1024}, "Threads of LibTorch.");
+  visitor.integer("steps", steps, {.min = 1, .max = 100000}, "Timed steps of each kind.");
+}
+
+StepBenchmarkResult measure_step(const StepBenchmarkOptions& given,
+                                 const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  StepBenchmarkOptions options = given;
+  validate_fields([&](FieldVisitor& v) { options.describe(v); }, "[measure::step] --");
+  const Threads threads(options.threads);
+  const bool single = options.input == "single";
+  StepBenchmarkResult result;
+  result.load_before = machine::look_at_process().cpu.load;
+  tensor::translate_errors("measure::step", [&] {
+    StepBenchmark bench(options);
+    std::vector<double> plain, floor, method, forward, backward, solve;
+    for (std::int64_t i = -kWarmUp; i < options.steps; ++i) {
+      const double plain_ms = bench.plain();
+      const double floor_ms = single ? bench.floor() : kNan;
+      const auto times = bench.method();
+      if (progress) progress(i + kWarmUp + 1, options.steps + kWarmUp);
+      if (i < 0) continue;
+      plain.push_back(plain_ms);
+      if (single) floor.push_back(floor_ms);
+      method.push_back(times.total);
+      forward.push_back(times.forward);
+      backward.push_back(times.backward);
+      solve.push_back(times.solve);
+    }
+    result.ms_plain = median(plain);
+    result.ms_floor = median(floor);
+    result.ms_method = median(method);
+    result.ratio = result.ms_method / result.ms_plain;
+    result.ratio_floor = result.ms_method / result.ms_floor;
+    result.ms_forward = median(forward);
+    result.ms_backward = median(backward);
+    result.ms_solve = median(solve);
+    result.plain_min = minimum(plain);
+    result.method_min = minimum(method);
+    result.plain_peak_bytes = peak_of([&] { bench.plain(); });
+    result.peak_bytes = peak_of([&] { bench.method(); });
+    result.parameters = bench.parameters();
+    result.strategy = bench.strategy();
+    result.notice = bench.notice();
+    result.estimate_cosine = kNan;
+    if (options.gram_rows > 0) {
+      double sum = 0;
+      constexpr int kChecks = 5;
+      for (int i = 0; i < kChecks; ++i) {
+        sum += bench.estimate_cosine();
+        bench.method();  // moves the parameters
+      }
+      result.estimate_cosine = sum / kChecks;
+    }
+  });
+  result.load_after = machine::look_at_process().cpu.load;
+  return result;
+}
+
+Json StepBenchmarkResult::to_json() const {
+  return {{"ms_plain", ms_plain},
+          {"ms_floor", json_number(ms_floor)},
+          {"ms_method", ms_method},
+          {"ratio", ratio},
+          {"ratio_floor", json_number(ratio_floor)},
+          {"ms_forward", ms_forward},
+          {"ms_backward", ms_backward},
+          {"ms_solve", ms_solve},
+          {"plain_min", plain_min},
+          {"method_min", method_min},
+          {"peak_bytes", peak_bytes},
+          {"plain_peak_bytes", plain_peak_bytes},
+          {"parameters", parameters},
+          {"strategy", strategy},
+          {"notice", notice},
+          {"estimate_cosine", json_number(estimate_cosine)},
+          {"load_before", json_number(load_before)},
+          {"load_after", json_number(load_after)}};
+}
+
+}  // namespace detente::measure
