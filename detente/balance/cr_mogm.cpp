@@ -5,10 +5,12 @@
 #include <detente/balance/method_info.h>
 #include <detente/core/error.h>
 
+#include <string>
+
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::cr_mogm]";
+const std::string kWhere = "[balance::cr_mogm]";  // made once: solve() allocates nothing
 
 class CrMogm final : public Method {
  public:

@@ -32,6 +32,7 @@ class Epo final : public Method {
     internal::check_non_negative_losses(problem, name(), "its logarithm is taken");
     program_.reserve(k, k + 1);
     rows_.reserve((k + 1) * k);
+    for (auto* list : {&sums_, &norm_, &size_, &beta_, &least_}) list->reserve(k);
     unit_.assign(problem.gram);
     if (unit_.size() == 0) {
       std::fill(result.weights.begin(), result.weights.end(), 1.0 / static_cast<double>(k));

@@ -5,10 +5,12 @@
 #include <detente/balance/method_info.h>
 #include <detente/core/error.h>
 
+#include <string>
+
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::every_n]";
+const std::string kWhere = "[balance::every_n]";  // made once: solve() allocates nothing
 
 class EveryN final : public Method {
  public:

@@ -7,11 +7,12 @@
 #include <detente/core/error.h>
 
 #include <cmath>
+#include <string>
 
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::ferero]";
+const std::string kWhere = "[balance::ferero]";  // made once: solve() allocates nothing
 
 class Ferero final : public Method {
  public:

@@ -6,11 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::modo]";
+const std::string kWhere = "[balance::modo]";  // made once: solve() allocates nothing
 
 class Modo final : public Method {
  public:

@@ -10,11 +10,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::pareto_mtl]";
+const std::string kWhere = "[balance::pareto_mtl]";  // made once: solve() allocates nothing
 constexpr double kTolerance = 1e-9;
 constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();

@@ -6,11 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::sdmgrad]";
+const std::string kWhere = "[balance::sdmgrad]";  // made once: solve() allocates nothing
 
 class Sdmgrad final : public Method {
  public:
