@@ -111,6 +111,23 @@ TEST(EveryN, SkipsTheInnerRandomNumbersOfKeptSteps) {
   EXPECT_EQ(a.state(), b.state());
 }
 
+TEST(EveryN, PassesLossesAfterAStepOnlyWhenTheInnerMethodTookIt) {
+  const auto method = make_with("every_n", {{"inner.method", "famo"}, {"n", "2"}});
+  const auto plain = make_with("famo");
+  Rng rng(816);
+  for (int step = 0; step < 6; ++step) {
+    const std::vector<double> before = {1 + rng.uniform(), 1 + rng.uniform()};
+    const std::vector<double> after = {rng.uniform(), rng.uniform()};
+    const auto w = weigh_losses(*method, before);
+    EXPECT_EQ(method->wants_losses_after_step(), step % 2 == 0) << step;
+    method->losses_after_step({.tasks = 2, .losses = after});
+    if (step % 2 == 0) {
+      EXPECT_EQ(w, weigh_losses(*plain, before)) << step;
+      plain->losses_after_step({.tasks = 2, .losses = after});
+    }
+  }
+}
+
 TEST(EveryN, ContinuesInsideAPeriod) {
   Rng rng(815);
   const auto method = make_with("every_n", {{"n", "3"}});

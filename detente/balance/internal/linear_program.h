@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A linear program over the probability simplex: maximise cᵀx subject to Ax >= 0, x >= 0, Σx = 1.
-// (A bound other than 0 moves into A: (Ax)_i >= b_i is ((A − b𝟏ᵀ)x)_i >= 0.)
+// A linear program over a simplex: maximise cᵀx subject to Ax >= 0, x >= 0, tᵀx = 1, where t > 0.
+// (A bound other than 0 moves into A: (Ax)_i >= b_i is ((A − b tᵀ)x)_i >= 0.)
 //
-// Dense dual simplex method with Bland's rule. The best corner x = e_p is feasible for the dual
-// from the start, so there is no first phase, and no answer is unbounded.
+// Dense dual simplex method with Bland's rule. The best corner is feasible for the dual from the
+// start, so there is no first phase, and no answer is unbounded. The answer is recomputed from its
+// basis, so that it does not carry the rounding errors of the way there.
 #pragma once
 
 #include <cstddef>
