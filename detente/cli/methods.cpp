@@ -29,6 +29,13 @@ std::vector<FieldInfo> methods_options(const MethodInfo& info) {
   return list_fields([&](FieldVisitor& visitor) { method->describe(visitor); });
 }
 
+// A field's value by its name, dotted where it belongs to a nested group.
+const Json& methods_value(const Json& fields, const std::string& name) {
+  const std::size_t dot = name.find('.');
+  if (dot == std::string::npos) return fields.at(name);
+  return methods_value(fields.at(name.substr(0, dot)), name.substr(dot + 1));
+}
+
 Json methods_json(const MethodInfo& info) {
   const auto method = info.make();
   const Json defaults = fields_to_json([&](FieldVisitor& visitor) { method->describe(visitor); });
@@ -36,7 +43,7 @@ Json methods_json(const MethodInfo& info) {
   for (const FieldInfo& field : methods_options(info)) {
     options.push_back({{"name", field.name},
                        {"type", field.type},
-                       {"default", defaults.at(field.name)},
+                       {"default", methods_value(defaults, field.name)},
                        {"rule", field.rule},
                        {"doc", field.doc}});
   }
