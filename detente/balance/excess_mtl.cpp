@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace detente::balance {
@@ -83,7 +84,8 @@ class ExcessMtl final : public internal::CoordinateMethod<ExcessMtl> {
         const double squared = root * root + g * g;
         const double size = std::sqrt(squared + options_.epsilon);
         root_of[c] = static_cast<T>(std::sqrt(squared));
-        term[c] = size > 0 ? g * g / size : 0.0;
+        // The bound stands for 0/0 = 0: size is 0 only where g is.
+        term[c] = g * g / std::max(size, std::numeric_limits<double>::min());
       }
       excess += internal::total(term.data(), n);
     });
