@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/aligned_mtl.h>
 #include <detente/balance/internal/checks.h>
+#include <detente/balance/internal/dense.h>
 #include <detente/balance/internal/eigen_gram.h>
 #include <detente/balance/method_info.h>
 
@@ -22,27 +23,29 @@ class AlignedMtl final : public Method {
  protected:
   void compute(const Problem& problem, Result& result) override {
     internal::check_per_task(options_.preference.size(), problem, name(), "preference");
-    const auto k = static_cast<Eigen::Index>(problem.tasks);
-    Eigen::Map<Eigen::VectorXd> w(result.weights.data(), k);
-    for (std::size_t i = 0; i < problem.tasks; ++i) {
+    const std::size_t k = problem.tasks;
+    double largest = 0;
+    for (std::size_t i = 0; i < k; ++i) {
+      largest = std::max(largest, problem.gram(i, i));
       const double share = options_.times_k ? 1.0 : 1.0 / static_cast<double>(problem.tasks);
       result.weights[i] = internal::per_task(options_.preference, problem, i, share);
     }
-    const Eigen::VectorXd preference = w;
-    Eigen::MatrixXd gram = Eigen::Map<const Eigen::MatrixXd>(problem.gram.data, k, k);
-    const double largest = gram.diagonal().maxCoeff();
     if (largest == 0) {
       result.stop = StopReason::kDegenerate;
       result.message = "All gradients are zero.";
       return;
     }
-    gram /= largest;
-    eigen_.assign(0.5 * (gram + gram.transpose()));
+    preference_ = result.weights;
+    gram_.resize(k * k);
+    for (std::size_t i = 0; i < k * k; ++i) gram_[i] = problem.gram.data[i] / largest;
+    eigen_.assign(gram_.data(), k);
     const double sigma = std::sqrt(common_value());
-    w.setZero();
-    for (Eigen::Index i = 0; i < k; ++i) {
-      if (!eigen_.nonzero(i)) continue;
-      w += sigma / std::sqrt(eigen_.value(i)) * eigen_.vector(i).dot(preference) * eigen_.vector(i);
+    std::fill(result.weights.begin(), result.weights.end(), 0.0);
+    for (std::size_t i = k - eigen_.rank(); i < k; ++i) {
+      const double* vector = eigen_.vector(i);
+      const double share = internal::dot(k, vector, preference_.data());
+      internal::add_multiple(
+          k, sigma / std::sqrt(eigen_.value(i)) * share, vector, result.weights.data());
     }
     if (eigen_.rank() < k) {
       result.message = "The gradients depend on each other; the alignment is within their span.";
@@ -52,25 +55,26 @@ class AlignedMtl final : public Method {
  private:
   // σ² from the non-zero eigenvalues, which stand at the end in ascending order.
   double common_value() const {
-    const Eigen::Index first = eigen_.size() - eigen_.rank();
+    const std::size_t first = eigen_.size() - eigen_.rank();
     switch (options_.scale) {
       case AlignedMtlOptions::Scale::kMin:
         return eigen_.value(first);
       case AlignedMtlOptions::Scale::kMedian: {
-        const Eigen::Index low = first + (eigen_.rank() - 1) / 2;
-        const Eigen::Index high = first + eigen_.rank() / 2;
+        const std::size_t low = first + (eigen_.rank() - 1) / 2;
+        const std::size_t high = first + eigen_.rank() / 2;
         return 0.5 * (eigen_.value(low) + eigen_.value(high));
       }
       case AlignedMtlOptions::Scale::kRmse:
         break;
     }
     double mean = 0;
-    for (Eigen::Index i = first; i < eigen_.size(); ++i) mean += eigen_.value(i);
+    for (std::size_t i = first; i < eigen_.size(); ++i) mean += eigen_.value(i);
     return mean / static_cast<double>(eigen_.rank());
   }
 
   AlignedMtlOptions options_;
   internal::EigenGram eigen_;
+  std::vector<double> gram_, preference_;
 };
 
 }  // namespace

@@ -77,6 +77,7 @@ void ConeProjector::refine(const UnitGram& unit, const std::vector<double>& h) {
 }
 
 void ConeProjector::reserve(std::size_t m) {
+  blocks_.reserve(m);
   for (auto* indices : {&active_, &moved_}) indices->reserve(m);
   for (auto* numbers : {&beta_, &r_, &x_}) numbers->reserve(m);
   aside_.reserve(m);
@@ -86,8 +87,19 @@ void ConeProjector::reserve(std::size_t m) {
 bool ConeProjector::solve(const UnitGram& unit, const std::vector<double>& h, bool feasible) {
   const std::size_t m = unit.size();
   reserve(m);
-  stride_ = m;
   factor_.resize(m * m);
+  if (blocks_.solve(unit, h, beta_)) {
+    pivots_ = blocks_.pivots();
+    return true;
+  }
+  return solve_row_by_row(unit, h, feasible);
+}
+
+bool ConeProjector::solve_row_by_row(const UnitGram& unit,
+                                     const std::vector<double>& h,
+                                     bool feasible) {
+  const std::size_t m = unit.size();
+  stride_ = m;
   beta_.assign(m, 0.0);
   aside_.assign(m, 0);
   active_.clear();

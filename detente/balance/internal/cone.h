@@ -4,8 +4,10 @@
 //   minimise ½‖Jᵀu‖² subject to J(d₀ + Jᵀu) >= m,
 // solved by the dual active-set method of Goldfarb and Idnani (Math. Prog. 27, 1983), which keeps
 // the active rows independent and meets rank-deficient Gram matrices without regularisation.
+// Where the active rows are clearly independent, BlockPivots finds the same answer sooner.
 #pragma once
 
+#include <detente/balance/internal/block_pivots.h>
 #include <detente/balance/internal/unit_gram.h>
 
 #include <cstddef>
@@ -28,11 +30,13 @@ class ConeProjector {
   int pivots() const { return pivots_; }
 
  private:
+  bool solve_row_by_row(const UnitGram& unit, const std::vector<double>& h, bool feasible);
   double append_factor(const UnitGram& unit, std::size_t row);
   void remove(const UnitGram& unit, std::size_t position);
   void solve_factor(std::vector<double>& x) const;  // C_SS x = x
   void refine(const UnitGram& unit, const std::vector<double>& h);
 
+  BlockPivots blocks_;
   std::vector<std::size_t> active_, moved_;
   std::vector<double> beta_;    // m
   std::vector<char> aside_;     // rows whose violation cannot be told from rounding

@@ -21,7 +21,11 @@ class EqualAngle {
   bool equal() const { return equal_; }
 
  private:
-  EigenGram eigen_;
+  void solve_ones(const UnitGram& unit);
+
+  EigenGram eigen_;  // for rows that depend on each other
+  std::vector<double> factor_;
+  std::vector<double> y_, reached_, correction_;
   std::vector<double> a_;
   double sum_ = 0;
   double length_ = 0;

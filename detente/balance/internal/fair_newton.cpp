@@ -21,8 +21,9 @@ Eigen::Map<const Eigen::MatrixXd> cosine_of(const UnitGram& unit) {
 }  // namespace
 
 // ½βᵀCβ − Σψ(β_i/n_i), up to a constant, at trial_.
-double FairNewton::objective(const UnitGram& unit, double a) const {
-  double value = 0.5 * trial_.dot(cosine_of(unit) * trial_);
+double FairNewton::objective(const UnitGram& unit, double a) {
+  product_.noalias() = cosine_of(unit) * trial_;
+  double value = 0.5 * trial_.dot(product_);
   const double power = 1.0 - 1.0 / a;
   for (Eigen::Index i = 0; i < trial_.size(); ++i) {
     const double alpha = trial_[i] / unit.norm[static_cast<std::size_t>(i)];
@@ -36,6 +37,13 @@ bool FairNewton::solve(const UnitGram& unit, double a, std::vector<double>& alph
   const auto cosine = cosine_of(unit);
   beta_.resize(m);
   s_.resize(m);
+  right_.resize(m);
+  x_.resize(m);
+  trial_.resize(m);
+  cosine_beta_.resize(m);
+  product_.resize(m);
+  system_.resize(m, m);
+  if (factor_.cols() != m) factor_ = Eigen::LLT<Eigen::MatrixXd>(m);
   // The solution for orthogonal rows: α n² = α^(−1/a).
   for (Eigen::Index i = 0; i < m; ++i) {
     const double n = unit.norm[static_cast<std::size_t>(i)];

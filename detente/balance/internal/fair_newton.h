@@ -26,10 +26,10 @@ class FairNewton {
   double residual() const { return residual_; }
 
  private:
-  double objective(const UnitGram& unit, double a) const;
+  double objective(const UnitGram& unit, double a);
 
   Eigen::VectorXd beta_;  // α_i n_i
-  Eigen::VectorXd s_, right_, x_, trial_, cosine_beta_;
+  Eigen::VectorXd s_, right_, x_, trial_, cosine_beta_, product_;
   Eigen::MatrixXd system_;
   Eigen::LLT<Eigen::MatrixXd> factor_;
   int steps_ = 0;

@@ -82,6 +82,7 @@ std::size_t MinNorm::worst_row(const UnitGram& unit, double value) const {
 }
 
 void MinNorm::reserve(std::size_t m) {
+  blocks_.reserve(m);
   for (auto* indices : {&face_, &old_face_}) indices->reserve(m);
   for (auto* numbers : {&beta_, &old_beta_, &t_, &y_}) numbers->reserve(m);
   aside_.reserve(m);
@@ -95,6 +96,20 @@ int MinNorm::solve(const UnitGram& unit, std::vector<double>& w) {
       std::min_element(unit.norm.begin(), unit.norm.end()) - unit.norm.begin());
   t_.resize(m);
   for (std::size_t i = 0; i < m; ++i) t_[i] = unit.norm[start] / unit.norm[i];
+  const int pivots =
+      blocks_.solve(unit, t_, beta_) ? blocks_.pivots() : solve_row_by_row(unit, start);
+  w.resize(m);
+  double sum = 0;
+  for (std::size_t i = 0; i < m; ++i) {
+    w[i] = beta_[i] * t_[i];
+    sum += w[i];
+  }
+  for (double& x : w) x /= sum;
+  return pivots;
+}
+
+int MinNorm::solve_row_by_row(const UnitGram& unit, std::size_t start) {
+  const std::size_t m = unit.size();
   beta_.assign(m, 0.0);
   beta_[start] = 1.0;
   face_.assign(1, start);
@@ -153,14 +168,6 @@ int MinNorm::solve(const UnitGram& unit, std::vector<double>& w) {
       aside_[enter] = 1;
     }
   }
-
-  w.resize(m);
-  double sum = 0;
-  for (std::size_t i = 0; i < m; ++i) {
-    w[i] = beta_[i] * t_[i];
-    sum += w[i];
-  }
-  for (double& x : w) x /= sum;
   return pivots;
 }
 

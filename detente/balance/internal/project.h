@@ -21,6 +21,7 @@ class DualConeProjection {
  private:
   ConeProjector projector_;
   std::vector<double> h_;
+  std::vector<double> inner_, size_;  // ⟨g_i, d⟩ in units of norm_i, and the terms that form it
 };
 
 }  // namespace detente::balance::internal

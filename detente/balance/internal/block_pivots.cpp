@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/block_pivots.h>
+#include <detente/balance/internal/dense.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace detente::balance::internal {
+namespace {
+
+// A violation below this, relative to the terms that form it, is rounding.
+constexpr double kViolation = 32 * std::numeric_limits<double>::epsilon();
+// Squared pivots below this leave too few digits to tell a weight's sign from the factor alone.
+constexpr double kDependent = 1e-8;
+// Sweeps of coordinate descent for the first guess; each costs less than a factor.
+constexpr int kSweeps = 3;
+constexpr int kMaxRounds = 40;
+// Rounds without progress before rows are exchanged one by one, which cannot go round.
+constexpr int kPatience = 3;
+
+}  // namespace
+
+void BlockPivots::guess(const UnitGram& unit,
+                        const std::vector<double>& h,
+                        std::vector<double>& beta) {
+  const std::size_t m = unit.size();
+  beta.assign(m, 0.0);
+  slack_.resize(m);
+  bool any = false;
+  for (std::size_t i = 0; i < m; ++i) {
+    slack_[i] = -h[i];
+    any = any || h[i] > 0;
+  }
+  if (!any) return;
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    for (std::size_t i = 0; i < m; ++i) {
+      const double next = std::max(0.0, beta[i] - slack_[i]);
+      if (next == beta[i]) continue;
+      add_multiple(m, next - beta[i], &unit.cosine[i * m], slack_.data());
+      beta[i] = next;
+    }
+  }
+}
+
+// C_SS β_S = h_S, and the slacks of all rows. False when the rows nearly depend on each other.
+bool BlockPivots::solve_active(const UnitGram& unit, const std::vector<double>& h) {
+  const std::size_t m = unit.size();
+  const std::size_t s = active_.size();
+  for (std::size_t i = 0; i < s; ++i) {
+    const double* row = &unit.cosine[active_[i] * m];
+    for (std::size_t j = i; j < s; ++j) factor_[i * s + j] = row[active_[j]];
+    x_[i] = h[active_[i]];
+  }
+  if (s > 0 && !(factor_cholesky(s, factor_.data(), s, kDependent) > kDependent)) return false;
+  solve_cholesky(s, factor_.data(), s, x_.data());
+  sum_ = 0;
+  for (std::size_t i = 0; i < m; ++i) slack_[i] = -h[i];
+  for (std::size_t i = 0; i < s; ++i) {
+    add_multiple(m, x_[i], &unit.cosine[active_[i] * m], slack_.data());
+    sum_ += std::abs(x_[i]);
+  }
+  return true;
+}
+
+bool BlockPivots::violated(const UnitGram& unit,
+                           const std::vector<double>& h,
+                           std::size_t row) const {
+  const double slack = slack_[row];
+  if (slack >= 0) return false;
+  if (slack < -kViolation * (sum_ + std::abs(h[row]))) return true;
+  double size = std::abs(h[row]);
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    size += std::abs(unit.c(row, active_[i]) * x_[i]);
+  }
+  return slack < -kViolation * size;
+}
+
+// One correction with the residual that is there anyway.
+void BlockPivots::refine(std::vector<double>& beta) {
+  const std::size_t s = active_.size();
+  std::fill(beta.begin(), beta.end(), 0.0);
+  for (std::size_t i = 0; i < s; ++i) beta[active_[i]] = x_[i];
+  for (std::size_t i = 0; i < s; ++i) x_[i] = -slack_[active_[i]];
+  solve_cholesky(s, factor_.data(), s, x_.data());
+  for (std::size_t i = 0; i < s; ++i) {
+    const double value = beta[active_[i]] + x_[i];
+    if (value >= 0) beta[active_[i]] = value;
+  }
+}
+
+void BlockPivots::reserve(std::size_t m) {
+  for (auto* rows : {&active_, &wrong_}) rows->reserve(m);
+  for (auto* numbers : {&x_, &slack_}) numbers->reserve(m);
+  in_.reserve(m);
+  factor_.reserve(m * m);
+}
+
+bool BlockPivots::solve(const UnitGram& unit,
+                        const std::vector<double>& h,
+                        std::vector<double>& beta) {
+  const std::size_t m = unit.size();
+  factor_.resize(m * m);
+  x_.resize(m);
+  in_.resize(m);
+  reserve(m);
+  pivots_ = 0;
+  guess(unit, h, beta);
+  for (std::size_t i = 0; i < m; ++i) {
+    in_[i] = beta[i] > 0 ? 1 : 0;
+    pivots_ += in_[i];
+  }
+  std::size_t fewest = m + 1;
+  int patience = kPatience;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    active_.clear();
+    for (std::size_t i = 0; i < m; ++i) {
+      if (in_[i] != 0) active_.push_back(i);
+    }
+    if (!solve_active(unit, h)) return false;
+    wrong_.clear();
+    for (std::size_t i = 0, position = 0; i < m; ++i) {
+      const bool is_wrong = in_[i] != 0 ? !(x_[position++] >= 0) : violated(unit, h, i);
+      if (is_wrong) wrong_.push_back(i);
+    }
+    if (wrong_.empty()) {
+      refine(beta);
+      return true;
+    }
+    if (wrong_.size() < fewest) {
+      fewest = wrong_.size();
+      patience = kPatience;
+    } else {
+      --patience;
+    }
+    if (patience < 0) wrong_.erase(wrong_.begin(), wrong_.end() - 1);
+    for (const std::size_t row : wrong_) in_[row] ^= 1;
+    pivots_ += static_cast<int>(wrong_.size());
+  }
+  return false;
+}
+
+}  // namespace detente::balance::internal
