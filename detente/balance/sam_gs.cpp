@@ -46,6 +46,7 @@ class SamGs final : public internal::CoordinateMethod<SamGs> {
   void combine(const Problem& problem, const Rows<T>& rows, std::span<T> d, Result& result) {
     momentum_.fit<T>(problem.total(), rows.cols, tasks_ != 0, name());
     if (tasks_ == 0) begin(problem.total());
+    const auto pointers = pointers_.of(rows);
     norm_.resize(problem.tasks);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       const double squared = follow(rows[i], momentum_.row<T>(problem.id(i)));
@@ -62,7 +63,7 @@ class SamGs final : public internal::CoordinateMethod<SamGs> {
       return;
     }
     if (similarity.rows == 1) {  // nothing to balance
-      internal::weighted_sum(pointers_.of(rows), result.weights, d);
+      internal::weighted_sum(pointers, result.weights, d);
       return;
     }
     const double distance = 1.0 - similarity.mean;
@@ -74,7 +75,7 @@ class SamGs final : public internal::CoordinateMethod<SamGs> {
       for (std::size_t i = 0; i < problem.tasks; ++i) {
         result.weights[i] = norm_[i] > 0 ? similarity.mean_norm / norm_[i] : 0.0;
       }
-      internal::weighted_sum(pointers_.of(rows), result.weights, d);
+      internal::weighted_sum(pointers, result.weights, d);
     } else {
       modulate(problem, rows, d);
     }
