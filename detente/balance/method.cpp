@@ -219,10 +219,7 @@ void Method::solve(const Problem& problem, Result& result) {
                 "Gram matrix. Call direct() with the rows.",
                 name());
   check_tasks(name(), problem);
-  const bool by_cross = needs() == MethodClass::kCross && !problem.cross.empty();
-  if (needs() != MethodClass::kLoss && !(by_cross && problem.gram.empty())) {
-    check_gram(name(), problem);
-  }
+  if (needs() != MethodClass::kLoss) check_gram(name(), problem);
   if (!problem.cross.empty()) check_cross(name(), problem);
   if (uses_losses()) check_losses(name(), problem);
   start(problem, result);

@@ -55,8 +55,8 @@ struct Problem {
   std::span<const std::size_t> ids;
   std::size_t all_tasks = 0;
   // Class X: k×k, A = J₁J₂ᵀ with the gradients of two batches independent of each other and of the
-  // batch of the step; not symmetric. gram may be empty then. Empty: gram stands for it (one batch,
-  // a biased estimate).
+  // batch of the step; not symmetric. gram is that of the first of the two then and tells the
+  // gradients' sizes. Empty: gram stands for it (one batch, a biased estimate).
   MatrixView cross;
 
   std::size_t id(std::size_t i) const { return ids.empty() ? i : ids[i]; }

@@ -7,5 +7,8 @@
 namespace detente::cli {
 
 void add_bench_solve(CLI::App& bench, Context& context);
+#ifdef DETENTE_WITH_TORCH
+void add_bench_step(CLI::App& bench, Context& context);
+#endif
 
 }  // namespace detente::cli

@@ -134,6 +134,7 @@ struct MultiTaskBackward::Impl {
       impl.features.release();
       impl.given_rows.clear();
       impl.given_features.reset();
+      impl.given_first = {};
       impl.given_cross = {};
       impl.given_estimate = {};
     }
@@ -145,10 +146,13 @@ struct MultiTaskBackward::Impl {
   std::vector<std::string> names;
   MultiTaskOptions options;
   std::int64_t steps = 0;
+  std::vector<std::string> group_names;
+  std::vector<int> group_of;  // per parameter of all_shared
 
   // Given for the next call.
   std::vector<std::int64_t> given_rows;
   at::Tensor given_features;
+  Matrix given_first;     // K×K, Gram matrix of the first independent batch
   Matrix given_cross;     // K×K
   Matrix given_estimate;  // K×K
 
@@ -160,6 +164,8 @@ struct MultiTaskBackward::Impl {
   TensorList losses;            // of the present tasks
   std::vector<TensorList> own;  // trainable ones of each present task
   std::vector<std::int64_t> rows;
+  bool due = false;         // for diagnosis
+  std::vector<int> groups;  // per parameter of `shared`
   internal::TaskGradients formed;
   std::vector<double> small_weights;
   bool unreported_notice = false;
@@ -189,11 +195,17 @@ struct MultiTaskBackward::Impl {
   void solve(MatrixView gram, Rng& rng);
   void take_result();
   Matrix of_present(const Matrix& all) const;
-  Matrix inner_products(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
+  bool covers_present(const Matrix& all) const;
+  at::Tensor rows_of(std::span<const at::Tensor> given);
   void run_weighted(MatrixView gram, Rng& rng);
   void run_gradients(Rng& rng);
   void run_features(Rng& rng);
   Strategy form(const internal::StepTensors& step);
+  bool at_features() const;
+  bool diagnosis_due() const {
+    return options.diagnose_every > 0 && steps % options.diagnose_every == 0;
+  }
+  bool estimate_good_enough() const { return !(estimate_cosine < options.estimate_floor); }
   bool estimate_usable() const;
   void measure_estimate(Rng& rng);
   void note(const std::string& text);
@@ -268,6 +280,7 @@ void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
   losses.clear();
   own.clear();
   formed.own_gradients.clear();
+  groups.clear();
   for (std::size_t i = 0; i < k; ++i) {
     if (!given[i].defined()) continue;
     DETENTE_CHECK(given[i].numel() == 1,
@@ -300,6 +313,7 @@ void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
     spare.reset();
   }
   translate_rows();
+  if (!covers_present(given_cross)) given_cross = {};
 }
 
 // The caller names tasks by their place among all; strategies know the present ones.
@@ -341,6 +355,13 @@ Matrix MultiTaskBackward::Impl::of_present(const Matrix& all) const {
     for (std::size_t j = 0; j < present.size(); ++j) part(i, j) = all(present[i], present[j]);
   }
   return part;
+}
+
+// Whether inner products given for all tasks hold those of every task of this step.
+bool MultiTaskBackward::Impl::covers_present(const Matrix& all) const {
+  return all.rows() > 0 && std::all_of(present.begin(), present.end(), [&](std::size_t i) {
+           return std::isfinite(all(i, i));
+         });
 }
 
 void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
@@ -487,53 +508,43 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   report.backward_ms = watch.milliseconds();
 }
 
-// All inner products of two lists of K losses' gradients, or of one list with itself, [K, K].
-// Absent tasks have rows and columns of NaN.
-Matrix MultiTaskBackward::Impl::inner_products(std::span<const at::Tensor> first,
-                                               std::span<const at::Tensor> second) {
-  const auto k = static_cast<std::int64_t>(tasks());
+// One gradient per task with respect to the shared parameters, [K, P]; NaN for absent tasks.
+at::Tensor MultiTaskBackward::Impl::rows_of(std::span<const at::Tensor> given) {
+  DETENTE_CHECK(given.size() == tasks(),
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] expected {} losses, got {}.",
+                tasks(),
+                given.size());
   const TensorList parameters = trainable(all_shared);
   const tensor::FlatLayout flat(parameters);
-  const auto rows_of = [&](std::span<const at::Tensor> given) {
-    DETENTE_CHECK(given.size() == tasks(),
-                  ErrorCode::kShape,
-                  "[engine::MultiTaskBackward] expected {} losses, got {}.",
-                  k,
-                  given.size());
-    at::Tensor rows =
-        at::full({k, flat.size()}, kNan, parameters[0].options().requires_grad(false));
-    for (std::int64_t i = 0; i < k; ++i) {
-      const at::Tensor& loss = given[static_cast<std::size_t>(i)];
-      if (!loss.defined()) continue;
-      const TensorList found =
-          internal::weighted_gradients({loss}, {1.0}, parameters, /*keep_graph=*/i + 1 < k);
-      flat.gather(found, rows[i]);
-    }
-    return rows;
-  };
-  if (parameters.empty()) return Matrix(tasks(), tasks());
-  const at::Tensor a = rows_of(first);
-  if (second.empty()) return tensor::gram(a);
-  return tensor::inner_products(a, rows_of(second));
+  const auto k = static_cast<std::int64_t>(tasks());
+  if (parameters.empty()) return at::zeros({k, 0});
+  at::Tensor result =
+      at::full({k, flat.size()}, kNan, parameters[0].options().requires_grad(false));
+  for (std::int64_t i = 0; i < k; ++i) {
+    const at::Tensor& loss = given[static_cast<std::size_t>(i)];
+    if (!loss.defined()) continue;
+    const TensorList found =
+        internal::weighted_gradients({loss}, {1.0}, parameters, /*keep_graph=*/i + 1 < k);
+    flat.gather(found, result[i]);
+  }
+  return result;
 }
 
 bool MultiTaskBackward::Impl::estimate_usable() const {
-  if (given_estimate.rows() == 0) return false;
-  if (method->needs() == balance::MethodClass::kCoordinates) return false;
-  if (estimate_cosine < options.estimate_floor) return false;  // false while it is NaN
-  return std::all_of(present.begin(), present.end(), [&](std::size_t i) {
-    return std::isfinite(given_estimate(i, i));
-  });
+  return method->needs() != balance::MethodClass::kCoordinates && estimate_good_enough() &&
+         covers_present(given_estimate);
+}
+
+bool MultiTaskBackward::Impl::at_features() const {
+  return options.strategy == Strategy::kFeatures || (method->at_features() && !needs_losses_only());
 }
 
 // How well the estimate would have done: the cosine of the two directions, from the exact Gram
 // matrix. Solving twice must not move the method, so only for those without state or chance.
 void MultiTaskBackward::Impl::measure_estimate(Rng& rng) {
-  if (given_estimate.rows() == 0 || !method->state().is_null()) return;
+  if (!covers_present(given_estimate) || !method->state().is_null()) return;
   const Matrix estimate = of_present(given_estimate);
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    if (!std::isfinite(estimate(i, i))) return;
-  }
   Rng copy = rng;
   method->solve(make_problem(estimate, &copy), estimate_result);
   double both = 0;
@@ -633,7 +644,10 @@ bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
 }
 
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
-  const internal::StepTensors step{losses, shared, own, layout, rows};
+  for (std::size_t i = 0; due && i < group_of.size(); ++i) {
+    if (all_shared[i].requires_grad()) groups.push_back(group_of[i]);
+  }
+  const internal::StepTensors step{losses, shared, own, layout, rows, groups};
   const Stopwatch passes;
   report.strategy = form(step);
   const at::NoGradGuard no_grad;
@@ -742,6 +756,17 @@ void MultiTaskBackward::Impl::fill_diagnosis() {
       squared += small_weights[i] * small_weights[j] * formed.gram(i, j);
     }
   }
+  for (std::size_t g = 0; g < group_names.size() && !groups.empty(); ++g) {
+    report.groups.push_back({group_names[g], Matrix(k, k, kNan)});
+    GroupGram& group = report.groups.back();
+    for (std::size_t i = 0; i < present.size(); ++i) {
+      for (std::size_t j = 0; j < present.size(); ++j) {
+        // Groups of frozen parameters alone may be missing at the end.
+        group.gram(present[i], present[j]) =
+            g < formed.group_grams.size() ? formed.group_grams[g](i, j) : 0.0;
+      }
+    }
+  }
   // Rounding can leave a tiny negative number where the direction vanishes.
   report.direction_norm = std::sqrt(std::max(squared, 0.0));
 }
@@ -773,11 +798,9 @@ const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> loss
   tensor::translate_errors("engine::MultiTaskBackward", [&] {
     impl.begin(losses);
     using balance::MethodClass;
-    const bool due =
-        impl.options.diagnose_every > 0 && impl.steps % impl.options.diagnose_every == 0;
+    const bool due = impl.due = impl.diagnosis_due();
     const MethodClass needs = impl.method->needs();
-    const bool at_features = impl.options.strategy == Strategy::kFeatures ||
-                             (impl.method->at_features() && needs != MethodClass::kLoss);
+    const bool at_features = impl.at_features();
     if (impl.present.empty()) {
       tensor::clear_gradients(impl.all_shared);
       for (const auto& list : impl.all_own) tensor::clear_gradients(list);
@@ -785,7 +808,8 @@ const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> loss
       impl.run_features(rng);
     } else if (!due && impl.given_cross.rows() > 0 && needs == MethodClass::kCross) {
       // The weights follow from the other batches; here one pass is enough.
-      impl.run_weighted({}, rng);
+      const Matrix gram = impl.of_present(impl.given_first);
+      impl.run_weighted(gram, rng);
     } else if (!due && needs != MethodClass::kLoss && impl.estimate_usable()) {
       const Matrix gram = impl.of_present(impl.given_estimate);
       impl.report.estimated = true;
@@ -809,6 +833,29 @@ std::int64_t MultiTaskBackward::shared_size() const {
 
 std::int64_t MultiTaskBackward::steps() const { return impl_->steps; }
 
+void MultiTaskBackward::set_groups(std::vector<std::string> names,
+                                   std::vector<int> group_of_shared_parameter) {
+  const std::size_t shared = impl_->all_shared.size();
+  DETENTE_CHECK(group_of_shared_parameter.size() == (names.empty() ? 0 : shared),
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] set_groups: expected a group for each of {} shared "
+                "parameters, got {}.",
+                names.empty() ? 0 : shared,
+                group_of_shared_parameter.size());
+  for (std::size_t i = 0; i < group_of_shared_parameter.size(); ++i) {
+    const int group = group_of_shared_parameter[i];
+    DETENTE_CHECK(group >= 0 && static_cast<std::size_t>(group) < names.size(),
+                  ErrorCode::kInvalidArgument,
+                  "[engine::MultiTaskBackward] set_groups: shared parameter {} has group {}; "
+                  "expected 0 to {}.",
+                  i,
+                  group,
+                  names.size() - 1);
+  }
+  impl_->group_names = std::move(names);
+  impl_->group_of = std::move(group_of_shared_parameter);
+}
+
 void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_row) {
   const auto tasks = static_cast<std::int64_t>(impl_->tasks());
   for (std::size_t r = 0; r < task_of_row.size(); ++r) {
@@ -831,12 +878,34 @@ void MultiTaskBackward::set_independent(std::span<const at::Tensor> first,
                                         std::span<const at::Tensor> second) {
   tensor::translate_errors("engine::MultiTaskBackward",
                            [&] { impl_->given_cross = impl_->inner_products(first, second); });
+  for (std::size_t i = 0; i < impl_->tasks() && !impl_->all_shared.empty(); ++i) {
+    if (!first[i].defined() || !second[i].defined()) continue;
+    DETENTE_CHECK(std::isfinite(impl_->given_cross(i, i)),
+                  ErrorCode::kNumeric,
+                  "[engine::MultiTaskBackward] set_independent: the gradient of task '{}' is not "
+                  "finite in one of the two batches. Look for square roots or logarithms at 0 in "
+                  "its loss, or lower the learning rate.",
+                  impl_->names[i]);
+  }
 }
 
 void MultiTaskBackward::set_estimate(std::span<const at::Tensor> losses_of_part) {
   tensor::translate_errors("engine::MultiTaskBackward", [&] {
-    impl_->given_estimate = impl_->inner_products(losses_of_part, {});
+    impl_->given_estimate = tensor::gram(impl_->rows_of(losses_of_part));
   });
+}
+
+bool MultiTaskBackward::wants_independent() const {
+  return impl_->method->needs() == balance::MethodClass::kCross && !impl_->at_features();
+}
+
+bool MultiTaskBackward::wants_estimate() const {
+  using balance::MethodClass;
+  const MethodClass needs = impl_->method->needs();
+  if ((needs != MethodClass::kGram && needs != MethodClass::kGramLoss) || impl_->at_features()) {
+    return false;
+  }
+  return impl_->diagnosis_due() ? impl_->method->state().is_null() : impl_->estimate_good_enough();
 }
 
 void MultiTaskBackward::after_step(std::span<const at::Tensor> losses) {

@@ -54,6 +54,12 @@ struct MultiTaskOptions {
   void describe(FieldVisitor& visitor);
 };
 
+// The Gram matrix of the gradients' parts that lie in one group of shared parameters (a layer).
+struct GroupGram {
+  std::string name;
+  Matrix gram;  // k×k; NaN for absent tasks
+};
+
 // What happened in one step; k = number of tasks. Entries of absent tasks are NaN (weights: 0).
 struct StepReport {
   std::vector<double> losses;   // k
@@ -66,6 +72,8 @@ struct StepReport {
   Matrix cosines;                      // k×k; NaN where a gradient is zero
   std::vector<double> gradient_norms;  // k, over the shared parameters
   bool conflict = false;               // some pair has a negative cosine
+  // See set_groups. They add up to `gram`.
+  std::vector<GroupGram> groups;
 
   double direction_norm =
       0.0;  // ‖d‖ before clipping; NaN when neither diagnosis nor clipping needs it
@@ -123,19 +131,34 @@ class MultiTaskBackward {
   void set_features(const at::Tensor& features);
 
   // Class X methods: losses of two batches independent of each other and of the one of the next
-  // call, with their graphs. Without it the next call uses its own batch twice (a biased estimate).
-  // 2K passes here, one in the next call.
+  // call, with their graphs. Without it the next call uses its own batch twice (a biased estimate),
+  // as it does when one of the two lacks a task that takes part. 2K passes here, one in the next
+  // call. Throws kNumeric naming the task when a gradient is not finite.
   void set_independent(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
 
   // A cheap estimate of the Gram matrix from a part of the batch: losses on some of its rows, with
   // their graphs. The next call solves with it and needs one pass.
   void set_estimate(std::span<const at::Tensor> losses_of_part);
 
+  // Whether the next call would look at what these give; ask at every step, the answer changes
+  // with the method's state, diagnosed steps and the measured quality of estimates.
+  bool wants_independent() const;
+  bool wants_estimate() const;
+
   // For methods with wants_losses_after_step(): the losses of the same batch after the optimiser's
   // step, undefined for the same tasks as before.
   void after_step(std::span<const at::Tensor> losses);
 
   const std::vector<std::string>& names() const;
+  // Divides the shared parameters into named groups: from then on the steps that `diagnose_every`
+  // names report a Gram matrix for each, which shows in which layers tasks conflict. One number per
+  // shared parameter, in the constructor's order, an index into `names`; both empty: no groups. The
+  // sums are those of the Gram matrix, so only strategy sequential pays for them (once more the
+  // matrix). Layers taken without forming their weight gradients count whole with their weight;
+  // strategy features knows no layers and reports none.
+  // Throws kShape or kInvalidArgument.
+  void set_groups(std::vector<std::string> names, std::vector<int> group_of_shared_parameter);
+
   // The number of scalars in the shared parameters.
   std::int64_t shared_size() const;
   // Steps done; they decide which are diagnosed.

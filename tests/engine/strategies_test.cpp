@@ -290,7 +290,13 @@ Outcome run(Tasks& tasks, Strategy strategy, const std::string& method = "upgrad
                              tasks.heads,
                              balance::make_method(method),
                              tasks.names,
-                             {.strategy = strategy});
+                             {.strategy = strategy, .diagnose_every = 1});
+  // A group for every two parameters in turn, so that neighbours may or may not share one.
+  std::vector<int> groups;
+  for (std::size_t i = 0; i < tasks.trunk.parameters.size(); ++i) {
+    groups.push_back(static_cast<int>(i / 2 % 3));
+  }
+  backward.set_groups({"first", "second", "third"}, groups);
   if (tasks.cut == Cut::kGivenRows) backward.set_rows(tasks.rows);
   const TensorList losses = tasks.losses();
   Rng rng(3);
@@ -318,6 +324,32 @@ at::Tensor plain_rows(Tasks& tasks) {
   return torch::stack(rows);
 }
 
+void expect_groups_match_plain(const Tasks& tasks,
+                               const Outcome& outcome,
+                               const at::Tensor& rows,
+                               double tolerance) {
+  ASSERT_EQ(outcome.report.groups.size(), 3U);
+  std::vector<at::Tensor> expected(3, torch::zeros({3, 3}, torch::kDouble));
+  std::int64_t offset = 0;
+  for (std::size_t p = 0; p < tasks.trunk.parameters.size(); ++p) {
+    const at::Tensor part = rows.narrow(1, offset, tasks.trunk.parameters[p].numel());
+    offset += part.size(1);
+    expected[p / 2 % 3] = expected[p / 2 % 3] + part.mm(part.t());
+  }
+  for (std::size_t g = 0; g < 3; ++g) {
+    for (std::int64_t i = 0; i < 3; ++i) {
+      for (std::int64_t j = 0; j < 3; ++j) {
+        const double size = (rows[i].norm() * rows[j].norm()).item<double>();
+        EXPECT_NEAR(
+            outcome.report.groups[g].gram(static_cast<std::size_t>(i), static_cast<std::size_t>(j)),
+            expected[g][i][j].item<double>(),
+            tolerance * size)
+            << outcome.report.groups[g].name;
+      }
+    }
+  }
+}
+
 void expect_matches_plain(Tasks& tasks, const Outcome& outcome, torch::Dtype dtype) {
   const double tolerance = dtype == torch::kDouble ? 1e-10 : 1e-5;
   const at::Tensor rows = plain_rows(tasks);
@@ -330,6 +362,7 @@ void expect_matches_plain(Tasks& tasks, const Outcome& outcome, torch::Dtype dty
       EXPECT_NEAR(outcome.report.gram(i, j), gram[a][b].item<double>(), 4 * tolerance * size);
     }
   }
+  expect_groups_match_plain(tasks, outcome, rows, 4 * tolerance);
   // With the weights of the step itself, so that only the gradients are compared.
   const at::Tensor direction = rows.t().mv(torch::tensor(outcome.report.weights, torch::kDouble));
   std::int64_t offset = 0;
@@ -402,6 +435,250 @@ INSTANTIATE_TEST_SUITE_P(Layers,
                          [](const testing::TestParamInfo<Setting>& info) {
                            return testing::PrintToString(info.param);
                          });
+
+Setting mlp_setting(Cut cut) { return {{"mlp", make_mlp}, cut, torch::kDouble}; }
+
+// At the representation the rows are the heads' gradients there, and the shared parameters get the
+// pull-back of their combination.
+TEST(Features, BalancesAtTheRepresentation) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  const Outcome outcome = run(tasks, Strategy::kFeatures, "mgda");
+  EXPECT_EQ(outcome.report.strategy, Strategy::kFeatures);
+
+  torch::manual_seed(7);
+  const at::Tensor z = tasks.trunk.forward(tasks.trunk.input);
+  const at::Tensor cut = z.detach().requires_grad_();
+  std::vector<at::Tensor> rows;
+  for (std::size_t k = 0; k < 3; ++k) {
+    const auto y = cut.matmul(tasks.heads[k][0]) + tasks.heads[k][1];
+    const auto loss = (y - (static_cast<double>(k) - 1.0)).square().mean();
+    rows.push_back(torch::autograd::grad({loss}, {cut})[0]);
+  }
+  at::Tensor combined = torch::zeros_like(cut);
+  for (std::size_t i = 0; i < 3; ++i) {
+    combined = combined + rows[i] * outcome.report.weights[i];
+    for (std::size_t j = 0; j < 3; ++j) {
+      EXPECT_NEAR(outcome.report.gram(i, j), (rows[i] * rows[j]).sum().item<double>(), 1e-12);
+    }
+  }
+  const TensorList expected = torch::autograd::grad({z}, tasks.trunk.parameters, {combined});
+  for (std::size_t p = 0; p < expected.size(); ++p) {
+    EXPECT_TRUE(torch::allclose(outcome.gradients[p], expected[p], 1e-9, 1e-12)) << p;
+  }
+}
+
+TEST(Features, AMethodOfThatKindChoosesItItself) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  EXPECT_EQ(run(tasks, Strategy::kAuto, "mgda_ub").report.strategy, Strategy::kFeatures);
+}
+
+TEST(Features, SaysWhenThereIsNoSharedRepresentation) {
+  const auto weight = torch::randn({4}, torch::kDouble).requires_grad_();
+  MultiTaskBackward backward(
+      {weight}, {}, balance::make_method("mgda"), {"a", "b"}, {.strategy = Strategy::kFeatures});
+  const TensorList losses = {weight.square().sum(), weight.exp().sum()};
+  Rng rng(1);
+  try {
+    backward(losses, rng);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("representation"));
+  }
+}
+
+TEST(Features, GradDropSeesTheRepresentationsValues) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  MultiTaskBackward backward(tasks.trunk.parameters,
+                             tasks.heads,
+                             balance::make_method("graddrop"),
+                             tasks.names,
+                             {.strategy = Strategy::kFeatures});
+  torch::manual_seed(7);
+  const at::Tensor z = tasks.trunk.forward(tasks.trunk.input);
+  Rng rng(1);
+  backward.set_features(torch::zeros({3, 3}));
+  EXPECT_THROW(backward(tasks.losses(), rng), Error);
+  backward.set_features(z);
+  const StepReport& report = backward(tasks.losses(), rng);
+  EXPECT_EQ(report.strategy, Strategy::kFeatures);
+  EXPECT_GT(report.direction_norm, 0);
+}
+
+TEST(Segmented, FallsBackWithANoticeOncePerReason) {
+  Tasks tasks({{"batch_norm", make_batch_norm}, Cut::kSlices, torch::kDouble});
+  MultiTaskBackward backward(tasks.trunk.parameters,
+                             tasks.heads,
+                             balance::make_method("upgrad"),
+                             tasks.names,
+                             {.strategy = Strategy::kSegmented});
+  Rng rng(3);
+  const StepReport first = backward(tasks.losses(), rng);
+  EXPECT_FALSE(first.notice.empty());
+  const StepReport second = backward(tasks.losses(), rng);
+  EXPECT_EQ(second.notice, "");
+}
+
+TEST(Segmented, RefusesRowsOfUnknownTasks) {
+  Tasks tasks(mlp_setting(Cut::kGivenRows));
+  MultiTaskBackward backward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("upgrad"), tasks.names);
+  EXPECT_THROW(backward.set_rows(std::vector<std::int64_t>{0, 1, 3}), Error);
+}
+
+TEST(Segmented, ReadsTheSameRowsFromTheGraphAsAreGiven) {
+  Tasks tasks(mlp_setting(Cut::kSlices));
+  const Outcome read = run(tasks, Strategy::kSegmented);
+  MultiTaskBackward backward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("upgrad"), tasks.names);
+  backward.set_rows(tasks.rows);
+  Rng rng(3);
+  const StepReport& given = backward(tasks.losses(), rng);
+  EXPECT_EQ(given.strategy, Strategy::kSegmented);
+  for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(read.report.gram.data()[i], given.gram.data()[i]);
+}
+
+TEST(Segmented, WorksWithAnAbsentTaskAndAFrozenLayer) {
+  Tasks tasks(mlp_setting(Cut::kSlices));
+  tasks.trunk.parameters[0].set_requires_grad(false);
+  MultiTaskBackward backward(tasks.trunk.parameters,
+                             tasks.heads,
+                             balance::make_method("ew"),
+                             tasks.names,
+                             {.diagnose_every = 1});
+  TensorList losses = tasks.losses();
+  losses[1] = at::Tensor();
+  Rng rng(3);
+  const StepReport& report = backward(losses, rng);
+  EXPECT_EQ(report.strategy, Strategy::kSegmented);
+  const TensorList got = tasks.gradients();
+  EXPECT_FALSE(got[0].defined());
+  const TensorList again = tasks.losses();
+  const TensorList rest(tasks.trunk.parameters.begin() + 1, tasks.trunk.parameters.end());
+  const TensorList expected = torch::autograd::grad({(again[0] + again[2]) / 2}, rest);
+  for (std::size_t p = 0; p < rest.size(); ++p) {
+    EXPECT_TRUE(torch::allclose(got[p + 1], expected[p], 1e-9, 1e-12)) << p;
+  }
+}
+
+TEST(Segmented, FreesTheGraph) {
+  Tasks tasks(mlp_setting(Cut::kSlices));
+  at::Tensor probe;
+  {
+    MultiTaskBackward backward(
+        tasks.trunk.parameters, tasks.heads, balance::make_method("upgrad"), tasks.names);
+    TensorList losses = tasks.losses();
+    probe = losses[0];
+    Rng rng(3);
+    backward(losses, rng);
+    EXPECT_THROW(losses[0].backward(), c10::Error) << "the graph was kept";
+  }
+}
+
+TEST(Ghost, TakesEveryLayerItCan) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  EXPECT_EQ(run(tasks, Strategy::kGhost).report.strategy, Strategy::kGhost);
+}
+
+// A quarter of the rows is the whole batch here, four times over, so the estimate is exact up to a
+// factor that the method does not see.
+TEST(Estimate, ReplacesTheExactGramMatrixAndIsMeasuredAtDiagnosedSteps) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  const Outcome exact = run(tasks, Strategy::kSequential, "cagrad");
+  MultiTaskBackward backward(tasks.trunk.parameters,
+                             tasks.heads,
+                             balance::make_method("cagrad"),
+                             tasks.names,
+                             {.diagnose_every = 2});
+  Rng rng(3);
+  backward.set_estimate(tasks.losses());
+  StepReport report = backward(tasks.losses(), rng);
+  EXPECT_FALSE(report.estimated) << "a diagnosed step is exact";
+  EXPECT_NEAR(report.estimate_cosine, 1.0, 1e-12);
+  backward.set_estimate(tasks.losses());
+  report = backward(tasks.losses(), rng);
+  EXPECT_TRUE(report.estimated);
+  EXPECT_EQ(report.strategy, Strategy::kWeighted);
+  for (std::size_t k = 0; k < 3; ++k) {
+    EXPECT_NEAR(report.weights[k], exact.report.weights[k], 1e-12);
+  }
+  const TensorList got = tasks.gradients();
+  for (std::size_t p = 0; p < got.size(); ++p) {
+    EXPECT_TRUE(torch::allclose(got[p], exact.gradients[p], 1e-9, 1e-12)) << p;
+  }
+}
+
+TEST(Estimate, IsNotUsedBelowItsFloor) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  MultiTaskBackward backward(tasks.trunk.parameters,
+                             tasks.heads,
+                             balance::make_method("mgda"),
+                             tasks.names,
+                             {.diagnose_every = 2, .estimate_floor = 0.999});
+  // Losses whose gradients point elsewhere: an estimate that misleads.
+  const auto wrong = [&] {
+    TensorList losses = tasks.losses();
+    losses[0] = losses[0] * 1e-3;
+    losses[2] = losses[2] * -50.0;
+    return losses;
+  };
+  Rng rng(3);
+  backward.set_estimate(wrong());
+  EXPECT_LT(backward(tasks.losses(), rng).estimate_cosine, 0.999);
+  backward.set_estimate(wrong());
+  EXPECT_FALSE(backward(tasks.losses(), rng).estimated);
+}
+
+TEST(Independent, GivesTheInnerProductsOfTwoOtherBatches) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  MultiTaskBackward backward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("sdmgrad"), tasks.names);
+  const auto scaled = [&](double factor) {
+    TensorList losses = tasks.losses();
+    for (auto& loss : losses) loss = loss * factor;
+    return losses;
+  };
+  Rng rng(3);
+  backward.set_independent(scaled(1.0), scaled(1.0));
+  const StepReport with = backward(tasks.losses(), rng);
+  EXPECT_EQ(with.strategy, Strategy::kWeighted) << "one pass is enough";
+  MultiTaskBackward alone(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("sdmgrad"), tasks.names);
+  const StepReport without = alone(tasks.losses(), rng);
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(with.weights[k], without.weights[k], 1e-9);
+}
+
+TEST(AfterStep, TellsFamoTheLossesOfTheSameBatch) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  MultiTaskBackward backward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("famo"), tasks.names);
+  Rng rng(3);
+  const StepReport first = backward(tasks.losses(), rng);
+  TensorList later = tasks.losses();
+  later[0] = later[0] * 0.1;  // task 0 learned much, so it needs less weight now
+  backward.after_step(later);
+  const StepReport second = backward(tasks.losses(), rng);
+  EXPECT_LT(second.weights[0] / second.weights[1], first.weights[0] / first.weights[1]);
+  later[1] = at::Tensor();
+  EXPECT_THROW(backward.after_step(later), Error);
+}
+
+// Class J methods write the direction themselves; with nothing dropped it is the sum.
+TEST(Coordinates, DirectionIsTheMethodsOwn) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  auto method = balance::make_method("trimmed_mean");
+  set_field([&](FieldVisitor& v) { method->describe(v); }, "trim", "0", "[test]");
+  MultiTaskBackward backward(tasks.trunk.parameters, tasks.heads, std::move(method), tasks.names);
+  Rng rng(3);
+  const StepReport& report = backward(tasks.losses(), rng);
+  EXPECT_EQ(report.strategy, Strategy::kSequential);
+  const TensorList got = tasks.gradients();
+  const TensorList losses = tasks.losses();
+  const TensorList mean =
+      torch::autograd::grad({(losses[0] + losses[1] + losses[2]) / 3}, tasks.trunk.parameters);
+  for (std::size_t p = 0; p < mean.size(); ++p) {
+    EXPECT_TRUE(torch::allclose(got[p], mean[p], 1e-9, 1e-12)) << p;
+  }
+}
 
 }  // namespace
 }  // namespace detente::engine

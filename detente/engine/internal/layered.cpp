@@ -36,6 +36,7 @@ void LayeredGradients::start(const StepTensors& step, TaskGradients& result) {
   result.own_gradients.assign(step.own.size(), {});
   result.reached.assign(step.shared.size(), false);
   result.notice.clear();
+  result.start_groups(step);
 }
 
 // A weight's form follows from all places where it is used: one that cannot be handled sends it the
@@ -144,19 +145,18 @@ bool LayeredGradients::ghost_pays(const Group& group, GhostRule rule) const {
 
 void LayeredGradients::place() {
   const auto k = static_cast<std::int64_t>(step_->losses.size());
-  column_.assign(forms_.size(), -1);
-  columns_ = 0;
+  blocks_.resize(forms_.size());
   for (std::size_t i = 0; i < forms_.size(); ++i) {
+    const at::Tensor& parameter = step_->shared[i];
     if (forms_[i] == Form::kNamed) named_.push_back(static_cast<int>(i));
-    if (forms_[i] != Form::kNamed && forms_[i] != Form::kDirect) continue;
-    column_[i] = columns_;
-    columns_ += step_->shared[i].numel();
-  }
-  const auto options = step_->shared[0].options().requires_grad(false);
-  if (!jacobian_.defined() || jacobian_.size(0) != k || jacobian_.size(1) != columns_ ||
-      jacobian_.device() != options.device() ||
-      jacobian_.scalar_type() != c10::typeMetaToScalarType(options.dtype())) {
-    jacobian_ = at::empty({k, columns_}, options);
+    at::Tensor& block = blocks_[i];
+    if (forms_[i] != Form::kNamed && forms_[i] != Form::kDirect) {
+      block.reset();
+    } else if (!block.defined() || block.size(0) != k || block.size(1) != parameter.numel() ||
+               block.device() != parameter.device() ||
+               block.scalar_type() != parameter.scalar_type()) {
+      block = at::empty({k, parameter.numel()}, parameter.options().requires_grad(false));
+    }
   }
   for (std::size_t u = 0; u < graph_.uses.size(); ++u) {
     const LayerUse& use = graph_.uses[u];
@@ -168,11 +168,10 @@ void LayeredGradients::place() {
   }
 }
 
-at::Tensor LayeredGradients::task_row(int parameter) const {
-  if (parameter < 0 || column_[static_cast<std::size_t>(parameter)] < 0) return {};
+at::Tensor LayeredGradients::task_rows(int parameter) const {
+  if (parameter < 0) return {};
   const auto i = static_cast<std::size_t>(parameter);
-  if (forms_[i] != Form::kDirect) return {};
-  return jacobian_.narrow(1, column_[i], step_->shared[i].numel());
+  return forms_[i] == Form::kDirect ? blocks_[i] : at::Tensor();
 }
 
 void LayeredGradients::prepare_tables() {
@@ -307,8 +306,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
       const at::NoGradGuard no_grad;
       for (std::size_t j = 0; j < named_.size(); ++j) {
         const auto i = static_cast<std::size_t>(named_[j]);
-        at::Tensor row =
-            jacobian_[static_cast<std::int64_t>(k)].narrow(0, column_[i], step.shared[i].numel());
+        at::Tensor row = blocks_[i][static_cast<std::int64_t>(k)];
         if (pieces[j].defined()) {
           row.copy_(pieces[j].reshape(-1));
           result.reached[i] = true;
@@ -334,7 +332,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
       }
     } else {
       const auto to = [&](int p) {
-        TaskRows rows{.rows = task_row(p)};
+        TaskRows rows{.rows = task_rows(p)};
         if (!rows.rows.defined()) return rows;
         rows.add = written_[static_cast<std::size_t>(p)];
         written_[static_cast<std::size_t>(p)] = true;
@@ -346,7 +344,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
     found[c].reset();
   }
   for (std::size_t i = 0; i < forms_.size(); ++i) {
-    if (forms_[i] == Form::kDirect && !written_[i]) task_row(static_cast<int>(i)).zero_();
+    if (forms_[i] == Form::kDirect && !written_[i]) task_rows(static_cast<int>(i)).zero_();
   }
   finish(result);
   return true;
@@ -369,7 +367,7 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
     }
     const at::Tensor rows = gradient_rows(use, gradient);
     const auto row_of = [&](int p) {
-      const at::Tensor all = task_row(p);
+      const at::Tensor all = task_rows(p);
       return all.defined() ? all[k] : at::Tensor();
     };
     if (at::Tensor row = row_of(use.weight); row.defined()) {
@@ -400,7 +398,7 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
   }
   for (std::size_t j = 0; j < named_.size(); ++j) {
     const auto i = static_cast<std::size_t>(named_[j]);
-    at::Tensor row = jacobian_[k].narrow(0, column_[i], step_->shared[i].numel());
+    at::Tensor row = blocks_[i][k];
     const at::Tensor& gradient = found[captured_.size() + j];
     if (gradient.defined()) {
       row.view(gradient.sizes()).copy_(gradient);
@@ -409,7 +407,7 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
     }
   }
   for (std::size_t i = 0; i < forms_.size(); ++i) {
-    if (forms_[i] == Form::kDirect && !written_[i]) task_row(static_cast<int>(i))[k].zero_();
+    if (forms_[i] == Form::kDirect && !written_[i]) task_rows(static_cast<int>(i))[k].zero_();
   }
 }
 
@@ -468,21 +466,29 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
       joined.push_back(!any ? at::Tensor() : uses == 1 ? parts[0] : at::cat(parts));
     }
     group.gradients = std::move(joined);
-    add_ghost_gram(group.rows, group.gradients, group.bias >= 0, result.gram);
+    Matrix part(tasks, tasks);
+    add_ghost_gram(group.rows, group.gradients, group.bias >= 0, part);
+    add_gram(part, group.weight, result);
   }
   finish(result);
   return true;
 }
 
+// What one parameter contributes to the Gram matrix.
+void LayeredGradients::add_gram(const Matrix& part, int parameter, TaskGradients& result) const {
+  for (std::size_t i = 0; i < part.rows(); ++i) {
+    for (std::size_t j = 0; j < part.cols(); ++j) result.gram(i, j) += part(i, j);
+  }
+  result.add_to_group(*step_, static_cast<std::size_t>(parameter), part);
+}
+
 void LayeredGradients::finish(TaskGradients& result) {
-  const std::size_t k = step_->losses.size();
-  const auto add = [&](const Matrix& part) {
-    for (std::size_t i = 0; i < k; ++i) {
-      for (std::size_t j = 0; j < k; ++j) result.gram(i, j) += part(i, j);
-    }
-  };
-  if (columns_ > 0) add(tensor::gram(jacobian_));
-  for (const Table& table : tables_) add(tensor::gram(table.values.flatten(1)));
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    if (blocks_[i].defined()) add_gram(tensor::gram(blocks_[i]), static_cast<int>(i), result);
+  }
+  for (const Table& table : tables_) {
+    add_gram(tensor::gram(table.values.flatten(1)), table.weight, result);
+  }
 }
 
 void LayeredGradients::combine(const std::vector<double>& weights, at::Tensor& direction) {
@@ -495,18 +501,10 @@ void LayeredGradients::combine(const std::vector<double>& weights, at::Tensor& d
     const auto i = static_cast<std::size_t>(parameter);
     return direction.narrow(0, layout.offset(i), step_->shared[i].numel());
   };
-  // Columns that lie side by side in both go in one product.
-  for (std::size_t i = 0; i < forms_.size();) {
-    if (column_[i] < 0) {
-      ++i;
-      continue;
-    }
-    std::size_t last = i;
-    while (last + 1 < forms_.size() && column_[last + 1] >= 0) ++last;
-    const std::int64_t n = column_[last] + step_->shared[last].numel() - column_[i];
-    at::Tensor target = direction.narrow(0, layout.offset(i), n);
-    at::mv_out(target, jacobian_.narrow(1, column_[i], n).t(), w);
-    i = last + 1;
+  for (std::size_t i = 0; i < forms_.size(); ++i) {
+    if (!blocks_[i].defined()) continue;
+    at::Tensor target = piece(static_cast<int>(i));
+    at::mv_out(target, blocks_[i].t(), w);
   }
   for (const Group& group : groups_) {
     at::Tensor sum;

@@ -68,10 +68,11 @@ class LayeredGradients {
   void choose_forms(bool segmented, GhostRule rule);
   bool ghost_pays(const Group& group, GhostRule rule) const;
   void place();
-  at::Tensor task_row(int parameter) const;  // [K, n]
+  at::Tensor task_rows(int parameter) const;  // [K, n] where formed by hand
   void take_pass(std::size_t task, const TensorList& found);
   void add_embeddings(std::size_t table, std::size_t use, const at::Tensor& gradient, int task);
   void prepare_tables();
+  void add_gram(const Matrix& part, int parameter, TaskGradients& result) const;
   void finish(TaskGradients& result);
 
   const StepTensors* step_ = nullptr;
@@ -83,10 +84,10 @@ class LayeredGradients {
   std::vector<Table> tables_;
   std::vector<std::size_t> captured_;  // uses whose output gradient is asked for
   std::vector<int> named_;             // parameters asked for by name
-  std::vector<std::int64_t> column_;   // per parameter: its first column in jacobian_, or -1
-  std::int64_t columns_ = 0;
-  std::vector<bool> written_;  // per parameter, within one pass
-  at::Tensor jacobian_;        // [K, columns]; kept between steps
+  std::vector<bool> written_;          // per parameter, within one pass
+  // Per parameter with a row per task: those rows [K, n], one parameter after the other so that
+  // equal segments are one batched product. Kept between steps.
+  TensorList blocks_;
 };
 
 }  // namespace detente::engine::internal

@@ -47,8 +47,9 @@ void read_scale_shift(const LayerUse& use, const TensorList& shared, LayerInput&
     const std::size_t last = as_ints(norm.normalized_shape).size();
     Shape stat(out);
     for (std::size_t d = dims - last; d < dims; ++d) stat[d] = 1;
-    layer.input = normalized(
-        norm.input_.unpack(), norm.result1_.unpack(self).view(stat), norm.result2_.unpack(self).view(stat));
+    layer.input = normalized(norm.input_.unpack(),
+                             norm.result1_.unpack(self).view(stat),
+                             norm.result2_.unpack(self).view(stat));
   } else if (name == "NativeGroupNormBackward0") {
     const auto& norm = static_cast<const gen::NativeGroupNormBackward0&>(*use.node);
     const std::int64_t n = as_int(norm.N);
@@ -63,13 +64,13 @@ void read_scale_shift(const LayerUse& use, const TensorList& shared, LayerInput&
     const auto& norm = static_cast<const gen::NativeBatchNormBackward0&>(*use.node);
     const at::Tensor x = norm.input_.unpack();
     const Shape channels = align_channels(out[1], dims);
-    layer.input =
-        norm.training
-            ? normalized(
-                  x, norm.result1_.unpack(self).view(channels), norm.result2_.unpack(self).view(channels))
-            : normalized(x,
-                         norm.running_mean_.unpack().view(channels),
-                         (norm.running_var_.unpack() + norm.eps).rsqrt().view(channels));
+    layer.input = norm.training
+                      ? normalized(x,
+                                   norm.result1_.unpack(self).view(channels),
+                                   norm.result2_.unpack(self).view(channels))
+                      : normalized(x,
+                                   norm.running_mean_.unpack().view(channels),
+                                   (norm.running_var_.unpack() + norm.eps).rsqrt().view(channels));
     layer.weight_at = layer.bias_at = channels;
     return;
   } else if (name == "MulBackward0") {
@@ -93,6 +94,17 @@ void read_scale_shift(const LayerUse& use, const TensorList& shared, LayerInput&
 struct Segments {
   at::Tensor order;  // int64; undefined when the rows already lie so
   std::vector<std::int64_t> begin, end;
+
+  // The number of rows per task when all have as many and follow one another; else 0.
+  std::int64_t equal() const {
+    const std::int64_t n = end.empty() ? 0 : end[0] - begin[0];
+    for (std::size_t k = 0; k < end.size(); ++k) {
+      if (end[k] - begin[k] != n || begin[k] != begin[0] + static_cast<std::int64_t>(k) * n) {
+        return 0;
+      }
+    }
+    return n;
+  }
 };
 
 Segments segments_of(const RowAssignment& assignment, std::int64_t outer, std::int64_t inner) {
@@ -143,6 +155,32 @@ void write_product(const TaskRows& to,
   }
 }
 
+// The sum of each task's rows.
+void sum_segments(const at::Tensor& rows, const Segments& segments, const TaskRows& to) {
+  const auto tasks = static_cast<std::int64_t>(segments.begin.size());
+  if (const std::int64_t n = segments.equal(); n > 0) {
+    const at::Tensor batched =
+        rows.narrow(0, segments.begin[0], tasks * n).reshape({tasks, n, rows.size(1)});
+    if (to.add) {
+      at::Tensor(to.rows).add_(batched.sum(1));
+    } else {
+      at::Tensor target = to.rows;
+      at::sum_out(target, batched, {1}, /*keepdim=*/false, c10::nullopt);
+    }
+    return;
+  }
+  for (std::int64_t k = 0; k < tasks; ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    at::Tensor row = to.rows[k];
+    const at::Tensor own = rows.narrow(0, segments.begin[i], segments.end[i] - segments.begin[i]);
+    if (to.add) {
+      row.add_(own.sum(0));
+    } else {
+      at::sum_out(row, own, {0}, /*keepdim=*/false, c10::nullopt);
+    }
+  }
+}
+
 // Sums of `terms` [out shape] over everything but the parameter's own dimensions, per task.
 void task_sums(const at::Tensor& terms,
                const Shape& at_dims,
@@ -167,15 +205,7 @@ void task_sums(const at::Tensor& terms,
   rest = rest.movedim(static_cast<std::int64_t>(dim), 0).reshape({shape[dim], -1});
   const Segments segments = segments_of(assignment, outer, within);
   rest = in_order(rest, segments);
-  for (std::size_t k = 0; k < segments.begin.size(); ++k) {
-    at::Tensor row = to.rows[static_cast<std::int64_t>(k)];
-    const at::Tensor own = rest.narrow(0, segments.begin[k], segments.end[k] - segments.begin[k]);
-    if (to.add) {
-      row.add_(own.sum(0));
-    } else {
-      at::sum_out(row, own, {0}, /*keepdim=*/false, c10::nullopt);
-    }
-  }
+  sum_segments(rest, segments, to);
 }
 
 void linear_task_gradients(const LayerUse& use,
@@ -189,30 +219,36 @@ void linear_task_gradients(const LayerUse& use,
   const std::int64_t within = use.inner / out;
   const std::int64_t outer = g.size(0) / (within * assignment.size());
   const Segments segments = segments_of(assignment, outer, within);
-  const at::Tensor rows = in_order(g, segments);
-  const at::Tensor x = weight.rows.defined()
-                           ? in_order(layer.input.reshape({-1, layer.input.size(-1)}), segments)
-                           : at::Tensor();
-  for (std::size_t k = 0; k < segments.begin.size(); ++k) {
-    const auto task = static_cast<std::int64_t>(k);
-    const std::int64_t n = segments.end[k] - segments.begin[k];
-    const at::Tensor own = rows.narrow(0, segments.begin[k], n);
-    if (weight.rows.defined()) {
-      const at::Tensor in = x.narrow(0, segments.begin[k], n);
-      if (use.weight_is_out_in) {
-        write_product(weight, task, {out, x.size(1)}, own.t(), in);
-      } else {
-        write_product(weight, task, {x.size(1), out}, in.t(), own);
-      }
+  const at::Tensor rows = in_order(g, segments).contiguous();
+  const at::Tensor x =
+      weight.rows.defined()
+          ? in_order(layer.input.reshape({-1, layer.input.size(-1)}), segments).contiguous()
+          : at::Tensor();
+  if (bias.rows.defined()) sum_segments(rows, segments, bias);
+  if (!weight.rows.defined()) return;
+  const at::Tensor& left = use.weight_is_out_in ? rows : x;
+  const at::Tensor& right = use.weight_is_out_in ? x : rows;
+  const auto tasks = static_cast<std::int64_t>(segments.begin.size());
+  if (const std::int64_t n = segments.equal(); n > 0) {
+    const auto batched = [&](const at::Tensor& t) {
+      return t.narrow(0, segments.begin[0], tasks * n).view({tasks, n, t.size(1)});
+    };
+    at::Tensor target = weight.rows.view({tasks, left.size(1), right.size(1)});
+    if (weight.add) {
+      target.baddbmm_(batched(left).transpose(1, 2), batched(right));
+    } else {
+      at::bmm_out(target, batched(left).transpose(1, 2), batched(right));
     }
-    if (bias.rows.defined()) {
-      at::Tensor row = bias.rows[task];
-      if (bias.add) {
-        row.add_(own.sum(0));
-      } else {
-        at::sum_out(row, own, {0}, /*keepdim=*/false, c10::nullopt);
-      }
-    }
+    return;
+  }
+  for (std::int64_t k = 0; k < tasks; ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    const std::int64_t n = segments.end[i] - segments.begin[i];
+    write_product(weight,
+                  k,
+                  {left.size(1), right.size(1)},
+                  left.narrow(0, segments.begin[i], n).t(),
+                  right.narrow(0, segments.begin[i], n));
   }
 }
 

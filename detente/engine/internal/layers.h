@@ -30,9 +30,9 @@ struct LayerInput {
 // Reads it from the node's saved tensors, so before the graph is freed.
 LayerInput read_layer_input(const LayerUse& use, const TensorList& shared);
 
-// A K×n piece of a larger matrix: row k is where task k's gradient of one parameter goes.
+// Where the tasks' gradients of one parameter go.
 struct TaskRows {
-  at::Tensor rows;   // [K, n], rows contiguous
+  at::Tensor rows;   // [K, n], contiguous
   bool add = false;  // add to what is there (a parameter used more than once)
 };
 

@@ -68,6 +68,17 @@ void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
   }
   const at::NoGradGuard no_grad;
   result.gram = tensor::gram(rows_);
+  result.start_groups(step);
+  // Neighbours of one group in one product.
+  for (std::size_t first = 0; first < step.groups.size();) {
+    std::size_t end = first + 1;
+    while (end < step.groups.size() && step.groups[end] == step.groups[first]) ++end;
+    const std::int64_t begin = step.layout.offset(first);
+    const std::int64_t size =
+        (end < step.groups.size() ? step.layout.offset(end) : p) - begin;
+    result.add_to_group(step, first, tensor::gram(rows_.narrow(1, begin, size)));
+    first = end;
+  }
 }
 
 void SequentialGradients::combine(const std::vector<double>& weights, at::Tensor& direction) const {

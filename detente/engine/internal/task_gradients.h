@@ -8,6 +8,7 @@
 #include <detente/core/matrix.h>
 #include <detente/tensor/flatten.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -22,13 +23,30 @@ struct StepTensors {
   const std::vector<TensorList>& own;  // k lists: trainable parameters of one task
   const tensor::FlatLayout& layout;    // of `shared`
   std::span<const std::int64_t> rows;  // task of each example, or empty
+  std::span<const int> groups = {};    // group of each of `shared`; empty: none wanted
 };
 
 struct TaskGradients {
   Matrix gram;                            // k×k
+  std::vector<Matrix> group_grams;        // k×k per group of parameters; they add up to `gram`
   std::vector<TensorList> own_gradients;  // k lists, as `own`; undefined where not reached
   std::vector<bool> reached;              // per shared parameter: some task depends on it
   std::string notice;                     // what slowed this step down, for the user; usually empty
+
+  // One zero matrix per group; none where the step wants no groups.
+  void start_groups(const StepTensors& step) {
+    const std::size_t count =
+        step.groups.empty() ? 0 : *std::max_element(step.groups.begin(), step.groups.end()) + 1;
+    group_grams.assign(count, Matrix(step.losses.size(), step.losses.size()));
+  }
+  // Adds what one shared parameter contributes to the Gram matrix to its group's.
+  void add_to_group(const StepTensors& step, std::size_t parameter, const Matrix& part) {
+    if (step.groups.empty()) return;
+    Matrix& sum = group_grams[static_cast<std::size_t>(step.groups[parameter])];
+    for (std::size_t i = 0; i < part.rows(); ++i) {
+      for (std::size_t j = 0; j < part.cols(); ++j) sum(i, j) += part(i, j);
+    }
+  }
 };
 
 }  // namespace detente::engine::internal
