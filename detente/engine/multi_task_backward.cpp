@@ -876,17 +876,11 @@ void MultiTaskBackward::set_features(const at::Tensor& features) {
 
 void MultiTaskBackward::set_independent(std::span<const at::Tensor> first,
                                         std::span<const at::Tensor> second) {
-  tensor::translate_errors("engine::MultiTaskBackward",
-                           [&] { impl_->given_cross = impl_->inner_products(first, second); });
-  for (std::size_t i = 0; i < impl_->tasks() && !impl_->all_shared.empty(); ++i) {
-    if (!first[i].defined() || !second[i].defined()) continue;
-    DETENTE_CHECK(std::isfinite(impl_->given_cross(i, i)),
-                  ErrorCode::kNumeric,
-                  "[engine::MultiTaskBackward] set_independent: the gradient of task '{}' is not "
-                  "finite in one of the two batches. Look for square roots or logarithms at 0 in "
-                  "its loss, or lower the learning rate.",
-                  impl_->names[i]);
-  }
+  tensor::translate_errors("engine::MultiTaskBackward", [&] {
+    const at::Tensor rows = impl_->rows_of(first);
+    impl_->given_cross = tensor::inner_products(rows, impl_->rows_of(second));
+    impl_->given_first = tensor::gram(rows);
+  });
 }
 
 void MultiTaskBackward::set_estimate(std::span<const at::Tensor> losses_of_part) {
