@@ -31,7 +31,7 @@ long double gram_entry(const at::Tensor& wide, std::int64_t i, std::int64_t j) {
 
 // Relative to the norms, which is what a cosine sees.
 double gram_tolerance(const at::Tensor& rows) {
-  return rows.scalar_type() == torch::kDouble ? 1e-13 : 3e-8;
+  return rows.scalar_type() == torch::kDouble ? 1e-13 : 1e-7;
 }
 
 void expect_gram_near_reference(const at::Tensor& rows) {
