@@ -8,6 +8,7 @@
 
 int main(int argc, char** argv) {
   detente::machine::cure_and_restart(argc, argv);
+  detente::machine::keep_freed_memory();
   const std::vector<std::string> args(argv + 1, argv + argc);
   return detente::cli::run(args, std::cout, std::cerr);
 }

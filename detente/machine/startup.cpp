@@ -3,6 +3,9 @@
 #include <detente/machine/process.h>
 #include <detente/machine/startup.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -51,16 +54,28 @@ Variables startup_cures(const Facts& facts) {
 }
 
 bool computes(std::span<const std::string> args) {
-  static constexpr std::array<std::string_view, 5> kLight = {
-      "help", "methods", "recipe", "solve", "toy"};
+  static constexpr std::array<std::string_view, 6> kLight = {
+      "help", "inspect", "methods", "recipe", "solve", "toy"};
   static constexpr std::array<std::string_view, 4> kAnswers = {
       "--help", "-h", "--help-all", "--version"};
   if (args.empty() || std::find(kLight.begin(), kLight.end(), args.front()) != kLight.end()) {
     return false;
   }
+  if (args.size() > 1 && args[0] == "bench" && args[1] == "solve") return false;
   return std::none_of(args.begin(), args.end(), [](const std::string& arg) {
     return std::find(kAnswers.begin(), kAnswers.end(), arg) != kAnswers.end();
   });
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    if (text.starts_with("MALLOC_") || text.find("glibc.malloc") != std::string_view::npos) return;
+  }
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
 }
 
 void cure_and_restart(int argc, char** argv) {

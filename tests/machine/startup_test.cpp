@@ -2,6 +2,9 @@
 #include <detente/machine/startup.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "example_facts.h"
 
@@ -57,6 +60,20 @@ TEST(Startup, LeavesCommandsAloneThatDoNotCompute) {
   EXPECT_FALSE(computing({"--version"}));
   EXPECT_FALSE(computing({"methods", "cagrad"}));
   EXPECT_FALSE(computing({"train", "--help"}));
+}
+
+TEST(KeepFreedMemory, LeavesALargeFreedBlockWithTheProcess) {
+#ifdef __GLIBC__
+  keep_freed_memory();
+  constexpr std::size_t kSize = std::size_t{64} << 20;
+  void* block = std::malloc(kSize);
+  ASSERT_NE(block, nullptr);
+  // A block of its own mapping is counted apart, and vanishes when it is freed.
+  EXPECT_EQ(mallinfo2().hblkhd, 0U);
+  std::free(block);
+#else
+  GTEST_SKIP() << "glibc only";
+#endif
 }
 
 }  // namespace

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/core/Tensor.h>
+#include <detente/core/error.h>
+#include <detente/measure/models.h>
+#include <detente/measure/step_benchmark.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace detente::measure {
+namespace {
+
+StepBenchmarkOptions small_benchmark() {
+  return {.model = "mlp", .tasks = 3, .batch = 4, .steps = 2};
+}
+
+TEST(BenchmarkModels, HaveOneLossPerTaskOnAnyPartOfTheBatch) {
+  for (const std::string& name : model_names()) {
+    SCOPED_TRACE(name);
+    const BenchmarkModel model = make_model(name, false, 2, 2, 1);
+    EXPECT_EQ(model.own.size(), 2U);
+    for (const std::int64_t rows : {0, 1}) {
+      const TensorList losses = model.losses(rows);
+      ASSERT_EQ(losses.size(), 2U);
+      EXPECT_TRUE(losses[0].requires_grad());
+      EXPECT_TRUE(std::isfinite(losses[1].item<double>()));
+    }
+  }
+}
+
+TEST(BenchmarkModels, RefuseUnknownNamesAndCases) {
+  EXPECT_THROW(make_model("mpl", true, 2, 2, 1), Error);
+  EXPECT_THROW(make_model("mlp", true, 0, 2, 1), Error);
+  EXPECT_THROW(make_model("siamese", true, 2, 2, 1), Error);
+}
+
+TEST(StepBenchmark, MeasuresEveryPartOfAMultiInputStep) {
+  std::int64_t last = 0;
+  const auto result =
+      measure_step(small_benchmark(), [&](std::int64_t done, std::int64_t) { last = done; });
+  EXPECT_EQ(last, 5);
+  EXPECT_EQ(result.strategy, "segmented");
+  EXPECT_EQ(result.notice, "");
+  EXPECT_GT(result.ms_plain, 0);
+  EXPECT_NEAR(result.ratio, result.ms_method / result.ms_plain, 1e-12);
+  EXPECT_LE(result.ms_forward + result.ms_backward + result.ms_solve, 2 * result.ms_method);
+  EXPECT_TRUE(std::isnan(result.ms_floor)) << "no such floor with several inputs";
+  EXPECT_EQ(result.parameters, 39 * 400 + 400 + 2 * (400 * 400 + 400));
+}
+
+TEST(StepBenchmark, MeasuresTheFloorOfASingleInputStep) {
+  StepBenchmarkOptions options = small_benchmark();
+  options.input = "single";
+  const auto result = measure_step(options, {});
+  EXPECT_GT(result.ms_floor, 0);
+  EXPECT_NE(result.strategy, "segmented");
+}
+
+TEST(StepBenchmark, TellsHowGoodAnEstimateIs) {
+  StepBenchmarkOptions options = small_benchmark();
+  options.input = "single";
+  options.gram_rows = 0.5;
+  options.method = "mgda";
+  const auto result = measure_step(options, {});
+  EXPECT_EQ(result.strategy, "weighted");
+  EXPECT_GT(result.estimate_cosine, 0);
+  EXPECT_LE(result.estimate_cosine, 1.0 + 1e-12);
+}
+
+TEST(StepBenchmark, RefusesBadOptions) {
+  StepBenchmarkOptions options = small_benchmark();
+  options.steps = 0;
+  EXPECT_THROW(measure_step(options, {}), Error);
+  options = small_benchmark();
+  options.strategy = "weighted";  // cagrad needs gradients
+  EXPECT_THROW(measure_step(options, {}), Error);
+}
+
+}  // namespace
+}  // namespace detente::measure
