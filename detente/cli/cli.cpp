@@ -26,19 +26,6 @@ std::string flag_suggestion(const CLI::App& app, const std::string& word) {
   return did_you_mean(word, names);
 }
 
-// "--start 9,9 -8.5,5": the second point is a value, though it begins like a flag.
-std::vector<std::string> with_negative_points(std::span<const std::string> args) {
-  std::vector<std::string> result;
-  for (const auto& arg : args) {
-    const bool negative_point = arg.size() > 3 && arg.front() == '-' &&
-                                arg.find(',') != std::string::npos &&
-                                arg.find_first_not_of("0123456789.,eE+-") == std::string::npos;
-    const bool behind_flag = !result.empty() && result.back() == "--start";
-    result.push_back(negative_point && !behind_flag ? "--start=" + arg : arg);
-  }
-  return result;
-}
-
 const CLI::App& deepest(const CLI::App& app) {
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().back();
@@ -85,7 +72,7 @@ int run(std::span<const std::string> args, std::ostream& out, std::ostream& err)
   app.set_help_all_flag("--help-all", "Help for every command");
   try {
     for (const AddCommand add : commands()) add(app, context);
-    std::vector<std::string> words = with_negative_points(args);
+    std::vector<std::string> words(args.begin(), args.end());
     std::reverse(words.begin(), words.end());
     app.parse(words);
     return context.exit_code;

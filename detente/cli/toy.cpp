@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <ostream>
@@ -55,6 +56,19 @@ Settings parse_settings(const std::vector<std::string>& texts) {
     settings.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   return settings;
+}
+
+// The names, "all" standing for the whole registry.
+std::vector<std::string> chosen_methods(const std::vector<std::string>& names) {
+  std::vector<std::string> methods;
+  for (const std::string& name : names) {
+    if (name != "all") {
+      methods.push_back(name);
+    } else {
+      for (const auto& info : balance::registry()) methods.push_back(info.name);
+    }
+  }
+  return methods;
 }
 
 // A method as new, with those of the settings that are options of it.
@@ -150,10 +164,47 @@ Json toy_json(const ToyFlags& flags,
                       {"losses", run.losses},
                       {"mean_loss", run.mean_loss},
                       {"min_norm", run.min_norm},
+                      {"shift", run.shift},
                       {"steps", run.steps}});
     }
   }
   return {{"problem", flags.problem}, {"runs", std::move(runs)}, {"figures", files}};
+}
+
+// What was done to let methods run that do not fit the problem as it is; "" if nothing.
+std::string toy_notes(const std::vector<toy::MethodRuns>& all) {
+  std::vector<std::string> shifted;
+  std::vector<std::string> at_features;
+  std::vector<std::string> crossed;
+  std::array<double, 2> shift{};
+  for (const auto& method : all) {
+    const std::string& name = method.runs.front().method;
+    const auto fresh = balance::make_method(name);
+    if (fresh->at_features()) at_features.push_back(name);
+    if (fresh->method_class() == balance::MethodClass::kCross) crossed.push_back(name);
+    if (method.runs.front().shift[0] == 0) continue;
+    shifted.push_back(name);
+    shift = method.runs.front().shift;
+  }
+  std::string text;
+  if (!shifted.empty()) {
+    text += fmt::format(
+        "These refuse negative losses and were shown loss 1 + {:.4g} and loss 2 + {:.4g}, which "
+        "are "
+        "at least 1: {}.\n",
+        shift[0],
+        shift[1],
+        join_names(shifted));
+  }
+  if (!at_features.empty()) {
+    text += fmt::format("Without a shared representation these act on the parameters: {}.\n",
+                        join_names(at_features));
+  }
+  if (!crossed.empty()) {
+    text += fmt::format("Without batches, the Gram matrix stands for two of them in: {}.\n",
+                        join_names(crossed));
+  }
+  return text;
 }
 
 std::string toy_text(const std::vector<toy::MethodRuns>& all) {
@@ -185,7 +236,8 @@ std::string toy_text(const std::vector<toy::MethodRuns>& all) {
 void run_toy(const ToyFlags& flags, Context& context) {
   const toy::ToyProblem& problem = toy::find_problem(flags.problem);
   const Settings settings = parse_settings(flags.settings);
-  check_settings(problem, flags.methods, settings);
+  const std::vector<std::string> methods = chosen_methods(flags.methods);
+  check_settings(problem, methods, settings);
   std::vector<toy::Vec2> starts;
   for (const auto& text : flags.starts) starts.push_back(parse_start(text));
   if (starts.empty()) starts = problem.starts;
@@ -198,13 +250,14 @@ void run_toy(const ToyFlags& flags, Context& context) {
   options.seed = flags.seed;
   std::vector<toy::MethodRuns> all;
   {
-    Progress progress(context.err, flags.methods.size() * starts.size());
+    Progress progress(context.err, methods.size() * starts.size());
     std::size_t done = 0;
-    for (const auto& name : flags.methods) {
+    for (const auto& name : methods) {
       std::string title = name;
       const Json fields = fields_to_json(fields_of(*make_method(problem, name, settings)));
       if (fields.contains("c")) title += " (c = " + number_text(fields["c"].get<double>()) + ")";
       all.push_back({title, {}});
+      options.shift_losses = toy::refuses_negative_losses(*make_method(problem, name, settings));
       for (const toy::Vec2 start : starts) {
         options.progress = [&](double share) {
           progress.update(title + " from " + start_text(start), done, share);
@@ -228,8 +281,8 @@ void run_toy(const ToyFlags& flags, Context& context) {
     context.out << problem.title << ", " << options.steps << " steps of Adam, lr "
                 << number_text(options.lr) << "\n\n"
                 << toy_text(all) << "\nPareto: yes where the gradients' convex hull comes within "
-                << number_text(kStationary) << " of zero.\nFigure: " << files[0] << ", " << files[1]
-                << "\n";
+                << number_text(kStationary) << " of zero.\n"
+                << toy_notes(all) << "Figure: " << files[0] << ", " << files[1] << "\n";
   }
 }
 
@@ -240,7 +293,8 @@ void add_toy(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "toy", "Compare methods on a two-dimensional problem and draw their paths");
   command->add_option("--problem", flags->problem, "cagrad or pcgrad")->capture_default_str();
-  command->add_option("--method", flags->methods, "The methods; 'detente methods' lists them")
+  command
+      ->add_option("--method", flags->methods, "The methods, or all; 'detente methods' lists them")
       ->delimiter(',')
       ->capture_default_str();
   command
@@ -250,10 +304,7 @@ void add_toy(CLI::App& app, Context& context) {
   command
       ->add_option(
           "--start", flags->starts, "Where to start (may be repeated; default: the paper's starts)")
-      ->type_name("X,Y")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+      ->type_name("X,Y");
   command
       ->add_option("--steps",
                    flags->steps,

@@ -20,11 +20,39 @@ using report::Point;
 using report::Rect;
 using report::rgb;
 
-constexpr double kPanel = 268;  // side of a plot
-constexpr double kLeft = 38;    // room for tick labels
-constexpr double kTop = 30;
-constexpr double kBottom = 34;
-constexpr double kGap = 14;
+// Sizes of the panels of one kind: the landscapes, and the methods.
+struct Size {
+  double plot = 268;  // its side
+  double left = 38;   // room for tick labels
+  double top = 30;
+  double bottom = 34;
+  double gap = 14;
+  double title = 13;
+  double star = 7.5;
+  double start = 4;
+  double path = 2.4;
+  bool ticks = true;
+
+  double width() const { return left + plot + gap; }
+  double height() const { return top + plot + bottom; }
+};
+
+constexpr Size kLarge;
+// Small multiples, for more methods than kManyMethods; the landscapes above them carry the ticks.
+constexpr Size kSmall = {
+    .plot = 150,
+    .left = 6,
+    .top = 22,
+    .bottom = 6,
+    .gap = 5,
+    .title = 12,
+    .star = 5,
+    .start = 2.6,
+    .path = 1.7,
+    .ticks = false,
+};
+constexpr std::size_t kManyMethods = 15;
+
 constexpr std::size_t kGrid = 201;
 constexpr int kShades = 48;  // pieces of one colour a trajectory is drawn in; the i-th ends after
                              // the share (i/kShades)² of the steps, because most happens early
@@ -40,6 +68,7 @@ constexpr Color kWhite = rgb(0xffffff);
 struct Panel {
   Rect plot;
   Box view;
+  Size size;
 
   Point at(Vec2 x) const {
     return {plot.x + (x.x1 - view.low.x1) / (view.high.x1 - view.low.x1) * plot.width,
@@ -89,7 +118,13 @@ void draw_contours(Canvas& canvas, const Panel& panel, const Contours& contours,
     const Color color = mix(mix(kLow, kHigh, std::sqrt(level.share)), kWhite, fade);
     for (const auto& line : level.lines) {
       std::vector<Point> points;
-      for (const Point p : line) points.push_back(panel.at({p.x, p.y}));
+      for (std::size_t i = 0; i < line.size(); ++i) {
+        const Point p = panel.at({line[i].x, line[i].y});
+        const bool ends = i == 0 || i + 1 == line.size();
+        if (ends || std::hypot(p.x - points.back().x, p.y - points.back().y) > 1) {
+          points.push_back(p);
+        }
+      }
       canvas.line(std::move(points), {color, 1.0});
     }
   }
@@ -98,8 +133,11 @@ void draw_contours(Canvas& canvas, const Panel& panel, const Contours& contours,
 void draw_frame(
     Canvas& canvas, const Panel& panel, const std::string& title, bool x_label, bool y_label) {
   const Rect& plot = panel.plot;
-  canvas.text({plot.x + plot.width / 2, plot.y - 9}, title, {13, kInk, Anchor::kMiddle, true});
+  canvas.text({plot.x + plot.width / 2, plot.y - 0.3 * panel.size.top},
+              title,
+              {panel.size.title, kInk, Anchor::kMiddle, true});
   canvas.rectangle(plot, {0, 0, 0, 0}, {kFrame, 1});
+  if (!panel.size.ticks) return;
   const auto ticks_x = report::round_ticks(panel.view.low.x1, panel.view.high.x1, 5);
   const auto ticks_y = report::round_ticks(panel.view.low.x2, panel.view.high.x2, 5);
   const auto step = [](const std::vector<double>& t) { return t.size() > 1 ? t[1] - t[0] : 0.0; };
@@ -130,8 +168,8 @@ void draw_frame(
 void draw_pareto(Canvas& canvas, const Panel& panel, const ToyProblem& problem) {
   std::vector<Point> line;
   for (const Vec2 x : problem.pareto_set) line.push_back(panel.at(x));
-  canvas.line(line, {kWhite, 6});
-  canvas.line(std::move(line), {kPareto, 3.4});
+  canvas.line(line, {kWhite, 2.5 * panel.size.path});
+  canvas.line(std::move(line), {kPareto, 1.4 * panel.size.path});
 }
 
 void draw_star(Canvas& canvas, Point center, double radius, Color fill) {
@@ -144,7 +182,9 @@ void draw_star(Canvas& canvas, Point center, double radius, Color fill) {
   canvas.polygon(std::move(points), fill, {kInk, 1});
 }
 
-void draw_start(Canvas& canvas, Point p) { canvas.circle(p, 4, kInk, {kWhite, 1.4}); }
+void draw_start(Canvas& canvas, Point p, double radius) {
+  canvas.circle(p, radius, kInk, {kWhite, 0.35 * radius});
+}
 
 // Points closer than a third of a pixel to the last one drawn are left out.
 std::vector<Point> visible_path(const Panel& panel, std::span<const Vec2> points) {
@@ -159,7 +199,7 @@ std::vector<Point> visible_path(const Panel& panel, std::span<const Vec2> points
 
 void draw_trajectory(Canvas& canvas, const Panel& panel, const RunResult& run) {
   const std::span<const Vec2> all(run.trajectory);
-  canvas.line(visible_path(panel, all), {kWhite, 4.6});
+  canvas.line(visible_path(panel, all), {kWhite, 1.9 * panel.size.path});
   const std::size_t last = all.size() - 1;
   for (int s = 0; s < kShades; ++s) {
     const auto cut = [last](int i) {
@@ -170,7 +210,7 @@ void draw_trajectory(Canvas& canvas, const Panel& panel, const RunResult& run) {
     const std::size_t to = cut(s + 1);
     if (to == from) continue;
     canvas.line(visible_path(panel, all.subspan(from, to - from + 1)),
-                {report::ramp_color((s + 0.5) / kShades), 2.4});
+                {report::ramp_color((s + 0.5) / kShades), panel.size.path});
   }
 }
 
@@ -194,10 +234,10 @@ void draw_legend(Canvas& canvas, const Rect& area, const ToyProblem& problem, st
                 {11, kMuted, Anchor::kMiddle});
   }
   y += 56;
-  draw_start(canvas, {x + 10, y - 4});
+  draw_start(canvas, {x + 10, y - 4}, kLarge.start);
   canvas.text({x + 30, y}, "start", {12, kInk});
   y += 25;
-  draw_star(canvas, {x + 10, y - 4}, 7.5, report::ramp_color(1));
+  draw_star(canvas, {x + 10, y - 4}, kLarge.star, report::ramp_color(1));
   canvas.text({x + 30, y}, "end", {12, kInk});
   y += 25;
   if (!problem.pareto_set.empty()) {
@@ -244,40 +284,50 @@ Canvas draw_figure(const ToyProblem& problem, std::span<const MethodRuns> method
     const auto losses = problem.evaluate(x).losses;
     return 0.5 * (losses[0] + losses[1]);
   };
+  const bool many = methods.size() > kManyMethods;
+  const Size small = many ? kSmall : kLarge;
   const Contours first = make_contours(view, loss(0), 16);
   const Contours second = make_contours(view, loss(1), 16);
   const Contours both = make_contours(view, mean, 16);
+  const Contours behind = many ? make_contours(view, mean, 7) : both;
 
   // Top row: the landscape and the key; below: one panel per method.
-  const std::size_t columns = std::max<std::size_t>(4, std::min<std::size_t>(methods.size(), 5));
-  const std::size_t rows = 1 + (methods.size() + columns - 1) / columns;
-  const double cell_width = kLeft + kPanel + kGap;
-  const double cell_height = kTop + kPanel + kBottom;
-  Canvas canvas(cell_width * static_cast<double>(columns) + 10,
-                cell_height * static_cast<double>(rows) + 12);
+  const std::size_t columns =
+      many ? 8 : std::max<std::size_t>(4, std::min<std::size_t>(methods.size(), 5));
+  const std::size_t rows = (methods.size() + columns - 1) / columns;
+  const double width =
+      std::max(4 * kLarge.width(), small.width() * static_cast<double>(columns)) + 10;
+  Canvas canvas(width, kLarge.height() + small.height() * static_cast<double>(rows) + 12);
+  const auto landscape_at = [&](double column) {
+    return Panel{
+        {10 + kLarge.width() * column + kLarge.left, 8 + kLarge.top, kLarge.plot, kLarge.plot},
+        view,
+        kLarge};
+  };
   const auto panel_at = [&](std::size_t row, double column) {
-    return Panel{{10 + cell_width * column + kLeft,
-                  8 + cell_height * static_cast<double>(row) + kTop,
-                  kPanel,
-                  kPanel},
-                 view};
+    return Panel{{10 + small.width() * column + small.left,
+                  8 + kLarge.height() + small.height() * static_cast<double>(row) + small.top,
+                  small.plot,
+                  small.plot},
+                 view,
+                 small};
   };
 
   const std::array<const Contours*, 3> landscapes = {&first, &second, &both};
   const std::array<const char*, 3> titles = {"Loss 1", "Loss 2", "Mean of both"};
   for (std::size_t i = 0; i < 3; ++i) {
-    const Panel panel = panel_at(0, static_cast<double>(i));
+    const Panel panel = landscape_at(static_cast<double>(i));
     canvas.begin_clip(panel.plot);
     draw_contours(canvas, panel, *landscapes[i], 0.0);
     draw_pareto(canvas, panel, problem);
     canvas.end();
-    draw_frame(canvas, panel, titles[i], methods.empty(), i == 0);
+    draw_frame(canvas, panel, titles[i], methods.empty() || many, i == 0);
   }
   std::int64_t steps = 0;
   for (const auto& method : methods) {
     for (const auto& run : method.runs) steps = std::max(steps, run.steps);
   }
-  const Rect key = panel_at(0, 3).plot;
+  const Rect key = landscape_at(3).plot;
   draw_legend(canvas, key, problem, steps);
 
   for (std::size_t m = 0; m < methods.size(); ++m) {
@@ -286,14 +336,14 @@ Canvas draw_figure(const ToyProblem& problem, std::span<const MethodRuns> method
     const std::size_t in_row = std::min(columns, methods.size() - row * columns);
     const double column =
         static_cast<double>(m % columns) + 0.5 * static_cast<double>(columns - in_row);
-    const Panel panel = panel_at(1 + row, column);
+    const Panel panel = panel_at(row, column);
     canvas.begin_clip(panel.plot);
-    draw_contours(canvas, panel, both, 0.35);
+    draw_contours(canvas, panel, behind, 0.35);
     draw_pareto(canvas, panel, problem);
     for (const auto& run : methods[m].runs) draw_trajectory(canvas, panel, run);
-    for (const auto& run : methods[m].runs) draw_start(canvas, panel.at(run.start));
+    for (const auto& run : methods[m].runs) draw_start(canvas, panel.at(run.start), small.start);
     for (const auto& run : methods[m].runs) {
-      draw_star(canvas, panel.at(run.final), 7.5, report::ramp_color(1));
+      draw_star(canvas, panel.at(run.final), small.star, report::ramp_color(1));
     }
     canvas.end();
     draw_frame(canvas, panel, methods[m].title, true, m % columns == 0);

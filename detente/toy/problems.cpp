@@ -93,6 +93,7 @@ std::span<const ToyProblem> problems() {
        false,
        {{-8.5, 7.5}, {-8.5, 5.0}, {0.0, 0.0}, {9.0, 9.0}, {10.0, -8.0}},
        100'000,
+       {21.0, 21.0},  // the bowls reach down to -20
        0.001,
        {{-11.0, -11.0}, {11.0, 11.0}},
        pareto_cagrad()},
@@ -102,6 +103,7 @@ std::span<const ToyProblem> problems() {
        true,
        {{0.5, -3.0}},
        500'000,
+       {1.0 - 20.0 * std::log(kFloor), 1.0 - 25.0 * std::log(kFloor)},
        0.001,
        {{-4.0, -4.0}, {4.0, 8.0}},
        // Both logarithms rest on their floor from tanh x2 = 1 - ε on.

@@ -50,8 +50,9 @@ struct ToyProblem {
   // Whether methods with a choice descend the sum of the gradients (as the paper does) or their
   // mean.
   bool sum = false;
-  std::vector<Vec2> starts;  // the paper's
-  std::int64_t steps = 0;    // the paper's
+  std::vector<Vec2> starts;       // the paper's
+  std::int64_t steps = 0;         // the paper's
+  std::array<double, 2> shift{};  // both losses are at least 1 with it, for methods that need that
   double lr = 0.001;
   Box view;                      // what a figure shows
   std::vector<Vec2> pareto_set;  // its part within the view, as a line

@@ -17,6 +17,55 @@ void set_option(balance::Method& method, const char* option, const char* value) 
             "[toy::make_toy_method]");
 }
 
+// The buffers of one step.
+class Step {
+ public:
+  explicit Step(Rng* rng) {
+    problem_.tasks = 2;
+    problem_.gram = gram_.view();
+    problem_.losses = losses_;
+    problem_.rng = rng;
+  }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  Vec2 direction(balance::Method& method,
+                 const Evaluation& now,
+                 const std::array<double, 2>& shift) {
+    show_losses(now, shift);
+    const auto& [a, b] = now.gradients;
+    gram_(0, 0) = a.x1 * a.x1 + a.x2 * a.x2;
+    gram_(1, 1) = b.x1 * b.x1 + b.x2 * b.x2;
+    gram_(0, 1) = gram_(1, 0) = a.x1 * b.x1 + a.x2 * b.x2;
+    if (method.method_class() == balance::MethodClass::kCoordinates) {
+      const std::array<double, 4> jacobian = {a.x1, a.x2, b.x1, b.x2};
+      std::array<double, 2> d{};
+      method.direct(
+          problem_, balance::Rows<double>{jacobian.data(), 2, 2, 2}, std::span<double>(d), result_);
+      return {d[0], d[1]};
+    }
+    method.solve(problem_, result_);
+    const double w1 = result_.weights[0];
+    const double w2 = result_.weights[1];
+    return {w1 * a.x1 + w2 * b.x1, w1 * a.x2 + w2 * b.x2};
+  }
+
+  void after(balance::Method& method, const Evaluation& now, const std::array<double, 2>& shift) {
+    show_losses(now, shift);
+    method.losses_after_step(problem_);
+  }
+
+ private:
+  void show_losses(const Evaluation& now, const std::array<double, 2>& shift) {
+    losses_ = {now.losses[0] + shift[0], now.losses[1] + shift[1]};
+  }
+
+  std::array<double, 2> losses_{};
+  Matrix gram_{2, 2};
+  balance::Problem problem_;
+  balance::Result result_;
+};
+
 }  // namespace
 
 std::unique_ptr<balance::Method> make_toy_method(const ToyProblem& problem, std::string_view name) {
@@ -29,6 +78,20 @@ std::unique_ptr<balance::Method> make_toy_method(const ToyProblem& problem, std:
     set_option(*method, "rescale", "one_plus_c");
   }
   return method;
+}
+
+bool refuses_negative_losses(balance::Method& scratch) {
+  if (!scratch.uses_losses()) return false;
+  Rng rng(0);
+  Step step(&rng);
+  const Evaluation probe = {.losses = {-1.0, -2.0}, .gradients = {{{1.0, 0.0}, {0.0, 1.0}}}};
+  try {
+    step.direction(scratch, probe, {});
+    return false;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNumeric) throw;
+    return true;
+  }
 }
 
 RunResult run(const ToyProblem& problem,
@@ -58,27 +121,17 @@ RunResult run(const ToyProblem& problem,
   out.trajectory.reserve(static_cast<std::size_t>(options.steps / stride) + 2);
   out.trajectory.push_back(start);
 
+  if (options.shift_losses) out.shift = problem.shift;
+
   Rng rng(options.seed);
-  Matrix gram(2, 2);
-  Evaluation now;
-  balance::Problem step;
-  step.tasks = 2;
-  step.gram = gram.view();
-  step.losses = now.losses;
-  step.rng = &rng;
-  balance::Result result;
+  Step step(&rng);
   Adam adam(options.lr);
   Vec2 x = start;
+  Evaluation now = problem.evaluate(x);
   for (std::int64_t i = 1; i <= options.steps; ++i) {
+    adam.step(x, step.direction(method, now, out.shift));
     now = problem.evaluate(x);
-    const auto& [a, b] = now.gradients;
-    gram(0, 0) = a.x1 * a.x1 + a.x2 * a.x2;
-    gram(1, 1) = b.x1 * b.x1 + b.x2 * b.x2;
-    gram(0, 1) = gram(1, 0) = a.x1 * b.x1 + a.x2 * b.x2;
-    method.solve(step, result);
-    const double w1 = result.weights[0];
-    const double w2 = result.weights[1];
-    adam.step(x, {w1 * a.x1 + w2 * b.x1, w1 * a.x2 + w2 * b.x2});
+    if (method.wants_losses_after_step()) step.after(method, now, out.shift);
     if (i % stride == 0 || i == options.steps) {
       out.trajectory.push_back(x);
       if (options.progress) {
@@ -86,7 +139,6 @@ RunResult run(const ToyProblem& problem,
       }
     }
   }
-  now = problem.evaluate(x);
   out.final = x;
   out.losses = now.losses;
   out.mean_loss = 0.5 * (now.losses[0] + now.losses[1]);

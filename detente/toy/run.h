@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a balancing method on a toy problem: gradients, weights, Adam on the combined direction.
+// Runs a balancing method on a toy problem: gradients, direction, Adam.
+//
+// Every method runs here. One step has no batches, so class X gets the Gram matrix for the inner
+// products of two batches; methods on shared representations (mgda_ub) act on the parameters; class
+// J gets the 2×2 Jacobian.
 #pragma once
 
 #include <detente/balance/method.h>
 #include <detente/toy/problems.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +24,9 @@ struct RunOptions {
   double lr = 0.001;             // > 0
   std::uint64_t seed = 0;        // for methods with random numbers
   std::size_t samples = 4000;    // about as many points of the trajectory are kept
+  // Show the method the losses plus the problem's shift, which makes them at least 1. The gradients
+  // stay as they are.
+  bool shift_losses = false;
   // Told the share of steps done, at every sample; may be empty.
   std::function<void(double)> progress;
 };
@@ -31,13 +39,17 @@ struct RunResult {
   double mean_loss = 0;
   double min_norm = 0;  // toy::min_norm at `final`
   std::int64_t steps = 0;
-  std::vector<Vec2> trajectory;  // evenly spaced in steps, from `start` to `final`
+  std::array<double, 2> shift{};  // what the losses shown to the method were raised by
+  std::vector<Vec2> trajectory;   // evenly spaced in steps, from `start` to `final`
 };
 
 // The method with the options that the comparisons in the literature use: directions on the scale
 // of the gradients' mean (of their sum for problems that descend the sum); CAGrad with c = 0.5,
 // divided by 1 + c. Adam hides what difference in scale remains. Throws as make_method.
 std::unique_ptr<balance::Method> make_toy_method(const ToyProblem& problem, std::string_view name);
+
+// Whether the method, of which this is a fresh copy for the purpose, refuses negative losses.
+bool refuses_negative_losses(balance::Method& scratch);
 
 // Throws kInvalidArgument (options, a start that is not finite) and as Method::solve.
 RunResult run(const ToyProblem& problem,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
 #include <detente/cli/cli.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/toy/problems.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -144,10 +146,39 @@ TEST_F(ToyCommand, SaysWhichPathCannotBeWritten) {
   EXPECT_THAT(outcome.err, HasSubstr(folder_.string()));
 }
 
-TEST_F(ToyCommand, ReportsLossesAMethodCannotTake) {
-  const Outcome outcome = toy({"--method", "uw", "--start", "0,-8", "--steps", "10"});
-  EXPECT_EQ(outcome.code, 4);
-  EXPECT_THAT(outcome.err, HasSubstr("negative"));
+TEST_F(ToyCommand, RaisesLossesForMethodsThatRefuseNegativeOnes) {
+  const std::vector<std::string> args = {"--method", "uw,ew", "--start", "0,-8", "--steps", "10"};
+  const Outcome text = toy(args);
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out,
+              HasSubstr("shown loss 1 + 21 and loss 2 + 21, which are at least 1: uw.\n"));
+  std::vector<std::string> with_json = args;
+  with_json.push_back("--json");
+  const Json runs = Json::parse(toy(with_json).out).at("runs");
+  EXPECT_EQ(runs[0].at("shift"), Json({21.0, 21.0}));
+  EXPECT_EQ(runs[1].at("shift"), Json({0.0, 0.0}));
+  EXPECT_LT(runs[0].at("mean_loss"), 0);  // reported as they are
+}
+
+TEST_F(ToyCommand, RunsEveryMethodOnBothProblems) {
+  for (const auto& problem : toy::problems()) {
+    const Outcome all =
+        toy({"--problem", problem.name, "--method", "all", "--steps", "300", "--json"});
+    ASSERT_EQ(all.code, 0) << all.err;
+    const Json runs = Json::parse(all.out).at("runs");
+    ASSERT_EQ(runs.size(), balance::registry().size() * problem.starts.size());
+    for (const auto& run : runs) {
+      // Adam moves by at most about lr in each coordinate and step.
+      const double moved =
+          std::hypot(run.at("final").at(0).get<double>() - run.at("start").at(0).get<double>(),
+                     run.at("final").at(1).get<double>() - run.at("start").at(1).get<double>());
+      EXPECT_GT(moved, 0) << run.at("method");
+      EXPECT_LT(moved, 1) << run.at("method");
+    }
+  }
+  EXPECT_THAT(toy({"--method", "mgda_ub,modo", "--steps", "1"}).out,
+              HasSubstr("these act on the parameters: mgda_ub.\n"
+                        "Without batches, the Gram matrix stands for two of them in: modo.\n"));
 }
 
 }  // namespace

@@ -58,6 +58,19 @@ TEST(ToyFigure, GrowsWithTheNumberOfMethods) {
   EXPECT_LT(height(5), height(6));
 }
 
+TEST(ToyFigure, ShowsManyMethodsAsSmallPanels) {
+  const ToyProblem& problem = find_problem("cagrad");
+  const RunResult still = run(problem, *make_toy_method(problem, "ew"), {0, 0}, {.steps = 0});
+  const auto canvas = [&](std::size_t n) {
+    return draw_figure(problem, std::vector<MethodRuns>(n, {"m", {still}}));
+  };
+  EXPECT_LT(canvas(51).height(), 2 * canvas(10).height());
+  const std::string svg = report::to_svg(canvas(51));
+  EXPECT_EQ(count(svg, ">m<"), 51U);
+  EXPECT_EQ(count(svg, ">10<"), 6U);  // ticks stand at the three landscapes only
+  EXPECT_LT(svg.size(), 4'000'000U);
+}
+
 TEST(ToyFigure, WidensItsViewToHoldEveryRun) {
   const ToyProblem& problem = find_problem("cagrad");
   const RunResult far = run(problem, *make_toy_method(problem, "ew"), {60, 5}, {.steps = 10});

@@ -147,5 +147,19 @@ TEST(FindProblem, SuggestsTheNearestName) {
   }
 }
 
+TEST(ToyProblems, AreAtLeastOneWithTheirShift) {
+  Rng rng(12);
+  for (const auto& problem : problems()) {
+    for (int i = 0; i < 20'000; ++i) {
+      const Vec2 x = {40.0 * rng.uniform() - 20.0, 40.0 * rng.uniform() - 20.0};
+      const Evaluation at = problem.evaluate(x);
+      for (std::size_t k = 0; k < 2; ++k) EXPECT_GE(at.losses[k] + problem.shift[k], 1.0 - 1e-12);
+    }
+  }
+  // Where a logarithm of the second problem rests on its floor.
+  const ToyProblem& problem = find_problem("pcgrad");
+  EXPECT_NEAR(problem.evaluate({-2, 9}).losses[1] + problem.shift[1], 1.0, 1e-12);
+}
+
 }  // namespace
 }  // namespace detente::toy

@@ -7,8 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace detente::toy {
@@ -158,6 +160,74 @@ TEST(ToyRun, RefusesBadOptions) {
   EXPECT_THAT(message({0, 0}, {.steps = -1}), HasSubstr("steps must be >= 0, got -1"));
   EXPECT_THAT(message({0, 0}, {.lr = 0}), HasSubstr("lr must be > 0, got 0"));
   EXPECT_THROW(make_toy_method(problem, "nope"), Error);
+}
+
+// Looks at what it is given; goes along the first axis.
+class Spy : public balance::Method {
+ public:
+  explicit Spy(balance::MethodClass method_class) : class_(method_class) {}
+  balance::MethodClass method_class() const override { return class_; }
+  const char* name() const override { return "spy"; }
+  bool uses_losses() const override { return true; }
+  bool wants_losses_after_step() const override { return true; }
+
+  std::vector<double> before;  // loss 1 as shown to each step, and after it
+  std::vector<double> after;
+  std::vector<double> rows;
+
+ protected:
+  void compute(const balance::Problem& problem, balance::Result& result) override {
+    before.push_back(problem.losses[0]);
+    result.weights.assign(2, 0.5);
+  }
+  void compute_direction(const balance::Problem& problem,
+                         const balance::Rows<double>& given,
+                         std::span<double> d,
+                         balance::Result& result) override {
+    before.push_back(problem.losses[0]);
+    rows.assign(given.data, given.data + 4);
+    d[0] = 1;
+    d[1] = 0;
+    result.weights.assign(2, 1.0);
+  }
+  void compute_after_step(const balance::Problem& problem) override {
+    after.push_back(problem.losses[0]);
+  }
+
+ private:
+  balance::MethodClass class_;
+};
+
+TEST(ToyRun, ShowsTheLossesOfEachPointBeforeAndAfterTheStep) {
+  const ToyProblem& problem = find_problem("cagrad");
+  Spy spy(balance::MethodClass::kGramLoss);
+  const RunResult end = run(problem, spy, {0, -8}, {.steps = 3, .shift_losses = true});
+  ASSERT_EQ(spy.before.size(), 3U);
+  ASSERT_EQ(spy.after.size(), 3U);
+  EXPECT_EQ(spy.before[0], problem.evaluate({0, -8}).losses[0] + 21.0);
+  EXPECT_EQ(spy.after[0], spy.before[1]);
+  EXPECT_EQ(spy.after[2], end.losses[0] + 21.0);
+  EXPECT_EQ(end.shift, (std::array<double, 2>{21.0, 21.0}));
+}
+
+TEST(ToyRun, GoesWhereAMethodOfClassJPoints) {
+  const ToyProblem& problem = find_problem("cagrad");
+  Spy spy(balance::MethodClass::kCoordinates);
+  const RunResult end = run(problem, spy, {1, -8}, {.steps = 1, .lr = 0.5});
+  EXPECT_NEAR(end.final.x1, 0.5, 1e-6);
+  EXPECT_EQ(end.final.x2, -8);
+  const auto [a, b] = problem.evaluate({1, -8}).gradients;
+  EXPECT_EQ(spy.rows, (std::vector<double>{a.x1, a.x2, b.x1, b.x2}));
+}
+
+TEST(ToyRun, KnowsWhichMethodsRefuseNegativeLosses) {
+  const ToyProblem& problem = find_problem("cagrad");
+  for (const char* name : {"uw", "si", "gls", "famo"}) {
+    EXPECT_TRUE(refuses_negative_losses(*make_toy_method(problem, name))) << name;
+  }
+  for (const char* name : {"ew", "cagrad", "stch", "graddrop"}) {
+    EXPECT_FALSE(refuses_negative_losses(*make_toy_method(problem, name))) << name;
+  }
 }
 
 TEST(ToyRun, SaysWhenAMethodDoesNotFitTheProblem) {
