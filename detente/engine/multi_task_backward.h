@@ -36,6 +36,7 @@ enum class Strategy {
   kSegmented,   // tasks with rows of their own in one batch: one pass, gradients per layer and task
   kGhost,       // K passes without the weight gradients of layers with few rows
   kFeatures,    // gradients at the shared representation: another objective, never chosen unasked
+  kLockstep,    // what memory = low does; not to be asked for by this name
 };
 const char* name_of(Strategy strategy);  // "auto", "weighted", "sequential", ...
 
@@ -45,7 +46,12 @@ struct MultiTaskOptions {
   // head).
   enum class HeadGradient { kAuto, kOwnLoss, kWeighted };
 
+  // kLow: never K gradients at once. The Gram matrix is formed stretch by stretch of the model and
+  // the direction by one more pass; about 2P numbers beside the model's own.
+  enum class Memory { kFast, kLow };
+
   Strategy strategy = Strategy::kAuto;
+  Memory memory = Memory::kFast;
   HeadGradient heads = HeadGradient::kAuto;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
   double estimate_floor = 0.95;     // see set_estimate
@@ -152,10 +158,9 @@ class MultiTaskBackward {
   const std::vector<std::string>& names() const;
   // Divides the shared parameters into named groups: from then on the steps that `diagnose_every`
   // names report a Gram matrix for each, which shows in which layers tasks conflict. One number per
-  // shared parameter, in the constructor's order, an index into `names`; both empty: no groups. The
-  // sums are those of the Gram matrix, so only strategy sequential pays for them (once more the
-  // matrix). Layers taken without forming their weight gradients count whole with their weight;
-  // strategy features knows no layers and reports none.
+  // shared parameter, in the constructor's order, an index into `names`; both empty: no groups.
+  // Costs strategy sequential the Gram matrix once more and the others nothing; strategy features
+  // knows no layers and reports none.
   // Throws kShape or kInvalidArgument.
   void set_groups(std::vector<std::string> names, std::vector<int> group_of_shared_parameter);
 

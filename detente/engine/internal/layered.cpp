@@ -466,9 +466,19 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
       joined.push_back(!any ? at::Tensor() : uses == 1 ? parts[0] : at::cat(parts));
     }
     group.gradients = std::move(joined);
+    const bool bias_apart = group.bias >= 0 && !step.groups.empty() &&
+                            step.groups[static_cast<std::size_t>(group.bias)] !=
+                                step.groups[static_cast<std::size_t>(group.weight)];
     Matrix part(tasks, tasks);
-    add_ghost_gram(group.rows, group.gradients, group.bias >= 0, part);
+    add_ghost_gram(group.rows, group.gradients, group.bias >= 0 && !bias_apart, part);
     add_gram(part, group.weight, result);
+    if (bias_apart) {
+      TensorList sums;
+      for (const at::Tensor& rows : group.gradients) {
+        sums.push_back(rows.defined() ? rows.sum(0) : at::zeros({out}, group.rows.options()));
+      }
+      add_gram(tensor::gram(at::stack(sums)), group.bias, result);
+    }
   }
   finish(result);
   return true;
