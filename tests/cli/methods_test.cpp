@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+#include <string>
+
 #include "tests/support/run_cli.h"
 
 namespace detente::cli {
@@ -98,6 +101,45 @@ TEST(MethodsCommand, EveryMethodStandsInTheReadme) {
                           balance::name_of(info.method_class) + " | " + info.summary + " |"),
               std::string::npos)
         << info.name;
+  }
+}
+
+// The text under a heading of the second level, up to the next; "" if there is none.
+std::string section(const std::string& page, const std::string& heading) {
+  const std::string line = "\n## " + heading + "\n";
+  const std::size_t at = page.find(line);
+  if (at == std::string::npos) return "";
+  const std::size_t from = at + line.size();
+  return page.substr(from, page.find("\n## ", from) - from);
+}
+
+TEST(MethodPages, HaveEverySectionOfTheTemplate) {
+  for (const auto& info : balance::registry()) {
+    SCOPED_TRACE(info.name);
+    const std::string page = read_file(DETENTE_SOURCE_DIR "/docs/methods/" + info.name + ".md");
+    EXPECT_EQ(page.rfind("# " + info.name + ": ", 0), 0U);
+    for (const char* heading : {"Formula",
+                                "Why the plain thing fails",
+                                "When to choose it",
+                                "Options",
+                                "Degenerate input",
+                                "Cost",
+                                "Differences from the paper and its code",
+                                "Reference"}) {
+      EXPECT_GT(section(page, heading).size(), 5U) << heading;
+    }
+    EXPECT_TRUE(std::regex_search(page, std::regex("Checked\\s+against")))
+        << "say what the method was verified against, and how";
+  }
+}
+
+TEST(MethodPages, ListEveryOption) {
+  for (const auto& info : balance::registry()) {
+    const std::string page = read_file(DETENTE_SOURCE_DIR "/docs/methods/" + info.name + ".md");
+    const auto method = info.make();
+    for (const FieldInfo& field : list_fields([&](FieldVisitor& v) { method->describe(v); })) {
+      EXPECT_THAT(section(page, "Options"), HasSubstr("`" + field.name + "`")) << info.name;
+    }
   }
 }
 
