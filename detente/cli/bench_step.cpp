@@ -113,7 +113,7 @@ void add_bench_step(CLI::App& bench, Context& context) {
     }
     measure::StepBenchmarkOptions given = flags->options;
     Json json = fields_to_json([&](FieldVisitor& v) { given.describe(v); });
-    for (auto& [key, value] : result.to_json().items()) json[key] = value;
+    json.update(result.to_json());
     context.out << json.dump(2) << "\n";
   });
 }
