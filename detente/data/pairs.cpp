@@ -141,10 +141,10 @@ EncodedTexts encode_cached(std::span<const std::string_view> texts,
   return encoded;
 }
 
-void fill_features(const PairOptions& options, PairData& data) {
+void fill_features(const text::IdfTable* idf, PairData& data) {
   data.feature_names = text::lexical_feature_names();
   const std::size_t lexical = data.feature_names.size();
-  if (options.idf != nullptr) {
+  if (idf != nullptr) {
     data.feature_names.push_back("idf_overlap");
     data.feature_names.push_back("tfidf_cosine");
   }
@@ -152,9 +152,9 @@ void fill_features(const PairOptions& options, PairData& data) {
   for (std::size_t i = 0; i < data.size(); ++i) {
     const auto values = text::lexical_features(data.text_a[i], data.text_b[i]);
     std::copy(values.begin(), values.end(), &data.features(i, 0));
-    if (options.idf != nullptr) {
-      data.features(i, lexical) = options.idf->overlap(data.ids_a[i], data.ids_b[i]);
-      data.features(i, lexical + 1) = options.idf->cosine(data.ids_a[i], data.ids_b[i]);
+    if (idf != nullptr) {
+      data.features(i, lexical) = idf->overlap(data.ids_a[i], data.ids_b[i]);
+      data.features(i, lexical + 1) = idf->cosine(data.ids_a[i], data.ids_b[i]);
     }
   }
 }
@@ -188,6 +188,10 @@ PairData load_pairs(const Table& table,
                 "Fit it with this tokenizer.",
                 options.idf == nullptr ? 0 : options.idf->size(),
                 tokenizer.size());
+  DETENTE_CHECK(options.idf == nullptr || options.fit_idf == nullptr,
+                ErrorCode::kInvalidArgument,
+                "[data::load_pairs] both idf and fit_idf are given; expected one of them. Leave "
+                "out idf for training sentences and fit_idf for others.");
   const std::size_t rows = rows_taken(table, options);
   PairData data;
   auto texts = first_texts(table, options.text_a, rows);
@@ -202,6 +206,9 @@ PairData load_pairs(const Table& table,
   }
 
   EncodedTexts encoded = encode_cached(texts, options, tokenizer, data);
+  if (options.fit_idf != nullptr) {
+    *options.fit_idf = text::IdfTable::fit(encoded.ids, tokenizer.size());
+  }
   const auto middle = encoded.ids.begin() + static_cast<std::ptrdiff_t>(rows);
   data.ids_a.assign(std::make_move_iterator(encoded.ids.begin()), std::make_move_iterator(middle));
   data.ids_b.assign(std::make_move_iterator(middle), std::make_move_iterator(encoded.ids.end()));
@@ -224,7 +231,9 @@ PairData load_pairs(const Table& table,
                     texts.size(),
                     table.source()));
   }
-  if (options.lexical) fill_features(options, data);
+  if (options.lexical) {
+    fill_features(options.fit_idf != nullptr ? options.fit_idf : options.idf, data);
+  }
   return data;
 }
 

@@ -35,6 +35,9 @@ struct PairOptions {
   bool lexical = false;         // pairs only: fill `features`
   // With `lexical`: adds idf_overlap and tfidf_cosine. Not owned; must fit the tokenizer.
   const text::IdfTable* idf = nullptr;
+  // In place of `idf`, for training sentences: receives their document frequencies, which then
+  // serve as `idf`. Not owned.
+  text::IdfTable* fit_idf = nullptr;
   // Folder for encoded ids; empty = no cache. It is made when it is missing.
   std::filesystem::path cache;
 };

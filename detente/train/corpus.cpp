@@ -27,17 +27,8 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
 
   Corpus corpus;
   corpus.tokenizer = text::make_tokenizer(recipe.tokenizer, data::training_texts(train, options));
-  // The document frequencies need the ids, and the lexical features the frequencies.
-  data::PairOptions plain = options;
-  plain.lexical = false;
-  corpus.train = data::load_pairs(train, plain, *corpus.tokenizer);
-  std::vector<std::vector<std::int32_t>> sentences = corpus.train.ids_a;
-  sentences.insert(sentences.end(), corpus.train.ids_b.begin(), corpus.train.ids_b.end());
-  corpus.idf = text::IdfTable::fit(sentences, corpus.tokenizer->size());
-  if (options.lexical) {
-    options.idf = &corpus.idf;
-    corpus.train = data::load_pairs(train, options, *corpus.tokenizer);
-  }
+  options.fit_idf = &corpus.idf;
+  corpus.train = data::load_pairs(train, options, *corpus.tokenizer);
   corpus.dev = load_rows(recipe, dev, *corpus.tokenizer, corpus.idf, cache, true);
   return corpus;
 }

@@ -173,6 +173,32 @@ TEST(LoadPairs, FillsLexicalFeatures) {
   EXPECT_EQ(data.features(0, data.features.cols() - 2), idf.overlap(data.ids_a[0], data.ids_b[0]));
 }
 
+TEST(LoadPairs, FitsTheDocumentFrequenciesItUses) {
+  const Table source = table();
+  const auto tok = tokenizer(source);
+  PairOptions options = pair_options();
+  options.lexical = true;
+  text::IdfTable fitted;
+  options.fit_idf = &fitted;
+  const PairData at_once = load_pairs(source, options, *tok);
+
+  auto sentences = at_once.ids_a;
+  sentences.insert(sentences.end(), at_once.ids_b.begin(), at_once.ids_b.end());
+  const auto idf = text::IdfTable::fit(sentences, tok->size());
+  EXPECT_EQ(fitted.values(), idf.values());
+  options.fit_idf = nullptr;
+  options.idf = &idf;
+  const PairData in_two = load_pairs(source, options, *tok);
+  EXPECT_EQ(at_once.feature_names, in_two.feature_names);
+  for (std::size_t i = 0; i < in_two.features.rows(); ++i) {
+    for (std::size_t j = 0; j < in_two.features.cols(); ++j) {
+      EXPECT_EQ(at_once.features(i, j), in_two.features(i, j)) << i << ' ' << j;
+    }
+  }
+  options.fit_idf = &fitted;
+  EXPECT_THROW(load_pairs(source, options, *tok), Error);
+}
+
 TEST(LoadPairs, RefusesATableOfAnotherTokenizer) {
   const Table source = table();
   const auto idf = text::IdfTable::fit({}, 3);
