@@ -5,6 +5,7 @@
 #include <detente/core/error.h>
 #include <detente/engine/internal/features.h>
 #include <detente/engine/internal/layered.h>
+#include <detente/engine/internal/lockstep.h>
 #include <detente/engine/internal/sequential.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/tensor/compat.h>
@@ -78,6 +79,8 @@ const char* name_of(Strategy strategy) {
       return "ghost";
     case Strategy::kFeatures:
       return "features";
+    case Strategy::kLockstep:
+      return "lockstep";
   }
   return "?";
 }
@@ -97,6 +100,11 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
                  "batch; ghost: one pass per task, without the weight gradients of layers with few "
                  "rows; features: gradients at the shared representation, a different objective; "
                  "auto: the cheapest exact one.");
+  visitor.choice("memory",
+                 memory,
+                 {{"fast", Memory::kFast}, {"low", Memory::kLow}},
+                 "low: never K gradients at once, but stretches of the model one after the other "
+                 "and one more backward pass; for methods that need the Gram matrix.");
   visitor.choice("heads",
                  heads,
                  {{"auto", HeadGradient::kAuto},
@@ -199,6 +207,7 @@ struct MultiTaskBackward::Impl {
   at::Tensor rows_of(std::span<const at::Tensor> given);
   void run_weighted(MatrixView gram, Rng& rng);
   void run_gradients(Rng& rng);
+  bool low_memory() const;
   void run_features(Rng& rng);
   Strategy form(const internal::StepTensors& step);
   bool at_features() const;
@@ -569,12 +578,23 @@ void MultiTaskBackward::Impl::note(const std::string& text) {
   report.notice = text;
 }
 
+bool MultiTaskBackward::Impl::low_memory() const {
+  return options.memory == MultiTaskOptions::Memory::kLow && present.size() > 1 &&
+         !shared.empty() && method->needs() != balance::MethodClass::kCoordinates;
+}
+
 // Forms the gradients at the parameters; returns how.
 Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
   const bool rows_wanted = method->needs() == balance::MethodClass::kCoordinates;
   const bool plain = options.strategy == Strategy::kSequential ||
                      options.strategy == Strategy::kWeighted || rows_wanted ||
                      present.size() == 1 || shared.empty();
+  if (low_memory()) {
+    // Two gradients' worth of numbers, shared among the K that a stretch has at once.
+    internal::form_lockstep(
+        step, 2 * layout.size() / static_cast<std::int64_t>(present.size()), formed);
+    return Strategy::kLockstep;
+  }
   if (!plain) {
     const internal::LayeredMode mode =
         options.strategy == Strategy::kSegmented ? internal::LayeredMode::kSegmented
@@ -653,7 +673,8 @@ void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
   const at::NoGradGuard no_grad;
   check_gram();
   const double passes_ms = passes.milliseconds();
-  if (!shared.empty() && !direction.defined()) {
+  const bool low = report.strategy == Strategy::kLockstep;
+  if (!shared.empty() && !direction.defined() && !low) {
     direction = at::empty({layout.size()}, shared[0].options().requires_grad(false));
   }
   const bool by_coordinates = method->method_class() == balance::MethodClass::kCoordinates;
@@ -668,6 +689,17 @@ void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
   if (by_coordinates) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
   scale_own();
   check_total_norm(report.direction_norm * report.direction_norm);
+  if (low) {
+    TensorList found = internal::weighted_gradients(losses, small_weights, shared, false);
+    for (std::size_t i = 0; i < shared.size(); ++i) {
+      at::Tensor gradient = std::move(found[i]);
+      found[i] = internal::owned(std::move(gradient), shared[i]);
+    }
+    write_shared(std::move(found));
+    write_own(report.clip_factor);
+    report.backward_ms = passes_ms + rest.milliseconds();
+    return;
+  }
 
   tensor::clear_gradients(all_shared);
   if (!shared.empty()) {
@@ -881,6 +913,15 @@ void MultiTaskBackward::set_independent(std::span<const at::Tensor> first,
     impl_->given_cross = tensor::inner_products(rows, impl_->rows_of(second));
     impl_->given_first = tensor::gram(rows);
   });
+  for (std::size_t i = 0; i < impl_->tasks(); ++i) {
+    if (!first[i].defined() || !second[i].defined()) continue;
+    DETENTE_CHECK(std::isfinite(impl_->given_cross(i, i)),
+                  ErrorCode::kNumeric,
+                  "[engine::MultiTaskBackward] set_independent: the gradient of task '{}' is not "
+                  "finite in one of the two batches. Look for square roots or logarithms at 0 in "
+                  "its loss, or lower the learning rate.",
+                  impl_->names[i]);
+  }
 }
 
 void MultiTaskBackward::set_estimate(std::span<const at::Tensor> losses_of_part) {

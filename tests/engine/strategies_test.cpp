@@ -9,7 +9,9 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <fstream>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 namespace detente::engine {
@@ -285,12 +287,15 @@ struct Outcome {
   TensorList gradients;
 };
 
-Outcome run(Tasks& tasks, Strategy strategy, const std::string& method = "upgrad") {
+Outcome run(Tasks& tasks,
+            Strategy strategy,
+            const std::string& method = "upgrad",
+            MultiTaskOptions::Memory memory = MultiTaskOptions::Memory::kFast) {
   MultiTaskBackward backward(tasks.trunk.parameters,
                              tasks.heads,
                              balance::make_method(method),
                              tasks.names,
-                             {.strategy = strategy, .diagnose_every = 1});
+                             {.strategy = strategy, .memory = memory, .diagnose_every = 1});
   // A group for every two parameters in turn, so that neighbours may or may not share one.
   std::vector<int> groups;
   for (std::size_t i = 0; i < tasks.trunk.parameters.size(); ++i) {
@@ -435,6 +440,13 @@ INSTANTIATE_TEST_SUITE_P(Layers,
                          [](const testing::TestParamInfo<Setting>& info) {
                            return testing::PrintToString(info.param);
                          });
+
+TEST_P(StrategyZoo, LowMemoryMatchesPlainPasses) {
+  Tasks tasks(GetParam());
+  const Outcome outcome = run(tasks, Strategy::kAuto, "upgrad", MultiTaskOptions::Memory::kLow);
+  EXPECT_EQ(outcome.report.strategy, Strategy::kLockstep);
+  expect_matches_plain(tasks, outcome, GetParam().dtype);
+}
 
 Setting mlp_setting(Cut cut) { return {{"mlp", make_mlp}, cut, torch::kDouble}; }
 
@@ -647,6 +659,43 @@ TEST(Independent, GivesTheInnerProductsOfTwoOtherBatches) {
   for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(with.weights[k], without.weights[k], 1e-9);
 }
 
+TEST(Independent, ABatchThatLacksATaskIsNotUsed) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  MultiTaskBackward backward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("sdmgrad"), tasks.names);
+  EXPECT_TRUE(backward.wants_independent());
+  EXPECT_FALSE(backward.wants_estimate());
+  TensorList lacking = tasks.losses();
+  lacking[1] = at::Tensor();
+  backward.set_independent(tasks.losses(), lacking);
+  Rng rng(3);
+  const StepReport all = backward(tasks.losses(), rng);
+  EXPECT_TRUE(all.diagnosed) << "the step's own batch instead";
+  TensorList again = tasks.losses();
+  again[1] = at::Tensor();
+  backward.set_independent(tasks.losses(), again);
+  TensorList lacks = tasks.losses();
+  lacks[1] = at::Tensor();
+  const StepReport others = backward(lacks, rng);
+  EXPECT_FALSE(others.diagnosed) << "the tasks of this step are all there";
+}
+
+TEST(Independent, NamesTheTaskWhoseGradientIsNotFinite) {
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  MultiTaskBackward backward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method("sdmgrad"), tasks.names);
+  TensorList broken = tasks.losses();
+  broken[2] = broken[2] * std::numeric_limits<double>::infinity();
+  try {
+    backward.set_independent(tasks.losses(), broken);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNumeric);
+    EXPECT_NE(std::string(error.what()).find("'" + tasks.names[2] + "'"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(AfterStep, TellsFamoTheLossesOfTheSameBatch) {
   Tasks tasks(mlp_setting(Cut::kSingleInput));
   MultiTaskBackward backward(
@@ -678,6 +727,45 @@ TEST(Coordinates, DirectionIsTheMethodsOwn) {
   for (std::size_t p = 0; p < mean.size(); ++p) {
     EXPECT_TRUE(torch::allclose(got[p], mean[p], 1e-9, 1e-12)) << p;
   }
+}
+
+std::int64_t status_bytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key)) return std::stoll(line.substr(key.size() + 1)) * 1024;
+  }
+  return -1;
+}
+
+// Eight tasks on four layers of a million weights each: eight gradients are 128 MB.
+TEST(LowMemory, StaysNearTwoGradients) {
+  constexpr std::int64_t kWidth = 1000;
+  constexpr std::size_t kTasks = 8;
+  TensorList weights;
+  for (int i = 0; i < 4; ++i) weights.push_back(torch::randn({kWidth, kWidth}).div(30));
+  for (auto& weight : weights) weight.requires_grad_();
+  const at::Tensor x = torch::randn({2, kWidth});
+  std::vector<std::string> names;
+  for (std::size_t k = 0; k < kTasks; ++k) names.push_back(std::to_string(k));
+  MultiTaskBackward backward(
+      weights, {}, balance::make_method("mgda"), names, {.memory = MultiTaskOptions::Memory::kLow});
+  at::Tensor z = x;
+  for (const auto& weight : weights) z = torch::tanh(torch::linear(z, weight));
+  TensorList losses;
+  for (std::size_t k = 0; k < kTasks; ++k) {
+    losses.push_back((z.select(1, static_cast<std::int64_t>(k)) - 1.0).square().mean());
+  }
+  std::ofstream reset("/proc/self/clear_refs");
+  reset << "5";
+  if (!reset.flush()) GTEST_SKIP() << "the system does not let the peak be reset";
+  const std::int64_t before = status_bytes("VmRSS:");
+  Rng rng(1);
+  backward(losses, rng);
+  const std::int64_t peak = status_bytes("VmHWM:") - before;
+  const std::int64_t gradient = 4 * kWidth * kWidth * 4;
+  // The gradient itself, two more while stretches are taken, and room for what the allocator and
+  // the products need.
+  EXPECT_LT(peak, 4 * gradient) << "one gradient is " << gradient << " bytes";
 }
 
 }  // namespace

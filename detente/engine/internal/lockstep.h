@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exact Gram matrix in little memory. The K backward passes go through the graph side by side,
+// one stretch of layers after the other: when all tasks have passed a stretch, its parameters'
+// gradients give their part of the Gram matrix and are dropped. What is kept between stretches is
+// one tensor per task, the gradient at the border. The direction then takes one weighted pass.
+#pragma once
+
+#include <detente/engine/internal/graph.h>
+#include <detente/engine/internal/task_gradients.h>
+
+#include <cstddef>
+#include <vector>
+
+namespace detente::engine::internal {
+
+// A stretch ends where the graph is one node wide (between two layers, not inside a residual block)
+// and no weight is used on both sides.
+struct Stretch {
+  std::vector<int> parameters;  // the shared ones used in it
+  std::vector<Edge> border;     // edges into the one node below it; empty for the last
+  std::int64_t numbers = 0;     // in all its parameters
+};
+
+// Stretches of at most `numbers` parameters each where the graph allows it.
+std::vector<Stretch> find_stretches(const TensorList& losses,
+                                    const TensorList& shared,
+                                    std::int64_t numbers);
+
+// Fills in the Gram matrix, the tasks' own gradients and `reached`. The graph stays whole for the
+// weighted pass. `numbers`: see find_stretches; at most K times as many gradients are in memory.
+void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients& result);
+
+}  // namespace detente::engine::internal
