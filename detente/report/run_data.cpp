@@ -51,16 +51,17 @@ class CurveBuilder {
   void add(const Json& step, const char* key, std::size_t row) {
     const auto it = step.find(key);
     if (it == step.end() || !it->is_object()) return;
-    for (const auto& [name, value] : it->items()) {
-      const auto [at, fresh] = index_.try_emplace(name, curves_.names.size());
-      if (fresh) {
-        curves_.names.push_back(name);
-        curves_.values.emplace_back();
-      }
-      auto& column = curves_.values[at->second];
-      column.resize(row, kNaN);
-      column.push_back(to_number(value));
+    for (const auto& [name, value] : it->items()) add_value(name, to_number(value), row);
+  }
+  void add_value(const std::string& name, double value, std::size_t row) {
+    const auto [at, fresh] = index_.try_emplace(name, curves_.names.size());
+    if (fresh) {
+      curves_.names.push_back(name);
+      curves_.values.emplace_back();
     }
+    auto& column = curves_.values[at->second];
+    column.resize(row, kNaN);
+    column.push_back(value);
   }
 
   void cut(std::size_t rows) {
@@ -75,15 +76,22 @@ class CurveBuilder {
   std::unordered_map<std::string, std::size_t> index_;
 };
 
+constexpr std::array kStepKeys = {"losses", "weights", "grad_norms", "cosines", "ms"};
+constexpr std::array kTriadKeys = {"dominated", "curved", "large_step"};
+
 class MetricsReader {
  public:
-  explicit MetricsReader(RunData& run)
-      : run_(run),
-        builders_{CurveBuilder(run.losses),
-                  CurveBuilder(run.weights),
-                  CurveBuilder(run.grad_norms),
-                  CurveBuilder(run.cosines),
-                  CurveBuilder(run.milliseconds)} {}
+  explicit MetricsReader(RunData& run) : run_(run) {
+    for (Curves* curves :
+         {&run.losses, &run.weights, &run.grad_norms, &run.cosines, &run.milliseconds}) {
+      step_.push_back(builder(*curves));
+    }
+    for (Curves* curves : {&run.dominated, &run.curved, &run.large_step}) {
+      triad_.push_back(builder(*curves));
+    }
+    xi_ = builder(run.xi);
+    curvature_ = builder(run.curvature);
+  }
 
   void line(std::string_view text) {
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
@@ -107,6 +115,13 @@ class MetricsReader {
   }
 
  private:
+  struct Group {
+    CurveBuilder* grad_norms;
+    CurveBuilder* cosines;
+  };
+
+  CurveBuilder* builder(Curves& curves) { return &builders_.emplace_back(curves); }
+
   void step(const Json& record) {
     const double number = number_at(record, "step");
     if (!std::isfinite(number)) {
@@ -128,8 +143,37 @@ class MetricsReader {
     run_.learning_rate.push_back(number_at(record, "lr"));
     run_.direction_norm.push_back(number_at(record, "direction_norm"));
     run_.conflict.push_back(number_at(record, "conflict"));
-    constexpr std::array kKeys = {"losses", "weights", "grad_norms", "cosines", "ms"};
-    for (std::size_t i = 0; i < kKeys.size(); ++i) builders_[i].add(record, kKeys[i], row);
+    for (std::size_t i = 0; i < step_.size(); ++i) step_[i]->add(record, kStepKeys[i], row);
+    const auto diagnosis = record.find("diagnosis");
+    if (diagnosis != record.end() && diagnosis->is_object()) diagnose(*diagnosis, row);
+  }
+
+  void diagnose(const Json& diagnosis, std::size_t row) {
+    xi_->add(diagnosis, "xi", row);
+    curvature_->add(diagnosis, "curvature", row);
+    if (const auto triad = diagnosis.find("triad");
+        triad != diagnosis.end() && triad->is_object()) {
+      for (const auto& [pair, conditions] : triad->items()) {
+        if (!conditions.is_object()) continue;
+        for (std::size_t i = 0; i < triad_.size(); ++i) {
+          triad_[i]->add_value(pair, number_at(conditions, kTriadKeys[i]), row);
+        }
+      }
+    }
+    const auto groups = diagnosis.find("groups");
+    if (groups == diagnosis.end() || !groups->is_object()) return;
+    for (const auto& [name, values] : groups->items()) {
+      if (!values.is_object()) continue;
+      auto known = groups_.find(name);
+      if (known == groups_.end()) {
+        GroupCurves& curves = run_.groups.emplace_back();
+        curves.name = name;
+        known =
+            groups_.emplace(name, Group{builder(curves.grad_norms), builder(curves.cosines)}).first;
+      }
+      known->second.grad_norms->add(values, "grad_norms", row);
+      known->second.cosines->add(values, "cosines", row);
+    }
   }
 
   void epoch(const Json& record) {
@@ -150,7 +194,12 @@ class MetricsReader {
   }
 
   RunData& run_;
-  std::array<CurveBuilder, 5> builders_;
+  std::deque<CurveBuilder> builders_;  // all; the places of the others stay
+  std::vector<CurveBuilder*> step_;
+  std::vector<CurveBuilder*> triad_;
+  CurveBuilder* xi_ = nullptr;
+  CurveBuilder* curvature_ = nullptr;
+  std::unordered_map<std::string, Group> groups_;
 };
 
 void collect_tasks(RunData& run) {

@@ -7,6 +7,7 @@
 
 #include <detente/core/json.h>
 
+#include <deque>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -23,6 +24,13 @@ struct Curves {
 
   bool empty() const { return names.empty(); }
   const std::vector<double>* find(std::string_view name) const;
+};
+
+// What was measured of one group of shared parameters.
+struct GroupCurves {
+  std::string name;
+  Curves grad_norms;
+  Curves cosines;  // named "task|task"
 };
 
 struct EpochRecord {
@@ -52,6 +60,13 @@ struct RunData {
   Curves grad_norms;
   Curves cosines;  // named "task|task"
   Curves milliseconds;
+  // From the steps' "diagnosis"; named "task|task", the conditions of the triad 1, 0 or NaN.
+  Curves xi;
+  Curves dominated;
+  Curves curved;
+  Curves large_step;
+  Curves curvature;  // "gradients", "losses", "squared_norm", "lipschitz", "step"
+  std::deque<GroupCurves> groups;
   std::vector<EpochRecord> epochs;
   std::size_t unreadable_lines = 0;
 
