@@ -21,18 +21,36 @@ Describe describe_of(Recipe& recipe) {
   return [&recipe](FieldVisitor& visitor) { recipe.describe(visitor); };
 }
 
-// With `--set balance.method=ew` the options of the file's method would be unknown keys.
+// A method's options as it is made; none for a name that is no method.
+std::vector<FieldInfo> options_of(const std::string& name) {
+  if (balance::find_method(name) == nullptr) return {};
+  const auto method = balance::make_method(name);
+  return list_fields([&](FieldVisitor& visitor) { method->describe(visitor); });
+}
+
+// With `--set balance.method=ew` the options of the file's method would be unknown keys, and with
+// balance.inner.method those of the method inside a wrapper.
 void drop_options_of_replaced_method(config::Node& root, const std::string& assignment) {
-  static const std::string kKey = "balance.method=";
-  if (!assignment.starts_with(kKey)) return;
+  const std::size_t equals = assignment.find('=');
+  const std::string key = assignment.substr(0, equals);
+  const bool inner = key == "balance.inner.method";
+  if (equals == std::string::npos || (!inner && key != "balance.method")) return;
   config::Node* section = root.find("balance");
   if (section == nullptr) return;
-  const config::Node* written = section->find("method");
-  const std::string before = written == nullptr ? Recipe{}.method : written->scalar;
-  if (before == assignment.substr(kKey.size()) || balance::find_method(before) == nullptr) return;
-  auto method = balance::make_method(before);
-  for (const FieldInfo& field :
-       list_fields([&](FieldVisitor& visitor) { method->describe(visitor); })) {
+  std::string before = Recipe{}.method;
+  if (const config::Node* written = section->find("method")) before = written->scalar;
+  if (inner) {
+    const std::string wrapper = before;
+    before.clear();
+    for (const FieldInfo& field : options_of(wrapper)) {
+      if (field.name == "inner.method") before = field.default_value;
+    }
+    section = section->find("inner");
+    if (section == nullptr) return;
+    if (const config::Node* written = section->find("method")) before = written->scalar;
+  }
+  if (before == assignment.substr(equals + 1)) return;
+  for (const FieldInfo& field : options_of(before)) {
     section->erase(field.name.substr(0, field.name.find('.')));
   }
 }
@@ -259,7 +277,16 @@ void Recipe::describe(FieldVisitor& visitor) {
     if (balance == nullptr || method != balance->name()) balance = balance::make_method(method);
     balance->describe(s);
   });
-  visitor.section("engine", "", [this](FieldVisitor& s) { engine.describe(s); });
+  visitor.section("engine", "", [this](FieldVisitor& s) {
+    engine.describe(s);
+    s.number("gram_rows",
+             gram_rows,
+             {.min = 0, .max = 1, .min_open = true},
+             "Methods that need the Gram matrix get it from this share of the batch's rows, spread "
+             "evenly: the passes per task are over those rows alone and the batch needs one. Steps "
+             "that diagnose_every names stay exact and measure the estimate (estimate_floor). 1: "
+             "always exact.");
+  });
   visitor.section("optimizer", "", [this](FieldVisitor& s) { optimizer.describe(s); });
   visitor.section("schedule", "", [this](FieldVisitor& s) { schedule.describe(s); });
   visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });

@@ -86,6 +86,7 @@ struct Recipe {
   std::string method = "cagrad";
   std::shared_ptr<balance::Method> balance;
   engine::MultiTaskOptions engine;
+  double gram_rows = 1.0;  // share of a batch's rows the Gram matrix is formed from; 1: exact
   AdamWOptions optimizer;
   ScheduleOptions schedule;
   LoopRecipe loop;
@@ -106,8 +107,9 @@ struct Recipe {
 
 // Reads a recipe file, applies `overrides` ("a.b=c") and checks what one field alone cannot show:
 // tasks present and named once, losses and metrics that fit their heads, the selection. Paths are
-// relative to the recipe's folder and become absolute. Overriding balance.method drops the options
-// of the file's method. Throws kInvalidArgument with file and line where there is one.
+// relative to the recipe's folder and become absolute. Overriding balance.method (or, in a wrapper,
+// balance.inner.method) drops the options of the file's method. Throws kInvalidArgument with file
+// and line where there is one.
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides);
 
 // What keeps a run started with `before` from going on with `now`, one line per key

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/snapshot.h>
+#include <torch/types.h>
 
 namespace detente::train {
 namespace {
@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kSnapshotFormat = "detente-snapshot-1";
 constexpr const char* kModelPrefix = "model.";
 constexpr const char* kOptimizerPrefix = "optimizer.";
+constexpr const char* kMethodPrefix = "method.";
 
 NamedTensors tensors_below(const NamedTensors& tensors, const std::string& prefix) {
   NamedTensors found;
@@ -17,6 +18,41 @@ NamedTensors tensors_below(const NamedTensors& tensors, const std::string& prefi
     if (name.starts_with(prefix)) found.emplace_back(name.substr(prefix.size()), tensor);
   }
   return found;
+}
+
+at::Tensor tensor_of(const balance::StateArray& array) {
+  const std::vector<std::int64_t> shape(array.shape.begin(), array.shape.end());
+  return std::visit(
+      [&](const auto& values) {
+        using T = typename std::decay_t<decltype(values)>::value_type;
+        at::Tensor tensor = torch::empty(shape, torch::CppTypeToScalarType<T>::value);
+        DETENTE_CHECK(static_cast<std::size_t>(tensor.numel()) == values.size(),
+                      ErrorCode::kInternal,
+                      "[train::write_snapshot] the method's array '{}' has {} numbers; its shape "
+                      "says {}.",
+                      array.name,
+                      values.size(),
+                      tensor.numel());
+        std::copy(values.begin(), values.end(), tensor.template data_ptr<T>());
+        return tensor;
+      },
+      array.values);
+}
+
+template <class T>
+std::vector<T> values_of(const at::Tensor& tensor) {
+  const T* data = tensor.data_ptr<T>();
+  return {data, data + tensor.numel()};
+}
+
+balance::StateArray array_of(const std::string& name, const at::Tensor& tensor) {
+  balance::StateArray array{name, {tensor.sizes().begin(), tensor.sizes().end()}, {}};
+  if (tensor.scalar_type() == torch::kFloat32) {
+    array.values = values_of<float>(tensor);
+  } else {
+    array.values = values_of<double>(tensor.to(torch::kFloat64));
+  }
+  return array;
 }
 
 }  // namespace
@@ -38,6 +74,7 @@ Json RunState::to_json() const {
               {"cosine_count", cosine_count},
               {"method_state", method_state},
               {"engine_state", engine_state},
+              {"notices", notices},
               {"finished", finished}};
 }
 
@@ -59,6 +96,7 @@ RunState RunState::from_json(const Json& json) {
   json.at("cosine_count").get_to(state.cosine_count);
   state.method_state = json.at("method_state");
   state.engine_state = json.at("engine_state");
+  if (json.contains("notices")) json.at("notices").get_to(state.notices);
   json.at("finished").get_to(state.finished);
   return state;
 }
@@ -67,11 +105,15 @@ void write_snapshot(const std::filesystem::path& path,
                     const RunState& state,
                     const nn::PairModel& model,
                     const AdamW& optimizer,
+                    const balance::Method& method,
                     const std::string& recipe_yaml) {
   NamedTensors tensors;
   for (auto& [name, tensor] : model.state()) tensors.emplace_back(kModelPrefix + name, tensor);
   for (auto& [name, tensor] : optimizer.state()) {
     tensors.emplace_back(kOptimizerPrefix + name, tensor);
+  }
+  for (const balance::StateArray& array : method.state_arrays()) {
+    tensors.emplace_back(kMethodPrefix + array.name, tensor_of(array));
   }
   tensor::write_safetensors(
       path,
@@ -106,9 +148,16 @@ SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* te
 void restore_snapshot(const NamedTensors& tensors,
                       const RunState& state,
                       nn::PairModel& model,
-                      AdamW& optimizer) {
+                      AdamW& optimizer,
+                      balance::Method& method) {
   model.load_state(tensors_below(tensors, kModelPrefix));
   optimizer.load_state(tensors_below(tensors, kOptimizerPrefix), state.step);
+  method.load_state(state.method_state);
+  std::vector<balance::StateArray> arrays;
+  for (const auto& [name, tensor] : tensors_below(tensors, kMethodPrefix)) {
+    arrays.push_back(array_of(name, tensor));
+  }
+  method.load_state_arrays(std::move(arrays));
 }
 
 }  // namespace detente::train

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything a run needs to go on as if it had never stopped, in one safetensors file: model and
-// optimiser tensors, and the rest as JSON in the file's metadata.
+// Everything a run needs to go on as if it had never stopped, in one safetensors file: the tensors
+// of model, optimiser and method, and the rest as JSON in the file's metadata.
 #pragma once
 
+#include <detente/balance/method.h>
 #include <detente/core/json.h>
 #include <detente/nn/pair_model.h>
 #include <detente/train/adamw.h>
@@ -31,6 +32,7 @@ struct RunState {
   std::int64_t cosine_count = 0;
   Json method_state = nullptr;
   Json engine_state = nullptr;
+  std::vector<std::string> notices;  // of the engine, in the log already
   bool finished = false;
 
   Json to_json() const;
@@ -42,6 +44,7 @@ void write_snapshot(const std::filesystem::path& path,
                     const RunState& state,
                     const nn::PairModel& model,
                     const AdamW& optimizer,
+                    const balance::Method& method,
                     const std::string& recipe_yaml);
 
 // The recipe text and state alone, before a model exists. Throws kIo, or kData when the file is
@@ -52,10 +55,11 @@ struct SnapshotHeader {
 };
 SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* tensors);
 
-// Puts the tensors read before into model and optimiser; kData when they do not fit.
+// Puts what was read before into model, optimiser and method; kData when it does not fit.
 void restore_snapshot(const NamedTensors& tensors,
                       const RunState& state,
                       nn::PairModel& model,
-                      AdamW& optimizer);
+                      AdamW& optimizer,
+                      balance::Method& method);
 
 }  // namespace detente::train

@@ -33,10 +33,25 @@ double seconds_since(Clock::time_point start) {
 
 // Streams of random numbers; each step's come from the seed and the step alone, so a resumed run
 // draws what it would have drawn.
-enum RandomStream : std::uint64_t { kDropoutStream = 1, kMethodStream = 2, kEmbeddingStream = 3 };
+enum RandomStream : std::uint64_t {
+  kDropoutStream = 1,
+  kMethodStream = 2,
+  kEmbeddingStream = 3,
+  kFirstIndependentStream = 4,
+  kSecondIndependentStream = 5,
+  kEstimateStream = 6
+};
 
 Rng step_rng(std::int64_t seed, RandomStream stream, std::int64_t step) {
   return Rng(static_cast<std::uint64_t>(seed)).fork(stream).fork(static_cast<std::uint64_t>(step));
+}
+
+// A share of a batch's rows, at least one, spread evenly: batches are sorted by length.
+data::RowList part_of(const data::RowList& rows, double share) {
+  const auto count = static_cast<std::size_t>(std::ceil(share * static_cast<double>(rows.size())));
+  data::RowList part(std::min(count, rows.size()));
+  for (std::size_t i = 0; i < part.size(); ++i) part[i] = rows[i * rows.size() / part.size()];
+  return part;
 }
 
 std::filesystem::path idf_path(const RunDirectory& run) { return run.tokenizer() / "idf.json"; }
@@ -206,9 +221,8 @@ class Trainer {
     optimizer_.emplace(std::move(parameters), recipe_.optimizer);
     backward_.emplace(model_->shared_parameters(), own, recipe_.balance, names, recipe_.engine);
     if (resumed_) {
-      restore_snapshot(snapshot_tensors_, state_, *model_, *optimizer_);
+      restore_snapshot(snapshot_tensors_, state_, *model_, *optimizer_, *recipe_.balance);
       snapshot_tensors_.clear();
-      recipe_.balance->load_state(state_.method_state);
       backward_->load_state(state_.engine_state);
     } else {
       state_.loss_sums.assign(recipe_.tasks.size(), 0.0);
@@ -268,7 +282,7 @@ class Trainer {
                                                static_cast<std::uint64_t>(recipe_.seed),
                                                static_cast<std::uint64_t>(state_.epoch));
       while (state_.batch < static_cast<std::int64_t>(batches.size())) {
-        step(batches[static_cast<std::size_t>(state_.batch)]);
+        step(batches);
         if (interrupt.interrupted()) {
           save_snapshot();
           progress_.finish();
@@ -285,26 +299,65 @@ class Trainer {
     return false;
   }
 
-  void step(const data::RowList& rows) {
-    const auto begin = Clock::now();
+  // One loss per task of the step under way, undefined where no row has a target.
+  TensorList losses_of(const data::RowList& rows, RandomStream dropout_stream) const {
     const nn::PairBatch batch = make_pair_batch(corpus_.train, rows);
     const TensorList targets = make_targets(corpus_.train, rows, device_, dtype_);
-    Rng dropout = step_rng(recipe_.seed, kDropoutStream, state_.step);
-    Rng method_rng = step_rng(recipe_.seed, kMethodStream, state_.step);
+    Rng dropout = step_rng(recipe_.seed, dropout_stream, state_.step);
+    const TensorList predictions = model_->forward(batch, &dropout);
     TensorList losses;
+    for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
+      at::Tensor loss = (*recipe_.tasks[k].loss)(predictions[k], targets[k]);
+      if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
+      losses.push_back(std::move(loss));
+    }
+    return losses;
+  }
+
+  // What the method wants to know of other rows before the step.
+  void look_ahead(const std::vector<data::RowList>& batches) {
+    const auto b = static_cast<std::size_t>(state_.batch);
+    if (backward_->wants_independent()) {
+      const std::size_t n = batches.size();
+      // Fewer than three batches are not independent of this one: the engine takes it alone.
+      if (n < 3) return;
+      const TensorList first = losses_of(batches[(b + n / 3) % n], kFirstIndependentStream);
+      const TensorList second = losses_of(batches[(b + 2 * n / 3) % n], kSecondIndependentStream);
+      backward_->set_independent(first, second);
+    } else if (recipe_.gram_rows < 1.0 && backward_->wants_estimate()) {
+      backward_->set_estimate(losses_of(part_of(batches[b], recipe_.gram_rows), kEstimateStream));
+    }
+  }
+
+  // The losses of the same rows under the new parameters, with the same dropout.
+  void look_back(const data::RowList& rows) {
+    if (!recipe_.balance->wants_losses_after_step()) return;
+    TensorList losses;
+    {
+      const torch::NoGradGuard no_grad;
+      losses = losses_of(rows, kDropoutStream);
+    }
+    backward_->after_step(losses);
+  }
+
+  void step(const std::vector<data::RowList>& batches) {
+    const auto begin = Clock::now();
+    const data::RowList& rows = batches[static_cast<std::size_t>(state_.batch)];
+    const double factor = schedule_factor(recipe_.schedule, state_.step, total_steps_);
+    Rng method_rng = step_rng(recipe_.seed, kMethodStream, state_.step);
     double forward_ms = 0;
+    double extra_ms = 0;
     const engine::StepReport* report = nullptr;
     try {
-      const TensorList predictions = model_->forward(batch, &dropout);
-      for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
-        at::Tensor loss = (*recipe_.tasks[k].loss)(predictions[k], targets[k]);
-        if (loss.defined() && recipe_.tasks[k].weight != 1.0) {
-          loss = loss * recipe_.tasks[k].weight;
-        }
-        losses.push_back(std::move(loss));
-      }
-      forward_ms = 1e3 * seconds_since(begin);
+      look_ahead(batches);
+      extra_ms = 1e3 * seconds_since(begin);
+      const TensorList losses = losses_of(rows, kDropoutStream);
+      forward_ms = 1e3 * seconds_since(begin) - extra_ms;
       report = &(*backward_)(losses, method_rng);
+      optimizer_->step(factor);
+      const auto done = Clock::now();
+      look_back(rows);
+      extra_ms += 1e3 * seconds_since(done);
     } catch (const Error& error) {
       throw Error(error.code(),
                   fmt::format("step {} (epoch {}): {}{}",
@@ -316,17 +369,21 @@ class Trainer {
                                     "(engine.clip_norm) often helps."
                                   : ""));
     }
-    const double factor = schedule_factor(recipe_.schedule, state_.step, total_steps_);
-    optimizer_->step(factor);
     ++state_.step;
     ++state_.batch;
     const double step_seconds = seconds_since(begin);
     state_.epoch_seconds += step_seconds;
     examples_ += static_cast<double>(rows.size());
-    record(*report, factor, forward_ms, 1e3 * step_seconds);
+    record(*report,
+           factor,
+           {{"total", 1e3 * step_seconds},
+            {"forward", forward_ms},
+            {"backward", report->backward_ms},
+            {"solve", report->solve_ms},
+            {"extra", extra_ms}});
   }
 
-  void record(const engine::StepReport& report, double factor, double forward_ms, double total_ms) {
+  void record(const engine::StepReport& report, double factor, Json milliseconds) {
     const std::size_t k = recipe_.tasks.size();
     double total_loss = 0;
     for (std::size_t i = 0; i < k; ++i) {
@@ -363,13 +420,23 @@ class Trainer {
       state_.conflict_steps += report.conflict ? 1 : 0;
     }
     line["direction_norm"] = json_number(report.direction_norm);
-    line["ms"] = {{"total", total_ms},
-                  {"forward", forward_ms},
-                  {"backward", report.backward_ms},
-                  {"solve", report.solve_ms}};
+    if (report.estimated) line["estimated"] = true;
+    if (std::isfinite(report.estimate_cosine)) line["estimate_cosine"] = report.estimate_cosine;
+    notice(report.notice, line);
+    line["ms"] = std::move(milliseconds);
     metrics_log_->write(line);
     if (events_) write_events(report, factor);
     show_progress();
+  }
+
+  // Shown once in each process, logged once in the whole run.
+  void notice(const std::string& text, Json& line) {
+    if (text.empty()) return;
+    progress_.line("notice: " + text);
+    auto& known = state_.notices;
+    if (std::find(known.begin(), known.end(), text) != known.end()) return;
+    known.push_back(text);
+    line["notice"] = text;
   }
 
   void write_events(const engine::StepReport& report, double factor) {
@@ -473,7 +540,8 @@ class Trainer {
     state_.seconds = seconds_before_ + seconds_since(start_);
     state_.method_state = recipe_.balance->state();
     state_.engine_state = backward_->state();
-    write_snapshot(run_.snapshot(), state_, *model_, *optimizer_, recipe_.to_yaml());
+    write_snapshot(
+        run_.snapshot(), state_, *model_, *optimizer_, *recipe_.balance, recipe_.to_yaml());
     last_snapshot_ = Clock::now();
   }
 

@@ -8,6 +8,7 @@ namespace detente::train {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class RecipeTest : public TinyRunTest {
  protected:
@@ -44,6 +45,19 @@ TEST_F(RecipeTest, ReplacingTheMethodDropsItsOptions) {
   write_recipe("balance: {method: cagrad, c: 0.9}\n");
   EXPECT_EQ(recipe({"balance.method=ew"}).method, "ew");
   EXPECT_THAT(recipe().to_yaml(), HasSubstr("c: 0.9"));
+}
+
+TEST_F(RecipeTest, ReplacingTheMethodInsideAWrapperDropsItsOptions) {
+  write_recipe("balance: {method: cr_mogm, a: 0.5, inner: {method: cagrad, c: 0.9}}\n");
+  const std::string replaced = recipe({"balance.inner.method=pcgrad"}).to_yaml();
+  EXPECT_THAT(replaced, HasSubstr("method: pcgrad"));
+  EXPECT_THAT(replaced, HasSubstr("a: 0.5"));
+  EXPECT_THAT(replaced, Not(HasSubstr("c: 0.9")));
+  EXPECT_THAT(recipe({"balance.inner.method=cagrad"}).to_yaml(), HasSubstr("c: 0.9"));
+  EXPECT_EQ(recipe({"balance.method=ew"}).method, "ew");
+  // The method inside may go unnamed in the file: mgda.
+  write_recipe("balance: {method: cr_mogm, inner: {normalizer: l2}}\n");
+  EXPECT_THAT(recipe({"balance.inner.method=pcgrad"}).to_yaml(), HasSubstr("method: pcgrad"));
 }
 
 TEST_F(RecipeTest, NamesWhatIsWrong) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 #include <tests/train/tiny_run.h>
 
+#include <algorithm>
 #include <csignal>
+#include <sstream>
 
 namespace detente::train {
 namespace {
@@ -80,10 +83,17 @@ TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
   EXPECT_NE(read_file(folder_ / "a/model.safetensors"), read_file(folder_ / "b/model.safetensors"));
 }
 
-class ResumeTest : public TinyRunTest, public ::testing::WithParamInterface<std::string> {};
+struct ResumeCase {
+  std::string name;
+  std::vector<std::string> overrides;
+};
+
+ResumeCase method_case(const std::string& method) { return {method, {"balance.method=" + method}}; }
+
+class ResumeTest : public TinyRunTest, public ::testing::WithParamInterface<ResumeCase> {};
 
 TEST_P(ResumeTest, InterruptedAndResumedEqualsNeverStopped) {
-  const std::vector<std::string> overrides = {"balance.method=" + GetParam()};
+  const std::vector<std::string>& overrides = GetParam().overrides;
   run("whole", overrides);
   const TrainOutcome stopped = run_with_trigger(
       "stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, overrides);
@@ -103,10 +113,153 @@ TEST_P(ResumeTest, InterruptedAndResumedEqualsNeverStopped) {
   EXPECT_EQ(whole, again);
 }
 
+INSTANTIATE_TEST_SUITE_P(
+    Methods,
+    ResumeTest,
+    ::testing::Values(method_case("ew"),
+                      method_case("uw"),
+                      method_case("mgda"),
+                      method_case("pcgrad"),
+                      method_case("cagrad"),
+                      method_case("famo"),
+                      method_case("cr_mogm"),
+                      method_case("moco"),
+                      method_case("excess_mtl"),
+                      ResumeCase{"every_n", {"balance.method=every_n", "engine.diagnose_every=0"}},
+                      ResumeCase{"sdmgrad", {"balance.method=sdmgrad", "engine.diagnose_every=0"}},
+                      ResumeCase{"estimate",
+                                 {"engine.gram_rows=0.5",
+                                  "engine.diagnose_every=4",
+                                  "engine.estimate_floor=0.9"}},
+                      ResumeCase{"notice", {"engine.strategy=segmented"}}),
+    [](const auto& info) { return info.param.name; });
+
+class EveryMethodTest : public TinyRunTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(EveryMethodTest, TrainsWithFiniteLossesAndWeights) {
+  write_file_atomic(folder_ / "train.tsv", rows(12, 1));
+  write_file_atomic(folder_ / "dev.tsv", rows(12, 2));
+  const TrainOutcome outcome = run("run",
+                                   {"balance.method=" + GetParam(),
+                                    "tasks.score.loss={name: mse}",
+                                    "engine.diagnose_every=0",
+                                    "train.batch_size=4",
+                                    "train.min_batch=1",
+                                    "train.epochs=1",
+                                    "output.tensorboard=false"});
+  EXPECT_EQ(outcome.summary["status"], "finished");
+  std::size_t steps = 0;
+  for (const Json& line : read_lines(outcome.run.metrics())) {
+    if (line["type"] != "step") continue;
+    ++steps;
+    for (const char* task : {"score", "same"}) {
+      EXPECT_TRUE(line["losses"][task].is_number()) << line;
+      EXPECT_TRUE(line["weights"][task].is_number()) << line;
+    }
+  }
+  EXPECT_EQ(steps, 3U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Methods,
-                         ResumeTest,
-                         ::testing::Values("ew", "uw", "mgda", "pcgrad", "cagrad"),
+                         EveryMethodTest,
+                         ::testing::ValuesIn(balance::method_names()),
                          [](const auto& info) { return info.param; });
+
+// famo's weights times the losses are its softmax, up to a common factor: equal until it has
+// learned something from the losses after a step.
+double famo_ratio(const Json& line) {
+  return line["weights"]["score"].get<double>() * line["losses"]["score"].get<double>() /
+         line["weights"]["same"].get<double>() / line["losses"]["same"].get<double>();
+}
+
+TEST_F(TrainerTest, TellsFamoWhatTheStepDidToTheSameRowsWithTheSameDropout) {
+  const std::vector<std::string> famo = {
+      "balance.method=famo", "engine.diagnose_every=0", "model.dropout=0.5", "balance.lr=1"};
+  run("moving", famo);
+  auto still = famo;
+  still.push_back("optimizer.lr=1e-30");
+  run("still", still);
+  double moved = 0;
+  for (const Json& line : read_lines(folder_ / "moving/metrics.jsonl")) {
+    if (line["type"] == "step") moved = std::max(moved, std::abs(famo_ratio(line) - 1.0));
+  }
+  EXPECT_GT(moved, 0.01);
+  // Parameters that stay give the very same losses again.
+  for (const Json& line : read_lines(folder_ / "still/metrics.jsonl")) {
+    if (line["type"] != "step") continue;
+    EXPECT_NEAR(famo_ratio(line), 1.0, 1e-12);
+  }
+}
+
+TEST_F(TrainerTest, TakesTwoOtherBatchesForMethodsThatWantThem) {
+  const std::vector<std::string> sdmgrad = {
+      "balance.method=sdmgrad", "engine.diagnose_every=0", "train.epochs=1"};
+  run("six", sdmgrad);
+  auto large = sdmgrad;
+  large.push_back("train.batch_size=48");
+  run("two", large);
+  // The step's own gradients are formed only where there are too few other batches.
+  for (const Json& line : read_lines(folder_ / "six/metrics.jsonl")) {
+    EXPECT_FALSE(line.contains("grad_norms")) << line;
+  }
+  for (const Json& line : read_lines(folder_ / "two/metrics.jsonl")) {
+    if (line["type"] != "step") continue;
+    EXPECT_TRUE(line.contains("grad_norms")) << line;
+  }
+}
+
+TEST_F(TrainerTest, EstimatesTheGramMatrixFromAShareOfTheRows) {
+  run("run",
+      {"engine.gram_rows=0.5",
+       "engine.diagnose_every=3",
+       "engine.estimate_floor=-1",
+       "train.epochs=1"});
+  std::size_t measured = 0;
+  std::size_t estimated = 0;
+  for (const Json& line : read_lines(folder_ / "run/metrics.jsonl")) {
+    if (line["type"] != "step") continue;
+    const bool due = (line["step"].get<int>() - 1) % 3 == 0;
+    EXPECT_EQ(line.contains("grad_norms"), due) << line;
+    EXPECT_EQ(line.contains("estimate_cosine"), due) << line;
+    EXPECT_EQ(line.contains("estimated"), !due) << line;
+    measured += due ? 1 : 0;
+    estimated += due ? 0 : 1;
+  }
+  EXPECT_EQ(measured, 2U);
+  EXPECT_EQ(estimated, 4U);
+}
+
+TEST_F(TrainerTest, AnEstimateFromNearlyAllRowsIsExact) {
+  // 0.99 of 16 rows are 16; without chance in the model both passes are the same.
+  run("run",
+      {"engine.gram_rows=0.99",
+       "model.dropout=0",
+       "model.embedding_dropout=0",
+       "model.token_dropout=0",
+       "model.symmetric=false",
+       "train.epochs=1"});
+  for (const Json& line : read_lines(folder_ / "run/metrics.jsonl")) {
+    if (line["type"] != "step") continue;
+    EXPECT_NEAR(line["estimate_cosine"].get<double>(), 1.0, 1e-5);
+  }
+}
+
+TEST_F(TrainerTest, ShowsANoticeOfTheEngineOnceAndLogsIt) {
+  std::ostringstream log;
+  train(recipe({"engine.strategy=segmented", "train.epochs=1"}),
+        {folder_ / "run", ExistingRun::kRefuse, Progress::Style::kLines},
+        log);
+  const std::string shown = log.str();
+  const std::size_t at = shown.find("notice: Strategy segmented is not possible here");
+  ASSERT_NE(at, std::string::npos) << shown;
+  EXPECT_EQ(shown.find("notice:", at + 1), std::string::npos) << shown;
+  const auto lines = read_lines(folder_ / "run/metrics.jsonl");
+  EXPECT_THAT(lines.front()["notice"].get<std::string>(), HasSubstr("segmented"));
+  EXPECT_EQ(
+      std::count_if(
+          lines.begin(), lines.end(), [](const Json& line) { return line.contains("notice"); }),
+      1);
+}
 
 TEST_F(TrainerTest, ResumingAFinishedRunChangesNothing) {
   const TrainOutcome first = run("run");
