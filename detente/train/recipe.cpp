@@ -245,6 +245,11 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                  snapshot_minutes,
                  {.min = 0, .max = 1e6},
                  "Also snapshot within an epoch after so many minutes; 0: only after epochs.");
+  visitor.integer("curvature_every",
+                  curvature_every,
+                  {.min = 0},
+                  "Every n-th step measures the curvature along the tasks' summed gradient for "
+                  "`detente inspect`, at one forward and two backward passes; 0: never.");
 }
 
 void Recipe::describe(FieldVisitor& visitor) {
@@ -359,6 +364,7 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "data.cache",
                                                  "output.dir",
                                                  "output.tensorboard",
+                                                 "train.curvature_every",
                                                  "train.epochs",
                                                  "train.snapshot_minutes"};
   std::vector<std::string> differences;

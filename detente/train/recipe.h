@@ -69,6 +69,7 @@ struct LoopRecipe {
   std::string select;              // "task.metric"; empty: the first metric of the first task
   std::vector<std::string> tasks;  // names of the tasks to train; empty: all
   double snapshot_minutes = 10;
+  std::int64_t curvature_every = 0;
 
   void describe(FieldVisitor& visitor);
 };

@@ -10,8 +10,11 @@
 #include <detente/tensor/safetensors.h>
 #include <detente/text/ppmi.h>
 #include <detente/train/corpus.h>
+#include <detente/train/curvature.h>
+#include <detente/train/diagnosis.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/interrupt.h>
+#include <detente/train/layer_groups.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
 #include <torch/types.h>
@@ -220,6 +223,8 @@ class Trainer {
     }
     optimizer_.emplace(std::move(parameters), recipe_.optimizer);
     backward_.emplace(model_->shared_parameters(), own, recipe_.balance, names, recipe_.engine);
+    LayerGroups groups = layer_groups(model_->shared_names());
+    backward_->set_groups(std::move(groups.names), std::move(groups.group_of));
     if (resumed_) {
       restore_snapshot(snapshot_tensors_, state_, *model_, *optimizer_, *recipe_.balance);
       snapshot_tensors_.clear();
@@ -348,15 +353,18 @@ class Trainer {
     double forward_ms = 0;
     double extra_ms = 0;
     const engine::StepReport* report = nullptr;
+    std::optional<Curvature> curvature;
     try {
       look_ahead(batches);
       extra_ms = 1e3 * seconds_since(begin);
       const TensorList losses = losses_of(rows, kDropoutStream);
       forward_ms = 1e3 * seconds_since(begin) - extra_ms;
+      std::optional<CurvatureProbe> probe = make_probe(losses);
       report = &(*backward_)(losses, method_rng);
       optimizer_->step(factor);
       const auto done = Clock::now();
       look_back(rows);
+      if (probe) curvature = probe->measure([&] { return losses_of(rows, kDropoutStream); });
       extra_ms += 1e3 * seconds_since(done);
     } catch (const Error& error) {
       throw Error(error.code(),
@@ -376,6 +384,7 @@ class Trainer {
     examples_ += static_cast<double>(rows.size());
     record(*report,
            factor,
+           diagnosis(*report, curvature),
            {{"total", 1e3 * step_seconds},
             {"forward", forward_ms},
             {"backward", report->backward_ms},
@@ -383,7 +392,27 @@ class Trainer {
             {"extra", extra_ms}});
   }
 
-  void record(const engine::StepReport& report, double factor, Json milliseconds) {
+  bool due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
+
+  // Before the engine frees the losses' graph; nothing where no curvature is due.
+  std::optional<CurvatureProbe> make_probe(const TensorList& losses) const {
+    if (!due(recipe_.loop.curvature_every)) return std::nullopt;
+    TensorList own;
+    for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
+      for (const auto& parameter : model_->head_parameters(k)) own.push_back(parameter);
+    }
+    return CurvatureProbe(losses, model_->shared_parameters(), own);
+  }
+
+  Json diagnosis(const engine::StepReport& report,
+                 const std::optional<Curvature>& curvature) const {
+    if (!curvature && report.groups.empty()) return nullptr;
+    std::vector<std::string> names;
+    for (const TaskRecipe& task : recipe_.tasks) names.push_back(task.name);
+    return diagnosis_json(names, report, curvature);
+  }
+
+  void record(const engine::StepReport& report, double factor, Json diagnosis, Json milliseconds) {
     const std::size_t k = recipe_.tasks.size();
     double total_loss = 0;
     for (std::size_t i = 0; i < k; ++i) {
@@ -423,6 +452,7 @@ class Trainer {
     if (report.estimated) line["estimated"] = true;
     if (std::isfinite(report.estimate_cosine)) line["estimate_cosine"] = report.estimate_cosine;
     notice(report.notice, line);
+    if (!diagnosis.is_null()) line["diagnosis"] = std::move(diagnosis);
     line["ms"] = std::move(milliseconds);
     metrics_log_->write(line);
     if (events_) write_events(report, factor);
