@@ -7,6 +7,7 @@ namespace detente::cli {
 
 // Each is defined in its own file, <name>.cpp, and shown by --help in the order of the table.
 void add_doctor(CLI::App& app, Context& context);
+void add_inspect(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
@@ -28,6 +29,7 @@ std::span<const AddCommand> commands() {
       add_compare,
       add_recipe,
 #endif
+      add_inspect,
       add_methods,
       add_solve,
       add_toy,
