@@ -74,8 +74,7 @@ void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
     std::size_t end = first + 1;
     while (end < step.groups.size() && step.groups[end] == step.groups[first]) ++end;
     const std::int64_t begin = step.layout.offset(first);
-    const std::int64_t size =
-        (end < step.groups.size() ? step.layout.offset(end) : p) - begin;
+    const std::int64_t size = (end < step.groups.size() ? step.layout.offset(end) : p) - begin;
     result.add_to_group(step, first, tensor::gram(rows_.narrow(1, begin, size)));
     first = end;
   }

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// One step of MultiTaskBackward: its state and the parts the step is made of. The parts are in
+// step.cpp (what every step does), step_runs.cpp (the ways to the gradient), step_estimate.cpp
+// (other batches and parts of a batch).
+#pragma once
+
+#include <detente/engine/internal/features.h>
+#include <detente/engine/internal/layered.h>
+#include <detente/engine/internal/sequential.h>
+#include <detente/engine/internal/task_gradients.h>
+#include <detente/engine/multi_task_backward.h>
+#include <detente/tensor/compat.h>
+
+#include <chrono>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace detente::engine {
+
+namespace internal {
+
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+class Stopwatch {
+ public:
+  double milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+inline TensorList trainable(const TensorList& parameters) {
+  TensorList result;
+  for (const auto& parameter : parameters) {
+    if (parameter.requires_grad()) result.push_back(parameter);
+  }
+  return result;
+}
+
+}  // namespace internal
+
+struct MultiTaskBackward::Impl {
+  // The graph belongs to the caller's losses; holding them after the call, or after an exception,
+  // would keep it alive.
+  struct Release {
+    Impl& impl;
+    ~Release() {
+      impl.losses.clear();
+      impl.formed.own_gradients.clear();
+      impl.layered.release();
+      impl.features.release();
+      impl.given_rows.clear();
+      impl.given_features.reset();
+      impl.given_first = {};
+      impl.given_cross = {};
+      impl.given_estimate = {};
+    }
+  };
+
+  TensorList all_shared;
+  std::vector<TensorList> all_own;
+  std::shared_ptr<balance::Method> method;
+  std::vector<std::string> names;
+  MultiTaskOptions options;
+  std::int64_t steps = 0;
+  std::vector<std::string> group_names;
+  std::vector<int> group_of;  // per parameter of all_shared
+
+  // Given for the next call.
+  std::vector<std::int64_t> given_rows;
+  at::Tensor given_features;
+  Matrix given_first;     // K×K, Gram matrix of the first independent batch
+  Matrix given_cross;     // K×K
+  Matrix given_estimate;  // K×K
+
+  // Of this step.
+  StepReport report;
+  TensorList shared;  // trainable ones
+  tensor::FlatLayout layout;
+  std::vector<std::size_t> present;
+  TensorList losses;            // of the present tasks
+  std::vector<TensorList> own;  // trainable ones of each present task
+  std::vector<std::int64_t> rows;
+  bool due = false;         // for diagnosis
+  std::vector<int> groups;  // per parameter of `shared`
+  internal::TaskGradients formed;
+  std::vector<double> small_weights;
+
+  // Kept between steps.
+  internal::SequentialGradients sequential;
+  internal::LayeredGradients layered;
+  internal::FeatureGradients features;
+  at::Tensor direction;  // [P]; the memory behind .grad
+  at::Tensor spare;      // [P]; what a class J method writes before anything may fail
+  std::vector<std::string> notices;
+  double estimate_cosine = internal::kNan;  // last measured
+  balance::Result result;
+  balance::Result estimate_result;
+  std::vector<double> problem_losses;
+  std::vector<std::string> problem_names;
+  std::vector<std::size_t> problem_ids;
+  Matrix small_cross;
+
+  std::size_t tasks() const { return names.size(); }
+  bool needs_losses_only() const { return method->needs() == balance::MethodClass::kLoss; }
+
+  void check_parameters() const;
+  void begin(std::span<const at::Tensor> given);
+  void translate_rows();
+  balance::Problem make_problem(MatrixView gram, Rng* rng);
+  void solve(MatrixView gram, Rng& rng);
+  void take_result();
+  Matrix of_present(const Matrix& all) const;
+  bool covers_present(const Matrix& all) const;
+  at::Tensor rows_of(std::span<const at::Tensor> given);
+  void run_weighted(MatrixView gram, Rng& rng);
+  void run_gradients(Rng& rng);
+  bool low_memory() const;
+  void run_features(Rng& rng);
+  Strategy form(const internal::StepTensors& step);
+  bool at_features() const;
+  bool diagnosis_due() const {
+    return options.diagnose_every > 0 && steps % options.diagnose_every == 0;
+  }
+  bool estimate_good_enough() const { return !(estimate_cosine < options.estimate_floor); }
+  bool estimate_usable() const;
+  void measure_estimate(Rng& rng);
+  void note(const std::string& text);
+  void check_gram() const;
+  bool direct(const at::Tensor& gradients, const at::Tensor& values, at::Tensor& out, Rng& rng);
+  void fill_diagnosis();
+  void scale_own();
+  void check_total_norm(double shared_squared);
+  bool heads_weighted() const;
+  double own_factor(std::size_t i) const;
+  void write_shared(TensorList found);
+  void write_own(double factor);
+};
+
+}  // namespace detente::engine

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <detente/core/error.h>
+#include <detente/engine/internal/step.h>
+#include <detente/tensor/gram.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace detente::engine {
+
+using internal::kNan;
+using internal::Stopwatch;
+using internal::trainable;
+
+// One gradient per task with respect to the shared parameters, [K, P]; NaN for absent tasks.
+at::Tensor MultiTaskBackward::Impl::rows_of(std::span<const at::Tensor> given) {
+  DETENTE_CHECK(given.size() == tasks(),
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] expected {} losses, got {}.",
+                tasks(),
+                given.size());
+  const TensorList parameters = trainable(all_shared);
+  const tensor::FlatLayout flat(parameters);
+  const auto k = static_cast<std::int64_t>(tasks());
+  if (parameters.empty()) return at::zeros({k, 0});
+  at::Tensor result =
+      at::full({k, flat.size()}, kNan, parameters[0].options().requires_grad(false));
+  for (std::int64_t i = 0; i < k; ++i) {
+    const at::Tensor& loss = given[static_cast<std::size_t>(i)];
+    if (!loss.defined()) continue;
+    const TensorList found =
+        internal::weighted_gradients({loss}, {1.0}, parameters, /*keep_graph=*/i + 1 < k);
+    flat.gather(found, result[i]);
+  }
+  return result;
+}
+
+bool MultiTaskBackward::Impl::estimate_usable() const {
+  return method->needs() != balance::MethodClass::kCoordinates && estimate_good_enough() &&
+         covers_present(given_estimate);
+}
+
+// How well the estimate would have done: the cosine of the two directions, from the exact Gram
+// matrix. Solving twice must not move the method, so only for those without state or chance.
+void MultiTaskBackward::Impl::measure_estimate(Rng& rng) {
+  if (!covers_present(given_estimate) || !method->state().is_null()) return;
+  const Matrix estimate = of_present(given_estimate);
+  Rng copy = rng;
+  method->solve(make_problem(estimate, &copy), estimate_result);
+  double both = 0;
+  double exact = 0;
+  double rough = 0;
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    for (std::size_t j = 0; j < present.size(); ++j) {
+      const double g = formed.gram(i, j);
+      both += result.weights[i] * g * estimate_result.weights[j];
+      exact += result.weights[i] * g * result.weights[j];
+      rough += estimate_result.weights[i] * g * estimate_result.weights[j];
+    }
+  }
+  if (!(exact > 0) || !(rough > 0)) return;
+  estimate_cosine = both / std::sqrt(exact) / std::sqrt(rough);
+  report.estimate_cosine = estimate_cosine;
+}
+
+}  // namespace detente::engine

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <detente/core/error.h>
+#include <detente/engine/internal/lockstep.h>
+#include <detente/engine/internal/step.h>
+#include <detente/tensor/gram.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace detente::engine {
+
+using internal::kNan;
+using internal::Stopwatch;
+using internal::trainable;
+
+namespace {
+
+template <class T>
+balance::Rows<T> rows_view(const at::Tensor& rows, const at::Tensor& values) {
+  balance::Rows<T> view{.data = rows.data_ptr<T>(),
+                        .rows = static_cast<std::size_t>(rows.size(0)),
+                        .cols = static_cast<std::size_t>(rows.size(1)),
+                        .stride = static_cast<std::size_t>(rows.stride(0))};
+  if (values.defined()) {
+    view.values = {values.data_ptr<T>(), static_cast<std::size_t>(values.numel())};
+    view.samples = values.dim() > 1 ? static_cast<std::size_t>(values.size(0)) : 1;
+  }
+  return view;
+}
+
+}  // namespace
+
+void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
+  report.strategy = Strategy::kWeighted;
+  solve(gram, rng);
+  const Stopwatch watch;
+  TensorList targets = shared;
+  TensorList own_targets;
+  for (const auto& list : own) own_targets.insert(own_targets.end(), list.begin(), list.end());
+  const bool with_heads = heads_weighted();
+  if (with_heads) targets.insert(targets.end(), own_targets.begin(), own_targets.end());
+  // Each task's own parameters lie near its loss, so a second pass to them alone is short.
+  const bool second_pass = !with_heads && !own_targets.empty();
+  TensorList found;
+  if (!targets.empty()) {
+    found = internal::weighted_gradients(losses, small_weights, targets, second_pass);
+  }
+  TensorList own_found;
+  if (second_pass) {
+    own_found = internal::weighted_gradients(
+        losses, std::vector<double>(losses.size(), 1.0), own_targets, false);
+  } else {
+    own_found.assign(
+        std::make_move_iterator(found.begin() + static_cast<std::ptrdiff_t>(shared.size())),
+        std::make_move_iterator(found.end()));
+    found.resize(shared.size());
+  }
+
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < shared.size(); ++i) {
+    at::Tensor gradient = std::move(found[i]);
+    found[i] = internal::owned(std::move(gradient), shared[i]);
+  }
+  std::size_t next = 0;
+  for (const auto& list : own) {
+    formed.own_gradients.emplace_back();
+    for (const auto& parameter : list) {
+      at::Tensor gradient = std::move(own_found[next++]);
+      formed.own_gradients.back().push_back(internal::owned(std::move(gradient), parameter));
+    }
+  }
+  double squared = 0.0;
+  if (options.clip_norm > 0.0) {
+    for (const auto& gradient : found) {
+      if (gradient.defined()) squared += tensor::squared_norm(gradient);
+    }
+    report.direction_norm = std::sqrt(squared);
+  }
+  check_total_norm(squared);
+  write_shared(std::move(found));
+  write_own(report.clip_factor);
+  report.backward_ms = watch.milliseconds();
+}
+
+bool MultiTaskBackward::Impl::at_features() const {
+  return options.strategy == Strategy::kFeatures || (method->at_features() && !needs_losses_only());
+}
+
+void MultiTaskBackward::Impl::note(const std::string& text) {
+  if (std::find(notices.begin(), notices.end(), text) != notices.end()) return;
+  notices.push_back(text);
+  report.notice = text;
+}
+
+bool MultiTaskBackward::Impl::low_memory() const {
+  return options.memory == MultiTaskOptions::Memory::kLow && present.size() > 1 &&
+         !shared.empty() && method->needs() != balance::MethodClass::kCoordinates;
+}
+
+// Forms the gradients at the parameters; returns how.
+Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
+  const bool rows_wanted = method->needs() == balance::MethodClass::kCoordinates;
+  const bool plain = options.strategy == Strategy::kSequential ||
+                     options.strategy == Strategy::kWeighted || rows_wanted ||
+                     present.size() == 1 || shared.empty();
+  if (low_memory()) {
+    // Two gradients' worth of numbers, shared among the K that a stretch has at once.
+    internal::form_lockstep(
+        step, 2 * layout.size() / static_cast<std::int64_t>(present.size()), formed);
+    return Strategy::kLockstep;
+  }
+  if (!plain) {
+    const internal::LayeredMode mode =
+        options.strategy == Strategy::kSegmented ? internal::LayeredMode::kSegmented
+        : options.strategy == Strategy::kGhost   ? internal::LayeredMode::kGhost
+                                                 : internal::LayeredMode::kAuto;
+    std::string why;
+    if (layered.form(step, mode, formed, why)) {
+      if (!formed.notice.empty()) {
+        note(
+            fmt::format("Some shared parameters need a pass per task: segments of the batch cannot "
+                        "be followed through {}.",
+                        formed.notice));
+      }
+      return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
+    }
+    if (mode != internal::LayeredMode::kAuto) {
+      note(fmt::format("Strategy {} is not possible here: {}. One pass per task is made instead.",
+                       name_of(options.strategy),
+                       why));
+    }
+  }
+  sequential.form(step, formed);
+  return Strategy::kSequential;
+}
+
+void MultiTaskBackward::Impl::check_gram() const {
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    DETENTE_CHECK(std::isfinite(formed.gram(i, i)),
+                  ErrorCode::kNumeric,
+                  "[engine::MultiTaskBackward] the gradient of task '{}' is not finite although "
+                  "its loss is {}. Look for square roots or logarithms at 0 in it.",
+                  names[present[i]],
+                  report.losses[present[i]]);
+  }
+}
+
+// Lets a class J method write the direction; false for all others, which have been solved.
+bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
+                                     const at::Tensor& values,
+                                     at::Tensor& out,
+                                     Rng& rng) {
+  if (method->method_class() != balance::MethodClass::kCoordinates) {
+    solve(formed.gram, rng);
+    return false;
+  }
+  const balance::Problem problem = make_problem(formed.gram, &rng);
+  const Stopwatch watch;
+  // The methods' loops run on the host.
+  const at::Tensor host = gradients.cpu();
+  const at::Tensor near = values.defined() ? values.cpu() : values;
+  at::Tensor d = out.is_cpu() ? out : at::empty_like(out, out.options().device(at::kCPU));
+  if (host.scalar_type() == at::kFloat) {
+    method->direct(problem,
+                   rows_view<float>(host, near),
+                   {d.data_ptr<float>(), static_cast<std::size_t>(d.numel())},
+                   result);
+  } else {
+    method->direct(problem,
+                   rows_view<double>(host, near),
+                   {d.data_ptr<double>(), static_cast<std::size_t>(d.numel())},
+                   result);
+  }
+  if (!d.is_same(out)) out.copy_(d);
+  report.solve_ms = watch.milliseconds();
+  take_result();
+  return true;
+}
+
+void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
+  for (std::size_t i = 0; due && i < group_of.size(); ++i) {
+    if (all_shared[i].requires_grad()) groups.push_back(group_of[i]);
+  }
+  const internal::StepTensors step{losses, shared, own, layout, rows, groups};
+  const Stopwatch passes;
+  report.strategy = form(step);
+  const at::NoGradGuard no_grad;
+  check_gram();
+  const double passes_ms = passes.milliseconds();
+  const bool low = report.strategy == Strategy::kLockstep;
+  if (!shared.empty() && !direction.defined() && !low) {
+    direction = at::empty({layout.size()}, shared[0].options().requires_grad(false));
+  }
+  const bool by_coordinates = method->method_class() == balance::MethodClass::kCoordinates;
+  if (by_coordinates && !spare.defined()) {
+    spare = shared.empty() ? at::empty({0}) : at::empty_like(direction);
+  }
+  direct(by_coordinates ? sequential.rows() : at::Tensor(), {}, spare, rng);
+
+  const Stopwatch rest;
+  fill_diagnosis();
+  if (!by_coordinates) measure_estimate(rng);
+  if (by_coordinates) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
+  scale_own();
+  check_total_norm(report.direction_norm * report.direction_norm);
+  if (low) {
+    TensorList found = internal::weighted_gradients(losses, small_weights, shared, false);
+    for (std::size_t i = 0; i < shared.size(); ++i) {
+      at::Tensor gradient = std::move(found[i]);
+      found[i] = internal::owned(std::move(gradient), shared[i]);
+    }
+    write_shared(std::move(found));
+    write_own(report.clip_factor);
+    report.backward_ms = passes_ms + rest.milliseconds();
+    return;
+  }
+
+  tensor::clear_gradients(all_shared);
+  if (!shared.empty()) {
+    const double clip = report.clip_factor;
+    if (by_coordinates) {
+      std::swap(direction, spare);
+      if (clip != 1.0) direction.mul_(clip);
+    } else {
+      std::vector<double> weights = small_weights;
+      for (double& w : weights) w *= clip;
+      if (report.strategy == Strategy::kSequential) {
+        sequential.combine(weights, direction);
+      } else {
+        layered.combine(weights, direction);
+      }
+    }
+    layout.share_as_gradients(direction, shared);
+    for (std::size_t j = 0; j < shared.size(); ++j) {
+      if (!formed.reached[j]) shared[j].mutable_grad().reset();
+    }
+  }
+  write_own(report.clip_factor);
+  report.backward_ms = passes_ms + rest.milliseconds();
+}
+
+void MultiTaskBackward::Impl::run_features(Rng& rng) {
+  const internal::StepTensors step{losses, shared, own, layout, rows};
+  const Stopwatch passes;
+  std::string why;
+  report.strategy = Strategy::kFeatures;
+  DETENTE_CHECK(features.form(step, formed, why),
+                ErrorCode::kInvalidArgument,
+                "[engine::MultiTaskBackward] the gradients cannot be taken at a shared "
+                "representation: {}. Use another strategy{}.",
+                why,
+                method->at_features() ? " with the method of the same kind on parameters" : "");
+  check_gram();
+  const double passes_ms = passes.milliseconds();
+  at::Tensor combined;
+  if (method->method_class() == balance::MethodClass::kCoordinates) {
+    DETENTE_CHECK(!given_features.defined() || given_features.numel() == features.rows().size(1),
+                  ErrorCode::kShape,
+                  "[engine::MultiTaskBackward] set_features was given {} numbers; the shared "
+                  "representation has {}.",
+                  given_features.defined() ? given_features.numel() : 0,
+                  features.rows().size(1));
+    combined = at::empty({features.rows().size(1)}, features.rows().options());
+  }
+  {
+    const at::NoGradGuard no_grad;
+    const at::Tensor values =
+        given_features.defined() ? given_features.detach().contiguous() : at::Tensor();
+    if (!direct(features.rows(), values, combined, rng)) combined.reset();
+  }
+
+  const Stopwatch rest;
+  TensorList found = features.pull_back(step, small_weights, combined);
+  const at::NoGradGuard no_grad;
+  fill_diagnosis();
+  double squared = 0.0;
+  for (const auto& gradient : found) {
+    if (gradient.defined()) squared += tensor::squared_norm(gradient);
+  }
+  report.direction_norm = std::sqrt(squared);
+  scale_own();
+  check_total_norm(squared);
+  write_shared(std::move(found));
+  write_own(report.clip_factor);
+  report.backward_ms = passes_ms + rest.milliseconds();
+}
+
+void MultiTaskBackward::Impl::fill_diagnosis() {
+  const std::size_t k = tasks();
+  report.diagnosed = true;
+  report.gram = Matrix(k, k, kNan);
+  report.cosines = Matrix(k, k, kNan);
+  report.gradient_norms.assign(k, kNan);
+  double squared = 0.0;
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    report.gradient_norms[present[i]] = std::sqrt(formed.gram(i, i));
+    for (std::size_t j = 0; j < present.size(); ++j) {
+      report.gram(present[i], present[j]) = formed.gram(i, j);
+      const double scale = std::sqrt(formed.gram(i, i)) * std::sqrt(formed.gram(j, j));
+      if (scale > 0) report.cosines(present[i], present[j]) = formed.gram(i, j) / scale;
+      if (i != j && formed.gram(i, j) < 0) report.conflict = true;
+      squared += small_weights[i] * small_weights[j] * formed.gram(i, j);
+    }
+  }
+  for (std::size_t g = 0; g < group_names.size() && !groups.empty(); ++g) {
+    report.groups.push_back({group_names[g], Matrix(k, k, kNan)});
+    GroupGram& group = report.groups.back();
+    for (std::size_t i = 0; i < present.size(); ++i) {
+      for (std::size_t j = 0; j < present.size(); ++j) {
+        // Groups of frozen parameters alone may be missing at the end.
+        group.gram(present[i], present[j]) =
+            g < formed.group_grams.size() ? formed.group_grams[g](i, j) : 0.0;
+      }
+    }
+  }
+  // Rounding can leave a tiny negative number where the direction vanishes.
+  report.direction_norm = std::sqrt(std::max(squared, 0.0));
+}
+
+}  // namespace detente::engine
