@@ -46,8 +46,9 @@ void expect_gram_near_reference(const at::Tensor& rows) {
   }
   for (std::size_t i = 0; i < result.rows(); ++i) {
     for (std::size_t j = 0; j <= i; ++j) {
-      EXPECT_NEAR(
-          result(i, j), expected(i, j), gram_tolerance(rows) * std::sqrt(expected(i, i) * expected(j, j)))
+      EXPECT_NEAR(result(i, j),
+                  expected(i, j),
+                  gram_tolerance(rows) * std::sqrt(expected(i, i) * expected(j, j)))
           << i << " " << j;
       EXPECT_EQ(result(i, j), result(j, i));
     }
