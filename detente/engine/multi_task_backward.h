@@ -50,7 +50,14 @@ struct MultiTaskOptions {
   // the direction by one more pass; about 2P numbers beside the model's own.
   enum class Memory { kFast, kLow };
 
+  // What the weights are multiplied by: nothing; what makes their sum 1 (a mean of the gradients),
+  // or K (a sum); or what makes the direction as long as the mean gradient. Papers and codes differ
+  // in this, which is only a factor in the learning rate, but another one for every method and
+  // step.
+  enum class Scale { kNative, kSumToOne, kSumToTasks, kMeanNorm };
+
   Strategy strategy = Strategy::kAuto;
+  Scale scale = Scale::kNative;
   Memory memory = Memory::kFast;
   HeadGradient heads = HeadGradient::kAuto;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
@@ -69,7 +76,7 @@ struct GroupGram {
 // What happened in one step; k = number of tasks. Entries of absent tasks are NaN (weights: 0).
 struct StepReport {
   std::vector<double> losses;   // k
-  std::vector<double> weights;  // k, native scale of the method
+  std::vector<double> weights;  // k, scaled as the options say (native: see the method)
   std::size_t present = 0;      // tasks that took part
 
   // Filled in only when the K gradients were formed.

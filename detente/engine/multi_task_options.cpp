@@ -38,6 +38,16 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
                  "batch; ghost: one pass per task, without the weight gradients of layers with few "
                  "rows; features: gradients at the shared representation, a different objective; "
                  "auto: the cheapest exact one.");
+  visitor.choice(
+      "scale",
+      scale,
+      {{"native", Scale::kNative},
+       {"sum_to_one", Scale::kSumToOne},
+       {"sum_to_tasks", Scale::kSumToTasks},
+       {"mean_norm", Scale::kMeanNorm}},
+      "What the method's weights are multiplied by: nothing, or what makes their sum 1 or "
+      "the number of tasks, or the direction as long as the mean gradient (methods that "
+      "need gradients only).");
   visitor.choice("memory",
                  memory,
                  {{"fast", Memory::kFast}, {"low", Memory::kLow}},

@@ -729,6 +729,31 @@ TEST(Coordinates, DirectionIsTheMethodsOwn) {
   }
 }
 
+TEST(Scale, MultipliesTheWeightsAsAsked) {
+  using Scale = MultiTaskOptions::Scale;
+  Tasks tasks(mlp_setting(Cut::kSingleInput));
+  const auto report_with = [&](Scale scale) {
+    MultiTaskBackward backward(tasks.trunk.parameters,
+                               tasks.heads,
+                               balance::make_method("nash_mtl"),
+                               tasks.names,
+                               {.scale = scale});
+    Rng rng(3);
+    return StepReport(backward(tasks.losses(), rng));
+  };
+  const auto sum = [](const std::vector<double>& w) { return w[0] + w[1] + w[2]; };
+  const StepReport native = report_with(Scale::kNative);
+  EXPECT_NEAR(native.direction_norm, std::sqrt(3.0), 1e-9) << "the method's own length";
+  const StepReport one = report_with(Scale::kSumToOne);
+  EXPECT_NEAR(sum(one.weights), 1.0, 1e-12);
+  EXPECT_NEAR(one.weights[0] / one.weights[1], native.weights[0] / native.weights[1], 1e-9);
+  EXPECT_NEAR(sum(report_with(Scale::kSumToTasks).weights), 3.0, 1e-12);
+  const StepReport mean = report_with(Scale::kMeanNorm);
+  double squared = 0;
+  for (std::size_t i = 0; i < 9; ++i) squared += mean.gram.data()[i] / 9.0;
+  EXPECT_NEAR(mean.direction_norm, std::sqrt(squared), 1e-9 * std::sqrt(squared));
+}
+
 std::int64_t status_bytes(const std::string& key) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {

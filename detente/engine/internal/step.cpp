@@ -177,11 +177,47 @@ void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
   const Stopwatch watch;
   method->solve(problem, result);
   report.solve_ms = watch.milliseconds();
-  take_result();
+  take_result(gram);
 }
 
-void MultiTaskBackward::Impl::take_result() {
+// A sum or a length that vanishes next to its terms says nothing; the weights then stay as they
+// are.
+double MultiTaskBackward::Impl::scale_of(MatrixView gram) const {
+  constexpr double kVanishing = 1e-12;
+  const std::vector<double>& w = result.weights;
+  const auto k = static_cast<double>(w.size());
+  if (options.scale == MultiTaskOptions::Scale::kNative) return 1.0;
+  if (options.scale != MultiTaskOptions::Scale::kMeanNorm) {
+    double sum = 0;
+    double size = 0;
+    for (const double x : w) {
+      sum += x;
+      size += std::abs(x);
+    }
+    const double wanted = options.scale == MultiTaskOptions::Scale::kSumToOne ? 1.0 : k;
+    return sum > kVanishing * size ? wanted / sum : 1.0;
+  }
+  if (gram.empty()) return 1.0;
+  double mean = 0;
+  double length = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    for (std::size_t j = 0; j < w.size(); ++j) {
+      mean += gram(i, j) / k / k;
+      length += w[i] * w[j] * gram(i, j);
+      size += std::abs(w[i] * w[j] * gram(i, j));
+    }
+  }
+  return length > kVanishing * size && mean > 0 ? std::sqrt(mean / length) : 1.0;
+}
+
+void MultiTaskBackward::Impl::take_result(MatrixView gram) {
   small_weights = result.weights;
+  // Class J methods have written the direction themselves.
+  if (method->method_class() != balance::MethodClass::kCoordinates) {
+    const double scale = scale_of(gram);
+    for (double& w : small_weights) w *= scale;
+  }
   for (std::size_t i = 0; i < present.size(); ++i) {
     report.weights[present[i]] = small_weights[i];
     DETENTE_CHECK(std::isfinite(small_weights[i]),

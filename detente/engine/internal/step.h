@@ -113,7 +113,8 @@ struct MultiTaskBackward::Impl {
   void translate_rows();
   balance::Problem make_problem(MatrixView gram, Rng* rng);
   void solve(MatrixView gram, Rng& rng);
-  void take_result();
+  void take_result(MatrixView gram);
+  double scale_of(MatrixView gram) const;
   Matrix of_present(const Matrix& all) const;
   bool covers_present(const Matrix& all) const;
   at::Tensor rows_of(std::span<const at::Tensor> given);

@@ -175,7 +175,7 @@ bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
   }
   if (!d.is_same(out)) out.copy_(d);
   report.solve_ms = watch.milliseconds();
-  take_result();
+  take_result(formed.gram);
   return true;
 }
 
