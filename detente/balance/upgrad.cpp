@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/checks.h>
-#include <detente/balance/internal/project.h>
+#include <detente/balance/internal/row_projections.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/upgrad.h>
 
@@ -27,15 +27,14 @@ class Upgrad final : public Method {
     std::fill(result.weights.begin(), result.weights.end(), 0.0);
     result.certificate = 0;
     unit_.assign(problem.gram);
+    projection_.begin(unit_);
     for (std::size_t i = 0, row = 0; i < problem.tasks; ++i) {
       const double p = internal::per_task(options_.preference, problem, i, mean);
       if (row == unit_.size() || unit_.rows[row] != i) {  // a zero gradient
         result.weights[i] += p;
         continue;
       }
-      v_.assign(unit_.size(), 0.0);
-      v_[row++] = 1.0;
-      result.certificate = std::max(result.certificate, projection_.apply(unit_, v_));
+      result.certificate = std::max(result.certificate, projection_.apply(unit_, row++, v_));
       result.iterations += projection_.pivots();
       for (std::size_t j = 0; j < unit_.size(); ++j) result.weights[unit_.rows[j]] += p * v_[j];
     }
@@ -48,7 +47,7 @@ class Upgrad final : public Method {
  private:
   UpgradOptions options_;
   internal::UnitGram unit_;
-  internal::DualConeProjection projection_;
+  internal::RowProjections projection_;
   std::vector<double> v_;
 };
 

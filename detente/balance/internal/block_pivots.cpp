@@ -11,6 +11,8 @@ namespace {
 
 // A violation below this, relative to the terms that form it, is rounding.
 constexpr double kViolation = 32 * std::numeric_limits<double>::epsilon();
+// A residual below this, relative to the largest of those terms, needs no correction.
+constexpr double kRounding = 2 * std::numeric_limits<double>::epsilon();
 // Squared pivots below this leave too few digits to tell a weight's sign from the factor alone.
 constexpr double kDependent = 1e-8;
 // Sweeps of coordinate descent for the first guess; each costs less than a factor.
@@ -33,14 +35,7 @@ void BlockPivots::guess(const UnitGram& unit,
     any = any || h[i] > 0;
   }
   if (!any) return;
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    for (std::size_t i = 0; i < m; ++i) {
-      const double next = std::max(0.0, beta[i] - slack_[i]);
-      if (next == beta[i]) continue;
-      add_multiple(m, next - beta[i], &unit.cosine[i * m], slack_.data());
-      beta[i] = next;
-    }
-  }
+  descend(m, unit.cosine.data(), kSweeps, beta.data(), slack_.data());
 }
 
 // C_SS β_S = h_S, and the slacks of all rows. False when the rows nearly depend on each other.
@@ -56,10 +51,8 @@ bool BlockPivots::solve_active(const UnitGram& unit, const std::vector<double>& 
   solve_cholesky(s, factor_.data(), s, x_.data());
   sum_ = 0;
   for (std::size_t i = 0; i < m; ++i) slack_[i] = -h[i];
-  for (std::size_t i = 0; i < s; ++i) {
-    add_multiple(m, x_[i], &unit.cosine[active_[i] * m], slack_.data());
-    sum_ += std::abs(x_[i]);
-  }
+  for (std::size_t i = 0; i < s; ++i) sum_ += std::abs(x_[i]);
+  add_rows(m, unit.cosine.data(), s, active_.data(), x_.data(), slack_.data());
   return true;
 }
 
@@ -76,17 +69,27 @@ bool BlockPivots::violated(const UnitGram& unit,
   return slack < -kViolation * size;
 }
 
-// One correction with the residual that is there anyway.
-void BlockPivots::refine(std::vector<double>& beta) {
+// One correction with the residual that is there anyway, if it is more than rounding.
+void BlockPivots::refine(const std::vector<double>& h, std::vector<double>& beta) {
   const std::size_t s = active_.size();
   std::fill(beta.begin(), beta.end(), 0.0);
-  for (std::size_t i = 0; i < s; ++i) beta[active_[i]] = x_[i];
+  bool exact = true;
+  for (std::size_t i = 0; i < s; ++i) {
+    const std::size_t row = active_[i];
+    beta[row] = x_[i];
+    exact = exact && std::abs(slack_[row]) <= kRounding * std::max(std::abs(h[row]), x_[i]);
+  }
+  if (exact) return;
   for (std::size_t i = 0; i < s; ++i) x_[i] = -slack_[active_[i]];
   solve_cholesky(s, factor_.data(), s, x_.data());
   for (std::size_t i = 0; i < s; ++i) {
     const double value = beta[active_[i]] + x_[i];
     if (value >= 0) beta[active_[i]] = value;
   }
+}
+
+void BlockPivots::solve_factor(double* x) const {
+  solve_cholesky(active_.size(), factor_.data(), active_.size(), x);
 }
 
 void BlockPivots::reserve(std::size_t m) {
@@ -113,18 +116,31 @@ bool BlockPivots::solve(const UnitGram& unit,
   std::size_t fewest = m + 1;
   int patience = kPatience;
   for (int round = 0; round < kMaxRounds; ++round) {
-    active_.clear();
+    // Without branches: which rows are active cannot be predicted.
+    active_.resize(m);
+    std::size_t count = 0;
     for (std::size_t i = 0; i < m; ++i) {
-      if (in_[i] != 0) active_.push_back(i);
+      active_[count] = i;
+      count += in_[i] != 0 ? 1 : 0;
     }
+    active_.resize(count);
     if (!solve_active(unit, h)) return false;
-    wrong_.clear();
-    for (std::size_t i = 0, position = 0; i < m; ++i) {
-      const bool is_wrong = in_[i] != 0 ? !(x_[position++] >= 0) : violated(unit, h, i);
-      if (is_wrong) wrong_.push_back(i);
+    for (std::size_t i = 0; i < count; ++i) beta[active_[i]] = x_[i];
+    wrong_.resize(m);
+    count = 0;
+    for (std::size_t i = 0; i < m; ++i) {
+      wrong_[count] = i;
+      const double value = in_[i] != 0 ? beta[i] : slack_[i];
+      count += value >= 0 ? 0 : 1;
     }
+    wrong_.resize(count);
+    wrong_.erase(
+        std::remove_if(wrong_.begin(),
+                       wrong_.end(),
+                       [&](std::size_t i) { return in_[i] == 0 && !violated(unit, h, i); }),
+        wrong_.end());
     if (wrong_.empty()) {
-      refine(beta);
+      refine(h, beta);
       return true;
     }
     if (wrong_.size() < fewest) {

@@ -26,11 +26,14 @@ class BlockPivots {
 
   // Rows that entered or left the active set.
   int pivots() const { return pivots_; }
+  // After solve() found the answer: its active rows S in order, and x ← C_SS⁻¹ x.
+  const std::vector<std::size_t>& active() const { return active_; }
+  void solve_factor(double* x) const;
 
  private:
   void guess(const UnitGram& unit, const std::vector<double>& h, std::vector<double>& beta);
   bool solve_active(const UnitGram& unit, const std::vector<double>& h);
-  void refine(std::vector<double>& beta);
+  void refine(const std::vector<double>& h, std::vector<double>& beta);
   bool violated(const UnitGram& unit, const std::vector<double>& h, std::size_t row) const;
 
   std::vector<char> in_;  // the active rows, as flags

@@ -33,4 +33,23 @@ double factor_cholesky(std::size_t n, double* a, std::size_t stride, double leas
 // x ← (UᵀU)⁻¹ x.
 void solve_cholesky(std::size_t n, const double* u, std::size_t stride, double* x);
 
+// inverse ← (UᵀU)⁻¹, all of it, rows n apart; `work` holds n×n numbers as well.
+void invert_cholesky(
+    std::size_t n, const double* u, std::size_t stride, double* work, double* inverse);
+
+// y += Σ x_i a_i over the `count` rows a_i = a + rows[i] n of length n.
+void add_rows(std::size_t n,
+              const double* a,
+              std::size_t count,
+              const std::size_t* rows,
+              const double* x,
+              double* y);
+
+// y = Ax for the n×n matrix A = Aᵀ, and the terms that form each sum: size_i = Σ_j |A_ij x_j|.
+void multiply_with_sizes(std::size_t n, const double* a, const double* x, double* y, double* size);
+
+// Sweeps of coordinate descent on ½βᵀAβ − hᵀβ over β >= 0 for a unit diagonal; `slack` holds Aβ − h
+// before and after.
+void descend(std::size_t n, const double* a, int sweeps, double* beta, double* slack);
+
 }  // namespace detente::balance::internal

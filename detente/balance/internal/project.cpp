@@ -18,24 +18,23 @@ double DualConeProjection::apply(const UnitGram& unit, std::vector<double>& u) {
   projector_.solve(unit, h_, /*feasible=*/true);
   for (std::size_t i = 0; i < m; ++i) u[i] += projector_.beta()[i] / unit.norm[i];
 
-  inner_.assign(m, 0.0);
-  size_.assign(m, 0.0);
-  for (std::size_t j = 0; j < m; ++j) {
-    const double length = unit.norm[j] * u[j];
-    if (length == 0.0) continue;
-    const double* row = &unit.cosine[j * m];
-    for (std::size_t i = 0; i < m; ++i) {
-      const double term = row[i] * length;
-      inner_[i] += term;
-      size_[i] += std::abs(term);
-    }
-  }
+  // h has done its work and holds the lengths of the terms.
+  for (std::size_t i = 0; i < m; ++i) h_[i] = unit.norm[i] * u[i];
+  inner_.resize(m);
+  size_.resize(m);
+  multiply_with_sizes(m, unit.cosine.data(), h_.data(), inner_.data(), size_.data());
   double worst = 0;
   for (std::size_t i = 0; i < m; ++i) {
     const double wrong = projector_.beta()[i] > 0 ? std::abs(inner_[i]) : -inner_[i];
     if (wrong > 0) worst = std::max(worst, wrong / size_[i]);
   }
   return worst;
+}
+
+std::size_t DualConeProjection::active() const {
+  const auto& beta = projector_.beta();
+  return static_cast<std::size_t>(
+      std::count_if(beta.begin(), beta.end(), [](double b) { return b > 0; }));
 }
 
 }  // namespace detente::balance::internal

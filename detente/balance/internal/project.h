@@ -17,6 +17,8 @@ class DualConeProjection {
   double apply(const UnitGram& unit, std::vector<double>& u);
 
   int pivots() const { return projector_.pivots(); }
+  // The rows that the last projection holds at ⟨g_i, d⟩ = 0.
+  std::size_t active() const;
 
  private:
   ConeProjector projector_;
