@@ -6,8 +6,8 @@
 #include <limits>
 
 // The same loops compiled for wider vectors and chosen at load time. AVX2 without fused
-// multiply-adds, which would round differently.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+// multiply-adds, which would round differently. The thread sanitizer cannot choose at load time.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define DETENTE_DENSE_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define DETENTE_DENSE_CLONES
