@@ -8,19 +8,19 @@ namespace detente::tensor {
 #if TORCH_VERSION_MAJOR < 2
 namespace {
 
-using Metadata = torch::autograd::InputMetadata;
+using GraphMetadata = torch::autograd::InputMetadata;
 
 // 1.13 keeps the shape private and offers only a tensor of zeros made from it, as large as the
 // activation. An explicit instantiation may name a private member, which is the language's own way
 // to it.
-c10::SymIntArrayRef metadata_shape(const Metadata& metadata);
-template <c10::SymIntArrayRef (Metadata::*kShape)() const>
-struct MetadataShape {
-  friend c10::SymIntArrayRef metadata_shape(const Metadata& metadata) {
+c10::SymIntArrayRef metadata_shape(const GraphMetadata& metadata);
+template <c10::SymIntArrayRef (GraphMetadata::*kShape)() const>
+struct GraphMetadataShape {
+  friend c10::SymIntArrayRef metadata_shape(const GraphMetadata& metadata) {
     return (metadata.*kShape)();
   }
 };
-template struct MetadataShape<&Metadata::shape_as_dim_vector>;
+template struct GraphMetadataShape<&GraphMetadata::shape_as_dim_vector>;
 
 }  // namespace
 #endif
