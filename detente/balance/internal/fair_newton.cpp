@@ -51,7 +51,6 @@ bool FairNewton::solve(const UnitGram& unit, double a, std::vector<double>& alph
   cosine_beta_.resize(m);
   product_.resize(m);
   system_.resize(m, m);
-  if (factor_.cols() != m) factor_ = Eigen::LLT<Eigen::MatrixXd>(m);
   // The solution for orthogonal rows: α n² = α^(−1/a).
   for (Eigen::Index i = 0; i < m; ++i) {
     const double n = unit.norm[static_cast<std::size_t>(i)];
