@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
 #include <detente/balance/method.h>
 #include <detente/core/error.h>
 
@@ -7,9 +8,7 @@
 namespace detente::balance {
 namespace {
 
-std::string task_name(const Problem& problem, std::size_t i) {
-  return i < problem.names.size() ? "'" + problem.names[i] + "'" : std::to_string(i);
-}
+using internal::task_name;
 
 void check_losses(const char* method, const Problem& problem) {
   DETENTE_CHECK(problem.losses.size() == problem.tasks,

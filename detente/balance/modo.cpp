@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/simplex.h>
-#include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/modo.h>
 
@@ -19,15 +18,8 @@ class Modo final : public Method {
   MethodClass method_class() const override { return MethodClass::kCross; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
-  Json state() const override {
-    if (kept_.empty()) return nullptr;
-    return Json{{"weights", kept_.all()}};
-  }
-  void load_state(const Json& state) override {
-    kept_.load(
-        state.is_null() ? std::vector<double>{} : internal::state_numbers(state, "weights", kWhere),
-        kWhere);
-  }
+  Json state() const override { return kept_.state(); }
+  void load_state(const Json& state) override { kept_.load_state(state, kWhere); }
 
  protected:
   void compute(const Problem& problem, Result& result) override {

@@ -28,6 +28,15 @@ void project_on_simplex(std::vector<double>& v, std::vector<double>& scratch) {
   for (double& x : v) x = std::max(x - threshold, 0.0);
 }
 
+Json SimplexWeights::state() const {
+  if (all_.empty()) return nullptr;
+  return Json{{"weights", all_}};
+}
+
+void SimplexWeights::load_state(const Json& state, const std::string& where) {
+  load(state.is_null() ? std::vector<double>{} : state_numbers(state, "weights", where), where);
+}
+
 void SimplexWeights::load(std::vector<double> weights, const std::string& where) {
   double sum = 0;
   bool legal = true;

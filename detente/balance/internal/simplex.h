@@ -3,6 +3,7 @@
 #pragma once
 
 #include <detente/balance/method.h>
+#include <detente/core/json.h>
 
 #include <cstddef>
 #include <string>
@@ -21,7 +22,11 @@ class SimplexWeights {
   bool empty() const { return all_.empty(); }
   const std::vector<double>& all() const { return all_; }
 
-  // From a saved state; empty: forget. kData unless all are >= 0 and their sum is 1.
+  // {"weights"}, or null before the first step.
+  Json state() const;
+  void load_state(const Json& state, const std::string& where);
+
+  // From a list of a saved state; empty: forget. kData unless all are >= 0 and their sum is 1.
   void load(std::vector<double> weights, const std::string& where);
 
   // w becomes the weights of the tasks present, scaled to Σw = 1; uniform in the first step and
