@@ -12,15 +12,9 @@ namespace {
 
 const std::string kWhere = "[balance::cr_mogm]";  // made once: solve() allocates nothing
 
-class CrMogm final : public Method {
+class CrMogm final : public internal::Wrapper {
  public:
   const char* name() const override { return "cr_mogm"; }
-  MethodClass method_class() const override { return inner_->method_class(); }
-  MethodClass needs() const override { return inner_->needs(); }
-  bool uses_losses() const override { return inner_->uses_losses(); }
-  bool at_features() const override { return inner_->at_features(); }
-  bool wants_losses_after_step() const override { return inner_->wants_losses_after_step(); }
-
   void describe(FieldVisitor& visitor) override {
     options_.describe(visitor);
     inner_.describe(visitor);
@@ -46,10 +40,6 @@ class CrMogm final : public Method {
     weights_ = std::move(weights);
     seen_ = std::move(seen);
   }
-  std::vector<StateArray> state_arrays() const override { return inner_->state_arrays(); }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    inner_->load_state_arrays(std::move(arrays));
-  }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
@@ -68,11 +58,9 @@ class CrMogm final : public Method {
       result.weights[i] = w;
     }
   }
-  void compute_after_step(const Problem& problem) override { inner_->losses_after_step(problem); }
 
  private:
   CrMogmOptions options_;
-  internal::InnerMethod inner_;
   std::vector<double> weights_;  // of all tasks; empty before the first step
   std::vector<double> seen_;     // 1 for tasks that have a weight
 };

@@ -12,13 +12,11 @@ namespace {
 
 const std::string kWhere = "[balance::every_n]";  // made once: solve() allocates nothing
 
-class EveryN final : public Method {
+class EveryN final : public internal::Wrapper {
  public:
   const char* name() const override { return "every_n"; }
-  MethodClass method_class() const override { return inner_->method_class(); }
   MethodClass needs() const override { return due() ? inner_->needs() : MethodClass::kLoss; }
   bool uses_losses() const override { return due() && inner_->uses_losses(); }
-  bool at_features() const override { return inner_->at_features(); }
   bool wants_losses_after_step() const override {
     return !kept_ && inner_->wants_losses_after_step();
   }
@@ -61,10 +59,6 @@ class EveryN final : public Method {
     present_ = std::move(present);
     position_ = position;
     kept_ = kept;
-  }
-  std::vector<StateArray> state_arrays() const override { return inner_->state_arrays(); }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    inner_->load_state_arrays(std::move(arrays));
   }
 
  protected:
@@ -128,7 +122,6 @@ class EveryN final : public Method {
   }
 
   EveryNOptions options_;
-  internal::InnerMethod inner_;
   std::vector<double> weights_;  // the last of each task; empty before the first step
   std::vector<double> seen_;     // 1 for tasks that have a weight
   std::vector<double> present_;  // 1 for tasks of the last step

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The method inside a wrapper (cr_mogm, every_n), chosen by name in the nested section `inner`.
+// The method inside a wrapper (cr_mogm, every_n), chosen by name in the nested section `inner`, and
+// what the wrapper has from it.
 #pragma once
 
 #include <detente/balance/method.h>
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace detente::balance::internal {
 
@@ -27,6 +30,27 @@ class InnerMethod {
  private:
   std::string name_;
   std::unique_ptr<Method> method_;
+};
+
+// A method around another: it is and needs what the one inside is and needs, whose arrays are all
+// it has.
+class Wrapper : public Method {
+ public:
+  MethodClass method_class() const override { return inner_->method_class(); }
+  MethodClass needs() const override { return inner_->needs(); }
+  bool uses_losses() const override { return inner_->uses_losses(); }
+  bool at_features() const override { return inner_->at_features(); }
+  bool wants_losses_after_step() const override { return inner_->wants_losses_after_step(); }
+
+  std::vector<StateArray> state_arrays() const override { return inner_->state_arrays(); }
+  void load_state_arrays(std::vector<StateArray> arrays) override {
+    inner_->load_state_arrays(std::move(arrays));
+  }
+
+ protected:
+  void compute_after_step(const Problem& problem) override { inner_->losses_after_step(problem); }
+
+  InnerMethod inner_;
 };
 
 }  // namespace detente::balance::internal
