@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 namespace detente::balance {
 namespace {
@@ -19,10 +18,10 @@ double root_of(double squared) {
   return squared < std::numeric_limits<double>::min() ? 0.0 : std::sqrt(squared);
 }
 
-class DbMtl final : public internal::CoordinateMethod<DbMtl> {
+class DbMtl final : public internal::KeptRowsMethod<DbMtl> {
  public:
-  DbMtl() = default;
-  explicit DbMtl(const DbMtlOptions& options) : options_(options) {}
+  explicit DbMtl(const DbMtlOptions& options = {})
+      : KeptRowsMethod({&average_}), options_(options) {}
 
   const char* name() const override { return "db_mtl"; }
   MethodClass method_class() const override {
@@ -43,10 +42,6 @@ class DbMtl final : public internal::CoordinateMethod<DbMtl> {
     const std::size_t tasks = internal::state_size(state, "tasks", name());
     steps_ = internal::state_list(state, "steps", tasks, true, name());
     tasks_ = tasks;
-  }
-  std::vector<StateArray> state_arrays() const override { return internal::save_rows({&average_}); }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    internal::load_rows(std::move(arrays), {&average_}, tasks_, name());
   }
 
   template <class T>
@@ -122,7 +117,6 @@ class DbMtl final : public internal::CoordinateMethod<DbMtl> {
   }
 
   DbMtlOptions options_;
-  std::size_t tasks_ = 0;
   std::vector<double> steps_;  // of each task
   internal::KeptRows average_{"average"};
   internal::RowPointers pointers_;

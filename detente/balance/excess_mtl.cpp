@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 namespace detente::balance {
 namespace {
@@ -17,8 +16,10 @@ using internal::Block;
 // exp(700) is about the largest number there is: a larger step could not change more.
 constexpr double kLargestStep = 700.0;
 
-class ExcessMtl final : public internal::CoordinateMethod<ExcessMtl> {
+class ExcessMtl final : public internal::KeptRowsMethod<ExcessMtl> {
  public:
+  ExcessMtl() : KeptRowsMethod({&roots_}) {}
+
   const char* name() const override { return "excess_mtl"; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
@@ -35,10 +36,6 @@ class ExcessMtl final : public internal::CoordinateMethod<ExcessMtl> {
     baseline_ = internal::state_list(state, "baselines", tasks, false, name());
     steps_ = internal::state_list(state, "steps", tasks, true, name());
     tasks_ = tasks;
-  }
-  std::vector<StateArray> state_arrays() const override { return internal::save_rows({&roots_}); }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    internal::load_rows(std::move(arrays), {&roots_}, tasks_, name());
   }
 
   template <class T>
@@ -116,7 +113,6 @@ class ExcessMtl final : public internal::CoordinateMethod<ExcessMtl> {
   }
 
   ExcessMtlOptions options_;
-  std::size_t tasks_ = 0;
   std::vector<double> logit_;     // log w of all tasks
   std::vector<double> baseline_;  // e⁰, mean of the warm-up so far
   std::vector<double> steps_;     // of the warm-up

@@ -8,15 +8,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace detente::balance {
 namespace {
 
 using internal::Block;
 
-class MConfig final : public internal::CoordinateMethod<MConfig> {
+class MConfig final : public internal::KeptRowsMethod<MConfig> {
  public:
+  MConfig() : KeptRowsMethod({&momentum_, &product_, &root_}) {}
+
   const char* name() const override { return "m_config"; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
@@ -34,12 +35,6 @@ class MConfig final : public internal::CoordinateMethod<MConfig> {
     steps_ = internal::state_list(state, "steps", tasks, true, name());
     updates_ = internal::state_list(state, "updates", 1, true, name()).front();
     tasks_ = tasks;
-  }
-  std::vector<StateArray> state_arrays() const override {
-    return internal::save_rows({&momentum_, &product_, &root_});
-  }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    internal::load_rows(std::move(arrays), {&momentum_, &product_, &root_}, tasks_, name());
   }
 
   template <class T>
@@ -148,7 +143,6 @@ class MConfig final : public internal::CoordinateMethod<MConfig> {
   }
 
   MConfigOptions options_;
-  std::size_t tasks_ = 0;
   std::vector<double> steps_;  // of each task
   double updates_ = 0;         // steps with a direction
   std::vector<double> bias_;

@@ -3,20 +3,21 @@
 #include <detente/balance/internal/coordinates.h>
 #include <detente/balance/internal/kept_rows.h>
 #include <detente/balance/internal/simplex.h>
+#include <detente/balance/internal/softmax.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/moco.h>
 
-#include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace detente::balance {
 namespace {
 
 constexpr const char* kWhere = "[balance::moco]";
 
-class Moco final : public internal::CoordinateMethod<Moco> {
+class Moco final : public internal::KeptRowsMethod<Moco> {
  public:
+  Moco() : KeptRowsMethod({&average_}) {}
+
   const char* name() const override { return "moco"; }
   bool uses_losses() const override { return options_.normalize == MocoOptions::Normalize::kLoss; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
@@ -34,10 +35,6 @@ class Moco final : public internal::CoordinateMethod<Moco> {
     steps_ = internal::state_list(state, "steps", tasks, true, name());
     step_ = internal::state_list(state, "step", 1, true, name()).front();
     tasks_ = tasks;
-  }
-  std::vector<StateArray> state_arrays() const override { return internal::save_rows({&average_}); }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    internal::load_rows(std::move(arrays), {&average_}, tasks_, name());
   }
 
   template <class T>
@@ -103,19 +100,12 @@ class Moco final : public internal::CoordinateMethod<Moco> {
     if (options_.simplex == MocoOptions::Simplex::kProjection) {
       internal::project_on_simplex(w, scratch_);
     } else {
-      const double largest = *std::max_element(w.begin(), w.end());
-      double sum = 0;
-      for (double& x : w) {
-        x = std::exp(x - largest);
-        sum += x;
-      }
-      for (double& x : w) x /= sum;
+      internal::softmax(w);
     }
     kept_.put(problem, w);
   }
 
   MocoOptions options_;
-  std::size_t tasks_ = 0;
   double step_ = 0;
   std::vector<double> steps_;  // of each task
   internal::SimplexWeights kept_;

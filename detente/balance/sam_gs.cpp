@@ -8,15 +8,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 namespace detente::balance {
 namespace {
 
 using internal::Block;
 
-class SamGs final : public internal::CoordinateMethod<SamGs> {
+class SamGs final : public internal::KeptRowsMethod<SamGs> {
  public:
+  SamGs() : KeptRowsMethod({&momentum_}) {}
+
   const char* name() const override { return "sam_gs"; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
@@ -34,12 +35,6 @@ class SamGs final : public internal::CoordinateMethod<SamGs> {
     spread_ = spread[0];
     spread_steps_ = spread[1];
     tasks_ = tasks;
-  }
-  std::vector<StateArray> state_arrays() const override {
-    return internal::save_rows({&momentum_});
-  }
-  void load_state_arrays(std::vector<StateArray> arrays) override {
-    internal::load_rows(std::move(arrays), {&momentum_}, tasks_, name());
   }
 
   template <class T>
@@ -152,7 +147,6 @@ class SamGs final : public internal::CoordinateMethod<SamGs> {
   }
 
   SamGsOptions options_;
-  std::size_t tasks_ = 0;
   std::vector<double> steps_;  // of each task
   double spread_ = 0;          // v
   double spread_steps_ = 0;

@@ -72,7 +72,7 @@ void KeptRows::fit(std::size_t rows, std::size_t cols, bool started, const char*
 template void KeptRows::fit<float>(std::size_t, std::size_t, bool, const char*);
 template void KeptRows::fit<double>(std::size_t, std::size_t, bool, const char*);
 
-std::vector<StateArray> save_rows(std::initializer_list<const KeptRows*> from) {
+std::vector<StateArray> save_rows(const std::vector<KeptRows*>& from) {
   std::vector<StateArray> arrays;
   for (const KeptRows* rows : from) {
     if (!rows->empty()) arrays.push_back(rows->save());
@@ -81,7 +81,7 @@ std::vector<StateArray> save_rows(std::initializer_list<const KeptRows*> from) {
 }
 
 void load_rows(std::vector<StateArray> arrays,
-               std::initializer_list<KeptRows*> into,
+               const std::vector<KeptRows*>& into,
                std::size_t tasks,
                const char* method) {
   for (KeptRows* rows : into) rows->clear();

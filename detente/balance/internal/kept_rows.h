@@ -3,12 +3,14 @@
 // the gradients, saved as a StateArray.
 #pragma once
 
+#include <detente/balance/internal/coordinates.h>
 #include <detente/balance/method.h>
 
 #include <cstddef>
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -39,7 +41,7 @@ class KeptRows {
 
  private:
   friend void load_rows(std::vector<StateArray> arrays,
-                        std::initializer_list<KeptRows*> into,
+                        const std::vector<KeptRows*>& into,
                         std::size_t tasks,
                         const char* method);
 
@@ -50,15 +52,37 @@ class KeptRows {
 };
 
 // Nothing before the first step.
-std::vector<StateArray> save_rows(std::initializer_list<const KeptRows*> from);
+std::vector<StateArray> save_rows(const std::vector<KeptRows*>& from);
 
 // Fills `into` from the arrays of the same names; throws kData unless exactly those are there, of
 // one type and number of columns, with one row or one per task. `tasks` = 0 (no step was taken when
 // the state was saved) expects none.
 void load_rows(std::vector<StateArray> arrays,
-               std::initializer_list<KeptRows*> into,
+               const std::vector<KeptRows*>& into,
                std::size_t tasks,
                const char* method);
+
+// A method of class J with rows kept between steps: saves and loads those that its constructor
+// names, members of Derived.
+template <class Derived>
+class KeptRowsMethod : public CoordinateMethod<Derived> {
+ public:
+  KeptRowsMethod(const KeptRowsMethod&) = delete;
+  KeptRowsMethod& operator=(const KeptRowsMethod&) = delete;
+
+  std::vector<StateArray> state_arrays() const override { return save_rows(rows_); }
+  void load_state_arrays(std::vector<StateArray> arrays) override {
+    load_rows(std::move(arrays), rows_, tasks_, this->name());
+  }
+
+ protected:
+  explicit KeptRowsMethod(std::initializer_list<KeptRows*> rows) : rows_(rows) {}
+
+  std::size_t tasks_ = 0;  // in all; 0 before the first step
+
+ private:
+  std::vector<KeptRows*> rows_;
+};
 
 // A list of `size` numbers of a saved state, none negative when `counts`; kData otherwise.
 std::vector<double> state_list(
