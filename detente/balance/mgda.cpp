@@ -1,31 +1,111 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/balance/internal/least_norm.h>
+#include <detente/balance/internal/checks.h>
+#include <detente/balance/internal/min_norm.h>
+#include <detente/balance/internal/unit_gram.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/mgda.h>
+#include <detente/balance/mgda_ub.h>
+
+#include <algorithm>
+#include <cmath>
 
 namespace detente::balance {
 namespace {
 
+constexpr double kTolerance = 1e-9;
+constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
+
+// mgda and mgda_ub, which differ in where their gradients are taken.
 class Mgda final : public Method {
  public:
-  Mgda() = default;
-  explicit Mgda(const MgdaOptions& options) : options_(options) {}
+  Mgda(const char* name, bool at_features, const MgdaOptions& options = {})
+      : name_(name), at_features_(at_features), options_(options) {}
 
-  const char* name() const override { return "mgda"; }
+  const char* name() const override { return name_; }
   MethodClass method_class() const override {
-    return internal::LeastNorm::needs_losses(options_) ? MethodClass::kGramLoss
-                                                       : MethodClass::kGram;
+    return divides_by_losses() ? MethodClass::kGramLoss : MethodClass::kGram;
   }
+  bool at_features() const override { return at_features_; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    solver_.solve(problem, options_, name(), result);
+    solver_.reserve(problem.tasks);
+    unit_.assign(problem.gram);
+    if (unit_.size() < problem.tasks) {
+      stationary(problem, result);
+    } else {
+      normalize(problem);
+      result.iterations = solver_.solve(unit_, result.weights);
+      certify(result);
+    }
+    if (problem.tasks != 2) return;
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (result.weights[i] != 0.0) continue;
+      result.weights[i] = options_.least_share;
+      result.weights[1 - i] = 1.0 - options_.least_share;
+    }
   }
 
  private:
+  using Normalizer = MgdaOptions::Normalizer;
+
+  bool divides_by_losses() const {
+    return options_.normalizer == Normalizer::kLoss || options_.normalizer == Normalizer::kLossPlus;
+  }
+
+  void normalize(const Problem& problem) {
+    if (divides_by_losses()) {
+      internal::check_positive_losses(problem, name_, "its normalizer divides by the losses");
+    }
+    const bool unit_length =
+        options_.normalizer == Normalizer::kL2 || options_.normalizer == Normalizer::kLossPlus;
+    for (std::size_t i = 0; i < problem.tasks; ++i) {
+      if (unit_length) unit_.norm[i] = 1.0;
+      if (divides_by_losses()) unit_.norm[i] /= problem.losses[i];
+    }
+    // Only the ratios of the norms matter.
+    const double largest = *std::max_element(unit_.norm.begin(), unit_.norm.end());
+    for (double& n : unit_.norm) n /= largest;
+  }
+
+  // Some gradient is zero, so no direction improves that task: the convex hull contains 0.
+  void stationary(const Problem& problem, Result& result) const {
+    const double share = 1.0 / static_cast<double>(problem.tasks - unit_.size());
+    std::fill(result.weights.begin(), result.weights.end(), share);
+    for (const std::size_t row : unit_.rows) result.weights[row] = 0.0;
+    result.stop = StopReason::kDegenerate;
+    result.certificate = 0.0;
+    result.message = unit_.size() == 0 ? "All gradients are zero; the weights are uniform."
+                                       : "A task's gradient is zero, so the least-norm direction "
+                                         "is zero; leave that task out of this step to go on.";
+  }
+
+  void certify(Result& result) const {
+    const std::size_t k = unit_.size();
+    double value = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < k; ++i) {
+      for (std::size_t j = 0; j < k; ++j) {
+        const double term =
+            unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * result.weights[i] * result.weights[j];
+        value += term;
+        size += std::abs(term);
+      }
+    }
+    result.certificate = internal::shortfall(unit_, result.weights, value);
+    result.stop =
+        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
+    if (k > 1 && value <= kStationary * size) {
+      result.message = "Pareto-stationary: no direction improves every task.";
+    }
+  }
+
+  const char* name_;
+  bool at_features_;
   MgdaOptions options_;
-  internal::LeastNorm solver_;
+  internal::UnitGram unit_;
+  internal::MinNorm solver_;
 };
 
 }  // namespace
@@ -52,12 +132,13 @@ void MgdaOptions::describe(FieldVisitor& visitor) {
 }
 
 Result mgda(MatrixView gram, const MgdaOptions& options, std::span<const double> losses) {
-  Mgda method(options);
+  Mgda method("mgda", false, options);
   validate_fields([&](FieldVisitor& v) { method.describe(v); }, "[balance::mgda]");
   return solve_once(method, {.tasks = gram.rows, .gram = gram, .losses = losses});
 }
 
-std::unique_ptr<Method> make_mgda() { return std::make_unique<Mgda>(); }
+std::unique_ptr<Method> make_mgda() { return std::make_unique<Mgda>("mgda", false); }
+std::unique_ptr<Method> make_mgda_ub() { return std::make_unique<Mgda>("mgda_ub", true); }
 
 MethodInfo mgda_info() {
   return {.name = "mgda",
