@@ -26,11 +26,7 @@ class Cosmos final : public Method {
     return Json{{"log_draws", log_draws_}};
   }
   void load_state(const Json& state) override {
-    if (state.is_null()) {
-      log_draws_.clear();
-    } else {
-      log_draws_ = internal::state_numbers(state, "log_draws", kWhere);
-    }
+    internal::load_lists(state, {{"log_draws", &log_draws_}}, kWhere);
   }
 
  protected:

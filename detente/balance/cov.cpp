@@ -3,7 +3,6 @@
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
-#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -27,21 +26,12 @@ class Cov final : public Method {
                 {"squares", squares_}};
   }
   void load_state(const Json& state) override {
-    Cov read;
-    if (!state.is_null()) {
-      read.steps_ = internal::state_numbers(state, "steps", kWhere);
-      read.mean_loss_ = internal::state_numbers(state, "mean_loss", kWhere);
-      read.mean_ratio_ = internal::state_numbers(state, "mean_ratio", kWhere);
-      read.squares_ = internal::state_numbers(state, "squares", kWhere);
-      for (const auto* list : {&read.mean_loss_, &read.mean_ratio_, &read.squares_}) {
-        DETENTE_CHECK(list->size() == read.steps_.size(),
-                      ErrorCode::kData,
-                      "{} the saved state has vectors of different sizes.",
-                      kWhere);
-      }
-    }
-    read.options_ = options_;
-    *this = std::move(read);
+    internal::load_lists(state,
+                         {{"steps", &steps_},
+                          {"mean_loss", &mean_loss_},
+                          {"mean_ratio", &mean_ratio_},
+                          {"squares", &squares_}},
+                         kWhere);
   }
 
  protected:

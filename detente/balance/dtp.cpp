@@ -3,7 +3,6 @@
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
-#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -27,17 +26,7 @@ class Dtp final : public Method {
     return Json{{"difficulty", difficulty_}, {"seen", seen_}};
   }
   void load_state(const Json& state) override {
-    std::vector<double> difficulty, seen;
-    if (!state.is_null()) {
-      difficulty = internal::state_numbers(state, "difficulty", kWhere);
-      seen = internal::state_numbers(state, "seen", kWhere);
-      DETENTE_CHECK(difficulty.size() == seen.size(),
-                    ErrorCode::kData,
-                    "{} the saved state has vectors of different sizes.",
-                    kWhere);
-    }
-    difficulty_ = std::move(difficulty);
-    seen_ = std::move(seen);
+    internal::load_lists(state, {{"difficulty", &difficulty_}, {"seen", &seen_}}, kWhere);
   }
 
  protected:

@@ -3,13 +3,14 @@
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
-#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
 
 namespace detente::balance {
 namespace {
+
+constexpr const char* kWhere = "[balance::dwa]";
 
 class Dwa final : public Method {
  public:
@@ -26,24 +27,13 @@ class Dwa final : public Method {
                 {"before", before_}};
   }
   void load_state(const Json& state) override {
-    Dwa read;
-    if (!state.is_null()) {
-      constexpr const char* kWhere = "[balance::dwa]";
-      read.sum_ = internal::state_numbers(state, "sum", kWhere);
-      read.steps_ = internal::state_numbers(state, "steps", kWhere);
-      read.windows_ = internal::state_numbers(state, "windows", kWhere);
-      read.last_ = internal::state_numbers(state, "last", kWhere);
-      read.before_ = internal::state_numbers(state, "before", kWhere);
-      const std::size_t k = read.sum_.size();
-      for (const auto* list : {&read.steps_, &read.windows_, &read.last_, &read.before_}) {
-        DETENTE_CHECK(list->size() == k,
-                      ErrorCode::kData,
-                      "{} the saved state has vectors of different sizes.",
-                      kWhere);
-      }
-    }
-    read.options_ = options_;
-    *this = std::move(read);
+    internal::load_lists(state,
+                         {{"sum", &sum_},
+                          {"steps", &steps_},
+                          {"windows", &windows_},
+                          {"last", &last_},
+                          {"before", &before_}},
+                         kWhere);
   }
 
  protected:
@@ -55,7 +45,7 @@ class Dwa final : public Method {
         list->assign(problem.total(), 0.0);
       }
     }
-    internal::check_tasks(sum_.size(), problem.total(), "[balance::dwa]");
+    internal::check_tasks(sum_.size(), problem.total(), kWhere);
     weigh(problem, result.weights);
     // This step's losses count from the next window on.
     for (std::size_t i = 0; i < problem.tasks; ++i) add(problem.id(i), problem.losses[i]);

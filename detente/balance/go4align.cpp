@@ -25,11 +25,7 @@ class Go4align final : public Method {
     return Json{{"log_scores", log_scores_}};
   }
   void load_state(const Json& state) override {
-    if (state.is_null()) {
-      log_scores_.clear();
-    } else {
-      log_scores_ = internal::state_numbers(state, "log_scores", kWhere);
-    }
+    internal::load_lists(state, {{"log_scores", &log_scores_}}, kWhere);
   }
 
  protected:

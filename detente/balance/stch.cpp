@@ -4,7 +4,6 @@
 #include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/stch.h>
-#include <detente/core/error.h>
 
 #include <cmath>
 
@@ -24,17 +23,7 @@ class Stch final : public Method {
     return Json{{"steps", steps_}, {"means", means_}};
   }
   void load_state(const Json& state) override {
-    std::vector<double> steps, means;
-    if (!state.is_null()) {
-      steps = internal::state_numbers(state, "steps", kWhere);
-      means = internal::state_numbers(state, "means", kWhere);
-      DETENTE_CHECK(steps.size() == means.size(),
-                    ErrorCode::kData,
-                    "{} the saved state has vectors of different sizes.",
-                    kWhere);
-    }
-    steps_ = std::move(steps);
-    means_ = std::move(means);
+    internal::load_lists(state, {{"steps", &steps_}, {"means", &means_}}, kWhere);
   }
 
  protected:

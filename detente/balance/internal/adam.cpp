@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/adam.h>
 #include <detente/balance/internal/state.h>
-#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -48,23 +47,11 @@ Json Adam::state() const {
 }
 
 void Adam::load_state(const Json& state, const std::string& where) {
-  if (state.is_null()) {
-    *this = Adam();
-    return;
-  }
-  Adam read;
-  read.values_ = state_numbers(state, "values", where);
-  read.first_ = state_numbers(state, "first", where);
-  read.second_ = state_numbers(state, "second", where);
-  for (const double steps : state_numbers(state, "steps", where)) {
-    read.steps_.push_back(static_cast<std::int64_t>(steps));
-  }
-  const std::size_t k = read.values_.size();
-  DETENTE_CHECK(read.first_.size() == k && read.second_.size() == k && read.steps_.size() == k,
-                ErrorCode::kData,
-                "{} the saved state has vectors of different sizes.",
-                where);
-  *this = std::move(read);
+  std::vector<double> steps;
+  load_lists(state,
+             {{"values", &values_}, {"first", &first_}, {"second", &second_}, {"steps", &steps}},
+             where);
+  steps_.assign(steps.begin(), steps.end());
 }
 
 }  // namespace detente::balance::internal

@@ -2,6 +2,8 @@
 #include <detente/balance/internal/state.h>
 #include <detente/core/error.h>
 
+#include <utility>
+
 namespace detente::balance::internal {
 
 std::vector<double> state_numbers(const Json& state, const char* key, const std::string& where) {
@@ -33,6 +35,24 @@ std::int64_t state_integer(const Json& state, const char* key, const std::string
                 where,
                 key);
   return state.at(key).get<std::int64_t>();
+}
+
+void load_lists(const Json& state,
+                std::initializer_list<StateList> lists,
+                const std::string& where) {
+  std::vector<std::vector<double>> read(lists.size());
+  if (!state.is_null()) {
+    auto values = read.begin();
+    for (const StateList& list : lists) *values++ = state_numbers(state, list.key, where);
+  }
+  for (const auto& values : read) {
+    DETENTE_CHECK(values.size() == read.front().size(),
+                  ErrorCode::kData,
+                  "{} the saved state has vectors of different sizes.",
+                  where);
+  }
+  auto values = read.begin();
+  for (const StateList& list : lists) *list.values = std::move(*values++);
 }
 
 void check_tasks(std::size_t expected, std::size_t got, std::string_view where) {
