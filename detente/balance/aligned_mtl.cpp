@@ -31,8 +31,7 @@ class AlignedMtl final : public Method {
       result.weights[i] = internal::per_task(options_.preference, problem, i, share);
     }
     if (largest == 0) {
-      result.stop = StopReason::kDegenerate;
-      result.message = "All gradients are zero.";
+      internal::report_all_zero(result);
       return;
     }
     preference_ = result.weights;

@@ -12,7 +12,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kTolerance = 1e-9;
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
 
@@ -57,9 +56,7 @@ class Conicgrad final : public Method {
     for (double& x : w_) x += common;
     std::fill(result.weights.begin(), result.weights.end(), common);
     for (std::size_t i = 0; i < m; ++i) result.weights[unit_.rows[i]] = w_[i];
-    result.certificate = std::max(internal::shortfall(unit_, w_, bound), excess());
-    result.stop =
-        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
+    internal::certify(std::max(internal::shortfall(unit_, w_, bound), excess()), result);
   }
 
  private:
@@ -76,19 +73,11 @@ class Conicgrad final : public Method {
   bool within_cone(double& bound, Result& result) {
     const std::size_t m = unit_.size();
     result.iterations = min_norm_.solve(unit_, w_);
-    double squared = 0;
-    double size = 0;
+    const auto squared = internal::squared_length(unit_, w_);
     double along = 0;
-    for (std::size_t i = 0; i < m; ++i) {
-      along += w_[i] * b_[i];
-      for (std::size_t j = 0; j < m; ++j) {
-        const double term = w_[i] * unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * w_[j];
-        squared += term;
-        size += std::abs(term);
-      }
-    }
-    if (m > 1 && squared <= kStationary * size) return false;
-    const double length = std::sqrt(squared);
+    for (std::size_t i = 0; i < m; ++i) along += w_[i] * b_[i];
+    if (m > 1 && squared.value <= kStationary * squared.size) return false;
+    const double length = std::sqrt(squared.value);
     const double radius = std::sqrt(mean_squared_);
     if (along < options_.c * length * radius * (1.0 - 4 * kEpsilon)) return false;
     for (double& x : w_) x *= radius / length;
@@ -156,16 +145,8 @@ class Conicgrad final : public Method {
 
   // By how much ‖d‖² exceeds ‖g₀‖², relative to the terms of both.
   double excess() const {
-    double squared = 0;
-    double size = mean_squared_;
-    for (std::size_t i = 0; i < unit_.size(); ++i) {
-      for (std::size_t j = 0; j < unit_.size(); ++j) {
-        const double term = w_[i] * unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * w_[j];
-        squared += term;
-        size += std::abs(term);
-      }
-    }
-    return std::max(0.0, squared - mean_squared_) / size;
+    const auto squared = internal::squared_length(unit_, w_);
+    return std::max(0.0, squared.value - mean_squared_) / (squared.size + mean_squared_);
   }
 
   ConicgradOptions options_;

@@ -110,10 +110,7 @@ class DbMtl final : public internal::KeptRowsMethod<DbMtl> {
       alpha_[i] = norm_[i] > 0 ? longest / norm_[i] : 0.0;
       result.weights[i] = alpha_[i] / shifted_[i];
     }
-    if (!(longest > 0)) {
-      result.stop = StopReason::kDegenerate;
-      result.message = "All gradients are zero.";
-    }
+    if (!(longest > 0)) internal::report_all_zero(result);
   }
 
   DbMtlOptions options_;

@@ -7,8 +7,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kTolerance = 1e-9;
-
 class Dualproj final : public Method {
  public:
   Dualproj() = default;
@@ -28,13 +26,10 @@ class Dualproj final : public Method {
     unit_.assign(problem.gram);
     v_.resize(unit_.size());
     for (std::size_t i = 0; i < unit_.size(); ++i) v_[i] = result.weights[unit_.rows[i]];
-    result.certificate = projection_.apply(unit_, v_);
+    internal::certify(projection_.apply(unit_, v_), result);
     result.iterations = projection_.pivots();
     for (std::size_t i = 0; i < unit_.size(); ++i) result.weights[unit_.rows[i]] = v_[i];
-    result.stop = unit_.size() == 0                  ? StopReason::kDegenerate
-                  : result.certificate <= kTolerance ? StopReason::kConverged
-                                                     : StopReason::kMaxIterations;
-    if (unit_.size() == 0) result.message = "All gradients are zero.";
+    if (unit_.size() == 0) internal::report_all_zero(result);
   }
 
  private:

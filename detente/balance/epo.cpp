@@ -13,7 +13,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kTolerance = 1e-9;
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
 class Epo final : public Method {
@@ -52,9 +51,7 @@ class Epo final : public Method {
     result.iterations = program_.pivots();
     if (!found) return least_norm(result);
     std::copy(beta_.begin(), beta_.end(), result.weights.begin());
-    result.certificate = program_.certificate();
-    result.stop =
-        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
+    internal::certify(program_.certificate(), result);
   }
 
  private:

@@ -55,8 +55,7 @@ class Gradnorm final : public Method {
     }
     fill_weights(problem, result.weights);
     if (!(largest > 0)) {
-      result.stop = StopReason::kDegenerate;
-      result.message = "All gradients are zero.";
+      internal::report_all_zero(result);
       return;
     }
     for (double& n : norm_) n /= largest;

@@ -7,12 +7,10 @@
 #include <detente/balance/mgda_ub.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace detente::balance {
 namespace {
 
-constexpr double kTolerance = 1e-9;
 constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
 
 // mgda and mgda_ub, which differ in where their gradients are taken.
@@ -82,21 +80,9 @@ class Mgda final : public Method {
   }
 
   void certify(Result& result) const {
-    const std::size_t k = unit_.size();
-    double value = 0;
-    double size = 0;
-    for (std::size_t i = 0; i < k; ++i) {
-      for (std::size_t j = 0; j < k; ++j) {
-        const double term =
-            unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * result.weights[i] * result.weights[j];
-        value += term;
-        size += std::abs(term);
-      }
-    }
-    result.certificate = internal::shortfall(unit_, result.weights, value);
-    result.stop =
-        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
-    if (k > 1 && value <= kStationary * size) {
+    const auto squared = internal::squared_length(unit_, result.weights);
+    internal::certify(internal::shortfall(unit_, result.weights, squared.value), result);
+    if (unit_.size() > 1 && squared.value <= kStationary * squared.size) {
       result.message = "Pareto-stationary: no direction improves every task.";
     }
   }

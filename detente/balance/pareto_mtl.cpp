@@ -16,7 +16,6 @@ namespace detente::balance {
 namespace {
 
 const std::string kWhere = "[balance::pareto_mtl]";  // made once: solve() allocates nothing
-constexpr double kTolerance = 1e-9;
 constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
@@ -209,19 +208,9 @@ class ParetoMtl final : public Method {
   }
 
   void certify(Result& result) const {
-    double value = 0;
-    double size = 0;
-    for (std::size_t i = 0; i < unit_.size(); ++i) {
-      for (std::size_t j = 0; j < unit_.size(); ++j) {
-        const double term = unit_.norm[i] * unit_.c(i, j) * unit_.norm[j] * hull_[i] * hull_[j];
-        value += term;
-        size += std::abs(term);
-      }
-    }
-    result.certificate = internal::shortfall(unit_, hull_, value);
-    result.stop =
-        result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
-    if (unit_.size() > 1 && value <= kStationary * size) {
+    const auto squared = internal::squared_length(unit_, hull_);
+    internal::certify(internal::shortfall(unit_, hull_, squared.value), result);
+    if (unit_.size() > 1 && squared.value <= kStationary * squared.size) {
       result.message = "Stationary: no direction improves every task and active constraint.";
     }
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/coordinates.h>
 #include <detente/balance/internal/kept_rows.h>
 #include <detente/balance/internal/state.h>
@@ -53,8 +54,7 @@ class SamGs final : public internal::KeptRowsMethod<SamGs> {
     std::fill(result.weights.begin(), result.weights.end(), 1.0);
     if (similarity.rows == 0) {
       std::fill(d.begin(), d.end(), T(0));
-      result.stop = StopReason::kDegenerate;
-      result.message = "All gradients are zero.";
+      internal::report_all_zero(result);
       return;
     }
     if (similarity.rows == 1) {  // nothing to balance

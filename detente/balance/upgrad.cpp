@@ -9,8 +9,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kTolerance = 1e-9;
-
 class Upgrad final : public Method {
  public:
   Upgrad() = default;
@@ -25,7 +23,7 @@ class Upgrad final : public Method {
     internal::check_per_task(options_.preference.size(), problem, name(), "preference");
     const double mean = 1.0 / static_cast<double>(problem.tasks);
     std::fill(result.weights.begin(), result.weights.end(), 0.0);
-    result.certificate = 0;
+    double certificate = 0;
     unit_.assign(problem.gram);
     projection_.begin(unit_);
     for (std::size_t i = 0, row = 0; i < problem.tasks; ++i) {
@@ -34,14 +32,12 @@ class Upgrad final : public Method {
         result.weights[i] += p;
         continue;
       }
-      result.certificate = std::max(result.certificate, projection_.apply(unit_, row++, v_));
+      certificate = std::max(certificate, projection_.apply(unit_, row++, v_));
       result.iterations += projection_.pivots();
       for (std::size_t j = 0; j < unit_.size(); ++j) result.weights[unit_.rows[j]] += p * v_[j];
     }
-    result.stop = unit_.size() == 0                  ? StopReason::kDegenerate
-                  : result.certificate <= kTolerance ? StopReason::kConverged
-                                                     : StopReason::kMaxIterations;
-    if (unit_.size() == 0) result.message = "All gradients are zero.";
+    internal::certify(certificate, result);
+    if (unit_.size() == 0) internal::report_all_zero(result);
   }
 
  private:

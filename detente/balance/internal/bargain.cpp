@@ -13,16 +13,8 @@ constexpr double kStationary = 1e-14;
 // Whether a convex combination of the rows vanishes; the weights of the shortest one in `w`.
 bool bargain_stationary(const UnitGram& unit, MinNorm& solver, std::vector<double>& w) {
   solver.solve(unit, w);
-  double value = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < unit.size(); ++i) {
-    for (std::size_t j = 0; j < unit.size(); ++j) {
-      const double term = w[i] * unit.norm[i] * unit.c(i, j) * unit.norm[j] * w[j];
-      value += term;
-      size += std::abs(term);
-    }
-  }
-  return unit.size() > 1 && value <= kStationary * size;
+  const SquaredLength squared = squared_length(unit, w);
+  return unit.size() > 1 && squared.value <= kStationary * squared.size;
 }
 
 }  // namespace

@@ -37,6 +37,11 @@ void check_non_negative_losses(const Problem& problem, const char* method, const
   }
 }
 
+void report_all_zero(Result& result) {
+  result.stop = StopReason::kDegenerate;
+  result.message = "All gradients are zero.";
+}
+
 Rng& require_rng(const Problem& problem, const char* method) {
   DETENTE_CHECK(problem.rng != nullptr,
                 ErrorCode::kInvalidArgument,

@@ -17,6 +17,9 @@ void check_positive_losses(const Problem& problem, const char* method, const cha
 // The same for >= 0.
 void check_non_negative_losses(const Problem& problem, const char* method, const char* reason);
 
+// Says of a result that every gradient is zero.
+void report_all_zero(Result& result);
+
 // kInvalidArgument unless the problem brings a generator.
 Rng& require_rng(const Problem& problem, const char* method);
 

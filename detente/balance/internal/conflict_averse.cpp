@@ -8,7 +8,6 @@
 namespace detente::balance::internal {
 namespace {
 
-constexpr double kTolerance = 1e-9;
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
 }  // namespace
@@ -56,9 +55,7 @@ void ConflictAverse::solve(const Problem& problem,
     total_[i] = p[unit_.rows[i]] + solver_.u()[i];
     result.weights[unit_.rows[i]] = total_[i];
   }
-  result.certificate = shortfall(unit_, total_, bound);
-  result.stop =
-      result.certificate <= kTolerance ? StopReason::kConverged : StopReason::kMaxIterations;
+  certify(shortfall(unit_, total_, bound), result);
 }
 
 }  // namespace detente::balance::internal

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/unit_gram.h>
 
 #include <algorithm>
@@ -41,12 +42,28 @@ bool take_rows(const Problem& problem, double weight, UnitGram& unit, Result& re
   std::fill(result.weights.begin(), result.weights.end(), weight);
   unit.assign(problem.gram);
   if (unit.size() == 0) {
-    result.stop = StopReason::kDegenerate;
-    result.message = "All gradients are zero.";
+    report_all_zero(result);
   } else if (unit.size() < problem.tasks) {
     result.message = "A task's gradient is zero; it is left out.";
   }
   return unit.size() > 0;
+}
+
+void certify(double certificate, Result& result) {
+  result.certificate = certificate;
+  result.stop = certificate <= 1e-9 ? StopReason::kConverged : StopReason::kMaxIterations;
+}
+
+SquaredLength squared_length(const UnitGram& unit, const std::vector<double>& w) {
+  SquaredLength squared;
+  for (std::size_t i = 0; i < unit.size(); ++i) {
+    for (std::size_t j = 0; j < unit.size(); ++j) {
+      const double term = w[i] * unit.norm[i] * unit.c(i, j) * unit.norm[j] * w[j];
+      squared.value += term;
+      squared.size += std::abs(term);
+    }
+  }
+  return squared;
 }
 
 double shortfall(const UnitGram& unit, const std::vector<double>& w, double bound) {

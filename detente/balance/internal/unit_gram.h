@@ -30,6 +30,17 @@ struct UnitGram {
 // remark when some are.
 bool take_rows(const Problem& problem, double weight, UnitGram& unit, Result& result);
 
+// Records the certificate of an exact solver and whether it kept its promise, 1e-9.
+void certify(double certificate, Result& result);
+
+// ‖Jᵀw‖² for the relative norms, and the size of the terms that are summed, far below which the
+// square is rounding.
+struct SquaredLength {
+  double value = 0;
+  double size = 0;
+};
+SquaredLength squared_length(const UnitGram& unit, const std::vector<double>& w);
+
 // The largest max(0, bound - ⟨g_i, d⟩) over the rows for d = Jᵀw, relative to the size of the
 // terms that are summed: 0 when every row reaches the bound, of order machine epsilon when only
 // rounding stands in the way. `w` has one entry per row of `unit`; norms are those of `unit`.
