@@ -24,6 +24,9 @@ MultiTaskBackward::MultiTaskBackward(const TensorList& shared,
   impl_->options = options;
   validate_fields([&](FieldVisitor& visitor) { impl_->options.describe(visitor); },
                   "[engine::MultiTaskBackward] option");
+  if (options.loss_scaling == MultiTaskOptions::LossScaling::kDynamic) {
+    impl_->loss_scale = 65536.0;
+  }
   impl_->check_parameters();
   tensor::FlatLayout check_types(shared);
 }
@@ -35,11 +38,14 @@ MultiTaskBackward& MultiTaskBackward::operator=(MultiTaskBackward&&) noexcept = 
 const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> losses, Rng& rng) {
   Impl& impl = *impl_;
   const Impl::Release release{impl};
+  DETENTE_CHECK(!impl.accumulated.any(),
+                ErrorCode::kInvalidArgument,
+                "[engine::MultiTaskBackward] batches have been accumulated; expected finish().");
   tensor::translate_errors("engine::MultiTaskBackward", [&] {
     impl.begin(losses);
     using balance::MethodClass;
-    const bool due = impl.due = impl.diagnosis_due();
-    const MethodClass needs = impl.method->needs();
+    const bool due = impl.due;
+    const MethodClass needs = impl.asked().needs();
     const bool at_features = impl.at_features();
     if (impl.present.empty()) {
       tensor::clear_gradients(impl.all_shared);
@@ -54,14 +60,40 @@ const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> loss
       const Matrix gram = impl.of_present(impl.given_estimate);
       impl.report.estimated = true;
       impl.run_weighted(gram, rng);
-    } else if (needs != MethodClass::kLoss || due ||
+    } else if (needs != MethodClass::kLoss || due || impl.by_group() ||
                impl.options.strategy == Strategy::kSequential) {
       impl.run_gradients(rng);
     } else {
       impl.run_weighted({}, rng);
     }
   });
-  ++impl.steps;
+  impl.end_step();
+  return impl.report;
+}
+
+void MultiTaskBackward::accumulate(std::span<const at::Tensor> losses,
+                                   std::span<const double> shares) {
+  Impl& impl = *impl_;
+  const Impl::Release release{impl};
+  try {
+    tensor::translate_errors("engine::MultiTaskBackward", [&] { impl.add_batch(losses, shares); });
+  } catch (...) {
+    impl.accumulated.forget();
+    throw;
+  }
+}
+
+const StepReport& MultiTaskBackward::finish(Rng& rng) {
+  Impl& impl = *impl_;
+  const Impl::Release release{impl};
+  try {
+    tensor::translate_errors("engine::MultiTaskBackward", [&] { impl.finish_batches(rng); });
+  } catch (...) {
+    impl.accumulated.forget();
+    throw;
+  }
+  impl.accumulated.forget();
+  impl.end_step();
   return impl.report;
 }
 
@@ -94,6 +126,35 @@ void MultiTaskBackward::set_groups(std::vector<std::string> names,
   }
   impl_->group_names = std::move(names);
   impl_->group_of = std::move(group_of_shared_parameter);
+  impl_->group_methods.clear();
+}
+
+void MultiTaskBackward::balance_by_group(std::vector<std::shared_ptr<balance::Method>> methods) {
+  const std::size_t groups = impl_->group_names.size();
+  DETENTE_CHECK(methods.empty() || (methods.size() == groups && groups > 0),
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] balance_by_group: expected one method for each of {} "
+                "groups (see set_groups), got {}.",
+                groups,
+                methods.size());
+  for (const auto& method : methods) {
+    using balance::MethodClass;
+    DETENTE_CHECK(method != nullptr && (method->method_class() == MethodClass::kGram ||
+                                        method->method_class() == MethodClass::kGramLoss),
+                  ErrorCode::kInvalidArgument,
+                  "[engine::MultiTaskBackward] balance_by_group: method '{}' is of class {}; "
+                  "expected methods that see the Gram matrix (G or G+L): others answer the same "
+                  "for every group or need all parameters together.",
+                  method == nullptr ? "(none)" : method->name(),
+                  method == nullptr ? "?" : balance::name_of(method->method_class()));
+    DETENTE_CHECK(std::string(method->name()) == methods[0]->name(),
+                  ErrorCode::kInvalidArgument,
+                  "[engine::MultiTaskBackward] balance_by_group: expected methods of one kind, got "
+                  "'{}' and '{}'.",
+                  methods[0]->name(),
+                  method->name());
+  }
+  impl_->group_methods = std::move(methods);
 }
 
 void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_row) {
@@ -139,13 +200,14 @@ void MultiTaskBackward::set_estimate(std::span<const at::Tensor> losses_of_part)
 }
 
 bool MultiTaskBackward::wants_independent() const {
-  return impl_->method->needs() == balance::MethodClass::kCross && !impl_->at_features();
+  return impl_->asked().needs() == balance::MethodClass::kCross && !impl_->at_features();
 }
 
 bool MultiTaskBackward::wants_estimate() const {
   using balance::MethodClass;
-  const MethodClass needs = impl_->method->needs();
-  if ((needs != MethodClass::kGram && needs != MethodClass::kGramLoss) || impl_->at_features()) {
+  const MethodClass needs = impl_->asked().needs();
+  if ((needs != MethodClass::kGram && needs != MethodClass::kGramLoss) || impl_->at_features() ||
+      impl_->by_group()) {
     return false;
   }
   return impl_->diagnosis_due() ? impl_->method->state().is_null() : impl_->estimate_good_enough();
@@ -174,7 +236,10 @@ void MultiTaskBackward::after_step(std::span<const at::Tensor> losses) {
 }
 
 Json MultiTaskBackward::state() const {
-  return {{"steps", impl_->steps}, {"estimate_cosine", json_number(impl_->estimate_cosine)}};
+  return {{"steps", impl_->steps},
+          {"estimate_cosine", json_number(impl_->estimate_cosine)},
+          {"loss_scale", impl_->loss_scale},
+          {"good_steps", impl_->good_steps}};
 }
 
 void MultiTaskBackward::load_state(const Json& state) {
@@ -183,7 +248,18 @@ void MultiTaskBackward::load_state(const Json& state) {
                     (state["estimate_cosine"].is_number() || state["estimate_cosine"].is_null()),
                 ErrorCode::kData,
                 "[engine::MultiTaskBackward] the saved state has no steps or estimate_cosine.");
+  const auto positive = [&](const char* key) {
+    return !state.contains(key) || (state[key].is_number() && state[key].get<double>() >= 0);
+  };
+  DETENTE_CHECK(positive("loss_scale") && positive("good_steps"),
+                ErrorCode::kData,
+                "[engine::MultiTaskBackward] the saved state's loss_scale or good_steps is no "
+                "number.");
   impl_->steps = state["steps"].get<std::int64_t>();
+  if (impl_->options.loss_scaling == MultiTaskOptions::LossScaling::kDynamic) {
+    impl_->loss_scale = state.value("loss_scale", impl_->loss_scale);
+    impl_->good_steps = state.value("good_steps", std::int64_t{0});
+  }
   const Json& cosine = state["estimate_cosine"];
   impl_->estimate_cosine = cosine.is_null() ? kNan : cosine.get<double>();
 }

@@ -56,10 +56,16 @@ struct MultiTaskOptions {
   // step.
   enum class Scale { kNative, kSumToOne, kSumToTasks, kMeanNorm };
 
+  // Activations in fp16 lose small gradients. kDynamic: losses are multiplied by a large power of
+  // two in the backward passes, gradients divided by it before anything looks at them; a step
+  // whose gradients overflow is skipped and halves it, 2000 good steps in a row double it.
+  enum class LossScaling { kNone, kDynamic };
+
   Strategy strategy = Strategy::kAuto;
   Scale scale = Scale::kNative;
   Memory memory = Memory::kFast;
   HeadGradient heads = HeadGradient::kAuto;
+  LossScaling loss_scaling = LossScaling::kNone;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
   double estimate_floor = 0.95;     // see set_estimate
   double clip_norm = 0.0;  // 0: off; else the norm over all gradients written is at most this
@@ -87,11 +93,19 @@ struct StepReport {
   bool conflict = false;               // some pair has a negative cosine
   // See set_groups. They add up to `gram`.
   std::vector<GroupGram> groups;
+  // See balance_by_group: each group's k weights. `weights` then holds their means, a group counted
+  // by its number of scalars.
+  std::vector<std::vector<double>> group_weights;
 
   double direction_norm =
       0.0;  // ‖d‖ before clipping; NaN when neither diagnosis nor clipping needs it
   double total_norm = 0.0;   // with the tasks' own parameters; NaN when clipping is off
   double clip_factor = 1.0;  // what all gradients were multiplied by
+
+  // Loss scaling: the factor of this step, and whether its gradients overflowed. Then every .grad
+  // is undefined, so that an optimiser changes nothing.
+  double loss_scale = 1.0;
+  bool skipped = false;
 
   Strategy strategy = Strategy::kWeighted;  // the one used
   bool estimated = false;                   // the method saw an estimate of the Gram matrix
@@ -133,6 +147,17 @@ class MultiTaskBackward {
   // The report is valid until the next call.
   const StepReport& operator()(std::span<const at::Tensor> losses, Rng& rng);
 
+  // A step over several batches, for batches that do not fit into memory together: accumulate()
+  // with the losses of each, then finish() instead of a call. Task k's gradient is Σ_m s_mk ∇L_mk /
+  // Σ_m s_mk over the batches m that have the task; `shares`, one number > 0 per task, say what a
+  // batch's loss counts (the rows that are in its mean); empty: all the same. The method sees the
+  // losses averaged likewise and is asked once. With losses that are means and shares that count
+  // their rows this is the step on all rows at once. Keeps a K×P matrix; not with memory = low or
+  // strategy features.
+  // Errors as those of a call; after one, the batches given so far are forgotten.
+  void accumulate(std::span<const at::Tensor> losses, std::span<const double> shares = {});
+  const StepReport& finish(Rng& rng);
+
   // For the next call only, where the tasks have examples of their own in one joint batch: the task
   // of each example (dimension 0 of the shared representation), -1 for none. Without it the engine
   // finds slices of the batch in the graph; needed where the examples of a task are picked in
@@ -171,12 +196,20 @@ class MultiTaskBackward {
   // Throws kShape or kInvalidArgument.
   void set_groups(std::vector<std::string> names, std::vector<int> group_of_shared_parameter);
 
+  // From then on every group of set_groups gets a direction of its own, found by its own method
+  // from the group's Gram matrix alone: tasks may agree in early layers and fight in late ones. One
+  // method per group, of one kind (class G or G+L; kInvalidArgument otherwise), in the order of the
+  // groups; none: one direction for all parameters again. The method of the constructor is not
+  // asked meanwhile. Costs the Gram matrices of the groups (see set_groups), one solve each, and
+  // with memory = low one pass each. Estimates of the Gram matrix are not used.
+  void balance_by_group(std::vector<std::shared_ptr<balance::Method>> methods);
+
   // The number of scalars in the shared parameters.
   std::int64_t shared_size() const;
   // Steps done; they decide which are diagnosed.
   std::int64_t steps() const;
-  // Steps done and the last measured quality of estimates, for snapshots. The method's own state is
-  // not in it.
+  // Steps done, the last measured quality of estimates and the loss scale, for snapshots. The
+  // methods' own state is not in it.
   Json state() const;
   void load_state(const Json& state);
 

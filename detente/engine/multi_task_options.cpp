@@ -61,6 +61,13 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
                  "What a task's own parameters receive: the gradient of their loss, or the task's "
                  "weight times it; auto: weighted for methods that need losses only, own_loss for "
                  "the others.");
+  visitor.choice(
+      "loss_scaling",
+      loss_scaling,
+      {{"none", LossScaling::kNone}, {"dynamic", LossScaling::kDynamic}},
+      "dynamic: losses are multiplied by a large power of two in the backward passes and "
+      "gradients divided by it before balancing, so that small ones survive in fp16; "
+      "steps that overflow are skipped.");
   visitor.integer("diagnose_every",
                   diagnose_every,
                   {.min = 0},

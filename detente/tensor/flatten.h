@@ -21,6 +21,10 @@ class FlatLayout {
   std::int64_t size() const { return size_; }
   std::size_t count() const { return offsets_.size(); }
   std::int64_t offset(std::size_t i) const { return offsets_[i]; }
+  // Where parameter i ends.
+  std::int64_t end(std::size_t i) const {
+    return i + 1 < offsets_.size() ? offsets_[i + 1] : size_;
+  }
 
   // Copies one gradient per parameter into `row` [P]; an undefined gradient gives zeros.
   void gather(const TensorList& gradients, const at::Tensor& row) const;

@@ -25,10 +25,10 @@ namespace {
 // enough for float (errors of order 1e-8 of the norms), and eight rows of them stay in the first
 // cache. Own loops rather than a matrix product: that computes both triangles, sums in float
 // throughout and splits a product of few rows and many columns badly.
-constexpr std::int64_t kGramTile = 512;
+constexpr std::int64_t kGramTile = 1024;
 // Tiles summed by one thread before its sums are added to the others', in this order whatever the
 // number of threads.
-constexpr std::int64_t kGramChunk = 64 * kGramTile;
+constexpr std::int64_t kGramChunk = 32 * kGramTile;
 // Rows by rows whose sums are kept in registers, so that a loaded number serves four products.
 constexpr std::int64_t kGramBlock = 4;
 constexpr std::int64_t kGramSums = kGramBlock * kGramBlock;
@@ -39,32 +39,40 @@ constexpr std::int64_t kGramDeviceTile = std::int64_t{1} << 20;
 // what the instruction set has.
 typedef float GramFloats __attribute__((vector_size(64), aligned(4), may_alias));
 typedef double GramDoubles __attribute__((vector_size(64), aligned(8), may_alias));
+constexpr std::int64_t kGramLanes = 8;  // of GramDoubles
 
-// sums[4 * i + j] += ⟨a[i], b[j]⟩ over n columns, a multiple of the lanes.
-#define DETENTE_GRAM_KERNEL(name, T, Lanes)                                         \
-  DETENTE_GRAM_CLONES void name(                                                    \
-      const T* const* a, const T* const* b, std::int64_t n, double* sums) {         \
-    constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                      \
-    Lanes total[kGramSums] = {};                                                    \
-    for (std::int64_t c = 0; c < n; c += kLanes) {                                  \
-      Lanes left[kGramBlock];                                                       \
-      for (std::int64_t i = 0; i < kGramBlock; ++i) {                               \
-        left[i] = *reinterpret_cast<const Lanes*>(a[i] + c);                        \
-      }                                                                             \
-      for (std::int64_t j = 0; j < kGramBlock; ++j) {                               \
-        const Lanes right = *reinterpret_cast<const Lanes*>(b[j] + c);              \
-        for (std::int64_t i = 0; i < kGramBlock; ++i) {                             \
-          total[i * kGramBlock + j] += left[i] * right;                             \
-        }                                                                           \
-      }                                                                             \
-    }                                                                               \
-    for (std::int64_t s = 0; s < kGramSums; ++s) {                                  \
-      for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[s] += total[s][lane]; \
-    }                                                                               \
+// What a tile's running sums add to those in double.
+#define DETENTE_GRAM_WIDE_FLOATS(v)                                                        \
+  __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +          \
+                              __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15), \
+                          GramDoubles)
+#define DETENTE_GRAM_WIDE_DOUBLES(v) (v)
+
+// The lanes of sums[4 * i + j] add up to ⟨a[i], b[j]⟩ over n columns, a multiple of the lanes.
+#define DETENTE_GRAM_KERNEL(name, T, Lanes, WIDE)                                \
+  DETENTE_GRAM_CLONES void name(                                                 \
+      const T* const* a, const T* const* b, std::int64_t n, GramDoubles* sums) { \
+    constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                   \
+    Lanes total[kGramSums] = {};                                                 \
+    for (std::int64_t c = 0; c < n; c += kLanes) {                               \
+      Lanes left[kGramBlock];                                                    \
+      for (std::int64_t i = 0; i < kGramBlock; ++i) {                            \
+        left[i] = *reinterpret_cast<const Lanes*>(a[i] + c);                     \
+      }                                                                          \
+      for (std::int64_t j = 0; j < kGramBlock; ++j) {                            \
+        const Lanes right = *reinterpret_cast<const Lanes*>(b[j] + c);           \
+        for (std::int64_t i = 0; i < kGramBlock; ++i) {                          \
+          total[i * kGramBlock + j] += left[i] * right;                          \
+        }                                                                        \
+      }                                                                          \
+    }                                                                            \
+    for (std::int64_t s = 0; s < kGramSums; ++s) sums[s] += WIDE(total[s]);      \
   }
-DETENTE_GRAM_KERNEL(gram_block, float, GramFloats)
-DETENTE_GRAM_KERNEL(gram_block, double, GramDoubles)
+DETENTE_GRAM_KERNEL(gram_block, float, GramFloats, DETENTE_GRAM_WIDE_FLOATS)
+DETENTE_GRAM_KERNEL(gram_block, double, GramDoubles, DETENTE_GRAM_WIDE_DOUBLES)
 #undef DETENTE_GRAM_KERNEL
+#undef DETENTE_GRAM_WIDE_FLOATS
+#undef DETENTE_GRAM_WIDE_DOUBLES
 
 // Blocks of the lower triangle, one after the other, for columns [begin, end).
 template <class T>
@@ -75,7 +83,8 @@ void gram_of_columns(const T* rows,
                      std::int64_t end,
                      std::vector<double>& sums) {
   const std::int64_t blocks = (k + kGramBlock - 1) / kGramBlock;
-  sums.assign(static_cast<std::size_t>(blocks * (blocks + 1) / 2 * kGramSums), 0.0);
+  const std::int64_t pairs = blocks * (blocks + 1) / 2;
+  std::vector<double> lanes(static_cast<std::size_t>(pairs * kGramSums * kGramLanes), 0.0);
   // Rows that fill the last block, and rows cut off at the end, are taken from here.
   std::vector<T> padded(static_cast<std::size_t>((k + 1) * kGramTile), T{0});
   const T* zero = padded.data() + k * kGramTile;
@@ -92,11 +101,10 @@ void gram_of_columns(const T* rows,
       row[static_cast<std::size_t>(i)] = from;
     }
     const std::int64_t whole = n < kGramTile ? (n + 15) / 16 * 16 : kGramTile;
-    double* sum = sums.data();
+    auto* sum = reinterpret_cast<GramDoubles*>(lanes.data());
     // The rows lie far apart, too far for the processor to foresee the next tile; it is asked for
     // row by row while this one is computed.
     const std::int64_t next = std::min(kGramTile, end - c - n);
-    const std::int64_t pairs = blocks * (blocks + 1) / 2;
     std::int64_t asked = 0;
     std::int64_t pair = 0;
     for (std::int64_t i = 0; i < blocks; ++i) {
@@ -110,6 +118,12 @@ void gram_of_columns(const T* rows,
         gram_block(row.data() + i * kGramBlock, row.data() + j * kGramBlock, whole, sum);
         sum += kGramSums;
       }
+    }
+  }
+  sums.assign(static_cast<std::size_t>(pairs * kGramSums), 0.0);
+  for (std::size_t s = 0; s < sums.size(); ++s) {
+    for (std::int64_t lane = 0; lane < kGramLanes; ++lane) {
+      sums[s] += lanes[s * kGramLanes + static_cast<std::size_t>(lane)];
     }
   }
 }

@@ -2,7 +2,7 @@
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/engine/internal/features.h>
-#include <detente/engine/internal/sequential.h>
+#include <detente/engine/internal/gradients.h>
 #include <detente/tensor/gram.h>
 #include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/variable.h>
@@ -38,7 +38,7 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
     std::vector<Edge> wanted = features_;
     for (const auto& parameter : step.own[task]) wanted.push_back(gradient_edge(parameter));
     TensorList found = gradients_at({gradient_edge(step.losses[task])},
-                                    {at::ones_like(step.losses[task])},
+                                    {at::full_like(step.losses[task], step.scale)},
                                     wanted,
                                     /*keep_graph=*/true);
     const at::NoGradGuard no_grad;
@@ -54,7 +54,7 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
       begin += n;
     }
     for (std::size_t j = 0; j < step.own[task].size(); ++j) {
-      at::Tensor gradient = std::move(found[features_.size() + j]);
+      at::Tensor& gradient = found[features_.size() + j];
       result.own_gradients[task].push_back(owned(std::move(gradient), step.own[task][j]));
     }
   }
@@ -71,9 +71,7 @@ TensorList FeatureGradients::pull_back(const StepTensors& step,
     const at::NoGradGuard no_grad;
     at::Tensor sum = combined;
     if (!sum.defined()) {
-      at::Tensor w = at::empty({static_cast<std::int64_t>(weights.size())}, at::kDouble);
-      std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
-      sum = at::mv(rows_.t(), w.to(rows_.options()));
+      sum = at::mv(rows_.t(), weights_like(weights, rows_));
     }
     std::int64_t begin = 0;
     for (const auto& shape : shapes_) {
@@ -84,12 +82,7 @@ TensorList FeatureGradients::pull_back(const StepTensors& step,
   }
   std::vector<Edge> wanted;
   for (const auto& parameter : step.shared) wanted.push_back(gradient_edge(parameter));
-  TensorList found = gradients_at(features_, starts, wanted, /*keep_graph=*/false);
-  for (std::size_t j = 0; j < found.size(); ++j) {
-    at::Tensor gradient = std::move(found[j]);
-    found[j] = owned(std::move(gradient), step.shared[j]);
-  }
-  return found;
+  return owned(gradients_at(features_, starts, wanted, /*keep_graph=*/false), step.shared);
 }
 
 void FeatureGradients::release() {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/layered.h>
 #include <detente/tensor/gram.h>
+#include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
@@ -17,10 +20,10 @@ std::vector<Edge> roots_of(const TensorList& losses) {
   return roots;
 }
 
-TensorList ones_for(const TensorList& losses) {
-  TensorList ones;
-  for (const auto& loss : losses) ones.push_back(at::ones_like(loss));
-  return ones;
+TensorList starts_for(const StepTensors& step) {
+  TensorList starts;
+  for (const auto& loss : step.losses) starts.push_back(at::full_like(loss, step.scale));
+  return starts;
 }
 
 Edge edge_of(const at::Tensor& parameter) {
@@ -31,7 +34,7 @@ Edge edge_of(const at::Tensor& parameter) {
 
 void LayeredGradients::start(const StepTensors& step, TaskGradients& result) {
   release();
-  step_ = &step;
+  step_.emplace(step);
   result.gram = Matrix(step.losses.size(), step.losses.size());
   result.own_gradients.assign(step.own.size(), {});
   result.reached.assign(step.shared.size(), false);
@@ -54,8 +57,7 @@ void LayeredGradients::choose_forms(bool segmented, GhostRule rule) {
       ++(use.kind == LayerKind::kEmbedding ? embeddings : others)[i];
       if (segmented && use.inner == 0) able[i] = false;
       // One pass per task: LibTorch's own kernels for these are as good.
-      if (!segmented && use.kind == LayerKind::kScaleShift) able[i] = false;
-      if (!segmented && use.kind == LayerKind::kLinear && !use.weight_is_out_in) able[i] = false;
+      if (!segmented && !readable_by_rows(use)) able[i] = false;
     }
   }
   for (std::size_t i = 0; i < parameters; ++i) {
@@ -94,11 +96,13 @@ void LayeredGradients::choose_forms(bool segmented, GhostRule rule) {
         group.bias < 0 ||
         (forms_[static_cast<std::size_t>(group.bias)] == Form::kDirect &&
          others[static_cast<std::size_t>(group.bias)] == static_cast<int>(group.uses.size()));
+    // Under autocast activations are of a smaller type than the parameters.
+    const bool mixed = inputs_[group.uses[0]].input.scalar_type() != step_->shared[w].scalar_type();
     if (simple && bias_alone && ghost_pays(group, rule)) {
       forms_[w] = Form::kGhost;
       if (group.bias >= 0) forms_[static_cast<std::size_t>(group.bias)] = Form::kGhost;
       ghosts.push_back(std::move(group));
-    } else if (graph_.uses[group.uses[0]].kind == LayerKind::kConvolution) {
+    } else if (mixed || graph_.uses[group.uses[0]].kind == LayerKind::kConvolution) {
       // Not worth forming by hand; LibTorch computes it in the pass.
       forms_[w] = Form::kNamed;
       if (group.bias >= 0) forms_[static_cast<std::size_t>(group.bias)] = Form::kNamed;
@@ -180,12 +184,18 @@ void LayeredGradients::prepare_tables() {
     TensorList ids;
     for (const std::size_t u : table.uses) ids.push_back(embedding_ids(inputs_[u]));
     const at::Tensor all = ids.size() == 1 ? ids[0] : at::cat(ids);
-    std::tie(table.ids, table.inverse, std::ignore) =
+    at::Tensor inverse;
+    std::tie(table.ids, inverse, std::ignore) =
         at::_unique2(all, /*sorted=*/true, /*return_inverse=*/true);
     // Padding sorts first.
     if (table.ids.numel() > 0 && table.ids[0].item<std::int64_t>() < 0) {
       table.ids = table.ids.slice(0, 1);
-      table.inverse = table.inverse - 1;
+      inverse = inverse - 1;
+    }
+    std::int64_t before = 0;
+    for (std::size_t j = 0; j < table.uses.size(); ++j) {
+      table.places.push_back(inverse.narrow(0, before, ids[j].numel()));
+      before += ids[j].numel();
     }
     const at::Tensor& weight = step_->shared[static_cast<std::size_t>(table.weight)];
     table.values =
@@ -194,44 +204,39 @@ void LayeredGradients::prepare_tables() {
 }
 
 // `task` < 0: every row belongs to the task of its example.
-void LayeredGradients::add_embeddings(std::size_t index,
-                                      std::size_t use,
-                                      const at::Tensor& gradient,
-                                      int task) {
-  Table& table = tables_[index];
-  std::int64_t before = 0;
-  for (const std::size_t u : table.uses) {
-    if (u == use) break;
-    before += inputs_[u].input.numel();
+void LayeredGradients::add_embeddings(std::size_t use, const at::Tensor& gradient, int task) {
+  for (Table& table : tables_) {
+    const auto found = std::find(table.uses.begin(), table.uses.end(), use);
+    if (found == table.uses.end()) continue;
+    const std::int64_t touched = table.ids.numel();
+    at::Tensor places = table.places[static_cast<std::size_t>(found - table.uses.begin())];
+    const std::int64_t rows = places.numel();
+    at::Tensor values = table.values;  // [entries, d] of one task, or of all
+    if (task >= 0) {
+      values = values[task];
+    } else {
+      values = values.flatten(0, 1);
+      const RowAssignment& assignment = graph_.rows;
+      at::Tensor tasks = at::empty({assignment.size()}, at::kLong);
+      std::copy(assignment.task_of_row.begin(),
+                assignment.task_of_row.end(),
+                tasks.data_ptr<std::int64_t>());
+      const std::int64_t within = graph_.uses[use].inner / gradient.size(-1);
+      const std::int64_t outer = rows / (within * assignment.size());
+      tasks = tasks.to(places.device())
+                  .view({1, -1, 1})
+                  .expand({outer, assignment.size(), within})
+                  .reshape(-1);
+      const at::Tensor dropped = (places < 0).logical_or(tasks < 0);
+      places = (places + tasks * touched).masked_fill(dropped, -1);
+    }
+    // Entries -1 count as padding.
+    values.add_(at::embedding_dense_backward(gradient.reshape({rows, -1}),
+                                             places,
+                                             values.size(0),
+                                             /*padding_idx=*/-1,
+                                             /*scale_grad_by_freq=*/false));
   }
-  const std::int64_t rows = inputs_[use].input.numel();
-  const std::int64_t touched = table.ids.numel();
-  at::Tensor places = table.inverse.narrow(0, before, rows);
-  at::Tensor keep = places >= 0;
-  if (task >= 0) {
-    places = places + task * touched;
-  } else {
-    const RowAssignment& assignment = graph_.rows;
-    at::Tensor tasks = at::empty({assignment.size()}, at::kLong);
-    std::copy(assignment.task_of_row.begin(),
-              assignment.task_of_row.end(),
-              tasks.data_ptr<std::int64_t>());
-    const std::int64_t within = graph_.uses[use].inner / gradient.size(-1);
-    const std::int64_t outer = rows / (within * assignment.size());
-    tasks = tasks.to(places.device())
-                .view({1, -1, 1})
-                .expand({outer, assignment.size(), within})
-                .reshape(-1);
-    keep = keep.logical_and(tasks >= 0);
-    places = places + tasks * touched;
-  }
-  at::Tensor values = gradient.reshape({rows, -1});
-  if (!keep.all().item<bool>()) {
-    const at::Tensor kept = keep.nonzero().view(-1);
-    places = places.index_select(0, kept);
-    values = values.index_select(0, kept);
-  }
-  table.values.view({-1, table.values.size(2)}).index_add_(0, places, values);
 }
 
 bool LayeredGradients::form(const StepTensors& step,
@@ -240,7 +245,11 @@ bool LayeredGradients::form(const StepTensors& step,
                             std::string& why) {
   start(step, result);
   graph_ = read_graph(step.losses, step.shared, step.rows);
-  if (mode == LayeredMode::kAuto || mode == LayeredMode::kSegmented) {
+  if (mode != LayeredMode::kGhost && graph_.rows.task_of_row.empty() && find_rows(result)) {
+    const std::vector<std::int64_t> rows = std::move(graph_.rows.task_of_row);
+    graph_ = read_graph(step.losses, step.shared, rows);
+  }
+  if (mode != LayeredMode::kGhost) {
     segmented_ = form_segmented(result, why);
     if (segmented_) return true;
     if (mode == LayeredMode::kSegmented) {
@@ -248,11 +257,74 @@ bool LayeredGradients::form(const StepTensors& step,
       return false;
     }
   }
-  const auto rule = mode == LayeredMode::kGhost ? GhostRule::kAlways : GhostRule::kByCost;
+  const auto rule = mode == LayeredMode::kGhost  ? GhostRule::kAlways
+                    : mode == LayeredMode::kRows ? GhostRule::kNever
+                                                 : GhostRule::kByCost;
   if (form_ghost(rule, result)) return true;
   why = "no shared layer can be taken by itself";
   release();
   return false;
+}
+
+// Where the heads pick their examples in a way that the graph does not tell (a mask, an index), the
+// gradients at the shared representation do: outside a task's examples its gradient is zero. The
+// passes through the heads are not lost, the one through the trunk starts where they end.
+bool LayeredGradients::find_rows(TaskGradients& result) {
+  const StepTensors& step = *step_;
+  const std::size_t tasks = step.losses.size();
+  // Models are what they are: after some steps without success nothing more is tried.
+  constexpr int kTries = 3;
+  if (rows_sought_ >= kTries || graph_.features.empty()) return false;
+  std::int64_t batch = -1;
+  for (const Edge& edge : graph_.features) {
+    const auto shape = tensor::shape_at(*edge.function, edge.input_nr);
+    if (shape.empty() || (batch >= 0 && shape[0] != batch)) return false;
+    batch = shape[0];
+  }
+  if (batch < static_cast<std::int64_t>(tasks)) return false;
+  const TensorList starts = starts_for(step);
+  at::Tensor task_of_row;
+  TensorList sums(graph_.features.size());
+  std::vector<TensorList> own(tasks);
+  for (std::size_t k = 0; k < tasks; ++k) {
+    std::vector<Edge> wanted = graph_.features;
+    for (const auto& parameter : step.own[k]) wanted.push_back(edge_of(parameter));
+    TensorList found =
+        gradients_at({edge_of(step.losses[k])}, {starts[k]}, wanted, /*keep_graph=*/true);
+    const at::NoGradGuard no_grad;
+    at::Tensor touched;
+    for (std::size_t j = 0; j < sums.size(); ++j) {
+      if (!found[j].defined()) continue;
+      const at::Tensor here = found[j].ne(0).reshape({batch, -1}).any(1);
+      touched = touched.defined() ? touched.logical_or(here) : here;
+      sums[j] = sums[j].defined() ? sums[j] + found[j] : found[j];
+    }
+    if (!touched.defined()) continue;
+    if (!task_of_row.defined()) {
+      task_of_row = at::full({batch}, -1, touched.options().dtype(at::kLong));
+    }
+    if (touched.logical_and(task_of_row >= 0).any().item<bool>()) {
+      ++rows_sought_;
+      return false;
+    }
+    task_of_row.masked_fill_(touched, static_cast<std::int64_t>(k));
+    for (std::size_t j = 0; j < step.own[k].size(); ++j) {
+      at::Tensor& gradient = found[sums.size() + j];
+      own[k].push_back(owned(std::move(gradient), step.own[k][j]));
+    }
+  }
+  if (!task_of_row.defined()) return false;
+  rows_sought_ = 0;
+  const at::Tensor host = task_of_row.cpu();
+  graph_.rows.task_of_row.assign(host.data_ptr<std::int64_t>(),
+                                 host.data_ptr<std::int64_t>() + host.numel());
+  for (std::size_t j = 0; j < sums.size(); ++j) {
+    if (!sums[j].defined()) continue;
+    found_edges_.push_back(graph_.features[j]);
+    found_gradients_.push_back(sums[j]);
+  }
+  result.own_gradients = std::move(own);
+  return true;
 }
 
 bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
@@ -285,15 +357,22 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
 
   std::vector<Edge> wanted;
   for (const std::size_t u : captured_) wanted.push_back(graph_.uses[u].output());
-  for (const auto& list : step.own) {
-    for (const auto& parameter : list) wanted.push_back(edge_of(parameter));
-  }
-  const TensorList ones = ones_for(step.losses);
-  TensorList found = gradients_at(roots_of(step.losses), ones, wanted, !named_.empty());
-  std::size_t next = captured_.size();
-  for (std::size_t k = 0; k < step.own.size(); ++k) {
-    for (std::size_t j = 0; j < step.own[k].size(); ++j) {
-      result.own_gradients[k].push_back(std::move(found[next++]));
+  const TensorList starts = starts_for(step);
+  TensorList found;
+  if (!found_edges_.empty()) {
+    // The heads have been passed already.
+    found = gradients_at(found_edges_, found_gradients_, wanted, !named_.empty());
+  } else {
+    for (const auto& list : step.own) {
+      for (const auto& parameter : list) wanted.push_back(edge_of(parameter));
+    }
+    found = gradients_at(roots_of(step.losses), starts, wanted, !named_.empty());
+    std::size_t next = captured_.size();
+    for (std::size_t k = 0; k < step.own.size(); ++k) {
+      for (const auto& parameter : step.own[k]) {
+        at::Tensor& gradient = found[next++];
+        result.own_gradients[k].push_back(owned(std::move(gradient), parameter));
+      }
     }
   }
   if (!named_.empty()) {
@@ -302,7 +381,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
     for (const int p : named_) rest.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
     for (std::size_t k = 0; k < step.losses.size(); ++k) {
       const TensorList pieces =
-          gradients_at({edge_of(step.losses[k])}, {ones[k]}, rest, k + 1 < step.losses.size());
+          gradients_at({edge_of(step.losses[k])}, {starts[k]}, rest, k + 1 < step.losses.size());
       const at::NoGradGuard no_grad;
       for (std::size_t j = 0; j < named_.size(); ++j) {
         const auto i = static_cast<std::size_t>(named_[j]);
@@ -327,9 +406,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
       if (p >= 0) result.reached[static_cast<std::size_t>(p)] = true;
     }
     if (use.kind == LayerKind::kEmbedding) {
-      for (std::size_t t = 0; t < tables_.size(); ++t) {
-        if (tables_[t].weight == use.weight) add_embeddings(t, u, found[c], -1);
-      }
+      add_embeddings(u, found[c], -1);
     } else {
       const auto to = [&](int p) {
         TaskRows rows{.rows = task_rows(p)};
@@ -360,12 +437,10 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
     const at::Tensor& gradient = found[c];
     if (!gradient.defined()) continue;
     if (use.kind == LayerKind::kEmbedding) {
-      for (std::size_t t = 0; t < tables_.size(); ++t) {
-        if (tables_[t].weight == use.weight) add_embeddings(t, u, gradient, static_cast<int>(task));
-      }
+      add_embeddings(u, gradient, static_cast<int>(task));
       continue;
     }
-    const at::Tensor rows = gradient_rows(use, gradient);
+    const at::Tensor rows = gradient_rows(use, gradient).to(step_->shared[0].scalar_type());
     const auto row_of = [&](int p) {
       const at::Tensor all = task_rows(p);
       return all.defined() ? all[k] : at::Tensor();
@@ -413,7 +488,11 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
 
 bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
   const StepTensors& step = *step_;
-  for (const LayerUse& use : graph_.uses) inputs_.push_back(read_layer_input(use, step.shared));
+  result.own_gradients.assign(step.own.size(), {});
+  for (const LayerUse& use : graph_.uses) {
+    const bool wanted = readable_by_rows(use);
+    inputs_.push_back(wanted ? read_layer_input(use, step.shared) : LayerInput());
+  }
   choose_forms(/*segmented=*/false, rule);
   place();
   if (captured_.empty()) return false;
@@ -424,14 +503,15 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
   std::vector<Edge> wanted;
   for (const std::size_t u : captured_) wanted.push_back(graph_.uses[u].output());
   for (const int p : named_) wanted.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
-  const TensorList ones = ones_for(step.losses);
+  const TensorList starts = starts_for(step);
   for (std::size_t k = 0; k < tasks; ++k) {
     std::vector<Edge> all = wanted;
     for (const auto& parameter : step.own[k]) all.push_back(edge_of(parameter));
-    TensorList found = gradients_at({edge_of(step.losses[k])}, {ones[k]}, all, k + 1 < tasks);
+    TensorList found = gradients_at({edge_of(step.losses[k])}, {starts[k]}, all, k + 1 < tasks);
     const at::NoGradGuard no_grad;
     for (std::size_t j = 0; j < step.own[k].size(); ++j) {
-      result.own_gradients[k].push_back(std::move(found[wanted.size() + j]));
+      at::Tensor& gradient = found[wanted.size() + j];
+      result.own_gradients[k].push_back(owned(std::move(gradient), step.own[k][j]));
     }
     for (std::size_t c = 0; c < captured_.size(); ++c) {
       if (!found[c].defined()) continue;
@@ -449,7 +529,9 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
   const at::NoGradGuard no_grad;
   for (Group& group : groups_) {
     TensorList x;
-    for (const std::size_t u : group.uses) x.push_back(layer_rows(graph_.uses[u], inputs_[u]));
+    for (const std::size_t u : group.uses) {
+      x.push_back(layer_rows(graph_.uses[u], inputs_[u]).to(step.shared[0].scalar_type()));
+    }
     group.rows = x.size() == 1 ? x[0] : at::cat(x);
     const std::size_t uses = group.uses.size();
     TensorList joined;
@@ -501,12 +583,9 @@ void LayeredGradients::finish(TaskGradients& result) {
   }
 }
 
-void LayeredGradients::combine(const std::vector<double>& weights, at::Tensor& direction) {
+void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& direction) {
   const at::NoGradGuard no_grad;
   const tensor::FlatLayout& layout = step_->layout;
-  at::Tensor w = at::empty({static_cast<std::int64_t>(weights.size())}, at::kDouble);
-  std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
-  w = w.to(direction.options());
   const auto piece = [&](int parameter) {
     const auto i = static_cast<std::size_t>(parameter);
     return direction.narrow(0, layout.offset(i), step_->shared[i].numel());
@@ -514,47 +593,78 @@ void LayeredGradients::combine(const std::vector<double>& weights, at::Tensor& d
   for (std::size_t i = 0; i < forms_.size(); ++i) {
     if (!blocks_[i].defined()) continue;
     at::Tensor target = piece(static_cast<int>(i));
-    at::mv_out(target, blocks_[i].t(), w);
+    at::mv_out(target, blocks_[i].t(), weights_like(weights.of(i), direction));
   }
   for (const Group& group : groups_) {
-    at::Tensor sum;
-    for (std::size_t k = 0; k < weights.size(); ++k) {
-      if (!group.gradients[k].defined()) continue;
-      if (sum.defined()) {
-        sum.add_(group.gradients[k], weights[k]);
-      } else {
-        sum = group.gradients[k] * weights[k];
-      }
-    }
+    const auto w = static_cast<std::size_t>(group.weight);
+    const at::Tensor sum = weighted_rows(group, weights.of(w));
     at::Tensor target = piece(group.weight);
-    if (!sum.defined()) {
+    if (sum.defined()) {
+      target = target.view({sum.size(1), group.rows.size(1)});
+      at::mm_out(target, sum.t(), group.rows);
+    } else {
       target.zero_();
-      if (group.bias >= 0) piece(group.bias).zero_();
-      continue;
     }
-    target = target.view({sum.size(1), group.rows.size(1)});
-    at::mm_out(target, sum.t(), group.rows);
-    if (group.bias >= 0) {
-      at::Tensor bias = piece(group.bias);
-      at::sum_out(bias, sum, {0}, /*keepdim=*/false, c10::nullopt);
+    if (group.bias < 0) continue;
+    const auto b = static_cast<std::size_t>(group.bias);
+    const at::Tensor bias_sum = weights.same(w, b) ? sum : weighted_rows(group, weights.of(b));
+    at::Tensor bias = piece(group.bias);
+    if (bias_sum.defined()) {
+      at::sum_out(bias, bias_sum, {0}, /*keepdim=*/false, c10::nullopt);
+    } else {
+      bias.zero_();
     }
   }
   for (const Table& table : tables_) {
-    const at::Tensor& weight = step_->shared[static_cast<std::size_t>(table.weight)];
+    const auto w = static_cast<std::size_t>(table.weight);
+    const at::Tensor& weight = step_->shared[w];
     at::Tensor rows = piece(table.weight).view(weight.sizes()).zero_();
-    const at::Tensor sum = at::mv(table.values.flatten(1).t(), w);
+    const at::Tensor sum =
+        at::mv(table.values.flatten(1).t(), weights_like(weights.of(w), direction));
     rows.index_copy_(0, table.ids, sum.view({table.ids.numel(), weight.size(1)}));
   }
 }
 
+// Σ_k w_k δ_k, undefined where no task reaches the layer.
+at::Tensor LayeredGradients::weighted_rows(const Group& group, const std::vector<double>& weights) {
+  at::Tensor sum;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    if (!group.gradients[k].defined()) continue;
+    if (sum.defined()) {
+      sum.add_(group.gradients[k], weights[k]);
+    } else {
+      sum = group.gradients[k] * weights[k];
+    }
+  }
+  return sum;
+}
+
+void LayeredGradients::write_rows(const at::Tensor& rows) const {
+  const at::NoGradGuard no_grad;
+  const tensor::FlatLayout& layout = step_->layout;
+  for (std::size_t i = 0; i < forms_.size(); ++i) {
+    if (blocks_[i].defined()) {
+      rows.narrow(1, layout.offset(i), step_->shared[i].numel()).copy_(blocks_[i]);
+    }
+  }
+  for (const Table& table : tables_) {
+    const auto w = static_cast<std::size_t>(table.weight);
+    at::Tensor all = rows.narrow(1, layout.offset(w), step_->shared[w].numel());
+    all.zero_();
+    all.unflatten(1, step_->shared[w].sizes()).index_copy_(1, table.ids, table.values);
+  }
+}
+
 void LayeredGradients::release() {
-  step_ = nullptr;
+  step_.reset();
   graph_ = {};
   inputs_.clear();
   groups_.clear();
   tables_.clear();
   captured_.clear();
   named_.clear();
+  found_edges_.clear();
+  found_gradients_.clear();
 }
 
 }  // namespace detente::engine::internal

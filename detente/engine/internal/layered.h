@@ -14,6 +14,7 @@
 #include <detente/engine/internal/task_gradients.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace detente::engine::internal {
@@ -23,6 +24,7 @@ enum class LayeredMode {
           // so
   kSegmented,
   kGhost,  // every layer that allows it
+  kRows,   // every gradient in full, for write_rows()
 };
 
 class LayeredGradients {
@@ -31,7 +33,9 @@ class LayeredGradients {
   bool form(const StepTensors& step, LayeredMode mode, TaskGradients& result, std::string& why);
 
   // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming.
-  void combine(const std::vector<double>& weights, at::Tensor& direction);
+  void combine(const ParameterWeights& weights, at::Tensor& direction);
+  // The gradients themselves into `rows` [k, P], instead of combine(); after forming with kRows.
+  void write_rows(const at::Tensor& rows) const;
   // Which of the two the last form() was.
   bool segmented() const { return segmented_; }
   // Drops what belongs to the step.
@@ -55,14 +59,15 @@ class LayeredGradients {
   struct Table {
     int weight = -1;
     std::vector<std::size_t> uses;
-    at::Tensor ids;      // [U] entries that were touched
-    at::Tensor inverse;  // [R] position in ids, -1 padding
-    at::Tensor values;   // [K, U, d]
+    at::Tensor ids;     // [U] entries that were touched
+    TensorList places;  // per use, [R]: position in ids, -1 padding
+    at::Tensor values;  // [K, U, d]
   };
 
   enum class GhostRule { kByCost, kAlways, kNever };
 
   void start(const StepTensors& step, TaskGradients& result);
+  bool find_rows(TaskGradients& result);
   bool form_segmented(TaskGradients& result, std::string& why);
   bool form_ghost(GhostRule rule, TaskGradients& result);
   void choose_forms(bool segmented, GhostRule rule);
@@ -70,12 +75,13 @@ class LayeredGradients {
   void place();
   at::Tensor task_rows(int parameter) const;  // [K, n] where formed by hand
   void take_pass(std::size_t task, const TensorList& found);
-  void add_embeddings(std::size_t table, std::size_t use, const at::Tensor& gradient, int task);
+  void add_embeddings(std::size_t use, const at::Tensor& gradient, int task);
   void prepare_tables();
   void add_gram(const Matrix& part, int parameter, TaskGradients& result) const;
   void finish(TaskGradients& result);
+  static at::Tensor weighted_rows(const Group& group, const std::vector<double>& weights);
 
-  const StepTensors* step_ = nullptr;
+  std::optional<StepTensors> step_;  // refers to what outlives the step
   bool segmented_ = false;
   Graph graph_;
   std::vector<LayerInput> inputs_;  // per use
@@ -85,6 +91,9 @@ class LayeredGradients {
   std::vector<std::size_t> captured_;  // uses whose output gradient is asked for
   std::vector<int> named_;             // parameters asked for by name
   std::vector<bool> written_;          // per parameter, within one pass
+  std::vector<Edge> found_edges_;      // where the passes of find_rows() ended,
+  TensorList found_gradients_;         // with the sum of the tasks' gradients there
+  int rows_sought_ = 0;                // steps in a row without success
   // Per parameter with a row per task: those rows [K, n], one parameter after the other so that
   // equal segments are one batched product. Kept between steps.
   TensorList blocks_;

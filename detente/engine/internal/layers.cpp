@@ -148,6 +148,14 @@ void write_product(const TaskRows& to,
   at::Tensor row = to.rows[k].view(shape);
   if (left.size(1) == 0) {
     if (!to.add) row.zero_();
+  } else if (left.scalar_type() != row.scalar_type()) {
+    // Activations of a smaller type than the parameters (autocast).
+    const at::Tensor product = left.mm(right);
+    if (to.add) {
+      row.add_(product);
+    } else {
+      row.copy_(product);
+    }
   } else if (to.add) {
     row.addmm_(left, right);
   } else {
@@ -201,7 +209,8 @@ void task_sums(const at::Tensor& terms,
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (d != dim && at_dims[d] == 1) gone.push_back(static_cast<std::int64_t>(d));
   }
-  at::Tensor rest = gone.empty() ? terms : terms.sum(gone, /*keepdim=*/true);
+  const at::Tensor exact = terms.to(to.rows.scalar_type());
+  at::Tensor rest = gone.empty() ? exact : exact.sum(gone, /*keepdim=*/true);
   rest = rest.movedim(static_cast<std::int64_t>(dim), 0).reshape({shape[dim], -1});
   const Segments segments = segments_of(assignment, outer, within);
   rest = in_order(rest, segments);
@@ -224,12 +233,13 @@ void linear_task_gradients(const LayerUse& use,
       weight.rows.defined()
           ? in_order(layer.input.reshape({-1, layer.input.size(-1)}), segments).contiguous()
           : at::Tensor();
-  if (bias.rows.defined()) sum_segments(rows, segments, bias);
+  if (bias.rows.defined()) sum_segments(rows.to(bias.rows.scalar_type()), segments, bias);
   if (!weight.rows.defined()) return;
   const at::Tensor& left = use.weight_is_out_in ? rows : x;
   const at::Tensor& right = use.weight_is_out_in ? x : rows;
   const auto tasks = static_cast<std::int64_t>(segments.begin.size());
-  if (const std::int64_t n = segments.equal(); n > 0) {
+  const bool one_type = rows.scalar_type() == weight.rows.scalar_type();
+  if (const std::int64_t n = segments.equal(); n > 0 && one_type) {
     const auto batched = [&](const at::Tensor& t) {
       return t.narrow(0, segments.begin[0], tasks * n).view({tasks, n, t.size(1)});
     };
@@ -399,6 +409,11 @@ void task_gradients(const LayerUse& use,
       break;
   }
   fail(ErrorCode::kInternal, "[engine::task_gradients] embeddings have compact gradients.");
+}
+
+bool readable_by_rows(const LayerUse& use) {
+  if (use.kind == LayerKind::kLinear) return use.weight_is_out_in;
+  return use.kind != LayerKind::kScaleShift;
 }
 
 bool has_rows(const LayerUse& use, const LayerInput& layer) {

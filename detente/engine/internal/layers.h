@@ -46,6 +46,10 @@ void task_gradients(const LayerUse& use,
                     const TaskRows& weight,
                     const TaskRows& bias);
 
+// Whether anything but LibTorch's own weight gradient is known for the layer when all rows belong
+// to one task.
+bool readable_by_rows(const LayerUse& use);
+
 // The layer as a linear map of rows: x [R, in], with y = x Wᵀ; Convolution: x is unfolded, one row
 // per output position, in = C·kernel. Linear and 2d convolution without groups only.
 at::Tensor layer_rows(const LayerUse& use, const LayerInput& layer);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/lockstep.h>
-#include <detente/engine/internal/sequential.h>
 #include <detente/tensor/gram.h>
 #include <torch/csrc/autograd/functions/accumulate_grad.h>
 #include <torch/csrc/autograd/variable.h>
@@ -133,7 +133,7 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
   std::vector<TensorList> root_gradients(tasks);
   for (std::size_t k = 0; k < tasks; ++k) {
     roots[k] = {gradient_edge(step.losses[k])};
-    root_gradients[k] = {at::ones_like(step.losses[k])};
+    root_gradients[k] = {at::full_like(step.losses[k], step.scale)};
   }
   at::Tensor memory;
   for (std::size_t s = 0; s < stretches.size(); ++s) {
@@ -187,8 +187,7 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
       }
       if (with_own) {
         for (std::size_t j = 0; j < step.own[k].size(); ++j) {
-          at::Tensor gradient =
-              std::move(found[stretch.border.size() + stretch.parameters.size() + j]);
+          at::Tensor& gradient = found[stretch.border.size() + stretch.parameters.size() + j];
           result.own_gradients[k].push_back(owned(std::move(gradient), step.own[k][j]));
         }
       }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/engine/internal/step.h>
-#include <detente/tensor/gram.h>
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_set>
 
@@ -65,6 +65,28 @@ void MultiTaskBackward::Impl::check_parameters() const {
   for (std::size_t k = 0; k < all_own.size(); ++k) check(all_own[k], "task '" + names[k] + "'");
 }
 
+// What is of one step starts empty.
+void MultiTaskBackward::Impl::start_report() {
+  report = StepReport{};
+  report.losses.assign(tasks(), kNan);
+  report.weights.assign(tasks(), 0.0);
+  report.direction_norm = kNan;
+  report.total_norm = kNan;
+  report.certificate = kNan;
+  report.estimate_cosine = kNan;
+  report.loss_scale = loss_scale;
+  present.clear();
+  losses.clear();
+  own.clear();
+  formed.own_gradients.clear();
+  group_weights.clear();
+  groups.clear();
+  due = diagnosis_due();
+  for (std::size_t i = 0; (due || by_group()) && i < group_of.size(); ++i) {
+    if (all_shared[i].requires_grad()) groups.push_back(group_of[i]);
+  }
+}
+
 void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
   const std::size_t k = tasks();
   DETENTE_CHECK(given.size() == k,
@@ -73,18 +95,7 @@ void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
                 "undefined tensor.",
                 k,
                 given.size());
-  report = StepReport{};
-  report.losses.assign(k, kNan);
-  report.weights.assign(k, 0.0);
-  report.direction_norm = kNan;
-  report.total_norm = kNan;
-  report.certificate = kNan;
-  report.estimate_cosine = kNan;
-  present.clear();
-  losses.clear();
-  own.clear();
-  formed.own_gradients.clear();
-  groups.clear();
+  start_report();
   for (std::size_t i = 0; i < k; ++i) {
     if (!given[i].defined()) continue;
     DETENTE_CHECK(given[i].numel() == 1,
@@ -169,6 +180,10 @@ bool MultiTaskBackward::Impl::covers_present(const Matrix& all) const {
 }
 
 void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
+  if (by_group()) {
+    solve_by_group(rng);
+    return;
+  }
   balance::Problem problem = make_problem(needs_losses_only() ? MatrixView{} : gram, &rng);
   if (given_cross.rows() > 0 && method->needs() == balance::MethodClass::kCross) {
     small_cross = of_present(given_cross);
@@ -180,11 +195,59 @@ void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
   take_result(gram);
 }
 
+// Every group of parameters is a problem of its own.
+void MultiTaskBackward::Impl::solve_by_group(Rng& rng) {
+  const Stopwatch watch;
+  std::vector<double> sizes(group_methods.size());
+  for (std::size_t i = 0; i < shared.size(); ++i) {
+    sizes[static_cast<std::size_t>(groups[i])] += static_cast<double>(shared[i].numel());
+  }
+  // Groups of frozen parameters alone may be missing at the end.
+  formed.group_grams.resize(group_methods.size(), Matrix(present.size(), present.size()));
+  small_weights.assign(present.size(), 0.0);
+  const double total = static_cast<double>(std::max<std::int64_t>(1, layout.size()));
+  for (std::size_t g = 0; g < group_methods.size(); ++g) {
+    const Matrix& gram = formed.group_grams[g];
+    balance::Problem problem = make_problem(gram, &rng);
+    group_methods[g]->solve(problem, result);
+    std::vector<double> weights = result.weights;
+    const double scale = scale_of(weights, gram);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      weights[i] *= scale;
+      small_weights[i] += sizes[g] / total * weights[i];
+    }
+    group_weights.push_back(std::move(weights));
+    report.group_weights.emplace_back(tasks(), 0.0);
+    for (std::size_t i = 0; i < present.size(); ++i) {
+      report.group_weights[g][present[i]] = group_weights[g][i];
+    }
+    take_certificate(result);
+  }
+  report.solve_ms = watch.milliseconds();
+  for (std::size_t i = 0; i < present.size(); ++i) {
+    report.weights[present[i]] = small_weights[i];
+    DETENTE_CHECK(std::isfinite(small_weights[i]),
+                  ErrorCode::kNumeric,
+                  "[engine::MultiTaskBackward] method '{}' gave task '{}' a weight that is not "
+                  "finite in one group of parameters.",
+                  group_methods[0]->name(),
+                  names[present[i]]);
+  }
+}
+
+// Of several solves the report shows the worst.
+void MultiTaskBackward::Impl::take_certificate(const balance::Result& from) {
+  const bool worse = static_cast<int>(from.stop) > static_cast<int>(report.stop);
+  if (worse) report.stop = from.stop;
+  report.iterations = std::max(report.iterations, from.iterations);
+  if (!(report.certificate >= from.certificate)) report.certificate = from.certificate;
+  if (report.message.empty() || (worse && !from.message.empty())) report.message = from.message;
+}
+
 // A sum or a length that vanishes next to its terms says nothing; the weights then stay as they
 // are.
-double MultiTaskBackward::Impl::scale_of(MatrixView gram) const {
+double MultiTaskBackward::Impl::scale_of(const std::vector<double>& w, MatrixView gram) const {
   constexpr double kVanishing = 1e-12;
-  const std::vector<double>& w = result.weights;
   const auto k = static_cast<double>(w.size());
   if (options.scale == MultiTaskOptions::Scale::kNative) return 1.0;
   if (options.scale != MultiTaskOptions::Scale::kMeanNorm) {
@@ -215,7 +278,7 @@ void MultiTaskBackward::Impl::take_result(MatrixView gram) {
   small_weights = result.weights;
   // Class J methods have written the direction themselves.
   if (method->method_class() != balance::MethodClass::kCoordinates) {
-    const double scale = scale_of(gram);
+    const double scale = scale_of(small_weights, gram);
     for (double& w : small_weights) w *= scale;
   }
   for (std::size_t i = 0; i < present.size(); ++i) {
@@ -227,10 +290,82 @@ void MultiTaskBackward::Impl::take_result(MatrixView gram) {
                   names[present[i]],
                   small_weights[i]);
   }
-  report.stop = result.stop;
-  report.iterations = result.iterations;
-  report.certificate = result.certificate;
-  report.message = result.message;
+  take_certificate(result);
+}
+
+// With `factor` in every weight.
+internal::ParameterWeights MultiTaskBackward::Impl::parameter_weights(double factor) const {
+  internal::ParameterWeights weights{.lists = {small_weights}};
+  if (by_group()) weights = {.lists = group_weights, .group_of = groups};
+  for (auto& list : weights.lists) {
+    for (double& w : list) w *= factor;
+  }
+  return weights;
+}
+
+// ‖Σ_k w_k ∇L_k‖² over the shared parameters. Rounding can leave a tiny negative number where the
+// direction vanishes.
+double MultiTaskBackward::Impl::direction_squared() const {
+  double sum = 0;
+  const auto add = [&](const std::vector<double>& w, const Matrix& gram) {
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      for (std::size_t j = 0; j < w.size(); ++j) sum += w[i] * w[j] * gram(i, j);
+    }
+  };
+  if (by_group()) {
+    for (std::size_t g = 0; g < group_weights.size(); ++g)
+      add(group_weights[g], formed.group_grams[g]);
+  } else {
+    add(small_weights, formed.gram);
+  }
+  return std::max(sum, 0.0);
+}
+
+// Gradients formed from scaled losses become those of the losses. The factor is a power of two.
+void MultiTaskBackward::Impl::unscale() {
+  if (loss_scale == 1.0) return;
+  const double square = 1.0 / (loss_scale * loss_scale);
+  const auto shrink = [&](Matrix& gram) {
+    for (std::size_t i = 0; i < gram.rows() * gram.cols(); ++i) gram.data()[i] *= square;
+  };
+  shrink(formed.gram);
+  for (Matrix& gram : formed.group_grams) shrink(gram);
+  for (const auto& list : formed.own_gradients) {
+    for (at::Tensor gradient : list) {
+      if (gradient.defined()) gradient.mul_(1.0 / loss_scale);
+    }
+  }
+}
+
+// Whether gradients of scaled losses left the range of numbers. At scale 1 that is an error like
+// any other.
+bool MultiTaskBackward::Impl::overflowed() {
+  if (loss_scale <= 1.0) return false;
+  for (std::size_t i = 0; i < formed.gram.rows(); ++i) {
+    if (!std::isfinite(formed.gram(i, i))) return true;
+  }
+  for (const auto& list : formed.own_gradients) {
+    if (!std::isfinite(internal::squared_norm(list))) return true;
+  }
+  return false;
+}
+
+void MultiTaskBackward::Impl::skip() {
+  tensor::clear_gradients(all_shared);
+  for (const auto& list : all_own) tensor::clear_gradients(list);
+  report.skipped = true;
+  loss_scale /= 2;
+  good_steps = 0;
+}
+
+void MultiTaskBackward::Impl::end_step() {
+  ++steps;
+  if (options.loss_scaling == MultiTaskOptions::LossScaling::kNone || report.skipped) return;
+  constexpr std::int64_t kGoodSteps = 2000;
+  constexpr double kLargest = 16777216.0;  // 2^24: fp16 ends at 65504
+  if (++good_steps < kGoodSteps) return;
+  good_steps = 0;
+  loss_scale = std::min(2 * loss_scale, kLargest);
 }
 
 bool MultiTaskBackward::Impl::heads_weighted() const {
@@ -248,11 +383,7 @@ double MultiTaskBackward::Impl::own_factor(std::size_t i) const {
 void MultiTaskBackward::Impl::check_total_norm(double shared_squared) {
   if (options.clip_norm <= 0.0) return;
   double squared = shared_squared;
-  for (const auto& list : formed.own_gradients) {
-    for (const auto& gradient : list) {
-      if (gradient.defined()) squared += tensor::squared_norm(gradient);
-    }
-  }
+  for (const auto& list : formed.own_gradients) squared += internal::squared_norm(list);
   report.total_norm = std::sqrt(squared);
   DETENTE_CHECK(std::isfinite(report.total_norm),
                 ErrorCode::kNumeric,
@@ -287,11 +418,11 @@ void MultiTaskBackward::Impl::scale_own() {
 }
 
 // One gradient per shared parameter, undefined where no task reaches it.
-void MultiTaskBackward::Impl::write_shared(TensorList found) {
+void MultiTaskBackward::Impl::write_shared(TensorList found, double factor) {
   tensor::clear_gradients(all_shared);
   for (std::size_t i = 0; i < shared.size(); ++i) {
     if (!found[i].defined()) continue;
-    if (report.clip_factor != 1.0) found[i].mul_(report.clip_factor);
+    if (factor != 1.0) found[i].mul_(factor);
     shared[i].mutable_grad() = std::move(found[i]);
   }
 }

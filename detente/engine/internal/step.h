@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One step of MultiTaskBackward: its state and the parts the step is made of. The parts are in
 // step.cpp (what every step does), step_runs.cpp (the ways to the gradient), step_estimate.cpp
-// (other batches and parts of a batch).
+// (other batches and parts of a batch), step_accumulate.cpp (several batches in one step).
 #pragma once
 
 #include <detente/engine/internal/features.h>
+#include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/layered.h>
 #include <detente/engine/internal/sequential.h>
 #include <detente/engine/internal/task_gradients.h>
@@ -68,7 +69,10 @@ struct MultiTaskBackward::Impl {
   MultiTaskOptions options;
   std::int64_t steps = 0;
   std::vector<std::string> group_names;
-  std::vector<int> group_of;  // per parameter of all_shared
+  std::vector<int> group_of;                                    // per parameter of all_shared
+  std::vector<std::shared_ptr<balance::Method>> group_methods;  // see balance_by_group
+  double loss_scale = 1.0;
+  std::int64_t good_steps = 0;  // since the loss scale changed
 
   // Given for the next call.
   std::vector<std::int64_t> given_rows;
@@ -89,6 +93,25 @@ struct MultiTaskBackward::Impl {
   std::vector<int> groups;  // per parameter of `shared`
   internal::TaskGradients formed;
   std::vector<double> small_weights;
+  std::vector<std::vector<double>> group_weights;  // of the present tasks; see balance_by_group
+
+  // Batches of a step that is not finished.
+  struct Accumulated {
+    at::Tensor rows;              // [K, P]: Σ shares·gradients
+    std::vector<TensorList> own;  // per task: the same for its own parameters
+    std::vector<double> shares;   // Σ per task
+    std::vector<double> losses;   // Σ shares·losses
+    std::vector<bool> reached;    // per shared parameter
+    Strategy strategy = Strategy::kSequential;
+    double backward_ms = 0.0;
+
+    bool any() const { return !shares.empty(); }
+    void forget() {
+      own.clear();
+      shares.clear();
+    }
+  };
+  Accumulated accumulated;
 
   // Kept between steps.
   internal::SequentialGradients sequential;
@@ -106,23 +129,40 @@ struct MultiTaskBackward::Impl {
   Matrix small_cross;
 
   std::size_t tasks() const { return names.size(); }
-  bool needs_losses_only() const { return method->needs() == balance::MethodClass::kLoss; }
+  bool by_group() const { return !group_methods.empty(); }
+  // The method that is asked, or one of them.
+  const balance::Method& asked() const { return by_group() ? *group_methods[0] : *method; }
+  bool needs_losses_only() const { return asked().needs() == balance::MethodClass::kLoss; }
 
   void check_parameters() const;
+  void start_report();
   void begin(std::span<const at::Tensor> given);
   void translate_rows();
   balance::Problem make_problem(MatrixView gram, Rng* rng);
   void solve(MatrixView gram, Rng& rng);
   void take_result(MatrixView gram);
-  double scale_of(MatrixView gram) const;
+  void take_certificate(const balance::Result& from);
+  double scale_of(const std::vector<double>& weights, MatrixView gram) const;
   Matrix of_present(const Matrix& all) const;
   bool covers_present(const Matrix& all) const;
   at::Tensor rows_of(std::span<const at::Tensor> given);
   void run_weighted(MatrixView gram, Rng& rng);
   void run_gradients(Rng& rng);
+  void run_formed(Strategy by, double passes_ms, Rng& rng);
+  internal::StepTensors step_tensors() const;
+  internal::ParameterWeights parameter_weights(double factor) const;
+  bool overflowed();
+  void skip();
+  void end_step();
+  void unscale();
+  TensorList weighted_passes();
+  void solve_by_group(Rng& rng);
+  double direction_squared() const;
+  void add_batch(std::span<const at::Tensor> given, std::span<const double> shares);
+  void finish_batches(Rng& rng);
   bool low_memory() const;
   void run_features(Rng& rng);
-  Strategy form(const internal::StepTensors& step);
+  Strategy form(const internal::StepTensors& step, bool in_full);
   bool at_features() const;
   bool diagnosis_due() const {
     return options.diagnose_every > 0 && steps % options.diagnose_every == 0;
@@ -138,7 +178,7 @@ struct MultiTaskBackward::Impl {
   void check_total_norm(double shared_squared);
   bool heads_weighted() const;
   double own_factor(std::size_t i) const;
-  void write_shared(TensorList found);
+  void write_shared(TensorList found, double factor);
   void write_own(double factor);
 };
 

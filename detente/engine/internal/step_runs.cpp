@@ -43,14 +43,16 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   if (with_heads) targets.insert(targets.end(), own_targets.begin(), own_targets.end());
   // Each task's own parameters lie near its loss, so a second pass to them alone is short.
   const bool second_pass = !with_heads && !own_targets.empty();
+  std::vector<double> factors = small_weights;
+  for (double& factor : factors) factor *= loss_scale;
   TensorList found;
   if (!targets.empty()) {
-    found = internal::weighted_gradients(losses, small_weights, targets, second_pass);
+    found = internal::weighted_gradients(losses, factors, targets, second_pass);
   }
   TensorList own_found;
   if (second_pass) {
     own_found = internal::weighted_gradients(
-        losses, std::vector<double>(losses.size(), 1.0), own_targets, false);
+        losses, std::vector<double>(losses.size(), loss_scale), own_targets, false);
   } else {
     own_found.assign(
         std::make_move_iterator(found.begin() + static_cast<std::ptrdiff_t>(shared.size())),
@@ -59,27 +61,27 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   }
 
   const at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < shared.size(); ++i) {
-    at::Tensor gradient = std::move(found[i]);
-    found[i] = internal::owned(std::move(gradient), shared[i]);
-  }
+  found = internal::owned(std::move(found), shared);
   std::size_t next = 0;
   for (const auto& list : own) {
     formed.own_gradients.emplace_back();
     for (const auto& parameter : list) {
-      at::Tensor gradient = std::move(own_found[next++]);
+      at::Tensor& gradient = own_found[next++];
       formed.own_gradients.back().push_back(internal::owned(std::move(gradient), parameter));
     }
   }
   double squared = 0.0;
-  if (options.clip_norm > 0.0) {
-    for (const auto& gradient : found) {
-      if (gradient.defined()) squared += tensor::squared_norm(gradient);
-    }
+  if (options.clip_norm > 0.0 || loss_scale > 1.0) {
+    squared = internal::squared_norm(found) / (loss_scale * loss_scale);
     report.direction_norm = std::sqrt(squared);
   }
+  if (overflowed() || (loss_scale > 1.0 && !std::isfinite(squared))) {
+    skip();
+    return;
+  }
+  unscale();
   check_total_norm(squared);
-  write_shared(std::move(found));
+  write_shared(std::move(found), report.clip_factor / report.loss_scale);
   write_own(report.clip_factor);
   report.backward_ms = watch.milliseconds();
 }
@@ -96,16 +98,17 @@ void MultiTaskBackward::Impl::note(const std::string& text) {
 
 bool MultiTaskBackward::Impl::low_memory() const {
   return options.memory == MultiTaskOptions::Memory::kLow && present.size() > 1 &&
-         !shared.empty() && method->needs() != balance::MethodClass::kCoordinates;
+         !shared.empty() && asked().needs() != balance::MethodClass::kCoordinates;
 }
 
-// Forms the gradients at the parameters; returns how.
-Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
-  const bool rows_wanted = method->needs() == balance::MethodClass::kCoordinates;
+// Forms the gradients at the parameters; returns how. `in_full`: every task's whole gradient, in
+// one matrix or by write_rows().
+Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step, bool in_full) {
+  const bool rows_wanted = asked().needs() == balance::MethodClass::kCoordinates;
   const bool plain = options.strategy == Strategy::kSequential ||
                      options.strategy == Strategy::kWeighted || rows_wanted ||
                      present.size() == 1 || shared.empty();
-  if (low_memory()) {
+  if (low_memory() && !in_full) {
     // Two gradients' worth of numbers, shared among the K that a stretch has at once.
     internal::form_lockstep(
         step, 2 * layout.size() / static_cast<std::int64_t>(present.size()), formed);
@@ -113,9 +116,10 @@ Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
   }
   if (!plain) {
     const internal::LayeredMode mode =
-        options.strategy == Strategy::kSegmented ? internal::LayeredMode::kSegmented
-        : options.strategy == Strategy::kGhost   ? internal::LayeredMode::kGhost
-                                                 : internal::LayeredMode::kAuto;
+        in_full                                    ? internal::LayeredMode::kRows
+        : options.strategy == Strategy::kSegmented ? internal::LayeredMode::kSegmented
+        : options.strategy == Strategy::kGhost     ? internal::LayeredMode::kGhost
+                                                   : internal::LayeredMode::kAuto;
     std::string why;
     if (layered.form(step, mode, formed, why)) {
       if (!formed.notice.empty()) {
@@ -126,7 +130,7 @@ Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
       }
       return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
     }
-    if (mode != internal::LayeredMode::kAuto) {
+    if (mode == internal::LayeredMode::kSegmented || mode == internal::LayeredMode::kGhost) {
       note(fmt::format("Strategy {} is not possible here: {}. One pass per task is made instead.",
                        name_of(options.strategy),
                        why));
@@ -179,39 +183,45 @@ bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
   return true;
 }
 
+internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
+  return {losses, shared, own, layout, rows, groups, loss_scale};
+}
+
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
-  for (std::size_t i = 0; due && i < group_of.size(); ++i) {
-    if (all_shared[i].requires_grad()) groups.push_back(group_of[i]);
-  }
-  const internal::StepTensors step{losses, shared, own, layout, rows, groups};
   const Stopwatch passes;
-  report.strategy = form(step);
+  report.strategy = form(step_tensors(), /*in_full=*/false);
+  run_formed(report.strategy, passes.milliseconds(), rng);
+}
+
+// Solves and writes, from the gradients that `by` formed.
+void MultiTaskBackward::Impl::run_formed(Strategy by, double passes_ms, Rng& rng) {
   const at::NoGradGuard no_grad;
+  if (overflowed()) {
+    skip();
+    report.backward_ms = passes_ms;
+    return;
+  }
+  unscale();
   check_gram();
-  const double passes_ms = passes.milliseconds();
-  const bool low = report.strategy == Strategy::kLockstep;
+  const bool low = by == Strategy::kLockstep;
   if (!shared.empty() && !direction.defined() && !low) {
     direction = at::empty({layout.size()}, shared[0].options().requires_grad(false));
   }
-  const bool by_coordinates = method->method_class() == balance::MethodClass::kCoordinates;
+  const bool by_coordinates = asked().method_class() == balance::MethodClass::kCoordinates;
   if (by_coordinates && !spare.defined()) {
     spare = shared.empty() ? at::empty({0}) : at::empty_like(direction);
   }
+  if (by_coordinates && loss_scale != 1.0) sequential.rows().mul_(1.0 / loss_scale);
   direct(by_coordinates ? sequential.rows() : at::Tensor(), {}, spare, rng);
 
   const Stopwatch rest;
   fill_diagnosis();
-  if (!by_coordinates) measure_estimate(rng);
+  if (!by_coordinates && !by_group()) measure_estimate(rng);
   if (by_coordinates) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
   scale_own();
   check_total_norm(report.direction_norm * report.direction_norm);
   if (low) {
-    TensorList found = internal::weighted_gradients(losses, small_weights, shared, false);
-    for (std::size_t i = 0; i < shared.size(); ++i) {
-      at::Tensor gradient = std::move(found[i]);
-      found[i] = internal::owned(std::move(gradient), shared[i]);
-    }
-    write_shared(std::move(found));
+    write_shared(weighted_passes(), report.clip_factor / report.loss_scale);
     write_own(report.clip_factor);
     report.backward_ms = passes_ms + rest.milliseconds();
     return;
@@ -224,10 +234,9 @@ void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
       std::swap(direction, spare);
       if (clip != 1.0) direction.mul_(clip);
     } else {
-      std::vector<double> weights = small_weights;
-      for (double& w : weights) w *= clip;
-      if (report.strategy == Strategy::kSequential) {
-        sequential.combine(weights, direction);
+      const internal::ParameterWeights weights = parameter_weights(clip / report.loss_scale);
+      if (by == Strategy::kSequential) {
+        sequential.combine(weights, layout, direction);
       } else {
         layered.combine(weights, direction);
       }
@@ -242,7 +251,7 @@ void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
 }
 
 void MultiTaskBackward::Impl::run_features(Rng& rng) {
-  const internal::StepTensors step{losses, shared, own, layout, rows};
+  const internal::StepTensors step = step_tensors();
   const Stopwatch passes;
   std::string why;
   report.strategy = Strategy::kFeatures;
@@ -252,7 +261,10 @@ void MultiTaskBackward::Impl::run_features(Rng& rng) {
                 "representation: {}. Use another strategy{}.",
                 why,
                 method->at_features() ? " with the method of the same kind on parameters" : "");
-  check_gram();
+  if (overflowed()) {
+    skip();
+    return;
+  }
   const double passes_ms = passes.milliseconds();
   at::Tensor combined;
   if (method->method_class() == balance::MethodClass::kCoordinates) {
@@ -266,23 +278,31 @@ void MultiTaskBackward::Impl::run_features(Rng& rng) {
   }
   {
     const at::NoGradGuard no_grad;
+    unscale();
+    check_gram();
+    if (combined.defined()) features.rows().mul_(1.0 / loss_scale);
     const at::Tensor values =
         given_features.defined() ? given_features.detach().contiguous() : at::Tensor();
-    if (!direct(features.rows(), values, combined, rng)) combined.reset();
+    if (direct(features.rows(), values, combined, rng)) {
+      combined.mul_(loss_scale);
+    } else {
+      combined.reset();
+    }
   }
 
   const Stopwatch rest;
   TensorList found = features.pull_back(step, small_weights, combined);
   const at::NoGradGuard no_grad;
   fill_diagnosis();
-  double squared = 0.0;
-  for (const auto& gradient : found) {
-    if (gradient.defined()) squared += tensor::squared_norm(gradient);
+  const double squared = internal::squared_norm(found) / (loss_scale * loss_scale);
+  if (loss_scale > 1.0 && !std::isfinite(squared)) {
+    skip();
+    return;
   }
   report.direction_norm = std::sqrt(squared);
   scale_own();
   check_total_norm(squared);
-  write_shared(std::move(found));
+  write_shared(std::move(found), report.clip_factor / report.loss_scale);
   write_own(report.clip_factor);
   report.backward_ms = passes_ms + rest.milliseconds();
 }
@@ -293,7 +313,6 @@ void MultiTaskBackward::Impl::fill_diagnosis() {
   report.gram = Matrix(k, k, kNan);
   report.cosines = Matrix(k, k, kNan);
   report.gradient_norms.assign(k, kNan);
-  double squared = 0.0;
   for (std::size_t i = 0; i < present.size(); ++i) {
     report.gradient_norms[present[i]] = std::sqrt(formed.gram(i, i));
     for (std::size_t j = 0; j < present.size(); ++j) {
@@ -301,10 +320,9 @@ void MultiTaskBackward::Impl::fill_diagnosis() {
       const double scale = std::sqrt(formed.gram(i, i)) * std::sqrt(formed.gram(j, j));
       if (scale > 0) report.cosines(present[i], present[j]) = formed.gram(i, j) / scale;
       if (i != j && formed.gram(i, j) < 0) report.conflict = true;
-      squared += small_weights[i] * small_weights[j] * formed.gram(i, j);
     }
   }
-  for (std::size_t g = 0; g < group_names.size() && !groups.empty(); ++g) {
+  for (std::size_t g = 0; due && g < group_names.size() && !groups.empty(); ++g) {
     report.groups.push_back({group_names[g], Matrix(k, k, kNan)});
     GroupGram& group = report.groups.back();
     for (std::size_t i = 0; i < present.size(); ++i) {
@@ -315,8 +333,35 @@ void MultiTaskBackward::Impl::fill_diagnosis() {
       }
     }
   }
-  // Rounding can leave a tiny negative number where the direction vanishes.
-  report.direction_norm = std::sqrt(std::max(squared, 0.0));
+  report.direction_norm = std::sqrt(direction_squared());
+}
+
+// The direction by passes through the whole model, one per group of weights; still scaled.
+TensorList MultiTaskBackward::Impl::weighted_passes() {
+  const internal::ParameterWeights weights = parameter_weights(loss_scale);
+  if (!by_group()) {
+    return internal::owned(
+        internal::weighted_gradients(losses, weights.lists[0], shared, /*keep_graph=*/false),
+        shared);
+  }
+  TensorList result(shared.size());
+  const int last = *std::max_element(groups.begin(), groups.end());
+  for (int g = 0; g <= last; ++g) {
+    TensorList part;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < shared.size(); ++i) {
+      if (groups[i] != g) continue;
+      part.push_back(shared[i]);
+      places.push_back(i);
+    }
+    if (part.empty()) continue;
+    TensorList found = internal::owned(
+        internal::weighted_gradients(
+            losses, weights.lists[static_cast<std::size_t>(g)], part, /*keep_graph=*/g < last),
+        part);
+    for (std::size_t j = 0; j < found.size(); ++j) result[places[j]] = std::move(found[j]);
+  }
+  return result;
 }
 
 }  // namespace detente::engine

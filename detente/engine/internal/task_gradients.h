@@ -24,6 +24,21 @@ struct StepTensors {
   const tensor::FlatLayout& layout;    // of `shared`
   std::span<const std::int64_t> rows;  // task of each example, or empty
   std::span<const int> groups = {};    // group of each of `shared`; empty: none wanted
+  double scale = 1.0;  // what the losses are multiplied by in the passes (see LossScaling)
+};
+
+// What each task's gradient counts in the direction, for every shared parameter: one list for all,
+// or one per group of parameters.
+struct ParameterWeights {
+  std::vector<std::vector<double>> lists;  // k numbers each
+  std::span<const int> group_of = {};      // per shared parameter; empty: lists[0] for all
+
+  const std::vector<double>& of(std::size_t parameter) const {
+    return lists[group_of.empty() ? 0 : static_cast<std::size_t>(group_of[parameter])];
+  }
+  bool same(std::size_t parameter, std::size_t other) const {
+    return group_of.empty() || group_of[parameter] == group_of[other];
+  }
 };
 
 struct TaskGradients {

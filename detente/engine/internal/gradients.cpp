@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <detente/engine/internal/gradients.h>
+#include <detente/tensor/gram.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace detente::engine::internal {
+
+TensorList weighted_gradients(const TensorList& losses,
+                              const std::vector<double>& factors,
+                              const TensorList& parameters,
+                              bool keep_graph) {
+  TensorList starts;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    starts.push_back(at::full_like(losses[i], factors[i]));
+  }
+  return torch::autograd::grad(losses,
+                               parameters,
+                               starts,
+                               keep_graph,
+                               /*create_graph=*/false,
+                               /*allow_unused=*/true);
+}
+
+at::Tensor owned(at::Tensor gradient, const at::Tensor& parameter) {
+  if (!gradient.defined()) return gradient;
+  const bool alone = gradient.use_count() == 1 && gradient.storage().use_count() == 1;
+  if (alone && gradient.is_contiguous() && !gradient.requires_grad()) return gradient;
+  return gradient.detach().clone(at::MemoryFormat::Contiguous).view(parameter.sizes());
+}
+
+TensorList owned(TensorList gradients, const TensorList& parameters) {
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    gradients[i] = owned(std::move(gradients[i]), parameters[i]);
+  }
+  return gradients;
+}
+
+double squared_norm(const TensorList& gradients) {
+  double sum = 0;
+  for (const auto& gradient : gradients) {
+    if (gradient.defined()) sum += tensor::squared_norm(gradient);
+  }
+  return sum;
+}
+
+at::Tensor weights_like(const std::vector<double>& weights, const at::Tensor& like) {
+  at::Tensor w = at::empty({static_cast<std::int64_t>(weights.size())}, at::kDouble);
+  std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
+  return w.to(like.options().requires_grad(false));
+}
+
+}  // namespace detente::engine::internal

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+#include <detente/tensor/allocation_peak.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <mutex>
+
+namespace detente::tensor {
+namespace {
+
+#if TORCH_VERSION_MAJOR >= 2
+using AllocationTotal = std::size_t;
+#else
+using AllocationTotal = std::int64_t;
+#endif
+
+class AllocationCounter final : public c10::MemoryReportingInfoBase {
+ public:
+  // Freed blocks come with a negative size.
+  void reportMemoryUsage(void* /*ptr*/,
+                         std::int64_t size,
+                         AllocationTotal /*allocated*/,
+                         AllocationTotal /*reserved*/,
+                         c10::Device /*device*/) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    now_ += size;
+    peak_ = std::max(peak_, now_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+
+  std::int64_t now() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return now_;
+  }
+  std::int64_t peak() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return peak_;
+  }
+  void restart() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    peak_ = now_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::int64_t now_ = 0;
+  std::int64_t peak_ = 0;
+};
+
+}  // namespace
+
+struct AllocationPeak::Impl {
+  std::shared_ptr<AllocationCounter> counter = std::make_shared<AllocationCounter>();
+  c10::DebugInfoGuard guard{c10::DebugInfoKind::PROFILER_STATE, counter};
+};
+
+AllocationPeak::AllocationPeak() : impl_(std::make_unique<Impl>()) {}
+AllocationPeak::~AllocationPeak() = default;
+std::int64_t AllocationPeak::now() const { return impl_->counter->now(); }
+std::int64_t AllocationPeak::peak() const { return impl_->counter->peak(); }
+void AllocationPeak::restart() { impl_->counter->restart(); }
+
+}  // namespace detente::tensor
