@@ -15,23 +15,10 @@ namespace {
 
 using namespace detente::test;
 
-std::vector<double> mean_of(const Matrix& jacobian) {
-  const std::vector<double> w(jacobian.rows(), 1.0 / static_cast<double>(jacobian.rows()));
-  return direction_of(jacobian, w);
-}
-
-double worst(const std::vector<double>& values) {
-  return *std::min_element(values.begin(), values.end());
-}
-
 // ‖a − b‖ <= bound, with the relative slack of an exact solver.
 double distance(std::vector<double> a, const std::vector<double>& b) {
   for (std::size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
   return norm_of(a);
-}
-
-double cosine(const std::vector<double>& a, const std::vector<double>& b) {
-  return dot(a, b) / norm_of(a) / norm_of(b);
 }
 
 TEST(Cagrad, IsOptimalOnHundredsOfProblems) {
@@ -44,7 +31,7 @@ TEST(Cagrad, IsOptimalOnHundredsOfProblems) {
         const Matrix gram = gram_of(jacobian);
         const Result result = cagrad(gram, {.c = c});
         EXPECT_LE(result.certificate, kCertificate);
-        const auto g0 = mean_of(jacobian);
+        const auto g0 = mean_gradient(jacobian);
         const auto d = direction_of(jacobian, result.weights);
         EXPECT_LE(distance(d, g0),
                   c * norm_of(g0) * (1 + kAccumulated) + kAccumulated * std::sqrt(gram(0, 0)));
@@ -100,7 +87,7 @@ TEST(Cagrad, AgreesWithTheEnumerationOfFaces) {
       for (const double c : {0.05, 0.4, 0.8, 1.5, 20.0}) {
         SCOPED_TRACE(testing::Message() << static_cast<int>(family) << " k=" << k << " c=" << c);
         const Matrix gram = gram_of(problem_of(family, k, rng));
-        const double value = worst(times(gram, cagrad(gram, {.c = c}).weights));
+        const double value = least(times(gram, cagrad(gram, {.c = c}).weights));
         const double reference = cagrad_by_enumeration(gram, c);
         EXPECT_NEAR(value, reference, kCertificate * (1 + c) * gram(0, 0));
       }
@@ -152,7 +139,7 @@ TEST(Cagrad, AgreesWithGoldenSectionForTwoTasks) {
       const double z = low + ratio * (high - low);
       (f(a) < f(z) ? high : low) = f(a) < f(z) ? z : a;
     }
-    EXPECT_NEAR(worst(times(gram, cagrad(gram, {.c = c}).weights)),
+    EXPECT_NEAR(least(times(gram, cagrad(gram, {.c = c}).weights)),
                 f(0.5 * (low + high)),
                 kCertificate * (gram(0, 0) + gram(1, 1)));
   }
@@ -196,7 +183,7 @@ TEST(Cagrad, HarmsNoTaskWhenCIsAtLeastOne) {
 TEST(Cagrad, StaysOnTheSphereWhenTasksCanImprove) {
   Rng rng(209);
   const Matrix jacobian = problem_of(Family::kAligned, 6, rng);
-  const auto g0 = mean_of(jacobian);
+  const auto g0 = mean_gradient(jacobian);
   for (const double c : {0.1, 0.5, 2.0}) {
     const auto d = direction_of(jacobian, cagrad(gram_of(jacobian), {.c = c}).weights);
     EXPECT_NEAR(distance(d, g0), c * norm_of(g0), kAccumulated * norm_of(g0));
@@ -243,7 +230,7 @@ TEST(Cagrad, ComesAsNearAsTheBallAllowsWhenHarmCannotBeAvoided) {
   // are best where the first coordinate is least, g₀ − r e₁.
   const Matrix jacobian = matrix_of({{4, 0}, {-1, 0}, {0, 1}});
   const double c = 0.3;
-  const auto g0 = mean_of(jacobian);
+  const auto g0 = mean_gradient(jacobian);
   const auto d = direction_of(jacobian, cagrad(gram_of(jacobian), {.c = c}).weights);
   EXPECT_NEAR(d[0], g0[0] - c * norm_of(g0), kRounding);
   EXPECT_NEAR(d[1], g0[1], kRounding);

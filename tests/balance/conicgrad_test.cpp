@@ -12,19 +12,6 @@ namespace {
 
 using namespace detente::test;
 
-std::vector<double> mean_of(const Matrix& jacobian) {
-  const std::vector<double> w(jacobian.rows(), 1.0 / static_cast<double>(jacobian.rows()));
-  return direction_of(jacobian, w);
-}
-
-double worst(const std::vector<double>& values) {
-  return *std::min_element(values.begin(), values.end());
-}
-
-double cosine(const std::vector<double>& a, const std::vector<double>& b) {
-  return dot(a, b) / norm_of(a) / norm_of(b);
-}
-
 TEST(Conicgrad, IsCertifiedOnHundredsOfProblems) {
   Rng rng(961);
   for (const auto& [family, name] : families()) {
@@ -51,7 +38,7 @@ TEST(Conicgrad, StaysInTheConeWithTheLengthOfTheMean) {
         const Matrix jacobian = problem_of(family, k, rng);
         const Result result = conicgrad(gram_of(jacobian), {.c = c});
         const auto d = direction_of(jacobian, result.weights);
-        const auto mean = mean_of(jacobian);
+        const auto mean = mean_gradient(jacobian);
         EXPECT_GE(dot(d, mean), c * dot(mean, mean) * (1 - kCertificate));
         EXPECT_GE(cosine(d, mean), c - kCertificate);
         EXPECT_LE(norm_of(d), norm_of(mean) * (1 + kCertificate));
@@ -85,7 +72,7 @@ TEST(Conicgrad, AgreesWithProjectedGradientOnTheDual) {
         const auto slope = [&](const Eigen::VectorXd& w) { return Eigen::VectorXd(j * best(w)); };
         const Eigen::VectorXd w = minimize_on_simplex(j.rows(), value, slope, 20000);
         const Matrix gram = gram_of(jacobian);
-        const double level = worst(times(gram, conicgrad(gram, {.c = c}).weights));
+        const double level = least(times(gram, conicgrad(gram, {.c = c}).weights));
         const double size = mean.norm() * j.norm();
         EXPECT_LE(level, value(w) + kAccumulated * size);
         EXPECT_GE(level, value(w) - kReference * size);
@@ -100,7 +87,7 @@ TEST(Conicgrad, IsNotBeatenByRandomDirectionsInTheCone) {
     const std::size_t k = 2 + round % 5;
     const double c = 0.1 + 0.8 * rng.uniform();
     const Matrix jacobian = problem_of(Family::kConflicting, k, rng);
-    const auto mean = mean_of(jacobian);
+    const auto mean = mean_gradient(jacobian);
     const auto d = direction_of(jacobian, conicgrad(gram_of(jacobian), {.c = c}).weights);
     const auto gain = [&](const std::vector<double>& x) {
       double least = dot(row_of(jacobian, 0), x);
@@ -127,7 +114,7 @@ TEST(Conicgrad, HasMgdasDirectionWhenCIsZero) {
       const Matrix gram = gram_of(jacobian);
       const auto d = direction_of(jacobian, conicgrad(gram, {.c = 0}).weights);
       EXPECT_NEAR(cosine(d, direction_of(jacobian, mgda(gram).weights)), 1.0, kAccumulated);
-      EXPECT_NEAR(norm_of(d), norm_of(mean_of(jacobian)), kAccumulated * norm_of(d));
+      EXPECT_NEAR(norm_of(d), norm_of(mean_gradient(jacobian)), kAccumulated * norm_of(d));
     }
   }
 }
@@ -138,7 +125,7 @@ TEST(Conicgrad, IsTheMeanWhenCIsOneAndNearItBefore) {
   const Matrix gram = gram_of(jacobian);
   EXPECT_EQ(conicgrad(gram, {.c = 1}).weights, std::vector<double>(6, 1.0 / 6.0));
   const auto near = direction_of(jacobian, conicgrad(gram, {.c = 1 - 1e-8}).weights);
-  EXPECT_NEAR(cosine(near, mean_of(jacobian)), 1.0, kReference);
+  EXPECT_NEAR(cosine(near, mean_gradient(jacobian)), 1.0, kReference);
 }
 
 TEST(Conicgrad, TurnsAsFarAsTheAngleForTwoTasks) {

@@ -67,12 +67,7 @@ TEST(Epo, SolvesItsProgramsOnHundredsOfProblems) {
         const Result result = epo(gram, losses, {.preference = r});
         EXPECT_EQ(result.stop, StopReason::kConverged) << result.message;
         EXPECT_LE(result.certificate, kCertificate);
-        double sum = 0;
-        for (const double w : result.weights) {
-          EXPECT_GE(w, 0.0);
-          sum += w;
-        }
-        EXPECT_NEAR(sum, 1.0, kRounding);
+        expect_on_simplex(result.weights);
       }
     }
   }
@@ -201,31 +196,11 @@ TEST(Epo, IgnoresTheScaleOfLossesAndPreference) {
   }
 }
 
-// Gradient descent on L_i = ½‖x − c_i‖², whose Pareto set is the hull of the centres.
-std::vector<double> descend(const std::vector<double>& preference, int steps) {
-  const Matrix centres = matrix_of({{0, 0}, {4, 0}, {1, 3}});
-  std::vector<double> x = {5, 4};
-  std::vector<double> losses(3);
-  for (int step = 0; step < steps; ++step) {
-    Matrix jacobian(3, 2);
-    for (std::size_t i = 0; i < 3; ++i) {
-      losses[i] = 0;
-      for (std::size_t p = 0; p < 2; ++p) {
-        jacobian(i, p) = x[p] - centres(i, p);
-        losses[i] += 0.5 * jacobian(i, p) * jacobian(i, p);
-      }
-    }
-    const auto d =
-        direction_of(jacobian, epo(gram_of(jacobian), losses, {.preference = preference}).weights);
-    for (std::size_t p = 0; p < 2; ++p) x[p] -= 0.01 * d[p];
-  }
-  return losses;
-}
-
 TEST(Epo, ReachesThePrescribedRatiosOfLosses) {
   for (const std::vector<double>& r :
        std::vector<std::vector<double>>{{1, 1, 1}, {1, 2, 1}, {3, 1, 2}}) {
-    const auto losses = descend(r, 4000);
+    const auto method = make_with("epo", {{"preference", list_of(r)}});
+    const auto losses = descend(*method, matrix_of({{0, 0}, {4, 0}, {1, 3}}), 4000);
     const double mean = (r[0] * losses[0] + r[1] * losses[1] + r[2] * losses[2]) / 3;
     // eps = 1e-4 of KL divergence allows about sqrt(2 k eps) of relative difference.
     for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(r[i] * losses[i] / mean, 1.0, 0.05) << i;

@@ -11,15 +11,6 @@ namespace {
 
 using namespace detente::test;
 
-Result step(Method& method,
-            const Matrix& gram,
-            const std::vector<double>& losses,
-            const Matrix& cross = {}) {
-  Result result;
-  method.solve({.tasks = losses.size(), .gram = gram, .losses = losses, .cross = cross}, result);
-  return result;
-}
-
 // The published update for two tasks, B = (p₂, −p₁) with p of length 1, on A λ.
 struct TwoTasks {
   Eigen::Vector2d p, f = {0.5, 0.5};
@@ -42,7 +33,7 @@ TEST(Ferero, IsThePublishedUpdateForTwoTasks) {
   for (int i = 0; i < 20; ++i) {
     const Matrix gram = gram_of(random_jacobian(2, 3, rng));
     const std::vector<double> losses = {rng.uniform(), 2 * rng.uniform()};
-    const auto w = step(*method, gram, losses).weights;
+    const auto w = solve_gram(*method, gram, losses).weights;
     reference.step(eigen_of(gram), Eigen::Vector2d(losses[0], losses[1]), 0.05);
     EXPECT_NEAR(w[0], reference.weights()(0), kAccumulated) << i;
     EXPECT_NEAR(w[1], reference.weights()(1), kAccumulated) << i;
@@ -55,7 +46,7 @@ TEST(Ferero, IsModoWithoutPullWhileTheLossesAreOnTheRay) {
   const auto method = make_with("ferero", {{"gamma", "0.1"}});
   const auto modo = make_with("modo", {{"gamma", "0.1"}, {"rho", "0"}});
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(step(*method, gram, {0.7, 0.7, 0.7}).weights, solve_gram(*modo, gram).weights);
+    EXPECT_EQ(solve_gram(*method, gram, {0.7, 0.7, 0.7}).weights, solve_gram(*modo, gram).weights);
   }
 }
 
@@ -65,18 +56,16 @@ TEST(Ferero, ConvergesToTheMinimiserOfItsProblem) {
     SCOPED_TRACE(k);
     const Matrix gram = gram_of(problem_of(Family::kGaussian, k, rng));
     std::vector<double> losses(k), p(k);
-    std::string preference = "[";
     double pp = 0;
     for (std::size_t i = 0; i < k; ++i) {
       losses[i] = 0.5 + rng.uniform();
       p[i] = 0.5 + rng.uniform();
       pp += p[i] * p[i];
-      preference += (i > 0 ? ", " : "") + number_text(p[i]);
     }
     const auto method =
-        make_with("ferero", {{"preference", preference + "]"}, {"gamma", number_text(0.1 / k)}});
+        make_with("ferero", {{"preference", list_of(p)}, {"gamma", number_text(0.1 / k)}});
     Result result;
-    for (int i = 0; i < 60000; ++i) result = step(*method, gram, losses);
+    for (int i = 0; i < 60000; ++i) result = solve_gram(*method, gram, losses);
     // Stationary in ν: A λ − L/2 is a multiple of p. Stationary in λ_f: the least entries of A λ
     // carry all of λ_f.
     const auto slope = times(gram, result.weights);
@@ -94,31 +83,11 @@ TEST(Ferero, ConvergesToTheMinimiserOfItsProblem) {
   }
 }
 
-// Gradient descent on L_i = ½‖x − c_i‖² in the plane.
-std::vector<double> descend(const std::string& preference, int steps) {
-  const Matrix centres = matrix_of({{0, 0}, {4, 0}, {1, 3}});
-  const auto method = make_with("ferero", {{"preference", preference}, {"gamma", "0.02"}});
-  std::vector<double> x = {5, 4};
-  std::vector<double> losses(3);
-  for (int i = 0; i < steps; ++i) {
-    Matrix jacobian(3, 2);
-    for (std::size_t t = 0; t < 3; ++t) {
-      losses[t] = 0;
-      for (std::size_t q = 0; q < 2; ++q) {
-        jacobian(t, q) = x[q] - centres(t, q);
-        losses[t] += 0.5 * jacobian(t, q) * jacobian(t, q);
-      }
-    }
-    const auto d = direction_of(jacobian, step(*method, gram_of(jacobian), losses).weights);
-    for (std::size_t q = 0; q < 2; ++q) x[q] -= 0.01 * d[q];
-  }
-  return losses;
-}
-
 TEST(Ferero, ReachesThePrescribedDirectionOfLosses) {
   for (const auto& [text, p] : std::vector<std::pair<std::string, std::vector<double>>>{
            {"[]", {1, 1, 1}}, {"[2, 1, 2]", {2, 1, 2}}}) {
-    const auto losses = descend(text, 20000);
+    const auto method = make_with("ferero", {{"preference", text}, {"gamma", "0.02"}});
+    const auto losses = descend(*method, matrix_of({{0, 0}, {4, 0}, {1, 3}}), 20000);
     double along = 0;
     double pp = 0;
     for (std::size_t i = 0; i < 3; ++i) {
@@ -142,7 +111,9 @@ TEST(Ferero, TakesIndependentBatchesWithDoubleSampling) {
   EXPECT_EQ(method->method_class(), MethodClass::kCross);
   EXPECT_TRUE(method->uses_losses());
   reference.step(eigen_of(cross), Eigen::Vector2d(1, 2), 0.1);
-  const auto w = step(*method, gram, losses, cross).weights;
+  Result result;
+  method->solve({.tasks = 2, .gram = gram, .losses = losses, .cross = cross}, result);
+  const auto& w = result.weights;
   EXPECT_NEAR(w[0], reference.weights()(0), kRounding);
   EXPECT_NEAR(w[1], reference.weights()(1), kRounding);
 }
@@ -152,8 +123,8 @@ TEST(Ferero, RescalesAsTheAuthorsCodeDoes) {
   const Matrix gram = gram_of(random_jacobian(3, 5, rng));
   const auto plain = make_with("ferero", {{"gamma", "0.3"}});
   const auto rescaled = make_with("ferero", {{"gamma", "0.3"}, {"rescale", "sum_one"}});
-  const auto w = step(*plain, gram, {1, 5, 2}).weights;
-  const auto v = step(*rescaled, gram, {1, 5, 2}).weights;
+  const auto w = solve_gram(*plain, gram, {1, 5, 2}).weights;
+  const auto v = solve_gram(*rescaled, gram, {1, 5, 2}).weights;
   const double sum = std::abs(w[0]) + std::abs(w[1]) + std::abs(w[2]);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(v[i], w[i] / sum, kRounding);
 }
@@ -165,8 +136,8 @@ TEST(Ferero, IgnoresTheScaleWhenItNormalizes) {
     const auto method = make_with("ferero", {{"normalize", "true"}, {"gamma", "0.05"}});
     std::vector<double> losses = {1, 2, 3, 4, 5};
     for (double& loss : losses) loss *= s;
-    step(*method, gram_of(scaled(jacobian, s)), losses);
-    return step(*method, gram_of(scaled(jacobian, s)), losses).weights;
+    solve_gram(*method, gram_of(scaled(jacobian, s)), losses);
+    return solve_gram(*method, gram_of(scaled(jacobian, s)), losses).weights;
   };
   const auto w = run(1);
   for (const double s : {1e-150, 1e-6, 1e6, 1e150}) {
@@ -178,7 +149,7 @@ TEST(Ferero, IgnoresTheScaleWhenItNormalizes) {
 TEST(Ferero, KeepsTheStateOfAnAbsentTask) {
   Rng rng(856);
   const auto method = make_with("ferero", {{"preference", "[1, 2, 3]"}, {"gamma", "0.01"}});
-  step(*method, gram_of(random_jacobian(3, 5, rng)), {1, 1, 1});
+  solve_gram(*method, gram_of(random_jacobian(3, 5, rng)), {1, 1, 1});
   const Json before = method->state();
   const Matrix two = gram_of(random_jacobian(2, 5, rng));
   const std::vector<double> losses = {1, 1};
@@ -196,7 +167,7 @@ TEST(Ferero, SaysThatGammaIsTooLarge) {
   const Matrix gram = gram_of(scaled(random_jacobian(3, 5, rng), 1e20));
   const auto method = make_with("ferero");
   try {
-    for (int i = 0; i < 100; ++i) step(*method, gram, {1, 2, 3});
+    for (int i = 0; i < 100; ++i) solve_gram(*method, gram, {1, 2, 3});
     FAIL() << "infinite weights were returned";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kNumeric);

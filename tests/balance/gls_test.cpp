@@ -15,16 +15,9 @@ using namespace detente::test;
 TEST(Gls, IsTheGradientOfTheGeometricMean) {
   const auto method = make_with("gls");
   const std::vector<double> losses = {0.3, 2.0, 5.0};
-  const auto weights = weigh_losses(*method, losses);
-  const auto mean = [](const std::vector<double>& l) { return std::cbrt(l[0] * l[1] * l[2]); };
-  for (std::size_t i = 0; i < 3; ++i) {
-    auto above = losses;
-    auto below = losses;
-    const double h = 1e-6;
-    above[i] += h;
-    below[i] -= h;
-    EXPECT_NEAR(weights[i], (mean(above) - mean(below)) / (2 * h), kReference);
-  }
+  expect_gradient(weigh_losses(*method, losses), losses, [](const std::vector<double>& l) {
+    return std::cbrt(l[0] * l[1] * l[2]);
+  });
 }
 
 TEST(Gls, MakesAllWeightedLossesEqual) {

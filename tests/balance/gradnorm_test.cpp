@@ -15,12 +15,6 @@ namespace {
 
 using namespace detente::test;
 
-Result step(Method& method, const Matrix& gram, const std::vector<double>& losses) {
-  Result result;
-  method.solve({.tasks = gram.rows(), .gram = gram, .losses = losses}, result);
-  return result;
-}
-
 // A Gram matrix of orthogonal gradients with these norms.
 Matrix norms(const std::vector<double>& n) {
   Matrix gram(n.size(), n.size());
@@ -35,7 +29,7 @@ TEST(Gradnorm, KeepsTheSumOfTheWeights) {
         make_with("gradnorm", {{"parametrisation", parametrisation}, {"lr", "0.3"}});
     for (int i = 0; i < 50; ++i) {
       const Matrix gram = gram_of(problem_of(Family::kBadlyScaled, 5, rng));
-      const auto w = step(*method, gram, {1, rng.uniform(), 3, rng.uniform(), 2}).weights;
+      const auto w = solve_gram(*method, gram, {1, rng.uniform(), 3, rng.uniform(), 2}).weights;
       EXPECT_NEAR(std::accumulate(w.begin(), w.end(), 0.0), 5.0, kAccumulated);
       for (const double x : w) EXPECT_GT(x, 0.0);
     }
@@ -48,7 +42,7 @@ TEST(Gradnorm, MakesWeightedGradientsEquallyLongWhenAlphaIsZero) {
         "gradnorm", {{"alpha", "0"}, {"lr", "0.001"}, {"parametrisation", parametrisation}});
     const std::vector<double> n = {1, 2, 5};
     std::vector<double> w;
-    for (int i = 0; i < 20000; ++i) w = step(*method, norms(n), {1, 2, 3}).weights;
+    for (int i = 0; i < 20000; ++i) w = solve_gram(*method, norms(n), {1, 2, 3}).weights;
     const double inverse = 1 + 0.5 + 0.2;
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_NEAR(w[i], 3 / n[i] / inverse, 0.01) << parametrisation;  // within a few lr
@@ -59,15 +53,15 @@ TEST(Gradnorm, MakesWeightedGradientsEquallyLongWhenAlphaIsZero) {
 TEST(Gradnorm, TakesAdamsFirstStepAgainstTheSign) {
   // G = 1, 2, 3 with mean 2: the first must grow, the last shrink, and the second has arrived.
   const auto raw = make_with("gradnorm", {{"lr", "0.1"}});
-  EXPECT_EQ(step(*raw, norms({1, 2, 3}), {1, 1, 1}).weights, (std::vector<double>{1, 1, 1}));
-  const auto w = step(*raw, norms({1, 2, 3}), {1, 1, 1}).weights;
+  EXPECT_EQ(solve_gram(*raw, norms({1, 2, 3}), {1, 1, 1}).weights, (std::vector<double>{1, 1, 1}));
+  const auto w = solve_gram(*raw, norms({1, 2, 3}), {1, 1, 1}).weights;
   EXPECT_NEAR(w[0], 1.1, kReference);
   EXPECT_NEAR(w[1], 1.0, kReference);
   EXPECT_NEAR(w[2], 0.9, kReference);
 
   const auto soft = make_with("gradnorm", {{"lr", "0.1"}, {"parametrisation", "softmax"}});
-  step(*soft, norms({1, 3}), {1, 1});
-  const auto s = step(*soft, norms({1, 3}), {1, 1}).weights;
+  solve_gram(*soft, norms({1, 3}), {1, 1});
+  const auto s = solve_gram(*soft, norms({1, 3}), {1, 1}).weights;
   const double sum = std::exp(0.1) + std::exp(-0.1);
   EXPECT_NEAR(s[0], 2 * std::exp(0.1) / sum, kReference);
   EXPECT_NEAR(s[1], 2 * std::exp(-0.1) / sum, kReference);
@@ -75,9 +69,10 @@ TEST(Gradnorm, TakesAdamsFirstStepAgainstTheSign) {
 
 TEST(Gradnorm, HelpsTheTaskThatLags) {
   const auto method = make_gradnorm();
-  step(*method, norms({1, 1}), {10, 0.1});
-  for (int i = 0; i < 5; ++i) step(*method, norms({1, 1}), {9, 0.01});  // the second is faster
-  const auto w = step(*method, norms({1, 1}), {9, 0.01}).weights;
+  solve_gram(*method, norms({1, 1}), {10, 0.1});
+  for (int i = 0; i < 5; ++i)
+    solve_gram(*method, norms({1, 1}), {9, 0.01});  // the second is faster
+  const auto w = solve_gram(*method, norms({1, 1}), {9, 0.01}).weights;
   EXPECT_GT(w[0], 1.05);
   EXPECT_LT(w[1], 0.95);
 }
@@ -90,7 +85,7 @@ TEST(Gradnorm, StaysAtOneForEqualGradientsAndRates) {
       const double size = std::pow(10.0, 12 * rng.uniform() - 6);
       std::vector<double> losses(k);
       for (std::size_t t = 0; t < k; ++t) losses[t] = static_cast<double>(t + 1) / (i + 1);
-      const auto w = step(*method, norms(std::vector<double>(k, size)), losses).weights;
+      const auto w = solve_gram(*method, norms(std::vector<double>(k, size)), losses).weights;
       for (const double x : w) EXPECT_NEAR(x, 1.0, kAccumulated);
     }
   }
@@ -106,8 +101,8 @@ TEST(Gradnorm, DependsOnTheDiagonalAndOnRatiosOfLosses) {
     for (std::size_t t = 0; t < 4; ++t) n[t] = 1e4 * std::sqrt(gram(t, t));
     const std::vector<double> losses = {1 + rng.uniform(), 2, 3 * rng.uniform(), 4};
     const std::vector<double> other = {100 * losses[0], losses[1], 0.01 * losses[2], losses[3]};
-    const auto w = step(*a, gram, losses).weights;
-    const auto v = step(*b, norms(n), other).weights;
+    const auto w = solve_gram(*a, gram, losses).weights;
+    const auto v = solve_gram(*b, norms(n), other).weights;
     for (std::size_t t = 0; t < 4; ++t) EXPECT_NEAR(w[t], v[t], kReference);
   }
 }
@@ -115,18 +110,18 @@ TEST(Gradnorm, DependsOnTheDiagonalAndOnRatiosOfLosses) {
 TEST(Gradnorm, ComparesWithTheInitialLossesGiven) {
   const auto given = make_with("gradnorm", {{"initial_losses", "2,8"}});
   const auto seen = make_gradnorm();
-  step(*seen, norms({1, 2}), {2, 8});
-  step(*given, norms({1, 2}), {2, 8});
+  solve_gram(*seen, norms({1, 2}), {2, 8});
+  solve_gram(*given, norms({1, 2}), {2, 8});
   EXPECT_EQ(seen->state(), given->state());
   const auto later = make_with("gradnorm", {{"initial_losses", "2,8"}});
-  step(*later, norms({1, 2}), {1, 0});
+  solve_gram(*later, norms({1, 2}), {1, 0});
   EXPECT_EQ(later->state().at("first_losses"), (Json{2, 8}));
 }
 
 TEST(Gradnorm, LeavesTheStateOfAbsentTasksAlone) {
   for (const char* parametrisation : {"raw", "softmax"}) {
     const auto method = make_with("gradnorm", {{"parametrisation", parametrisation}});
-    step(*method, norms({1, 2, 3}), {1, 2, 3});
+    solve_gram(*method, norms({1, 2, 3}), {1, 2, 3});
     const Json before = method->state();
     const std::vector<std::size_t> ids = {0, 2};
     const std::vector<double> losses = {0.5, 6};
@@ -152,7 +147,7 @@ TEST(Gradnorm, RemembersTheFirstLossOfATaskThatComesLater) {
   const Matrix gram = norms({1});
   Result result;
   method->solve({.tasks = 1, .gram = gram, .losses = losses, .ids = ids, .all_tasks = 2}, result);
-  step(*method, norms({1, 1}), {3, 5});
+  solve_gram(*method, norms({1, 1}), {3, 5});
   EXPECT_EQ(method->state().at("first_losses"), (Json{3, 7}));
 }
 
@@ -160,7 +155,7 @@ TEST(Gradnorm, RefusesLossesItCannotCompare) {
   for (const std::vector<double>& losses : {std::vector<double>{1, 0}, {1, -1}}) {
     const auto method = make_gradnorm();
     try {
-      step(*method, norms({1, 1}), losses);
+      solve_gram(*method, norms({1, 1}), losses);
       ADD_FAILURE() << "a loss of " << losses[1] << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kNumeric);
@@ -171,8 +166,8 @@ TEST(Gradnorm, RefusesLossesItCannotCompare) {
 
 TEST(Gradnorm, DoesNotMoveWithoutGradients) {
   const auto method = make_gradnorm();
-  EXPECT_EQ(step(*method, norms({0, 0}), {1, 2}).stop, StopReason::kDegenerate);
-  EXPECT_EQ(step(*method, norms({0, 0}), {1, 2}).weights, (std::vector<double>{1, 1}));
+  EXPECT_EQ(solve_gram(*method, norms({0, 0}), {1, 2}).stop, StopReason::kDegenerate);
+  EXPECT_EQ(solve_gram(*method, norms({0, 0}), {1, 2}).weights, (std::vector<double>{1, 1}));
 }
 
 }  // namespace

@@ -22,15 +22,10 @@ std::vector<double> gradvac_in_coordinates(const Matrix& jacobian,
   const std::size_t k = jacobian.rows();
   std::vector<double> total(jacobian.cols(), 0.0);
   for (std::size_t i = 0; i < k; ++i) {
-    std::vector<std::size_t> others;
-    for (std::size_t j = 0; j < k; ++j) {
-      if (j != i) others.push_back(j);
-    }
-    if (k > 2) rng.shuffle(others);
     auto v = row_of(jacobian, i);
-    for (const std::size_t j : others) {
+    for (const std::size_t j : shuffled_others(k, i, rng)) {
       const auto g = row_of(jacobian, j);
-      const double phi = dot(v, g) / norm_of(v) / norm_of(g);
+      const double phi = cosine(v, g);
       const double target = targets(i, j);
       if (phi < target) {
         const double a =
@@ -38,7 +33,7 @@ std::vector<double> gradvac_in_coordinates(const Matrix& jacobian,
             (target * std::sqrt(1 - phi * phi) - phi * std::sqrt(1 - target * target)) /
             (norm_of(g) * std::sqrt(1 - target * target));
         for (std::size_t p = 0; p < v.size(); ++p) v[p] += a * g[p];
-        EXPECT_NEAR(dot(v, g) / norm_of(v) / norm_of(g), target, kAccumulated);
+        EXPECT_NEAR(cosine(v, g), target, kAccumulated);
       }
       targets(i, j) = (1 - beta) * target + beta * phi;
     }
@@ -56,7 +51,7 @@ TEST(Gradvac, AgreesWithTheAlgorithmOnCoordinates) {
     Rng b(2);
     for (int step = 0; step < 20; ++step) {
       const Matrix jacobian = problem_of(Family::kAligned, k, problems);
-      const auto d = direction_of(jacobian, solve_gram(*method, gram_of(jacobian), &a).weights);
+      const auto d = direction_of(jacobian, solve_gram(*method, gram_of(jacobian), {}, &a).weights);
       const auto expected = gradvac_in_coordinates(jacobian, targets, 0.3, b);
       for (std::size_t p = 0; p < d.size(); ++p) {
         EXPECT_NEAR(d[p], expected[p], kCertificate * norm_of(expected)) << k << " " << step;
@@ -72,7 +67,7 @@ TEST(Gradvac, IsPcgradWhenTargetsStayZero) {
     const Matrix gram = gram_of(problem_of(Family::kConflicting, 5, problems));
     Rng a(static_cast<std::uint64_t>(step));
     Rng b(static_cast<std::uint64_t>(step));
-    const auto vaccine = solve_gram(*method, gram, &a).weights;
+    const auto vaccine = solve_gram(*method, gram, {}, &a).weights;
     const auto surgery = pcgrad(gram, {}, &b).weights;
     for (int i = 0; i < 5; ++i) EXPECT_NEAR(vaccine[i], surgery[i], kAccumulated * surgery[i]);
   }

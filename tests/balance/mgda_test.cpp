@@ -3,6 +3,7 @@
 #include <detente/core/error.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/methods.h"
 #include "tests/support/problems.h"
 #include "tests/support/slow_solvers.h"
 #include "tests/support/tolerances.h"
@@ -18,13 +19,8 @@ void expect_optimal(const Matrix& gram, const std::vector<double>& w) {
   const auto inner = times(gram, w);
   const double value = dot(w, inner);
   double mean_norm = 0;
-  double sum = 0;
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    EXPECT_GE(w[i], 0.0);
-    sum += w[i];
-    mean_norm += w[i] * std::sqrt(gram(i, i));
-  }
-  EXPECT_NEAR(sum, 1.0, kRounding);
+  for (std::size_t i = 0; i < w.size(); ++i) mean_norm += w[i] * std::sqrt(gram(i, i));
+  expect_on_simplex(w);
   for (std::size_t i = 0; i < w.size(); ++i) {
     EXPECT_GE(inner[i], value - kCertificate * std::sqrt(gram(i, i)) * mean_norm) << "row " << i;
   }

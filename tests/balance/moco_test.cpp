@@ -114,12 +114,7 @@ TEST(Moco, StaysOnTheSimplexWithHugeGradients) {
   Result result;
   for (int step = 0; step < 4; ++step) {
     take_step(*method, matrix_of({{1e12, 0}, {0, 1e-12}, {1, 1}}), {}, nullptr, result);
-    double sum = 0;
-    for (const double w : result.weights) {
-      EXPECT_GE(w, 0.0);
-      sum += w;
-    }
-    EXPECT_NEAR(sum, 1.0, kRounding);
+    expect_on_simplex(result.weights);
   }
   EXPECT_NEAR(result.weights[0], 0.0, kRounding);
 }

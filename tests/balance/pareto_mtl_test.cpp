@@ -12,23 +12,10 @@ namespace {
 
 using namespace detente::test;
 
-Result step(Method& method, const Matrix& gram, const std::vector<double>& losses) {
-  Result result;
-  method.solve({.tasks = losses.size(), .gram = gram, .losses = losses}, result);
-  return result;
-}
-
 std::vector<double> unit(std::vector<double> u) {
   const double length = norm_of(u);
   for (double& x : u) x /= length;
   return u;
-}
-
-std::string list_of(const std::vector<double>& values) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < values.size(); ++i)
-    text += (i > 0 ? ", " : "") + number_text(values[i]);
-  return text + "]";
 }
 
 // u_j − u for the constraints that are active, straight from the definition.
@@ -67,7 +54,7 @@ TEST(ParetoMtl, IsMgdaWithoutActiveConstraints) {
       SCOPED_TRACE(testing::Message() << name << " k=" << k);
       const Matrix gram = gram_of(problem_of(family, k, rng));
       const auto method = make_with("pareto_mtl");
-      const Result result = step(*method, gram, std::vector<double>(k, 0.7));
+      const Result result = solve_gram(*method, gram, std::vector<double>(k, 0.7));
       const auto exact = mgda(gram).weights;
       EXPECT_LE(result.certificate, kCertificate);
       double size = 0;
@@ -102,7 +89,7 @@ TEST(ParetoMtl, IsShortestAmongGradientsAndActiveConstraints) {
                                       {{"preference", list_of(preference)},
                                        {"others", list_of(flat)},
                                        {"region_steps", "0"}});
-        const Result result = step(*method, gram_of(jacobian), losses);
+        const Result result = solve_gram(*method, gram_of(jacobian), losses);
         EXPECT_LE(result.certificate, kCertificate);
         std::vector<std::vector<double>> rows;
         for (std::size_t i = 0; i < k; ++i) rows.push_back(row_of(jacobian, i));
@@ -122,7 +109,7 @@ TEST(ParetoMtl, MovesToItsRegionFirst) {
   const Matrix jacobian = random_jacobian(3, 6, rng);
   const std::vector<double> losses = {5, 0.1, 0.1};
   const auto method = make_with("pareto_mtl");
-  const Result result = step(*method, gram_of(jacobian), losses);
+  const Result result = solve_gram(*method, gram_of(jacobian), losses);
   const auto constraints = active_of(losses, {1, 1, 1}, {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}});
   ASSERT_EQ(constraints.size(), 1U);
   // One constraint: its row itself.
@@ -138,10 +125,10 @@ TEST(ParetoMtl, ReturnsNoMoreToTheFirstPhase) {
   const std::vector<double> inside = {1, 1, 1};
   const std::vector<double> outside = {5, 0.1, 0.1};
   const auto method = make_with("pareto_mtl");
-  step(*method, gram, inside);
-  const auto w = step(*method, gram, outside).weights;
+  solve_gram(*method, gram, inside);
+  const auto w = solve_gram(*method, gram, outside).weights;
   const auto second = make_with("pareto_mtl", {{"region_steps", "0"}});
-  EXPECT_EQ(w, step(*second, gram, outside).weights);
+  EXPECT_EQ(w, solve_gram(*second, gram, outside).weights);
 }
 
 TEST(ParetoMtl, EndsTheFirstPhaseAfterItsSteps) {
@@ -150,10 +137,10 @@ TEST(ParetoMtl, EndsTheFirstPhaseAfterItsSteps) {
   const std::vector<double> outside = {5, 0.1, 0.1};
   const auto method = make_with("pareto_mtl", {{"region_steps", "2"}});
   const auto second = make_with("pareto_mtl", {{"region_steps", "0"}});
-  const auto w = step(*second, gram, outside).weights;
-  EXPECT_NE(step(*method, gram, outside).weights, w);
-  EXPECT_NE(step(*method, gram, outside).weights, w);
-  EXPECT_EQ(step(*method, gram, outside).weights, w);
+  const auto w = solve_gram(*second, gram, outside).weights;
+  EXPECT_NE(solve_gram(*method, gram, outside).weights, w);
+  EXPECT_NE(solve_gram(*method, gram, outside).weights, w);
+  EXPECT_EQ(solve_gram(*method, gram, outside).weights, w);
 }
 
 TEST(ParetoMtl, FollowsTheClosedFormForTwoTasks) {
@@ -164,7 +151,7 @@ TEST(ParetoMtl, FollowsTheClosedFormForTwoTasks) {
   const double cc = c[0] * c[0] + c[1] * c[1];
   const double beta = (1 - c[1]) / (1 + cc - 2 * c[1]);
   const auto method = make_with("pareto_mtl", {{"region_steps", "0"}});
-  const auto w = step(*method, matrix_of({{1, 0}, {0, 1}}), {3, 0.2}).weights;
+  const auto w = solve_gram(*method, matrix_of({{1, 0}, {0, 1}}), {3, 0.2}).weights;
   EXPECT_NEAR(w[0], beta * c[0], kRounding);
   EXPECT_NEAR(w[1], 1 - beta + beta * c[1], kRounding);
 }
@@ -173,29 +160,8 @@ TEST(ParetoMtl, RescalesAsTheAuthorsCodeDoes) {
   Rng rng(866);
   const Matrix gram = gram_of(random_jacobian(3, 6, rng));
   const auto method = make_with("pareto_mtl", {{"rescale", "sum_k"}});
-  const auto w = step(*method, gram, {5, 0.1, 0.1}).weights;
+  const auto w = solve_gram(*method, gram, {5, 0.1, 0.1}).weights;
   EXPECT_NEAR(std::abs(w[0]) + std::abs(w[1]) + std::abs(w[2]), 3.0, kRounding);
-}
-
-// Gradient descent on L_i = ½‖x − c_i‖² in the plane.
-std::vector<double> descend(const std::string& preference, const std::string& others) {
-  const Matrix centres = matrix_of({{0, 0}, {4, 0}});
-  const auto method = make_with("pareto_mtl", {{"preference", preference}, {"others", others}});
-  std::vector<double> x = {5, 4};
-  std::vector<double> losses(2);
-  for (int i = 0; i < 4000; ++i) {
-    Matrix jacobian(2, 2);
-    for (std::size_t t = 0; t < 2; ++t) {
-      losses[t] = 0;
-      for (std::size_t q = 0; q < 2; ++q) {
-        jacobian(t, q) = x[q] - centres(t, q);
-        losses[t] += 0.5 * jacobian(t, q) * jacobian(t, q);
-      }
-    }
-    const auto d = direction_of(jacobian, step(*method, gram_of(jacobian), losses).weights);
-    for (std::size_t q = 0; q < 2; ++q) x[q] -= 0.01 * d[q];
-  }
-  return losses;
 }
 
 TEST(ParetoMtl, SpreadsItsEndsOverTheFront) {
@@ -204,7 +170,8 @@ TEST(ParetoMtl, SpreadsItsEndsOverTheFront) {
       {1, 0}, {0.92, 0.38}, {0.71, 0.71}, {0.38, 0.92}, {0, 1}};
   double before = std::numeric_limits<double>::infinity();
   for (const auto& u : directions) {
-    const auto losses = descend(list_of(u), all);
+    const auto method = make_with("pareto_mtl", {{"preference", list_of(u)}, {"others", all}});
+    const auto losses = descend(*method, matrix_of({{0, 0}, {4, 0}}), 4000);
     // The end belongs to its own direction, to within one step.
     for (const auto& constraint : active_of(losses, u, directions)) {
       EXPECT_LE(dot(constraint, losses), 0.05 * norm_of(losses)) << list_of(u);
@@ -221,14 +188,14 @@ TEST(ParetoMtl, LeavesAVanishingConstraintOut) {
   const double h = std::sqrt(0.5);
   const Matrix jacobian = matrix_of({{h, 0}, {1 - h, 0}});
   const auto method = make_with("pareto_mtl");
-  const auto w = step(*method, gram_of(jacobian), {3, 0.2}).weights;
+  const auto w = solve_gram(*method, gram_of(jacobian), {3, 0.2}).weights;
   EXPECT_NEAR(w[0], 0.0, kReference);
   EXPECT_NEAR(w[1], 1.0, kReference);
 }
 
 TEST(ParetoMtl, GivesAZeroDirectionForAZeroGradient) {
   const auto method = make_with("pareto_mtl");
-  const Result result = step(*method, matrix_of({{1, 0}, {0, 0}}), {1, 1});
+  const Result result = solve_gram(*method, matrix_of({{1, 0}, {0, 0}}), {1, 1});
   EXPECT_EQ(result.weights, (std::vector<double>{0, 1}));
   EXPECT_EQ(result.stop, StopReason::kDegenerate);
 }
@@ -242,15 +209,15 @@ TEST(ParetoMtl, UsesTheDirectionsOfTheTasksPresent) {
   Result result;
   method->solve({.tasks = 2, .gram = two, .losses = losses, .ids = ids, .all_tasks = 3}, result);
   const auto alone = make_with("pareto_mtl", {{"preference", "[1, 2]"}});
-  EXPECT_EQ(result.weights, step(*alone, two, losses).weights);
+  EXPECT_EQ(result.weights, solve_gram(*alone, two, losses).weights);
 }
 
 TEST(ParetoMtl, RefusesDirectionsOfTheWrongLength) {
   const Matrix gram = matrix_of({{1, 0}, {0, 1}});
   const auto odd = make_with("pareto_mtl", {{"others", "[1, 0, 1]"}});
-  EXPECT_THROW(step(*odd, gram, {1, 1}), Error);
+  EXPECT_THROW(solve_gram(*odd, gram, {1, 1}), Error);
   const auto three = make_with("pareto_mtl", {{"preference", "[1, 0, 1]"}});
-  EXPECT_THROW(step(*three, gram, {1, 1}), Error);
+  EXPECT_THROW(solve_gram(*three, gram, {1, 1}), Error);
   expect_losses_refused("pareto_mtl", {1}, ErrorCode::kShape, "Gram");
 }
 

@@ -31,18 +31,9 @@ TEST(Pbi, IsTheGradientOfTheObjective) {
   const auto method =
       make_with("pbi", {{"theta", "3"}, {"preference", "[1, 2, 1]"}, {"ideal", "[0.1, 0, 0.2]"}});
   const std::vector<double> losses = {1.0, 0.7, 2.0};
-  const auto weights = weigh_losses(*method, losses);
-  for (std::size_t i = 0; i < 3; ++i) {
-    auto above = losses;
-    auto below = losses;
-    const double h = 1e-6;
-    above[i] += h;
-    below[i] -= h;
-    const auto value = [](const std::vector<double>& l) {
-      return intersection(l, {1, 2, 1}, {0.1, 0, 0.2}, 3);
-    };
-    EXPECT_NEAR(weights[i], (value(above) - value(below)) / (2 * h), kReference);
-  }
+  expect_gradient(weigh_losses(*method, losses), losses, [](const std::vector<double>& l) {
+    return intersection(l, {1, 2, 1}, {0.1, 0, 0.2}, 3);
+  });
 }
 
 TEST(Pbi, HasTheLengthAndTheValueOfTheObjective) {

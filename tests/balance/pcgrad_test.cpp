@@ -18,13 +18,8 @@ std::vector<double> pcgrad_in_coordinates(const Matrix& jacobian, Rng& rng) {
   const std::size_t k = jacobian.rows();
   std::vector<double> total(jacobian.cols(), 0.0);
   for (std::size_t i = 0; i < k; ++i) {
-    std::vector<std::size_t> others;
-    for (std::size_t j = 0; j < k; ++j) {
-      if (j != i) others.push_back(j);
-    }
-    if (k > 2) rng.shuffle(others);
     std::vector<double> v = row_of(jacobian, i);
-    for (const std::size_t j : others) {
+    for (const std::size_t j : shuffled_others(k, i, rng)) {
       const auto g = row_of(jacobian, j);
       const double inner = dot(v, g);
       if (inner >= 0) continue;

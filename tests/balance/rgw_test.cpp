@@ -18,7 +18,8 @@ TEST(Rgw, GivesTheWeightsOfRlwFromTheSameNumbers) {
   Rng b(4);
   const Matrix gram = matrix_of({{1, 0.5, 0}, {0.5, 2, 0}, {0, 0, 3}});
   for (int step = 0; step < 20; ++step) {
-    EXPECT_EQ(solve_gram(*gradients, gram, &a).weights, weigh_losses(*losses, {1, 2, 3}, 1, &b));
+    EXPECT_EQ(solve_gram(*gradients, gram, {}, &a).weights,
+              weigh_losses(*losses, {1, 2, 3}, 1, &b));
   }
 }
 

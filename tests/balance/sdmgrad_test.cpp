@@ -115,12 +115,7 @@ TEST(Sdmgrad, StaysOnTheSimplexWhateverTheCrossMatrix) {
     Result result;
     for (int step = 0; step < 5; ++step) {
       method->solve({.tasks = 6, .gram = gram, .cross = cross}, result);
-      double sum = 0;
-      for (const double w : result.weights) {
-        EXPECT_GE(w, 0.0);
-        sum += w;
-      }
-      EXPECT_NEAR(sum, 1.0, kRounding);
+      expect_on_simplex(result.weights);
     }
   }
 }

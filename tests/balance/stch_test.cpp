@@ -27,18 +27,9 @@ TEST(Stch, IsTheGradientOfTheSmoothMaximum) {
   const auto method =
       make_with("stch", {{"mu", "0.3"}, {"preference", "[1, 2, 1]"}, {"ideal", "[0.1, 0, 0.2]"}});
   const std::vector<double> losses = {1.0, 0.7, 2.0};
-  const auto weights = weigh_losses(*method, losses);
-  for (std::size_t i = 0; i < 3; ++i) {
-    auto above = losses;
-    auto below = losses;
-    const double h = 1e-6;
-    above[i] += h;
-    below[i] -= h;
-    const auto value = [](const std::vector<double>& l) {
-      return smooth_maximum(l, {0.25, 0.5, 0.25}, {0.1, 0, 0.2}, 0.3);
-    };
-    EXPECT_NEAR(weights[i], (value(above) - value(below)) / (2 * h), kReference);
-  }
+  expect_gradient(weigh_losses(*method, losses), losses, [](const std::vector<double>& l) {
+    return smooth_maximum(l, {0.25, 0.5, 0.25}, {0.1, 0, 0.2}, 0.3);
+  });
 }
 
 TEST(Stch, FollowsTheWorstTaskWhenSmoothingVanishes) {
@@ -79,18 +70,12 @@ TEST(Stch, IsTheGradientOfTheScaledMaximumOfLogRatios) {
   }
   const std::vector<double> losses = {1.0, 2.7, 1.3};
   const auto weights = weigh_losses(*method, losses);
-  for (std::size_t i = 0; i < 3; ++i) {
-    const auto value = [&](double x) {
-      auto ratios = losses;
-      ratios[i] = x;
-      for (std::size_t j = 0; j < 3; ++j) {
-        ratios[j] = std::log(ratios[j] / std::vector<double>{2, 5, 2}[j]);
-      }
-      return 3 * smooth_maximum(ratios, {1, 1, 1}, {0, 0, 0}, 0.4);
-    };
-    const double h = 1e-6;
-    EXPECT_NEAR(weights[i], (value(losses[i] + h) - value(losses[i] - h)) / (2 * h), kReference);
-  }
+  expect_gradient(weights, losses, [](const std::vector<double>& l) {
+    return 3 * smooth_maximum({std::log(l[0] / 2), std::log(l[1] / 5), std::log(l[2] / 2)},
+                              {1, 1, 1},
+                              {0, 0, 0},
+                              0.4);
+  });
   EXPECT_EQ(weigh_losses(*method, losses), weights);  // the references stay
 }
 

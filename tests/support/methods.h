@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Short ways to configure a method and to take a step with it.
+// Short ways to configure a method, to take a step with it and to judge the weights.
 #pragma once
 
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/support/problems.h"
+#include "tests/support/tolerances.h"
 
 namespace detente::test {
 
@@ -26,6 +28,15 @@ inline std::unique_ptr<balance::Method> make_with(const std::string& name,
   return method;
 }
 
+// The text of an option that is a list.
+inline std::string list_of(const std::vector<double>& values) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    text += (i > 0 ? ", " : "") + number_text(values[i]);
+  }
+  return text + "]";
+}
+
 // The weights of the last of `steps` steps on the same losses.
 inline std::vector<double> weigh_losses(balance::Method& method,
                                         const std::vector<double>& losses,
@@ -38,10 +49,33 @@ inline std::vector<double> weigh_losses(balance::Method& method,
   return result.weights;
 }
 
-inline balance::Result solve_gram(balance::Method& method, const Matrix& gram, Rng* rng = nullptr) {
+inline balance::Result solve_gram(balance::Method& method,
+                                  const Matrix& gram,
+                                  const std::vector<double>& losses = {},
+                                  Rng* rng = nullptr) {
   balance::Result result;
-  method.solve({.tasks = gram.rows(), .gram = gram, .rng = rng}, result);
+  method.solve({.tasks = gram.rows(), .gram = gram, .losses = losses, .rng = rng}, result);
   return result;
+}
+
+// The losses after `steps` steps of gradient descent on L_i = ½‖x − c_i‖² in the plane, whose
+// Pareto set is the hull of the centres.
+inline std::vector<double> descend(balance::Method& method, const Matrix& centres, int steps) {
+  std::vector<double> x = {5, 4};
+  std::vector<double> losses(centres.rows());
+  for (int step = 0; step < steps; ++step) {
+    Matrix jacobian(centres.rows(), 2);
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      losses[i] = 0;
+      for (std::size_t p = 0; p < 2; ++p) {
+        jacobian(i, p) = x[p] - centres(i, p);
+        losses[i] += 0.5 * jacobian(i, p) * jacobian(i, p);
+      }
+    }
+    const auto d = direction_of(jacobian, solve_gram(method, gram_of(jacobian), losses).weights);
+    for (std::size_t p = 0; p < 2; ++p) x[p] -= 0.01 * d[p];
+  }
+  return losses;
 }
 
 // One step on a Jacobian for a method of any class: the direction, and the weights in `result`.
@@ -70,6 +104,30 @@ inline std::vector<double> take_step(balance::Method& method,
                                      Rng* rng = nullptr) {
   balance::Result result;
   return take_step(method, jacobian, losses, rng, result);
+}
+
+// The weights are the gradient of `value` at these losses.
+inline void expect_gradient(const std::vector<double>& weights,
+                            const std::vector<double>& losses,
+                            const std::function<double(const std::vector<double>&)>& value) {
+  const double h = 1e-6;
+  ASSERT_EQ(weights.size(), losses.size());
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    auto above = losses;
+    auto below = losses;
+    above[i] += h;
+    below[i] -= h;
+    EXPECT_NEAR(weights[i], (value(above) - value(below)) / (2 * h), kReference) << i;
+  }
+}
+
+inline void expect_on_simplex(const std::vector<double>& weights) {
+  double sum = 0;
+  for (const double w : weights) {
+    EXPECT_GE(w, 0.0);
+    sum += w;
+  }
+  EXPECT_NEAR(sum, 1.0, kRounding);
 }
 
 // The method refuses these losses with a message that contains `text`.

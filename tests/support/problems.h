@@ -6,6 +6,7 @@
 #include <detente/core/matrix.h>
 #include <detente/core/rng.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -62,6 +63,20 @@ inline double dot(const std::vector<double>& a, const std::vector<double>& b) {
 
 inline double norm_of(const std::vector<double>& a) { return std::sqrt(dot(a, a)); }
 
+inline double cosine(const std::vector<double>& a, const std::vector<double>& b) {
+  return dot(a, b) / norm_of(a) / norm_of(b);
+}
+
+inline double least(const std::vector<double>& values) {
+  return *std::min_element(values.begin(), values.end());
+}
+
+// g₀.
+inline std::vector<double> mean_gradient(const Matrix& jacobian) {
+  const std::vector<double> w(jacobian.rows(), 1.0 / static_cast<double>(jacobian.rows()));
+  return direction_of(jacobian, w);
+}
+
 inline Matrix random_jacobian(std::size_t k, std::size_t p, Rng& rng) {
   Matrix jacobian(k, p);
   for (std::size_t i = 0; i < k * p; ++i) jacobian.data()[i] = rng.normal();
@@ -91,6 +106,16 @@ inline Matrix with_row(const Matrix& jacobian, const std::vector<double>& row) {
 
 inline std::vector<double> row_of(const Matrix& jacobian, std::size_t i) {
   return {jacobian.data() + i * jacobian.cols(), jacobian.data() + (i + 1) * jacobian.cols()};
+}
+
+// The tasks but for i in the random order in which pcgrad and gradvac take them.
+inline std::vector<std::size_t> shuffled_others(std::size_t k, std::size_t i, Rng& rng) {
+  std::vector<std::size_t> others;
+  for (std::size_t j = 0; j < k; ++j) {
+    if (j != i) others.push_back(j);
+  }
+  if (k > 2) rng.shuffle(others);
+  return others;
 }
 
 enum class Family {
