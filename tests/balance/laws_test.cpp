@@ -36,9 +36,36 @@ std::vector<double> losses_for(std::size_t k) {
   return losses;
 }
 
+bool is_stateful(const MethodInfo& info) { return info.stateful; }
+
 bool gives_direction(const MethodInfo& info) {
   return info.method_class == MethodClass::kCoordinates;
 }
+
+bool keeps_rows(const MethodInfo& info) { return is_stateful(info) && gives_direction(info); }
+
+// A fresh method and what its steps need.
+struct Fresh {
+  explicit Fresh(const MethodInfo& info) : method(info.make()) {}
+
+  std::vector<double> step(const Matrix& jacobian) {
+    return take_step(*method, jacobian, losses_for(jacobian.rows()), &rng, result);
+  }
+  // Three steps of class J on the same rows; the last direction.
+  template <class T>
+  std::vector<T> three_steps(const Rows<T>& rows) {
+    const auto losses = losses_for(rows.rows);
+    std::vector<T> d(rows.cols);
+    for (int step = 0; step < 3; ++step) {
+      method->direct({.tasks = rows.rows, .losses = losses, .rng = &rng}, rows, d, result);
+    }
+    return d;
+  }
+
+  std::unique_ptr<Method> method;
+  Rng rng{kSeed};
+  Result result;
+};
 
 // Steps of a fresh method, so that states that move are seen too.
 struct Steps {
@@ -93,6 +120,15 @@ void on_posed_problems(const std::function<void(const Matrix&)>& check) {
       SCOPED_TRACE(testing::Message() << "family " << static_cast<int>(family) << " k=" << k);
       check(problem_of(family, k, rng));
     }
+  }
+}
+
+void on_methods(bool (*chosen)(const MethodInfo&),
+                const std::function<void(const MethodInfo&)>& check) {
+  for (const MethodInfo& info : registry()) {
+    if (!chosen(info)) continue;
+    SCOPED_TRACE(info.name);
+    check(info);
   }
 }
 
@@ -341,13 +377,7 @@ void check_simplex(const MethodInfo& info) {
   for (const auto& [family, name] : families()) {
     for (const std::size_t k : {1, 2, 7, 20}) {
       SCOPED_TRACE(testing::Message() << name << " k=" << k);
-      const auto w = run_method(info, problem_of(family, k, rng)).last.weights;
-      double sum = 0;
-      for (const double x : w) {
-        EXPECT_GE(x, 0.0);
-        sum += x;
-      }
-      EXPECT_NEAR(sum, 1.0, kRounding);
+      expect_on_simplex(run_method(info, problem_of(family, k, rng)).last.weights);
     }
   }
 }
@@ -472,33 +502,23 @@ INSTANTIATE_TEST_SUITE_P(Registry,
 // The table itself.
 
 TEST(Registry, GivesTheSameDirectionInFloat32) {
-  for (const MethodInfo& info : registry()) {
-    if (!gives_direction(info)) continue;
-    SCOPED_TRACE(info.name);
+  on_methods(&gives_direction, [](const MethodInfo& info) {
     on_posed_problems([&](const Matrix& jacobian) {
+      const std::size_t k = jacobian.rows();
+      const std::size_t p = jacobian.cols();
       Matrix rounded = jacobian;
-      std::vector<float> single(jacobian.rows() * jacobian.cols());
+      std::vector<float> single(k * p);
       for (std::size_t i = 0; i < single.size(); ++i) {
         single[i] = static_cast<float>(jacobian.data()[i]);
         rounded.data()[i] = single[i];
       }
-      const std::size_t k = jacobian.rows();
-      const auto losses = losses_for(k);
-      const auto method = info.make();
-      Rng rng(kSeed);
-      Result result;
-      std::vector<float> d(jacobian.cols());
-      for (int step = 0; step < 3; ++step) {
-        method->direct({.tasks = k, .losses = losses, .rng = &rng},
-                       Rows<float>{single.data(), k, d.size(), d.size()},
-                       d,
-                       result);
-      }
-      const Steps expected = run_method(info, rounded, losses);
+      Fresh run(info);
+      const auto d = run.three_steps(Rows<float>{single.data(), k, p, p});
+      const Steps expected = run_method(info, rounded);
       expect_close(expected.direction, {d.begin(), d.end()}, kFloat32);
-      expect_close(expected.last.weights, result.weights, kFloat32);
+      expect_close(expected.last.weights, run.result.weights, kFloat32);
     });
-  }
+  });
 }
 
 TEST(Registry, ReadsRowsThatLieApart) {
@@ -510,80 +530,47 @@ TEST(Registry, ReadsRowsThatLieApart) {
   for (std::size_t i = 0; i < 3; ++i) {
     for (std::size_t p = 0; p < kCols; ++p) tight(i, p) = wide(i, p);
   }
-  const auto losses = losses_for(3);
-  for (const MethodInfo& info : registry()) {
-    if (!gives_direction(info)) continue;
-    SCOPED_TRACE(info.name);
-    const auto method = info.make();
-    Rng draws(kSeed);
-    Result result;
-    std::vector<double> d(kCols);
-    for (int step = 0; step < 3; ++step) {
-      method->direct({.tasks = 3, .losses = losses, .rng = &draws},
-                     Rows<double>{wide.data(), 3, kCols, 1400},
-                     d,
-                     result);
-    }
-    EXPECT_EQ(d, run_method(info, tight, losses).direction);
-  }
+  on_methods(&gives_direction, [&](const MethodInfo& info) {
+    EXPECT_EQ(Fresh(info).three_steps(Rows<double>{wide.data(), 3, kCols, 1400}),
+              run_method(info, tight).direction);
+  });
 }
 
 TEST(Registry, RefusesForeignStates) {
-  for (const MethodInfo& info : registry()) {
-    if (!info.stateful) continue;
-    SCOPED_TRACE(info.name);
+  on_methods(&is_stateful, [](const MethodInfo& info) {
     const auto method = info.make();
     EXPECT_THROW(method->load_state(Json{{"colour", "red"}}), Error);
     EXPECT_THROW(method->load_state(Json(3)), Error);
-  }
+  });
 }
 
 TEST(Registry, RefusesAChangedNumberOfTasks) {
-  for (const MethodInfo& info : registry()) {
-    if (!info.stateful) continue;
-    SCOPED_TRACE(info.name);
-    const auto method = info.make();
+  on_methods(&is_stateful, [](const MethodInfo& info) {
     Rng rng(kSeed);
-    Result result;
-    const auto step = [&](std::size_t k) {
-      take_step(*method, problem_of(Family::kGaussian, k, rng), losses_for(k), &rng, result);
-    };
-    step(3);
-    EXPECT_THROW(step(4), Error);
-  }
+    Fresh run(info);
+    run.step(problem_of(Family::kGaussian, 3, rng));
+    EXPECT_THROW(run.step(problem_of(Family::kGaussian, 4, rng)), Error);
+  });
 }
 
 TEST(Registry, RefusesAChangedNumberOrTypeOfCoordinates) {
-  for (const MethodInfo& info : registry()) {
-    if (!info.stateful || !gives_direction(info)) continue;
-    SCOPED_TRACE(info.name);
-    const auto method = info.make();
+  on_methods(&keeps_rows, [](const MethodInfo& info) {
     Rng rng(kSeed);
-    Result result;
-    take_step(*method, random_jacobian(3, 6, rng), losses_for(3), &rng, result);
-    EXPECT_THROW(take_step(*method, random_jacobian(3, 7, rng), losses_for(3), &rng, result),
-                 Error);
+    Fresh run(info);
+    run.step(random_jacobian(3, 6, rng));
+    EXPECT_THROW(run.step(random_jacobian(3, 7, rng)), Error);
     const std::vector<float> single(18, 1.0F);
-    std::vector<float> d(6);
-    const auto losses = losses_for(3);
-    EXPECT_THROW(method->direct({.tasks = 3, .losses = losses, .rng = &rng},
-                                Rows<float>{single.data(), 3, 6, 6},
-                                d,
-                                result),
-                 Error);
-  }
+    EXPECT_THROW(run.three_steps(Rows<float>{single.data(), 3, 6, 6}), Error);
+  });
 }
 
 TEST(Registry, RefusesForeignArrays) {
-  for (const MethodInfo& info : registry()) {
-    if (!info.stateful || !gives_direction(info)) continue;
-    SCOPED_TRACE(info.name);
-    const auto method = info.make();
+  on_methods(&keeps_rows, [](const MethodInfo& info) {
     Rng rng(kSeed);
-    Result result;
-    take_step(*method, random_jacobian(3, 6, rng), losses_for(3), &rng, result);
-    const Json state = method->state();
-    const auto good = method->state_arrays();
+    Fresh run(info);
+    run.step(random_jacobian(3, 6, rng));
+    const Json state = run.method->state();
+    const auto good = run.method->state_arrays();
     ASSERT_FALSE(good.empty());
     const auto refused = [&](const std::function<void(std::vector<StateArray>&)>& spoil) {
       auto arrays = good;
@@ -607,36 +594,32 @@ TEST(Registry, RefusesForeignArrays) {
       std::get<std::vector<double>>(arrays.front().values)[4] = std::nan("");
     });
     // A state whose arrays were forgotten.
-    const auto other = info.make();
-    other->load_state(state);
-    EXPECT_THROW(take_step(*other, random_jacobian(3, 6, rng), losses_for(3), &rng, result), Error);
+    Fresh other(info);
+    other.method->load_state(state);
+    EXPECT_THROW(other.step(random_jacobian(3, 6, rng)), Error);
     // Arrays without the state.
     EXPECT_THROW(info.make()->load_state_arrays(good), Error);
-  }
+  });
 }
 
 TEST(Registry, KeepsTheStateOfAbsentTasks) {
   // Two steps with task 1 absent in between equal two steps without the one in between, for the
   // arrays of task 1.
-  for (const MethodInfo& info : registry()) {
-    if (!info.stateful || !gives_direction(info)) continue;
-    SCOPED_TRACE(info.name);
-    const auto method = info.make();
+  on_methods(&keeps_rows, [](const MethodInfo& info) {
     Rng rng(kSeed);
-    Result result;
-    const auto losses = losses_for(3);
-    take_step(*method, random_jacobian(3, 6, rng), losses, &rng, result);
-    const auto before = method->state_arrays();
+    Fresh run(info);
+    run.step(random_jacobian(3, 6, rng));
+    const auto before = run.method->state_arrays();
     const Matrix two = random_jacobian(2, 6, rng);
+    const auto losses = losses_for(2);
     const std::vector<std::size_t> ids = {0, 2};
     std::vector<double> d(6);
-    method->direct(
-        {.tasks = 2, .losses = std::span(losses).first(2), .rng = &rng, .ids = ids, .all_tasks = 3},
-        Rows<double>{two.data(), 2, 6, 6},
-        d,
-        result);
-    EXPECT_EQ(result.weights.size(), 2u);
-    const auto after = method->state_arrays();
+    run.method->direct({.tasks = 2, .losses = losses, .rng = &run.rng, .ids = ids, .all_tasks = 3},
+                       Rows<double>{two.data(), 2, 6, 6},
+                       d,
+                       run.result);
+    EXPECT_EQ(run.result.weights.size(), 2u);
+    const auto after = run.method->state_arrays();
     ASSERT_EQ(before.size(), after.size());
     for (std::size_t a = 0; a < before.size(); ++a) {
       if (before[a].shape[0] != 3) continue;
@@ -648,7 +631,7 @@ TEST(Registry, KeepsTheStateOfAbsentTasks) {
         EXPECT_EQ(old_row == new_row, i == 1) << before[a].name << " of task " << i;
       }
     }
-  }
+  });
 }
 
 TEST(Registry, NamesTheTaskWhoseGradientIsNotFinite) {
