@@ -96,6 +96,13 @@ void add_bench_step(CLI::App& bench, Context& context) {
                    options.gram_rows,
                    "Estimate the Gram matrix from this share of the examples")
       ->type_name("SHARE");
+  command
+      ->add_option("--gram-precision",
+                   options.gram_precision,
+                   "bf16: estimate the Gram matrix from passes in mixed precision; same: no")
+      ->capture_default_str();
+  command->add_option("--memory", options.memory, "low: never a gradient per task at once; fast")
+      ->capture_default_str();
   command->add_option("--threads", options.threads, "Threads of LibTorch")->capture_default_str();
   command->add_option("--steps", options.steps, "Timed steps of each kind")->capture_default_str();
   command->add_option("--seed", options.seed, "Of parameters and data")->capture_default_str();

@@ -244,7 +244,8 @@ Json MultiTaskBackward::state() const {
 
 void MultiTaskBackward::load_state(const Json& state) {
   DETENTE_CHECK(state.is_object() && state.contains("steps") &&
-                    state["steps"].is_number_unsigned() && state.contains("estimate_cosine") &&
+                    state["steps"].is_number_integer() && state["steps"].get<std::int64_t>() >= 0 &&
+                    state.contains("estimate_cosine") &&
                     (state["estimate_cosine"].is_number() || state["estimate_cosine"].is_null()),
                 ErrorCode::kData,
                 "[engine::MultiTaskBackward] the saved state has no steps or estimate_cosine.");

@@ -7,6 +7,8 @@
 #include <detente/machine/process.h>
 #include <detente/measure/models.h>
 #include <detente/measure/step_benchmark.h>
+#include <detente/tensor/allocation_peak.h>
+#include <detente/tensor/autocast.h>
 #include <detente/tensor/compat.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/optim/adam.h>
@@ -14,8 +16,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <limits>
+#include <optional>
 
 namespace detente::measure {
 namespace {
@@ -40,24 +42,18 @@ double minimum(const std::vector<double>& values) {
   return values.empty() ? kNan : *std::min_element(values.begin(), values.end());
 }
 
-std::int64_t status_bytes(const std::string& key) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(key)) return std::stoll(line.substr(key.size() + 1)) * 1024;
-  }
-  return 0;
-}
-
-// The process's peak above where it stood, where the system lets it be reset (Linux); else 0.
-std::int64_t peak_of(const std::function<void()>& body) {
-  {
-    std::ofstream reset("/proc/self/clear_refs");
-    reset << "5";
-    if (!reset.flush()) return 0;
-  }
-  const std::int64_t before = status_bytes("VmRSS:");
-  body();
-  return std::max<std::int64_t>(status_bytes("VmHWM:") - before, 0);
+// What tensors take at the peak of a step beyond the model, its examples and the optimiser's state.
+template <class Bench, class Step>
+std::int64_t peak_of(const StepBenchmarkOptions& options, Step step) {
+  tensor::AllocationPeak counter;
+  Bench bench(options);
+  bench.plain();
+  bench.clear();
+  const std::int64_t before = counter.now();
+  for (int i = 0; i < 2; ++i) step(bench);
+  counter.restart();
+  step(bench);
+  return counter.peak() - before;
 }
 
 class Threads {
@@ -89,6 +85,10 @@ class StepBenchmark {
               "strategy",
               options.strategy,
               "[measure::step] --");
+    set_field([&](FieldVisitor& v) { engine_options.describe(v); },
+              "memory",
+              options.memory,
+              "[measure::step] --");
     // An estimate is used whatever its quality; the caller is told.
     engine_options.estimate_floor = -1;
     backward_ = std::make_unique<engine::MultiTaskBackward>(
@@ -97,6 +97,8 @@ class StepBenchmark {
     checked_ = std::make_unique<engine::MultiTaskBackward>(
         model_.shared, model_.own, balance::make_method(options.method), names_, engine_options);
   }
+
+  void clear() { tensor::clear_gradients(all_); }
 
   double plain() {
     const double start = now_ms();
@@ -136,8 +138,8 @@ class StepBenchmark {
   Times method() {
     const double start = now_ms();
     double estimate = 0;
-    if (options_.gram_rows > 0) {
-      backward_->set_estimate(model_.losses(part()));
+    if (estimates()) {
+      backward_->set_estimate(estimate_losses());
       estimate = now_ms() - start;
     }
     const double begin = now_ms();
@@ -151,19 +153,27 @@ class StepBenchmark {
   }
 
   double estimate_cosine() {
-    checked_->set_estimate(model_.losses(part()));
+    checked_->set_estimate(estimate_losses());
     return (*checked_)(model_.losses(0), rng_).estimate_cosine;
   }
 
+  bool estimates() const { return options_.gram_rows > 0 || options_.gram_precision == "bf16"; }
   const std::string& strategy() const { return strategy_; }
   const std::string& notice() const { return notice_; }
   std::int64_t parameters() const { return backward_->shared_size(); }
 
  private:
-  std::int64_t part() const {
-    return std::max<std::int64_t>(1,
-                                  static_cast<std::int64_t>(std::lround(
-                                      options_.gram_rows * static_cast<double>(options_.batch))));
+  TensorList estimate_losses() {
+    std::int64_t rows = 0;  // all
+    if (options_.gram_rows > 0) {
+      const double part = options_.gram_rows * static_cast<double>(options_.batch);
+      rows = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::lround(part)));
+    }
+    std::optional<tensor::Autocast> autocast;
+    if (options_.gram_precision == "bf16") {
+      autocast.emplace(tensor::Device(), tensor::LowPrecision::kBFloat16);
+    }
+    return model_.losses(rows);
   }
 
   StepBenchmarkOptions options_;
@@ -197,6 +207,12 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                  gram_rows,
                  {.min = 0, .max = 1, .max_open = true},
                  "Estimate the Gram matrix from this share of the examples; 0: exact.");
+  visitor.choice_text("gram_precision",
+                      gram_precision,
+                      {"same", "bf16"},
+                      "bf16: estimate the Gram matrix from passes in mixed precision.");
+  visitor.choice_text(
+      "memory", memory, {"fast", "low"}, "low: never K gradients at once, one pass more.");
   visitor.integer("threads", threads, {.min = 1, .max = 1024}, "Threads of LibTorch.");
   visitor.integer("steps", steps, {.min = 1, .max = 100000}, "Timed steps of each kind.");
 }
@@ -235,13 +251,13 @@ StepBenchmarkResult measure_step(const StepBenchmarkOptions& given,
     result.ms_solve = median(solve);
     result.plain_min = minimum(plain);
     result.method_min = minimum(method);
-    result.plain_peak_bytes = peak_of([&] { bench.plain(); });
-    result.peak_bytes = peak_of([&] { bench.method(); });
+    result.plain_peak_bytes = peak_of<StepBenchmark>(options, [](auto& b) { b.plain(); });
+    result.peak_bytes = peak_of<StepBenchmark>(options, [](auto& b) { b.method(); });
     result.parameters = bench.parameters();
     result.strategy = bench.strategy();
     result.notice = bench.notice();
     result.estimate_cosine = kNan;
-    if (options.gram_rows > 0) {
+    if (bench.estimates()) {
       double sum = 0;
       constexpr int kChecks = 5;
       for (int i = 0; i < kChecks; ++i) {

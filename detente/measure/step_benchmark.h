@@ -20,6 +20,8 @@ struct StepBenchmarkOptions {
   std::string method = "cagrad";  // with its default options
   std::string strategy = "auto";  // see engine/multi_task_backward.h
   double gram_rows = 0;           // in (0, 1): the Gram matrix from this share of the examples
+  std::string gram_precision = "same";  // "bf16": the Gram matrix from passes in mixed precision
+  std::string memory = "fast";          // or "low": see engine/multi_task_backward.h
   std::int64_t threads = 1;
   std::int64_t steps = 25;  // timed steps of each kind, after three for warming up
   std::uint64_t seed = 1;
@@ -40,7 +42,9 @@ struct StepBenchmarkResult {
   double ms_solve = 0;
   double plain_min = 0;  // fastest steps, to tell noise
   double method_min = 0;
-  std::int64_t peak_bytes = 0;        // memory above the start of a method's step, at its peak
+  // Bytes in tensors at the peak of a method's step beyond the model, its examples and the
+  // optimiser's state: activations, gradients, what the engine keeps from step to step.
+  std::int64_t peak_bytes = 0;
   std::int64_t plain_peak_bytes = 0;  // the same for plain training
   std::int64_t parameters = 0;        // shared
   std::string strategy;               // the one the engine chose

@@ -67,6 +67,31 @@ TEST(StepBenchmark, TellsHowGoodAnEstimateIs) {
   EXPECT_LE(result.estimate_cosine, 1.0 + 1e-12);
 }
 
+TEST(StepBenchmark, EstimatesInMixedPrecision) {
+  StepBenchmarkOptions options = small_benchmark();
+  options.input = "single";
+  options.gram_precision = "bf16";
+  options.method = "mgda";
+  const auto result = measure_step(options, {});
+  EXPECT_EQ(result.strategy, "weighted");
+  EXPECT_GT(result.estimate_cosine, 0.99);
+}
+
+TEST(StepBenchmark, CountsTheMemoryOfGradients) {
+  StepBenchmarkOptions options = small_benchmark();
+  options.input = "single";
+  options.tasks = 6;
+  options.strategy = "sequential";
+  const auto fast = measure_step(options, {});
+  options.strategy = "auto";
+  options.memory = "low";
+  const auto low = measure_step(options, {});
+  const std::int64_t gradient = 4 * fast.parameters;
+  EXPECT_EQ(fast.plain_peak_bytes, low.plain_peak_bytes) << "counted, not measured";
+  EXPECT_GE(fast.peak_bytes, 7 * gradient);
+  EXPECT_LT(low.peak_bytes, fast.plain_peak_bytes + 3 * gradient);
+}
+
 TEST(StepBenchmark, RefusesBadOptions) {
   StepBenchmarkOptions options = small_benchmark();
   options.steps = 0;

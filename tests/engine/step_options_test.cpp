@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a step may be beside one call on one batch: several batches, a direction per group of
+// parameters, scaled losses, mixed precision, rows that only the gradients tell.
+#include <detente/balance/registry.h>
+#include <detente/core/error.h>
+#include <detente/engine/multi_task_backward.h>
+#include <detente/tensor/autocast.h>
+#include <detente/tensor/compat.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include "zoo.h"
+
+namespace detente::engine {
+namespace {
+
+using namespace zoo;  // NOLINT: the tests are about nothing else
+
+MultiTaskBackward make(Tasks& tasks,
+                       const std::string& method,
+                       const MultiTaskOptions& options = {}) {
+  return MultiTaskBackward(
+      tasks.trunk.parameters, tasks.heads, balance::make_method(method), tasks.names, options);
+}
+
+void expect_same(const TensorList& got, const TensorList& wanted, double tolerance = 1e-9) {
+  ASSERT_EQ(got.size(), wanted.size());
+  for (std::size_t p = 0; p < got.size(); ++p) {
+    ASSERT_EQ(got[p].defined(), wanted[p].defined()) << p;
+    if (!got[p].defined()) continue;
+    const double scale = wanted[p].norm().item<double>() + 1e-12;
+    EXPECT_LT((got[p] - wanted[p]).norm().item<double>(), tolerance * scale) << p;
+  }
+}
+
+// Mean losses of some rows of the batch; tasks not in `labelled` are absent.
+TensorList losses_of_rows(Tasks& tasks,
+                          std::int64_t begin,
+                          std::int64_t end,
+                          const std::vector<bool>& labelled = {true, true, true}) {
+  const at::Tensor z = tasks.trunk.forward(tasks.trunk.input.slice(0, begin, end));
+  TensorList result;
+  for (std::size_t k = 0; k < 3; ++k) {
+    const auto y = z.matmul(tasks.heads[k][0]) + tasks.heads[k][1];
+    result.push_back(labelled[k] ? (y - (static_cast<double>(k) - 1.0)).square().mean()
+                                 : at::Tensor());
+  }
+  return result;
+}
+
+class Accumulate : public testing::TestWithParam<std::tuple<int, const char*>> {
+ protected:
+  // Without dropout: its masks differ with the batch.
+  static inline const std::vector<Zoo> kTrunks = {{"mlp", make_mlp},
+                                                  {"convnet", make_convnet},
+                                                  {"embedding", make_embedding},
+                                                  {"transformer", make_transformer},
+                                                  {"recurrent", make_recurrent},
+                                                  {"lstm", make_lstm}};
+};
+
+TEST_P(Accumulate, BatchesCountedByTheirRowsAreTheStepOnAllRows) {
+  const auto [trunk, method] = GetParam();
+  Tasks tasks({kTrunks[static_cast<std::size_t>(trunk)], Cut::kSingleInput, torch::kDouble});
+  Rng rng(3);
+  MultiTaskBackward whole = make(tasks, method);
+  const StepReport expected = whole(losses_of_rows(tasks, 0, kBatch), rng);
+  const TensorList wanted = tasks.gradients();
+
+  Rng again(3);
+  MultiTaskBackward parts = make(tasks, method);
+  parts.accumulate(losses_of_rows(tasks, 0, 4), std::vector<double>(3, 4.0));
+  expect_same(tasks.gradients(), wanted, 1e-300);  // nothing is written before the end
+  parts.accumulate(losses_of_rows(tasks, 4, 6), std::vector<double>(3, 2.0));
+  parts.accumulate(losses_of_rows(tasks, 6, kBatch), std::vector<double>(3, 3.0));
+  const StepReport report = parts.finish(again);
+  expect_same(tasks.gradients(), wanted);
+  for (std::size_t k = 0; k < 3; ++k) {
+    EXPECT_NEAR(report.losses[k], expected.losses[k], 1e-12);
+    EXPECT_NEAR(report.weights[k], expected.weights[k], 1e-8);
+  }
+  EXPECT_EQ(parts.steps(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         Accumulate,
+                         testing::Combine(testing::Range(0, 6),
+                                          testing::Values("upgrad", "cagrad", "uw", "graddrop")));
+
+TEST(Accumulate, ATaskCountsTheBatchesThatHaveIt) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "mgda");
+  backward.accumulate(losses_of_rows(tasks, 0, 4, {true, false, false}));
+  backward.accumulate(losses_of_rows(tasks, 4, kBatch, {true, true, false}),
+                      std::vector<double>{3.0, 5.0, 1.0});
+  Rng rng(3);
+  const StepReport report = backward.finish(rng);
+  const TensorList got = tasks.gradients();
+  EXPECT_EQ(report.present, 2u);
+  EXPECT_TRUE(std::isnan(report.losses[2]));
+
+  const TensorList first = losses_of_rows(tasks, 0, 4);
+  const TensorList second = losses_of_rows(tasks, 4, kBatch);
+  MultiTaskBackward reference = make(tasks, "mgda");
+  reference(TensorList{(first[0] + 3 * second[0]) / 4, second[1], at::Tensor()}, rng);
+  expect_same(got, tasks.gradients());
+}
+
+TEST(Accumulate, SegmentedBatchesCountToo) {
+  Tasks tasks(Setting{{"convnet", make_convnet}, Cut::kSlices, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "upgrad");
+  Rng rng(3);
+  backward(tasks.losses(), rng);
+  const TensorList wanted = tasks.gradients();
+  backward.accumulate(tasks.losses());
+  backward.accumulate(tasks.losses());
+  EXPECT_EQ(backward.finish(rng).strategy, Strategy::kSegmented);
+  expect_same(tasks.gradients(), wanted);
+}
+
+TEST(Accumulate, SaysWhatIsWrongAndForgetsTheBatches) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "mgda");
+  Rng rng(3);
+  EXPECT_THROW(backward.finish(rng), Error);
+  backward.accumulate(tasks.losses());
+  EXPECT_THROW(backward(tasks.losses(), rng), Error) << "finish() is due";
+  EXPECT_THROW(backward.accumulate(tasks.losses(), std::vector<double>{1.0, 0.0, 1.0}), Error);
+  EXPECT_THROW(backward.finish(rng), Error) << "nothing is left after an error";
+  TensorList broken = tasks.losses();
+  broken[1] = broken[1] * std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(backward.accumulate(broken), Error);
+  EXPECT_FALSE(tasks.gradients()[0].defined());
+  backward(tasks.losses(), rng);  // and the engine works on
+  MultiTaskBackward low = make(tasks, "mgda", {.memory = MultiTaskOptions::Memory::kLow});
+  EXPECT_THROW(low.accumulate(tasks.losses()), Error);
+}
+
+// Per group, the method on that group's own Gram matrix.
+TEST(ByGroup, EveryStrategyGivesEachGroupItsOwnDirection) {
+  const std::vector<std::tuple<Strategy, Cut, MultiTaskOptions::Memory>> cases = {
+      {Strategy::kSequential, Cut::kSingleInput, MultiTaskOptions::Memory::kFast},
+      {Strategy::kGhost, Cut::kSingleInput, MultiTaskOptions::Memory::kFast},
+      {Strategy::kSegmented, Cut::kSlices, MultiTaskOptions::Memory::kFast},
+      {Strategy::kAuto, Cut::kSingleInput, MultiTaskOptions::Memory::kLow}};
+  for (const auto& [strategy, cut, memory] : cases) {
+    for (const Zoo& trunk : {Zoo{"mlp", make_mlp}, Zoo{"embedding", make_embedding}}) {
+      SCOPED_TRACE(std::string(trunk.name) + " " + name_of(strategy));
+      Tasks tasks({trunk, cut, torch::kDouble});
+      const at::Tensor rows = plain_rows(tasks);
+      MultiTaskBackward backward = make(tasks, "mgda", {.strategy = strategy, .memory = memory});
+      std::vector<int> group_of;
+      for (std::size_t i = 0; i < tasks.trunk.parameters.size(); ++i) {
+        group_of.push_back(static_cast<int>(i % 2));
+      }
+      backward.set_groups({"even", "odd"}, group_of);
+      backward.balance_by_group({balance::make_method("mgda"), balance::make_method("mgda")});
+      Rng rng(3);
+      const StepReport report = backward(tasks.losses(), rng);
+      ASSERT_EQ(report.group_weights.size(), 2u);
+      for (int g = 0; g < 2; ++g) {
+        std::vector<at::Tensor> pieces;
+        std::vector<at::Tensor> written;
+        std::int64_t begin = 0;
+        for (std::size_t i = 0; i < group_of.size(); ++i) {
+          const std::int64_t n = tasks.trunk.parameters[i].numel();
+          if (group_of[i] == g) {
+            pieces.push_back(rows.narrow(1, begin, n));
+            written.push_back(tasks.trunk.parameters[i].grad().reshape(-1));
+          }
+          begin += n;
+        }
+        const at::Tensor part = torch::cat(pieces, 1);
+        const at::Tensor gram = part.matmul(part.t()).contiguous();
+        balance::Result expected;
+        balance::make_method("mgda")->solve({.tasks = 3, .gram = {gram.data_ptr<double>(), 3, 3}},
+                                            expected);
+        for (std::size_t k = 0; k < 3; ++k) {
+          EXPECT_NEAR(
+              report.group_weights[static_cast<std::size_t>(g)][k], expected.weights[k], 1e-9);
+        }
+        const at::Tensor w = torch::tensor(expected.weights, torch::kDouble);
+        EXPECT_TRUE(torch::allclose(torch::cat(written), part.t().mv(w), 1e-8, 1e-10));
+      }
+    }
+  }
+}
+
+TEST(ByGroup, OneGroupOfEverythingIsTheOrdinaryStep) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSlices, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "cagrad", {.clip_norm = 0.5});
+  Rng rng(3);
+  const StepReport plain = backward(tasks.losses(), rng);
+  const TensorList wanted = tasks.gradients();
+  backward.set_groups({"all"}, std::vector<int>(tasks.trunk.parameters.size(), 0));
+  backward.balance_by_group({balance::make_method("cagrad")});
+  const StepReport grouped = backward(tasks.losses(), rng);
+  expect_same(tasks.gradients(), wanted, 1e-12);
+  EXPECT_DOUBLE_EQ(grouped.direction_norm, plain.direction_norm);
+  EXPECT_DOUBLE_EQ(grouped.weights[1], plain.weights[1]);
+  backward.balance_by_group({});
+  EXPECT_TRUE(backward(tasks.losses(), rng).group_weights.empty());
+}
+
+TEST(ByGroup, RefusesMethodsThatKnowNoGroups) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "mgda");
+  EXPECT_THROW(backward.balance_by_group({balance::make_method("mgda")}), Error) << "no groups";
+  backward.set_groups({"all"}, std::vector<int>(tasks.trunk.parameters.size(), 0));
+  for (const char* method : {"uw", "graddrop", "sdmgrad"}) {
+    EXPECT_THROW(backward.balance_by_group({balance::make_method(method)}), Error) << method;
+  }
+}
+
+class LossScaling : public testing::TestWithParam<std::tuple<const char*, Strategy, Cut>> {};
+
+// The scale is a power of two, so nothing changes but the exponent.
+TEST_P(LossScaling, ChangesNoGradient) {
+  const auto [method, strategy, cut] = GetParam();
+  Tasks tasks({{"convnet", make_convnet}, cut, torch::kFloat});
+  Rng rng(3);
+  MultiTaskBackward plain = make(tasks, method, {.strategy = strategy, .clip_norm = 0.1});
+  const StepReport expected = plain(tasks.losses(), rng);
+  const TensorList wanted = tasks.gradients();
+  MultiTaskBackward scaled = make(tasks,
+                                  method,
+                                  {.strategy = strategy,
+                                   .loss_scaling = MultiTaskOptions::LossScaling::kDynamic,
+                                   .clip_norm = 0.1});
+  Rng again(3);
+  const StepReport report = scaled(tasks.losses(), again);
+  EXPECT_EQ(report.loss_scale, 65536.0);
+  EXPECT_FALSE(report.skipped);
+  EXPECT_EQ(report.strategy, expected.strategy);
+  expect_same(tasks.gradients(), wanted, 1e-6);
+  EXPECT_NEAR(report.direction_norm, expected.direction_norm, 1e-6 * expected.direction_norm);
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(report.weights[k], expected.weights[k], 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Strategies,
+    LossScaling,
+    testing::Values(std::tuple("upgrad", Strategy::kSequential, Cut::kSingleInput),
+                    std::tuple("upgrad", Strategy::kGhost, Cut::kSingleInput),
+                    std::tuple("upgrad", Strategy::kSegmented, Cut::kSlices),
+                    std::tuple("uw", Strategy::kAuto, Cut::kSingleInput),
+                    std::tuple("graddrop", Strategy::kAuto, Cut::kSingleInput),
+                    std::tuple("mgda_ub", Strategy::kAuto, Cut::kSingleInput)));
+
+TEST(LossScaling, SkipsStepsThatOverflowUntilTheScaleFits) {
+  for (const char* method : {"mgda", "ew"}) {
+    const at::Tensor weight = torch::ones({4}, torch::kFloat).requires_grad_();
+    MultiTaskBackward backward({weight},
+                               {},
+                               balance::make_method(method),
+                               {"a", "b"},
+                               {.loss_scaling = MultiTaskOptions::LossScaling::kDynamic});
+    Rng rng(1);
+    const auto losses = [&] { return TensorList{(weight * 1e17F).sum(), (weight * 2e17F).sum()}; };
+    weight.mutable_grad() = torch::ones({4});
+    int skipped = 0;
+    for (int step = 0; step < 20; ++step) {
+      const StepReport report = backward(losses(), rng);
+      if (!report.skipped) {
+        EXPECT_EQ(report.loss_scale, std::exp2(16 - skipped));
+        EXPECT_TRUE(torch::isfinite(weight.grad()).all().item<bool>());
+        break;
+      }
+      EXPECT_FALSE(weight.grad().defined()) << "an optimiser would move";
+      ++skipped;
+    }
+    EXPECT_GT(skipped, 0) << method;
+    EXPECT_LT(skipped, 20) << method;
+    const Json state = backward.state();
+    MultiTaskBackward other({weight},
+                            {},
+                            balance::make_method(method),
+                            {"a", "b"},
+                            {.loss_scaling = MultiTaskOptions::LossScaling::kDynamic});
+    other.load_state(state);
+    EXPECT_FALSE(other(losses(), rng).skipped) << "the scale is part of the state";
+  }
+}
+
+// The loss of task k is a masked mean over all rows: no slice, no index in the graph.
+TensorList masked_losses(Tasks& tasks, const std::vector<std::int64_t>& rows) {
+  torch::manual_seed(7);
+  const at::Tensor z = tasks.trunk.forward(tasks.trunk.input);
+  TensorList result;
+  for (std::int64_t k = 0; k < 3; ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    const auto mask = (torch::tensor(rows) == k).to(z.scalar_type());
+    const auto y = z.matmul(tasks.heads[i][0]) + tasks.heads[i][1];
+    result.push_back((mask * (y - static_cast<double>(k) + 1.0).square()).sum() / mask.sum());
+  }
+  return result;
+}
+
+TEST(FoundRows, AreThoseThatAreGiven) {
+  for (const Zoo& trunk : models()) {
+    if (!trunk.segmentable) continue;
+    SCOPED_TRACE(trunk.name);
+    Tasks tasks({trunk, Cut::kGivenRows, torch::kDouble});
+    MultiTaskBackward given = make(tasks, "upgrad");
+    Rng rng(3);
+    given.set_rows(tasks.rows);
+    const StepReport expected = given(masked_losses(tasks, tasks.rows), rng);
+    const TensorList wanted = tasks.gradients();
+    MultiTaskBackward found = make(tasks, "upgrad");
+    const StepReport report = found(masked_losses(tasks, tasks.rows), rng);
+    EXPECT_EQ(expected.strategy, Strategy::kSegmented);
+    EXPECT_EQ(report.strategy, Strategy::kSegmented);
+    expect_same(tasks.gradients(), wanted, 1e-12);
+    for (std::size_t i = 0; i < 9; ++i) {
+      EXPECT_NEAR(report.gram.data()[i], expected.gram.data()[i], 1e-12);
+    }
+  }
+}
+
+TEST(FoundRows, ARowOfTwoTasksMeansAPassPerTask) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "upgrad");
+  Rng rng(3);
+  for (int step = 0; step < 5; ++step) {  // it is not looked for for ever
+    const StepReport report = backward(tasks.losses(), rng);
+    EXPECT_NE(report.strategy, Strategy::kSegmented);
+    const Outcome expected = run(tasks, Strategy::kSequential);
+    backward(tasks.losses(), rng);
+    expect_same(tasks.gradients(), expected.gradients);
+  }
+}
+
+class MixedPrecision : public testing::TestWithParam<std::tuple<int, Cut>> {};
+
+TEST_P(MixedPrecision, GradientsAreThoseOfPlainPassesInTheSameTypes) {
+  const auto [index, cut] = GetParam();
+  const Zoo& trunk = models()[static_cast<std::size_t>(index)];
+#if TORCH_VERSION_MAJOR < 2
+  if (trunk.name == std::string("lstm") || trunk.name == std::string("conv3d")) {
+    GTEST_SKIP() << "this LibTorch has no bf16 for it";
+  }
+#endif
+  Tasks tasks({trunk, cut, torch::kFloat});
+  const auto losses = [&] {
+    const tensor::Autocast autocast({}, tensor::LowPrecision::kBFloat16);
+    return tasks.losses();
+  };
+  std::vector<at::Tensor> rows;
+  for (std::size_t k = 0; k < 3; ++k) {
+    tensor::clear_gradients(tasks.all());
+    losses()[k].backward();
+    std::vector<at::Tensor> pieces;
+    for (const auto& parameter : tasks.trunk.parameters) {
+      pieces.push_back(parameter.grad().defined() ? parameter.grad().reshape(-1)
+                                                  : torch::zeros(parameter.numel()));
+    }
+    rows.push_back(torch::cat(pieces).to(torch::kDouble));
+  }
+  const at::Tensor expected = torch::stack(rows);
+  const at::Tensor gram = expected.matmul(expected.t());
+  for (const Strategy strategy : {Strategy::kAuto, Strategy::kSequential, Strategy::kGhost}) {
+    SCOPED_TRACE(name_of(strategy));
+    MultiTaskBackward backward = make(tasks, "ew", {.strategy = strategy, .diagnose_every = 1});
+    if (cut == Cut::kGivenRows) backward.set_rows(tasks.rows);
+    Rng rng(3);
+    const StepReport report = backward(losses(), rng);
+    for (std::int64_t i = 0; i < 3; ++i) {
+      for (std::int64_t j = 0; j < 3; ++j) {
+        const double size = std::sqrt(gram[i][i].item<double>() * gram[j][j].item<double>());
+        EXPECT_NEAR(report.gram(static_cast<std::size_t>(i), static_cast<std::size_t>(j)),
+                    gram[i][j].item<double>(),
+                    0.02 * size);
+      }
+    }
+    std::vector<at::Tensor> written;
+    for (const auto& parameter : tasks.trunk.parameters) {
+      ASSERT_EQ(parameter.grad().scalar_type(), torch::kFloat);
+      written.push_back(parameter.grad().reshape(-1).to(torch::kDouble));
+    }
+    const at::Tensor mean = expected.mean(0);
+    EXPECT_LT((torch::cat(written) - mean).norm().item<double>(),
+              0.02 * mean.norm().item<double>());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo,
+                         MixedPrecision,
+                         testing::Combine(testing::Range(0, 12),
+                                          testing::Values(Cut::kSlices, Cut::kSingleInput)));
+
+TEST(Autocast, EndsWithItsObject) {
+  const at::Tensor x = torch::ones({2, 2});
+  {
+    const tensor::Autocast outer({}, tensor::LowPrecision::kBFloat16);
+    {
+      const tensor::Autocast inner({}, tensor::LowPrecision::kBFloat16);
+      EXPECT_EQ(x.mm(x).scalar_type(), torch::kBFloat16);
+    }
+    EXPECT_EQ(x.mm(x).scalar_type(), torch::kBFloat16);
+  }
+  EXPECT_EQ(x.mm(x).scalar_type(), torch::kFloat);
+}
+
+}  // namespace
+}  // namespace detente::engine

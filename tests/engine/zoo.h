@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small models of many kinds of layers, three tasks on each, and the gradients of plain passes to
+// compare with.
+#pragma once
+
+#include <detente/balance/registry.h>
+#include <detente/engine/multi_task_backward.h>
+#include <detente/tensor/compat.h>
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace detente::engine::zoo {
+
+// A trunk: parameters and a function from the batch to features [B, F].
+struct Trunk {
+  TensorList parameters;
+  at::Tensor input;
+  std::function<at::Tensor(const at::Tensor&)> forward;
+  std::shared_ptr<torch::nn::Module> keep;  // owner of the layers
+};
+
+constexpr std::int64_t kBatch = 9;
+
+struct Zoo {
+  const char* name;
+  Trunk (*make)(torch::Dtype);
+  bool segmentable = true;  // completely, without a notice
+};
+
+inline Trunk from_module(torch::nn::Sequential net, const at::Tensor& input) {
+  net->to(input.is_floating_point() ? input.scalar_type() : torch::kDouble);
+  Trunk trunk;
+  trunk.parameters = net->parameters();
+  trunk.input = input;
+  trunk.keep = net.ptr();
+  trunk.forward = [net](const at::Tensor& x) mutable { return net->forward(x).flatten(1); };
+  return trunk;
+}
+
+inline at::Tensor batch_of(std::vector<std::int64_t> shape, torch::Dtype dtype) {
+  shape.insert(shape.begin(), kBatch);
+  return torch::randn(shape, torch::kDouble).to(dtype);
+}
+
+namespace nn = torch::nn;
+
+inline Trunk make_mlp(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Linear(5, 8),
+                                    nn::ReLU(nn::ReLUOptions(/*inplace=*/true)),
+                                    nn::Linear(nn::LinearOptions(8, 8).bias(false)),
+                                    nn::Tanh(),
+                                    nn::Linear(8, 6)),
+                     batch_of({5}, dtype));
+}
+
+inline Trunk make_wide_rows(torch::Dtype dtype) {  // Linear and LayerNorm on [B, T, D]
+  return from_module(nn::Sequential(nn::Linear(5, 8),
+                                    nn::GELU(),
+                                    nn::LayerNorm(nn::LayerNormOptions({8})),
+                                    nn::Linear(nn::LinearOptions(8, 4).bias(false)),
+                                    nn::Dropout(0.3)),
+                     batch_of({3, 5}, dtype));
+}
+
+inline Trunk make_convnet(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(nn::Conv2d(nn::Conv2dOptions(3, 4, 3).stride(2).padding(1)),
+                     nn::GroupNorm(nn::GroupNormOptions(2, 4)),
+                     nn::ReLU(),
+                     nn::Conv2d(nn::Conv2dOptions(4, 8, 3).groups(2).padding(2).dilation(2)),
+                     nn::LeakyReLU(),
+                     nn::MaxPool2d(nn::MaxPool2dOptions(2)),
+                     // So few positions that the unfolded product is taken.
+                     nn::Conv2d(nn::Conv2dOptions(8, 40, 3).padding(1).bias(false)),
+                     nn::SiLU(),
+                     nn::AdaptiveAvgPool2d(nn::AdaptiveAvgPool2dOptions({1, 1}))),
+      batch_of({3, 8, 8}, dtype));
+}
+
+inline Trunk make_conv1d(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Conv1d(nn::Conv1dOptions(3, 4, 3).padding(1)),
+                                    nn::Tanh(),
+                                    nn::Conv1d(nn::Conv1dOptions(4, 5, 2).stride(2))),
+                     batch_of({3, 8}, dtype));
+}
+
+inline Trunk make_conv3d(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Conv3d(nn::Conv3dOptions(2, 3, 2)), nn::Sigmoid()),
+                     batch_of({2, 4, 4, 4}, dtype));
+}
+
+inline Trunk make_batch_norm_in_eval(torch::Dtype dtype) {
+  nn::Sequential net(nn::Conv2d(nn::Conv2dOptions(3, 4, 3)), nn::BatchNorm2d(4), nn::ReLU());
+  net->to(dtype);
+  net->train();
+  net->forward(batch_of({3, 6, 6}, dtype));  // statistics other than 0 and 1
+  Trunk trunk = from_module(net, batch_of({3, 6, 6}, dtype));
+  net->eval();
+  return trunk;
+}
+
+inline Trunk make_batch_norm(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Linear(5, 8), nn::BatchNorm1d(8), nn::Linear(8, 6)),
+                     batch_of({5}, dtype));
+}
+
+inline Trunk make_embedding(torch::Dtype dtype) {
+  auto table = std::make_shared<nn::EmbeddingImpl>(nn::EmbeddingOptions(40, 6).padding_idx(0));
+  nn::Linear top(6, 5);
+  table->to(dtype);
+  top->to(dtype);
+  Trunk trunk;
+  trunk.parameters = {table->weight, top->weight, top->bias};
+  trunk.input = torch::randint(0, 12, {kBatch, 7}, torch::kLong);
+  trunk.forward = [table, top](const at::Tensor& ids) mutable {
+    // The table serves twice, as in a siamese encoder.
+    const auto u = table->forward(ids).mean(1);
+    const auto v = table->forward(ids.flip(1).narrow(1, 0, 3)).sum(1);
+    return torch::tanh(top->forward(u) * v.narrow(1, 0, 5));
+  };
+  return trunk;
+}
+
+// The library's own encoder: [T, B, D], so the batch is not the first dimension inside.
+inline Trunk make_transformer(torch::Dtype dtype) {
+  nn::TransformerEncoder encoder(nn::TransformerEncoderOptions(
+      nn::TransformerEncoderLayer(
+          nn::TransformerEncoderLayerOptions(8, 2).dim_feedforward(12).dropout(0.0)),
+      2));
+  encoder->to(dtype);
+  auto position = torch::randn({4, 1, 8}, dtype).requires_grad_();
+  Trunk trunk;
+  trunk.parameters = encoder->parameters();
+  trunk.parameters.push_back(position);
+  trunk.input = batch_of({4, 8}, dtype);
+  trunk.forward = [encoder, position](const at::Tensor& x) mutable {
+    return encoder->forward(x.transpose(0, 1) + position).mean(0);
+  };
+  return trunk;
+}
+
+inline Trunk make_recurrent(torch::Dtype dtype) {  // one weight, six uses
+  nn::Linear in(3, 8);
+  nn::Linear hidden(8, 8);
+  in->to(dtype);
+  hidden->to(dtype);
+  Trunk trunk;
+  trunk.parameters = {in->weight, in->bias, hidden->weight, hidden->bias};
+  trunk.input = batch_of({6, 3}, dtype);
+  trunk.forward = [in, hidden](const at::Tensor& x) mutable {
+    at::Tensor h = torch::zeros({x.size(0), 8}, x.options());
+    for (std::int64_t t = 0; t < x.size(1); ++t) {
+      h = torch::tanh(in->forward(x.select(1, t)) + hidden->forward(h));
+    }
+    return h;
+  };
+  return trunk;
+}
+
+inline Trunk make_rms_norm(torch::Dtype dtype) {
+  auto weight = torch::randn({8, 5}, dtype).requires_grad_();
+  auto plain = torch::randn({8, 8}, dtype).requires_grad_();  // x W, not x Wᵀ
+  auto gain = torch::randn({8}, dtype).requires_grad_();
+  auto shift = torch::randn({1, 8}, dtype).requires_grad_();
+  Trunk trunk;
+  trunk.parameters = {weight, plain, gain, shift};
+  trunk.input = batch_of({5}, dtype);
+  trunk.forward = [=](const at::Tensor& x) {
+    const auto h = x.matmul(weight.t());
+    const auto normed = h * (h.square().mean(1, true) + 1e-3).rsqrt() * gain;
+    return shift + normed.matmul(plain);
+  };
+  return trunk;
+}
+
+inline Trunk make_lstm(torch::Dtype dtype) {
+  nn::LSTM lstm(nn::LSTMOptions(3, 4).batch_first(true));
+  nn::Linear top(4, 40);
+  lstm->to(dtype);
+  top->to(dtype);
+  Trunk trunk;
+  trunk.parameters = lstm->parameters();
+  for (const auto& parameter : top->parameters()) trunk.parameters.push_back(parameter);
+  trunk.input = batch_of({5, 3}, dtype);
+  trunk.forward = [lstm, top](const at::Tensor& x) mutable {
+    return torch::tanh(top->forward(std::get<0>(lstm->forward(x)).select(1, 4)));
+  };
+  return trunk;
+}
+
+inline const std::vector<Zoo>& models() {
+  static const std::vector<Zoo> all = {{"mlp", make_mlp},
+                                       {"wide_rows", make_wide_rows},
+                                       {"convnet", make_convnet},
+                                       {"conv1d", make_conv1d},
+                                       {"conv3d", make_conv3d},
+                                       {"batch_norm_in_eval", make_batch_norm_in_eval},
+                                       {"batch_norm", make_batch_norm, false},
+                                       {"embedding", make_embedding},
+                                       {"transformer", make_transformer},
+                                       {"recurrent", make_recurrent},
+                                       {"rms_norm", make_rms_norm},
+                                       {"lstm", make_lstm, false}};
+  return all;
+}
+
+enum class Cut { kSlices, kSplit, kGivenRows, kSingleInput };
+
+struct Setting {
+  Zoo zoo;
+  Cut cut;
+  torch::Dtype dtype;
+};
+
+inline void PrintTo(const Setting& setting, std::ostream* out) {
+  static const char* names[] = {"slices", "split", "given_rows", "single_input"};
+  *out << setting.zoo.name << "_" << names[static_cast<int>(setting.cut)]
+       << (setting.dtype == torch::kDouble ? "_double" : "_float");
+}
+
+// Three tasks of unequal size on one trunk, their heads, and the losses.
+struct Tasks {
+  Trunk trunk;
+  std::vector<TensorList> heads;
+  std::vector<std::string> names = {"a", "b", "c"};
+  std::vector<std::int64_t> rows;  // task of each example
+  Cut cut;
+
+  Tasks(const Setting& setting) : cut(setting.cut) {
+    torch::manual_seed(5);
+    trunk = setting.zoo.make(setting.dtype);
+    rows = cut == Cut::kGivenRows ? std::vector<std::int64_t>{0, 2, 1, 1, 2, -1, 0, 1, 1}
+                                  : std::vector<std::int64_t>{0, 0, 1, 1, 1, 1, 2, 2, 2};
+    torch::manual_seed(6);
+    const auto width = trunk.forward(trunk.input).size(1);
+    for (std::size_t k = 0; k < 3; ++k) {
+      heads.push_back({torch::randn({width}, setting.dtype).requires_grad_(),
+                       torch::randn({}, setting.dtype).requires_grad_()});
+    }
+  }
+
+  TensorList losses() {
+    torch::manual_seed(7);  // the same dropout whenever the losses are made
+    const at::Tensor z = trunk.forward(trunk.input);
+    TensorList parts;
+    if (cut == Cut::kSplit) {
+      parts = z.split_with_sizes({2, 4, 3});
+    } else if (cut == Cut::kSlices) {
+      parts = {z.narrow(0, 0, 2), z.slice(0, 2, 6), z.slice(0, 6)};
+    } else if (cut == Cut::kGivenRows) {
+      for (std::int64_t k = 0; k < 3; ++k) {
+        const auto tasks = torch::tensor(rows);
+        parts.push_back(z.index_select(0, (tasks == k).nonzero().view(-1)));
+      }
+    } else {
+      parts = {z, z, z};
+    }
+    TensorList result;
+    for (std::size_t k = 0; k < 3; ++k) {
+      const auto y = parts[k].matmul(heads[k][0]) + heads[k][1];
+      result.push_back((y - (static_cast<double>(k) - 1.0)).square().mean());
+    }
+    return result;
+  }
+  TensorList all() const {
+    TensorList result = trunk.parameters;
+    for (const auto& head : heads) result.insert(result.end(), head.begin(), head.end());
+    return result;
+  }
+  TensorList gradients() const {
+    TensorList result;
+    for (const auto& parameter : all()) {
+      result.push_back(parameter.grad().defined() ? parameter.grad().clone() : at::Tensor());
+    }
+    return result;
+  }
+};
+
+struct Outcome {
+  StepReport report;
+  TensorList gradients;
+};
+
+inline Outcome run(Tasks& tasks,
+                   Strategy strategy,
+                   const std::string& method = "upgrad",
+                   MultiTaskOptions::Memory memory = MultiTaskOptions::Memory::kFast) {
+  MultiTaskBackward backward(tasks.trunk.parameters,
+                             tasks.heads,
+                             balance::make_method(method),
+                             tasks.names,
+                             {.strategy = strategy, .memory = memory, .diagnose_every = 1});
+  // A group for every two parameters in turn, so that neighbours may or may not share one.
+  std::vector<int> groups;
+  for (std::size_t i = 0; i < tasks.trunk.parameters.size(); ++i) {
+    groups.push_back(static_cast<int>(i / 2 % 3));
+  }
+  backward.set_groups({"first", "second", "third"}, groups);
+  if (tasks.cut == Cut::kGivenRows) backward.set_rows(tasks.rows);
+  const TensorList losses = tasks.losses();
+  Rng rng(3);
+  Outcome outcome;
+  outcome.report = backward(losses, rng);
+  outcome.gradients = tasks.gradients();
+  return outcome;
+}
+
+// Row k: the gradient of loss k by a plain backward pass.
+inline at::Tensor plain_rows(Tasks& tasks) {
+  std::vector<at::Tensor> rows;
+  for (std::size_t k = 0; k < 3; ++k) {
+    tensor::clear_gradients(tasks.all());
+    tasks.losses()[k].backward();
+    std::vector<at::Tensor> pieces;
+    for (const auto& parameter : tasks.trunk.parameters) {
+      pieces.push_back(parameter.grad().defined()
+                           ? parameter.grad().reshape(-1).to(torch::kDouble)
+                           : torch::zeros(parameter.numel(), torch::kDouble));
+    }
+    rows.push_back(torch::cat(pieces));
+  }
+  tensor::clear_gradients(tasks.all());
+  return torch::stack(rows);
+}
+
+}  // namespace detente::engine::zoo
