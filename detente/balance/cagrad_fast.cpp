@@ -3,6 +3,7 @@
 #include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/conflict_averse.h>
 #include <detente/balance/method_info.h>
+#include <detente/core/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,16 +22,40 @@ class CagradFast final : public Method {
   MethodClass method_class() const override { return MethodClass::kGram; }
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
+  std::span<const Objective> draw_objectives(const Problem& problem) override {
+    const std::size_t n = std::min(static_cast<std::size_t>(options_.n), problem.tasks);
+    if (n == problem.tasks) return {};
+    draw(problem, n);
+    drawn_ = true;
+    objectives_.resize(n);
+    for (std::size_t a = 0; a < n; ++a) {
+      objectives_[a].tasks.assign(order_.begin() + static_cast<std::ptrdiff_t>(first_[a]),
+                                  order_.begin() + static_cast<std::ptrdiff_t>(first_[a + 1]));
+      objectives_[a].factor = part_[a];
+    }
+    return objectives_;
+  }
+
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
     const std::size_t n = std::min(static_cast<std::size_t>(options_.n), k);
+    DETENTE_CHECK(problem.objectives == 0 || (drawn_ && problem.objectives == n),
+                  ErrorCode::kInvalidArgument,
+                  "[balance::cagrad_fast] there is a Gram matrix of {} objectives; expected "
+                  "draw_objectives() before it.",
+                  problem.objectives);
     if (n == k) {
       shares_.assign(k, 1.0 / static_cast<double>(k));
       solver_.solve(problem, shares_, options_.c, result);
     } else {
-      draw(problem, n);
-      group(problem.gram);
+      if (!drawn_) draw(problem, n);
+      drawn_ = false;
+      if (problem.objectives > 0) {
+        gram_.assign(problem.gram.data, problem.gram.data + n * n);
+      } else {
+        group(problem.gram);
+      }
       grouped_.weights.resize(n);
       grouped_.message.clear();
       grouped_.message.reserve(200);
@@ -100,6 +125,8 @@ class CagradFast final : public Method {
   CagradFastOptions options_;
   internal::ConflictAverse solver_;
   Result grouped_;
+  bool drawn_ = false;  // for the next compute()
+  std::vector<Objective> objectives_;
   std::vector<std::size_t> order_, first_;
   std::vector<double> part_, shares_, gram_;
 };

@@ -15,10 +15,10 @@
 // step and still divides by k − n + 1, so d has nothing of that task.
 // Random: Problem::rng is required when 1 < n < k; equal seeds give equal bits.
 // Certificate: that of cagrad for the n objectives.
-// Cost: as cagrad for n tasks, and O(k²) for the grouping. This library still forms all k
-// gradients; the paper's saving of backward passes needs the draw before them. Class G. Paper: Liu,
-// Liu, Jin, Stone and Liu, NeurIPS 2021, arXiv 2110.14048, section 4 (n = 4 for 10 tasks and 8 for
-// 50).
+// Cost: as cagrad for n tasks. draw_objectives() names the n objectives before any gradient is
+// formed, so that a step needs n passes instead of k, which is the paper's saving; given the Gram
+// matrix of all k tasks instead, O(k²) for the grouping. Class G. Paper: Liu, Liu, Jin, Stone and
+// Liu, NeurIPS 2021, arXiv 2110.14048, section 4 (n = 4 for 10 tasks and 8 for 50).
 #pragma once
 
 #include <detente/balance/cagrad.h>

@@ -30,12 +30,17 @@ void check_losses(const char* method, const Problem& problem) {
 
 void check_gram(const char* method, const Problem& problem) {
   const MatrixView& g = problem.gram;
-  const std::size_t k = problem.tasks;
+  const bool of_tasks = problem.objectives == 0;
+  const std::size_t k = of_tasks ? problem.tasks : problem.objectives;
+  const auto task_name = [of_tasks](const Problem& p, std::size_t i) {
+    return of_tasks ? internal::task_name(p, i) : fmt::format("{} (one of the objectives)", i);
+  };
   DETENTE_CHECK(g.rows == k && g.cols == k,
                 ErrorCode::kShape,
-                "[balance::{}] the Gram matrix of {} tasks must be {}x{}; got {}x{}.",
+                "[balance::{}] the Gram matrix of {} {} must be {}x{}; got {}x{}.",
                 method,
                 k,
+                of_tasks ? "tasks" : "objectives",
                 k,
                 k,
                 g.rows,
@@ -210,6 +215,8 @@ const char* name_of(StopReason reason) {
   }
   return "?";
 }
+
+std::span<const Objective> Method::draw_objectives(const Problem& /*problem*/) { return {}; }
 
 void Method::solve(const Problem& problem, Result& result) {
   DETENTE_CHECK(method_class() != MethodClass::kCoordinates,

@@ -42,6 +42,12 @@ enum class StopReason {
 };
 const char* name_of(StopReason reason);  // "closed_form", "converged", ...
 
+// What a method balances in place of single tasks: `factor` times the sum of some tasks' losses.
+struct Objective {
+  std::vector<std::size_t> tasks;  // indices into the step's k
+  double factor = 1.0;
+};
+
 // One step's input: the tasks that take part in it. Views must outlive the call.
 struct Problem {
   std::size_t tasks = 0;               // k >= 1
@@ -58,6 +64,8 @@ struct Problem {
   // batch of the step; not symmetric. gram is that of the first of the two then and tells the
   // gradients' sizes. Empty: gram stands for it (one batch, a biased estimate).
   MatrixView cross;
+  // After Method::draw_objectives(): how many it drew; gram is theirs then, n×n. 0: of the tasks.
+  std::size_t objectives = 0;
 
   std::size_t id(std::size_t i) const { return ids.empty() ? i : ids[i]; }
   std::size_t total() const { return all_tasks == 0 ? tasks : all_tasks; }
@@ -138,6 +146,11 @@ class Method {
   virtual bool uses_losses() const {
     return method_class() == MethodClass::kLoss || method_class() == MethodClass::kGramLoss;
   }
+
+  // Methods that balance fewer objectives than tasks (cagrad_fast) draw them here, so that one
+  // gradient each is enough; the next solve(), of the same tasks, is of this draw and has one
+  // weight per task as ever. Nothing: every task is an objective. `problem` needs no Gram matrix.
+  virtual std::span<const Objective> draw_objectives(const Problem& problem);
 
   // True for methods that learn from what the step did: the losses of the same batch under the
   // parameters after the step, for which the caller runs the model forward once more (famo).

@@ -25,7 +25,7 @@ namespace {
 // enough for float (errors of order 1e-8 of the norms), and eight rows of them stay in the first
 // cache. Own loops rather than a matrix product: that computes both triangles, sums in float
 // throughout and splits a product of few rows and many columns badly.
-constexpr std::int64_t kGramTile = 1024;
+constexpr std::int64_t kGramTile = 768;
 // Tiles summed by one thread before its sums are added to the others', in this order whatever the
 // number of threads.
 constexpr std::int64_t kGramChunk = 32 * kGramTile;
@@ -48,13 +48,15 @@ constexpr std::int64_t kGramLanes = 8;  // of GramDoubles
                           GramDoubles)
 #define DETENTE_GRAM_WIDE_DOUBLES(v) (v)
 
-// The lanes of sums[4 * i + j] add up to ⟨a[i], b[j]⟩ over n columns, a multiple of the lanes.
+// The lanes of sums[4 * i + j] add up to ⟨a[i], b[j]⟩ over n > 0 columns, a multiple of the lanes.
 #define DETENTE_GRAM_KERNEL(name, T, Lanes, WIDE)                                \
   DETENTE_GRAM_CLONES void name(                                                 \
       const T* const* a, const T* const* b, std::int64_t n, GramDoubles* sums) { \
     constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                   \
-    Lanes total[kGramSums] = {};                                                 \
-    for (std::int64_t c = 0; c < n; c += kLanes) {                               \
+    Lanes total[kGramSums];                                                      \
+    for (std::int64_t s = 0; s < kGramSums; ++s) total[s] = Lanes{};             \
+    std::int64_t c = 0;                                                          \
+    do { /* n > 0 is known: no loop that might not run */                        \
       Lanes left[kGramBlock];                                                    \
       for (std::int64_t i = 0; i < kGramBlock; ++i) {                            \
         left[i] = *reinterpret_cast<const Lanes*>(a[i] + c);                     \
@@ -65,7 +67,8 @@ constexpr std::int64_t kGramLanes = 8;  // of GramDoubles
           total[i * kGramBlock + j] += left[i] * right;                          \
         }                                                                        \
       }                                                                          \
-    }                                                                            \
+      c += kLanes;                                                               \
+    } while (c < n);                                                             \
     for (std::int64_t s = 0; s < kGramSums; ++s) sums[s] += WIDE(total[s]);      \
   }
 DETENTE_GRAM_KERNEL(gram_block, float, GramFloats, DETENTE_GRAM_WIDE_FLOATS)
@@ -102,21 +105,29 @@ void gram_of_columns(const T* rows,
     }
     const std::int64_t whole = n < kGramTile ? (n + 15) / 16 * 16 : kGramTile;
     auto* sum = reinterpret_cast<GramDoubles*>(lanes.data());
+    const auto add = [&](std::int64_t i, std::int64_t j) {
+      gram_block(row.data() + i * kGramBlock,
+                 row.data() + j * kGramBlock,
+                 whole,
+                 sum + (i * (i + 1) / 2 + j) * kGramSums);
+    };
     // The rows lie far apart, too far for the processor to foresee the next tile; it is asked for
     // row by row while this one is computed.
     const std::int64_t next = std::min(kGramTile, end - c - n);
     std::int64_t asked = 0;
     std::int64_t pair = 0;
-    for (std::int64_t i = 0; i < blocks; ++i) {
-      for (std::int64_t j = 0; j <= i; ++j) {
-        for (++pair; asked * pairs < pair * k && asked < k; ++asked) {
+    // Two blocks of rows meet each other block while it is in the first cache.
+    for (std::int64_t i = 0; i < blocks; i += 2) {
+      const bool two = i + 1 < blocks;
+      for (std::int64_t j = 0; j <= i + two; ++j) {
+        for (pair += two ? 2 : 1; asked * pairs < pair * k && asked < k; ++asked) {
           const T* ahead = rows + asked * stride + c + n;
           for (std::int64_t x = 0; x < next; x += 64 / static_cast<std::int64_t>(sizeof(T))) {
             __builtin_prefetch(ahead + x);
           }
         }
-        gram_block(row.data() + i * kGramBlock, row.data() + j * kGramBlock, whole, sum);
-        sum += kGramSums;
+        if (j <= i) add(i, j);
+        if (two) add(i + 1, j);
       }
     }
   }

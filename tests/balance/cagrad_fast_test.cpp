@@ -37,6 +37,38 @@ TEST(CagradFast, GivesTheMeanForEveryDrawWhenCIsZero) {
   }
 }
 
+// The Gram matrix of the drawn objectives says as much as that of all tasks.
+TEST(CagradFast, SolvesForObjectivesDrawnBeforehand) {
+  for (const char* preset : {"paper", "official_code"}) {
+    Rng problems(907);
+    const Matrix gram = gram_of(problem_of(Family::kConflicting, 9, problems));
+    auto method = make_cagrad_fast();
+    set_field([&](FieldVisitor& v) { method->describe(v); }, "preset", preset, "[test]");
+    Rng first(5);
+    Result expected;
+    method->solve({.tasks = 9, .gram = gram, .rng = &first}, expected);
+    Rng second(5);
+    const auto objectives = method->draw_objectives({.tasks = 9, .rng = &second});
+    ASSERT_EQ(objectives.size(), 4u);
+    Matrix small(4, 4);
+    for (std::size_t a = 0; a < 4; ++a) {
+      for (std::size_t b = 0; b < 4; ++b) {
+        for (const std::size_t i : objectives[a].tasks) {
+          for (const std::size_t j : objectives[b].tasks) {
+            small(a, b) += objectives[a].factor * objectives[b].factor * gram(i, j);
+          }
+        }
+      }
+    }
+    Result result;
+    method->solve({.tasks = 9, .gram = small, .rng = &second, .objectives = 4}, result);
+    for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(result.weights[i], expected.weights[i], 1e-9);
+    EXPECT_THROW(
+        method->solve({.tasks = 9, .gram = small, .rng = &second, .objectives = 4}, result), Error)
+        << "a draw is for one step";
+  }
+}
+
 TEST(CagradFast, SkipsATaskPerStepLikeTheOfficialCode) {
   Rng rng(903);
   const Matrix gram = gram_of(problem_of(Family::kGaussian, 9, rng));

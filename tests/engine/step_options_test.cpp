@@ -214,6 +214,48 @@ TEST(ByGroup, RefusesMethodsThatKnowNoGroups) {
   }
 }
 
+// cagrad_fast on objectives drawn beforehand is cagrad_fast on the Gram matrix of all tasks.
+TEST(Objectives, NeedOneGradientEach) {
+  const std::vector<std::pair<Strategy, Cut>> cases = {{Strategy::kSequential, Cut::kSingleInput},
+                                                       {Strategy::kGhost, Cut::kSingleInput},
+                                                       {Strategy::kSegmented, Cut::kSlices},
+                                                       {Strategy::kSegmented, Cut::kGivenRows}};
+  for (const auto& [strategy, cut] : cases) {
+    for (const char* preset : {"paper", "official_code"}) {
+      SCOPED_TRACE(std::string(name_of(strategy)) + " " + preset);
+      Tasks tasks(Setting{{"convnet", make_convnet}, cut, torch::kDouble});
+      const auto engine = [&](std::int64_t diagnose_every) {
+        auto method = balance::make_method("cagrad_fast");
+        const Describe fields = [&](FieldVisitor& v) { method->describe(v); };
+        set_field(fields, "preset", preset, "[test]");
+        set_field(fields, "n", "2", "[test]");
+        return MultiTaskBackward(tasks.trunk.parameters,
+                                 tasks.heads,
+                                 std::move(method),
+                                 tasks.names,
+                                 {.strategy = strategy, .diagnose_every = diagnose_every});
+      };
+      Rng rng(3);
+      MultiTaskBackward all = engine(1);
+      if (cut == Cut::kGivenRows) all.set_rows(tasks.rows);
+      const StepReport expected = all(tasks.losses(), rng);
+      EXPECT_TRUE(expected.diagnosed);
+      const TensorList wanted = tasks.gradients();
+      Rng again(3);
+      MultiTaskBackward few = engine(0);
+      if (cut == Cut::kGivenRows) few.set_rows(tasks.rows);
+      const StepReport report = few(tasks.losses(), again);
+      EXPECT_FALSE(report.diagnosed) << "the tasks' own Gram matrix is not known";
+      EXPECT_EQ(report.strategy, strategy);
+      expect_same(tasks.gradients(), wanted);
+      EXPECT_NEAR(report.direction_norm, expected.direction_norm, 1e-9);
+      for (std::size_t k = 0; k < 3; ++k) {
+        EXPECT_NEAR(report.weights[k], expected.weights[k], 1e-9);
+      }
+    }
+  }
+}
+
 class LossScaling : public testing::TestWithParam<std::tuple<const char*, Strategy, Cut>> {};
 
 // The scale is a power of two, so nothing changes but the exponent.

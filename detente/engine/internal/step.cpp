@@ -303,22 +303,14 @@ internal::ParameterWeights MultiTaskBackward::Impl::parameter_weights(double fac
   return weights;
 }
 
-// ‖Σ_k w_k ∇L_k‖² over the shared parameters. Rounding can leave a tiny negative number where the
-// direction vanishes.
+// ‖Σ_k w_k ∇L_k‖² over the shared parameters.
 double MultiTaskBackward::Impl::direction_squared() const {
+  if (!by_group()) return internal::squared_length(small_weights, formed.gram);
   double sum = 0;
-  const auto add = [&](const std::vector<double>& w, const Matrix& gram) {
-    for (std::size_t i = 0; i < w.size(); ++i) {
-      for (std::size_t j = 0; j < w.size(); ++j) sum += w[i] * w[j] * gram(i, j);
-    }
-  };
-  if (by_group()) {
-    for (std::size_t g = 0; g < group_weights.size(); ++g)
-      add(group_weights[g], formed.group_grams[g]);
-  } else {
-    add(small_weights, formed.gram);
+  for (std::size_t g = 0; g < group_weights.size(); ++g) {
+    sum += internal::squared_length(group_weights[g], formed.group_grams[g]);
   }
-  return std::max(sum, 0.0);
+  return sum;
 }
 
 // Gradients formed from scaled losses become those of the losses. The factor is a power of two.

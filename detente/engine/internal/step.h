@@ -34,6 +34,16 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// ‖Σ_k w_k g_k‖² from the Gram matrix. Rounding can leave a tiny negative number where the sum
+// vanishes.
+inline double squared_length(const std::vector<double>& w, const Matrix& gram) {
+  double sum = 0;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    for (std::size_t j = 0; j < w.size(); ++j) sum += w[i] * w[j] * gram(i, j);
+  }
+  return sum > 0 ? sum : 0.0;
+}
+
 inline TensorList trainable(const TensorList& parameters) {
   TensorList result;
   for (const auto& parameter : parameters) {
@@ -149,6 +159,9 @@ struct MultiTaskBackward::Impl {
   void run_weighted(MatrixView gram, Rng& rng);
   void run_gradients(Rng& rng);
   void run_formed(Strategy by, double passes_ms, Rng& rng);
+  bool run_objectives(Rng& rng);
+  void make_direction();
+  void write_formed(Strategy by, const internal::ParameterWeights* weights);
   internal::StepTensors step_tensors() const;
   internal::ParameterWeights parameter_weights(double factor) const;
   bool overflowed();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
 #include <detente/engine/internal/lockstep.h>
@@ -188,6 +189,7 @@ internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
 }
 
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
+  if (run_objectives(rng)) return;
   const Stopwatch passes;
   report.strategy = form(step_tensors(), /*in_full=*/false);
   run_formed(report.strategy, passes.milliseconds(), rng);
@@ -203,10 +205,7 @@ void MultiTaskBackward::Impl::run_formed(Strategy by, double passes_ms, Rng& rng
   }
   unscale();
   check_gram();
-  const bool low = by == Strategy::kLockstep;
-  if (!shared.empty() && !direction.defined() && !low) {
-    direction = at::empty({layout.size()}, shared[0].options().requires_grad(false));
-  }
+  make_direction();
   const bool by_coordinates = asked().method_class() == balance::MethodClass::kCoordinates;
   if (by_coordinates && !spare.defined()) {
     spare = shared.empty() ? at::empty({0}) : at::empty_like(direction);
@@ -220,26 +219,34 @@ void MultiTaskBackward::Impl::run_formed(Strategy by, double passes_ms, Rng& rng
   if (by_coordinates) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
   scale_own();
   check_total_norm(report.direction_norm * report.direction_norm);
-  if (low) {
+  const internal::ParameterWeights weights =
+      parameter_weights(report.clip_factor / report.loss_scale);
+  write_formed(by, by_coordinates ? nullptr : &weights);
+  report.backward_ms = passes_ms + rest.milliseconds();
+}
+
+void MultiTaskBackward::Impl::make_direction() {
+  if (shared.empty() || direction.defined() || low_memory()) return;
+  direction = at::empty({layout.size()}, shared[0].options().requires_grad(false));
+}
+
+// The weighted sum of what `by` formed into .grad; without weights what a class J method has
+// written to `spare`. Nothing can fail any more.
+void MultiTaskBackward::Impl::write_formed(Strategy by, const internal::ParameterWeights* weights) {
+  if (by == Strategy::kLockstep) {
     write_shared(weighted_passes(), report.clip_factor / report.loss_scale);
     write_own(report.clip_factor);
-    report.backward_ms = passes_ms + rest.milliseconds();
     return;
   }
-
   tensor::clear_gradients(all_shared);
   if (!shared.empty()) {
-    const double clip = report.clip_factor;
-    if (by_coordinates) {
+    if (weights == nullptr) {
       std::swap(direction, spare);
-      if (clip != 1.0) direction.mul_(clip);
+      if (report.clip_factor != 1.0) direction.mul_(report.clip_factor);
+    } else if (by == Strategy::kSequential) {
+      sequential.combine(*weights, layout, direction);
     } else {
-      const internal::ParameterWeights weights = parameter_weights(clip / report.loss_scale);
-      if (by == Strategy::kSequential) {
-        sequential.combine(weights, layout, direction);
-      } else {
-        layered.combine(weights, direction);
-      }
+      layered.combine(*weights, direction);
     }
     layout.share_as_gradients(direction, shared);
     for (std::size_t j = 0; j < shared.size(); ++j) {
@@ -247,7 +254,97 @@ void MultiTaskBackward::Impl::run_formed(Strategy by, double passes_ms, Rng& rng
     }
   }
   write_own(report.clip_factor);
-  report.backward_ms = passes_ms + rest.milliseconds();
+}
+
+// For methods that balance a few sums of tasks: one gradient for each of those. False, nothing
+// done, where every task is to have its own.
+bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
+  if (due || by_group() || options.scale == MultiTaskOptions::Scale::kMeanNorm) return false;
+  balance::Problem problem = make_problem({}, &rng);
+  const std::span<const balance::Objective> objectives = method->draw_objectives(problem);
+  if (objectives.empty()) return false;
+
+  const Stopwatch passes;
+  const std::size_t tasks_here = present.size();
+  std::vector<std::int64_t> objective_of(tasks_here, -1);
+  TensorList sums;
+  std::vector<TensorList> own_of;
+  for (std::size_t a = 0; a < objectives.size(); ++a) {
+    at::Tensor sum;
+    own_of.emplace_back();
+    for (const std::size_t i : objectives[a].tasks) {
+      objective_of[i] = static_cast<std::int64_t>(a);
+      sum = sum.defined() ? sum + losses[i] : losses[i];
+      own_of[a].insert(own_of[a].end(), own[i].begin(), own[i].end());
+    }
+    sums.push_back(objectives[a].factor == 1.0 ? sum : sum * objectives[a].factor);
+  }
+  std::vector<std::int64_t> objective_of_row;
+  for (const std::int64_t task : rows) {
+    objective_of_row.push_back(task < 0 ? -1 : objective_of[static_cast<std::size_t>(task)]);
+  }
+  // A task in none of them still has its own parameters to train; their way to its loss is short.
+  std::vector<TensorList> own_gradients(tasks_here);
+  for (std::size_t i = 0; i < tasks_here; ++i) {
+    if (objective_of[i] >= 0 || own[i].empty()) continue;
+    own_gradients[i] = internal::owned(
+        internal::weighted_gradients({losses[i]}, {loss_scale}, own[i], /*keep_graph=*/true),
+        own[i]);
+  }
+  const internal::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
+  report.strategy = form(step, /*in_full=*/false);
+  const at::NoGradGuard no_grad;
+  for (std::size_t a = 0; a < objectives.size(); ++a) {
+    std::size_t next = 0;
+    for (const std::size_t i : objectives[a].tasks) {
+      for (std::size_t j = 0; j < own[i].size(); ++j) {
+        at::Tensor& gradient = formed.own_gradients[a][next++];
+        if (gradient.defined()) gradient.div_(objectives[a].factor);
+        own_gradients[i].push_back(std::move(gradient));
+      }
+    }
+  }
+  formed.own_gradients = std::move(own_gradients);
+  const double passes_ms = passes.milliseconds();
+  report.backward_ms = passes_ms;
+  if (overflowed()) {
+    skip();
+    return true;
+  }
+  unscale();
+  for (std::size_t a = 0; a < objectives.size(); ++a) {
+    std::string who;
+    for (const std::size_t i : objectives[a].tasks) {
+      who += (who.empty() ? "'" : ", '") + names[present[i]] + "'";
+    }
+    DETENTE_CHECK(
+        std::isfinite(formed.gram(a, a)),
+        ErrorCode::kNumeric,
+        "[engine::MultiTaskBackward] the gradient of the sum of {} is not finite although "
+        "the losses are. Look for square roots or logarithms at 0 in them.",
+        who);
+  }
+  problem.gram = formed.gram;
+  problem.objectives = objectives.size();
+  const Stopwatch solving;
+  method->solve(problem, result);
+  report.solve_ms = solving.milliseconds();
+  take_result({});
+
+  const Stopwatch rest;
+  std::vector<double> of_objectives;
+  for (const auto& objective : objectives) {
+    of_objectives.push_back(small_weights[objective.tasks[0]] / objective.factor);
+  }
+  report.direction_norm = std::sqrt(internal::squared_length(of_objectives, formed.gram));
+  scale_own();
+  check_total_norm(report.direction_norm * report.direction_norm);
+  make_direction();
+  for (double& w : of_objectives) w *= report.clip_factor / report.loss_scale;
+  const internal::ParameterWeights weights{.lists = {of_objectives}};
+  write_formed(report.strategy, &weights);
+  report.backward_ms += rest.milliseconds();
+  return true;
 }
 
 void MultiTaskBackward::Impl::run_features(Rng& rng) {
