@@ -272,7 +272,8 @@ struct PairModel::Impl {
                                .permute({2, 0, 3, 1, 4});
     at::Tensor scores = torch::matmul(qkv[0] / std::sqrt(static_cast<double>(head_width)),
                                       qkv[1].transpose(-2, -1));
-    scores = scores.masked_fill(blocked, -1e30);
+    constexpr double kNothing = -6e4;  // within the range of fp16; its exponential is 0
+    scores = scores.masked_fill(blocked, kNothing);
     const at::Tensor mixed = torch::matmul(torch::softmax(scores, -1), qkv[2]);
     return linear(mixed.transpose(1, 2).reshape({rows, length, options.width}),
                   name + ".attention.out");

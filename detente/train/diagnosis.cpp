@@ -43,6 +43,17 @@ Json group_json(const Present& group) {
   return {{"grad_norms", norms}, {"cosines", cosines}};
 }
 
+// Of the tasks that took part: those with a loss.
+Json group_weights_json(const std::vector<std::string>& tasks,
+                        const std::vector<double>& weights,
+                        const std::vector<double>& losses) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (std::isfinite(losses[i])) json[tasks[i]] = json_number(weights[i]);
+  }
+  return json;
+}
+
 Json triad_json(const balance::PairDiagnostics& pair, const std::optional<Curvature>& curvature) {
   if (!curvature) {
     return {{"dominated", pair.conflicting && pair.dominated},
@@ -80,8 +91,13 @@ Json diagnosis_json(const std::vector<std::string>& tasks,
     json["xi"] = std::move(xi);
     json["triad"] = std::move(triad);
     Json groups = Json::object();
-    for (const auto& group : report.groups) {
-      groups[group.name] = group_json(present_of(tasks, group.gram));
+    for (std::size_t g = 0; g < report.groups.size(); ++g) {
+      const engine::GroupGram& group = report.groups[g];
+      Json& entry = groups[group.name];
+      entry = group_json(present_of(tasks, group.gram));
+      if (g < report.group_weights.size()) {
+        entry["weights"] = group_weights_json(tasks, report.group_weights[g], report.losses);
+      }
     }
     if (!groups.empty()) json["groups"] = std::move(groups);
   }

@@ -6,6 +6,7 @@
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
 #include <detente/train/recipe.h>
+#include <detente/train/step_rules.h>
 
 #include <algorithm>
 #include <map>
@@ -227,6 +228,12 @@ void ModelRecipe::describe(FieldVisitor& visitor) {
 void LoopRecipe::describe(FieldVisitor& visitor) {
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
+  visitor.integer("micro_batches",
+                  micro_batches,
+                  kCount,
+                  "A batch goes through the model in so many parts of nearly equal size, one after "
+                  "the other, with the memory of one, and makes one step: the same as at once for "
+                  "losses that are means over rows (all but correlation), dropout apart.");
   visitor.integer("min_batch",
                   batches.min_batch,
                   kCountOrZero,
@@ -264,6 +271,23 @@ void Recipe::describe(FieldVisitor& visitor) {
                   "Threads inside one operation; 0: the engine's choice.");
   visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
   visitor.choice_text("precision", precision, {"float32", "float64"}, "Type of all numbers.");
+  const auto autocast_before = autocast;
+  visitor.choice("autocast",
+                 autocast,
+                 {{"none", std::nullopt},
+                  {"bf16", tensor::LowPrecision::kBFloat16},
+                  {"fp16", tensor::LowPrecision::kFloat16}},
+                 "Mixed precision: in training steps the model's large products are computed in "
+                 "this type; parameters, losses, gradients and evaluation stay float32. fp16 sets "
+                 "engine.loss_scaling to dynamic unless the recipe says otherwise.");
+  if (autocast != autocast_before && autocast == tensor::LowPrecision::kFloat16) {
+    engine.loss_scaling = engine::MultiTaskOptions::LossScaling::kDynamic;
+  }
+  visitor.flag("deterministic",
+               deterministic,
+               "Let LibTorch take only algorithms that give the same bits every time. For CUDA, "
+               "where it costs time and operations without one are an error; on the CPU two runs "
+               "of a recipe with one number of threads give the same bits anyway.");
   visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
   visitor.section("tokenizer", "", [this](FieldVisitor& s) { tokenizer.describe(s); });
   visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s); });
@@ -284,6 +308,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   });
   visitor.section("engine", "", [this](FieldVisitor& s) {
     engine.describe(s);
+    surgery.describe(s);
     s.number("gram_rows",
              gram_rows,
              {.min = 0, .max = 1, .min_open = true},
@@ -291,6 +316,11 @@ void Recipe::describe(FieldVisitor& visitor) {
              "evenly: the passes per task are over those rows alone and the batch needs one. Steps "
              "that diagnose_every names stay exact and measure the estimate (estimate_floor). 1: "
              "always exact.");
+    s.choice("gram_precision",
+             gram_precision,
+             {{"same", std::nullopt}, {"bf16", tensor::LowPrecision::kBFloat16}},
+             "bf16: the Gram matrix is estimated likewise from a forward pass in bf16 (autocast) "
+             "over gram_rows of the batch, all of it if that is 1.");
   });
   visitor.section("optimizer", "", [this](FieldVisitor& s) { optimizer.describe(s); });
   visitor.section("schedule", "", [this](FieldVisitor& s) { schedule.describe(s); });
@@ -344,6 +374,9 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   keep_chosen_tasks(recipe, source);
   recipe.model.options.validate();
   recipe.selection();
+  if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
+    refuse(source, conflict);
+  }
   const auto folder = std::filesystem::absolute(path).parent_path();
   make_absolute(recipe.data.train, folder);
   make_absolute(recipe.data.dev, folder);
@@ -351,9 +384,25 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   return recipe;
 }
 
+namespace {
+
+// Keys that are younger than the recipe get the values that make no difference.
+std::string with_all_keys(const std::string& yaml) {
+  const config::Node root = config::parse_yaml(yaml, "snapshot");
+  Recipe recipe;
+  try {
+    config::read_fields(root, describe_of(recipe));
+  } catch (const Error&) {
+    return yaml;  // has keys that are no more; they are among the differences
+  }
+  return recipe.to_yaml();
+}
+
+}  // namespace
+
 std::vector<std::string> recipe_differences(const std::string& before, const std::string& now) {
   std::map<std::string, std::pair<std::string, std::string>> values;
-  const auto flat_before = config::flatten(config::parse_yaml(before, "snapshot"));
+  const auto flat_before = config::flatten(config::parse_yaml(with_all_keys(before), "snapshot"));
   for (const auto& [key, value] : flat_before) values[key].first = value;
   for (const auto& [key, value] : config::flatten(config::parse_yaml(now, "recipe"))) {
     values[key].second = value;

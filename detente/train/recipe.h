@@ -10,9 +10,11 @@
 #include <detente/engine/multi_task_backward.h>
 #include <detente/losses/loss.h>
 #include <detente/nn/options.h>
+#include <detente/tensor/autocast.h>
 #include <detente/text/tokenizer.h>
 #include <detente/train/adamw.h>
 #include <detente/train/schedule.h>
+#include <detente/train/surgery.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -66,6 +68,7 @@ struct ModelRecipe {
 struct LoopRecipe {
   std::int64_t epochs = 5;
   data::BatchOptions batches;
+  std::int64_t micro_batches = 1;  // parts of a batch that go through the model one by one
   std::string select;              // "task.metric"; empty: the first metric of the first task
   std::vector<std::string> tasks;  // names of the tasks to train; empty: all
   double snapshot_minutes = 10;
@@ -80,6 +83,8 @@ struct Recipe {
   std::int64_t threads = 0;
   std::string device = "auto";
   std::string precision = "float32";
+  std::optional<tensor::LowPrecision> autocast;  // of a training step's forward passes
+  bool deterministic = false;
   DataRecipe data;
   text::TokenizerOptions tokenizer;
   ModelRecipe model;
@@ -87,7 +92,9 @@ struct Recipe {
   std::string method = "cagrad";
   std::shared_ptr<balance::Method> balance;
   engine::MultiTaskOptions engine;
-  double gram_rows = 1.0;  // share of a batch's rows the Gram matrix is formed from; 1: exact
+  SurgeryOptions surgery;
+  double gram_rows = 1.0;  // share of a batch's rows the Gram matrix is formed from; 1: all
+  std::optional<tensor::LowPrecision> gram_precision;  // nothing: as the step
   AdamWOptions optimizer;
   ScheduleOptions schedule;
   LoopRecipe loop;

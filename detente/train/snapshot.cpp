@@ -72,6 +72,8 @@ Json RunState::to_json() const {
               {"conflict_steps", conflict_steps},
               {"cosine_sum", cosine_sum},
               {"cosine_count", cosine_count},
+              {"skipped_steps", skipped_steps},
+              {"optimizer_steps", optimizer_steps},
               {"method_state", method_state},
               {"engine_state", engine_state},
               {"notices", notices},
@@ -94,6 +96,9 @@ RunState RunState::from_json(const Json& json) {
   json.at("conflict_steps").get_to(state.conflict_steps);
   json.at("cosine_sum").get_to(state.cosine_sum);
   json.at("cosine_count").get_to(state.cosine_count);
+  // Snapshots from before there were skipped steps do not count them.
+  state.skipped_steps = json.value("skipped_steps", std::int64_t{0});
+  state.optimizer_steps = json.value("optimizer_steps", state.step);
   state.method_state = json.at("method_state");
   state.engine_state = json.at("engine_state");
   if (json.contains("notices")) json.at("notices").get_to(state.notices);
@@ -105,14 +110,14 @@ void write_snapshot(const std::filesystem::path& path,
                     const RunState& state,
                     const nn::PairModel& model,
                     const AdamW& optimizer,
-                    const balance::Method& method,
+                    const MethodList& methods,
                     const std::string& recipe_yaml) {
   NamedTensors tensors;
   for (auto& [name, tensor] : model.state()) tensors.emplace_back(kModelPrefix + name, tensor);
   for (auto& [name, tensor] : optimizer.state()) {
     tensors.emplace_back(kOptimizerPrefix + name, tensor);
   }
-  for (const balance::StateArray& array : method.state_arrays()) {
+  for (const balance::StateArray& array : methods_arrays(methods)) {
     tensors.emplace_back(kMethodPrefix + array.name, tensor_of(array));
   }
   tensor::write_safetensors(
@@ -149,15 +154,15 @@ void restore_snapshot(const NamedTensors& tensors,
                       const RunState& state,
                       nn::PairModel& model,
                       AdamW& optimizer,
-                      balance::Method& method) {
+                      const MethodList& methods) {
   model.load_state(tensors_below(tensors, kModelPrefix));
-  optimizer.load_state(tensors_below(tensors, kOptimizerPrefix), state.step);
-  method.load_state(state.method_state);
+  optimizer.load_state(tensors_below(tensors, kOptimizerPrefix), state.optimizer_steps);
+  load_methods_state(methods, state.method_state);
   std::vector<balance::StateArray> arrays;
   for (const auto& [name, tensor] : tensors_below(tensors, kMethodPrefix)) {
     arrays.push_back(array_of(name, tensor));
   }
-  method.load_state_arrays(std::move(arrays));
+  load_methods_arrays(methods, std::move(arrays));
 }
 
 }  // namespace detente::train

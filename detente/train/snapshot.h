@@ -7,6 +7,7 @@
 #include <detente/core/json.h>
 #include <detente/nn/pair_model.h>
 #include <detente/train/adamw.h>
+#include <detente/train/surgery.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -30,7 +31,9 @@ struct RunState {
   std::int64_t conflict_steps = 0;
   double cosine_sum = 0;  // over pairs and diagnosed steps
   std::int64_t cosine_count = 0;
-  Json method_state = nullptr;
+  std::int64_t skipped_steps = 0;    // see engine.loss_scaling
+  std::int64_t optimizer_steps = 0;  // as the optimiser counts them
+  Json method_state = nullptr;       // see methods_state
   Json engine_state = nullptr;
   std::vector<std::string> notices;  // of the engine, in the log already
   bool finished = false;
@@ -44,7 +47,7 @@ void write_snapshot(const std::filesystem::path& path,
                     const RunState& state,
                     const nn::PairModel& model,
                     const AdamW& optimizer,
-                    const balance::Method& method,
+                    const MethodList& methods,
                     const std::string& recipe_yaml);
 
 // The recipe text and state alone, before a model exists. Throws kIo, or kData when the file is
@@ -55,11 +58,11 @@ struct SnapshotHeader {
 };
 SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* tensors);
 
-// Puts what was read before into model, optimiser and method; kData when it does not fit.
+// Puts what was read before into model, optimiser and methods; kData when it does not fit.
 void restore_snapshot(const NamedTensors& tensors,
                       const RunState& state,
                       nn::PairModel& model,
                       AdamW& optimizer,
-                      balance::Method& method);
+                      const MethodList& methods);
 
 }  // namespace detente::train

@@ -11,17 +11,21 @@
 #include <detente/text/ppmi.h>
 #include <detente/train/corpus.h>
 #include <detente/train/curvature.h>
+#include <detente/train/deterministic.h>
 #include <detente/train/diagnosis.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/interrupt.h>
-#include <detente/train/layer_groups.h>
 #include <detente/train/snapshot.h>
+#include <detente/train/step_losses.h>
+#include <detente/train/step_rules.h>
+#include <detente/train/surgery.h>
 #include <detente/train/trainer.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <ostream>
 
@@ -47,14 +51,6 @@ enum RandomStream : std::uint64_t {
 
 Rng step_rng(std::int64_t seed, RandomStream stream, std::int64_t step) {
   return Rng(static_cast<std::uint64_t>(seed)).fork(stream).fork(static_cast<std::uint64_t>(step));
-}
-
-// A share of a batch's rows, at least one, spread evenly: batches are sorted by length.
-data::RowList part_of(const data::RowList& rows, double share) {
-  const auto count = static_cast<std::size_t>(std::ceil(share * static_cast<double>(rows.size())));
-  data::RowList part(std::min(count, rows.size()));
-  for (std::size_t i = 0; i < part.size(); ++i) part[i] = rows[i * rows.size() / part.size()];
-  return part;
 }
 
 std::filesystem::path idf_path(const RunDirectory& run) { return run.tokenizer() / "idf.json"; }
@@ -202,6 +198,7 @@ class Trainer {
     threads_ = tensor::set_threads(static_cast<int>(recipe_.threads));
     device_ = tensor::parse_device(recipe_.device);
     dtype_ = tensor::parse_dtype(recipe_.precision);
+    if (recipe_.deterministic) deterministic_.emplace(device_);
     model_ = make_model(recipe_, *corpus_.tokenizer, corpus_.idf);
     if (!resumed_) {
       start_from_statistics(corpus_.train, *model_);
@@ -223,10 +220,14 @@ class Trainer {
     }
     optimizer_.emplace(std::move(parameters), recipe_.optimizer);
     backward_.emplace(model_->shared_parameters(), own, recipe_.balance, names, recipe_.engine);
-    LayerGroups groups = layer_groups(model_->shared_names());
+    LayerGroups groups = parameter_groups(recipe_.surgery, model_->shared_names());
+    methods_ = {recipe_.balance};
+    if (recipe_.surgery.by_group()) methods_ = methods_like(*recipe_.balance, groups.names.size());
     backward_->set_groups(std::move(groups.names), std::move(groups.group_of));
+    if (recipe_.surgery.by_group()) backward_->balance_by_group(methods_);
+    losses_.emplace(recipe_, corpus_.train, *model_, device_, dtype_);
     if (resumed_) {
-      restore_snapshot(snapshot_tensors_, state_, *model_, *optimizer_, *recipe_.balance);
+      restore_snapshot(snapshot_tensors_, state_, *model_, *optimizer_, methods_);
       snapshot_tensors_.clear();
       backward_->load_state(state_.engine_state);
     } else {
@@ -306,17 +307,12 @@ class Trainer {
 
   // One loss per task of the step under way, undefined where no row has a target.
   TensorList losses_of(const data::RowList& rows, RandomStream dropout_stream) const {
-    const nn::PairBatch batch = make_pair_batch(corpus_.train, rows);
-    const TensorList targets = make_targets(corpus_.train, rows, device_, dtype_);
-    Rng dropout = step_rng(recipe_.seed, dropout_stream, state_.step);
-    const TensorList predictions = model_->forward(batch, &dropout);
-    TensorList losses;
-    for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
-      at::Tensor loss = (*recipe_.tasks[k].loss)(predictions[k], targets[k]);
-      if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
-      losses.push_back(std::move(loss));
-    }
-    return losses;
+    return losses_of(rows, dropout_stream, recipe_.autocast);
+  }
+  TensorList losses_of(const data::RowList& rows,
+                       RandomStream dropout_stream,
+                       std::optional<tensor::LowPrecision> precision) const {
+    return (*losses_)(rows, step_rng(recipe_.seed, dropout_stream, state_.step), precision).values;
   }
 
   // What the method wants to know of other rows before the step.
@@ -329,20 +325,54 @@ class Trainer {
       const TensorList first = losses_of(batches[(b + n / 3) % n], kFirstIndependentStream);
       const TensorList second = losses_of(batches[(b + 2 * n / 3) % n], kSecondIndependentStream);
       backward_->set_independent(first, second);
-    } else if (recipe_.gram_rows < 1.0 && backward_->wants_estimate()) {
-      backward_->set_estimate(losses_of(part_of(batches[b], recipe_.gram_rows), kEstimateStream));
+    } else if (estimates_gram(recipe_) && backward_->wants_estimate()) {
+      backward_->set_estimate(
+          losses_of(part_of(batches[b], recipe_.gram_rows),
+                    kEstimateStream,
+                    recipe_.gram_precision ? recipe_.gram_precision : recipe_.autocast));
+    }
+  }
+
+  // The parts of the step's batch one after the other, each with dropout of its own.
+  void for_each_part(const data::RowList& rows, const std::function<void(TaskLosses)>& use) const {
+    const Rng dropout = step_rng(recipe_.seed, kDropoutStream, state_.step);
+    std::uint64_t part = 0;
+    for (const data::RowList& some : micro_batches(rows, recipe_.loop.micro_batches)) {
+      use((*losses_)(some, part == 0 ? dropout : dropout.fork(part), recipe_.autocast));
+      ++part;
     }
   }
 
   // The losses of the same rows under the new parameters, with the same dropout.
   void look_back(const data::RowList& rows) {
     if (!recipe_.balance->wants_losses_after_step()) return;
-    TensorList losses;
+    std::vector<TaskLosses> parts;
     {
       const torch::NoGradGuard no_grad;
-      losses = losses_of(rows, kDropoutStream);
+      for_each_part(rows, [&](TaskLosses losses) { parts.push_back(std::move(losses)); });
     }
-    backward_->after_step(losses);
+    backward_->after_step(joined_losses(parts));
+  }
+
+  // Forward and backward of one batch; adds to `forward_ms`.
+  const engine::StepReport& gradients(const data::RowList& rows,
+                                      Rng& method_rng,
+                                      std::optional<CurvatureProbe>& probe,
+                                      double& forward_ms) {
+    if (recipe_.loop.micro_batches == 1) {
+      const auto begin = Clock::now();
+      const TensorList losses = losses_of(rows, kDropoutStream);
+      forward_ms += 1e3 * seconds_since(begin);
+      probe = make_probe(losses);
+      return (*backward_)(losses, method_rng);
+    }
+    auto begin = Clock::now();
+    for_each_part(rows, [&](const TaskLosses& losses) {
+      forward_ms += 1e3 * seconds_since(begin);
+      backward_->accumulate(losses.values, losses.rows);
+      begin = Clock::now();
+    });
+    return backward_->finish(method_rng);
   }
 
   void step(const std::vector<data::RowList>& batches) {
@@ -357,15 +387,15 @@ class Trainer {
     try {
       look_ahead(batches);
       extra_ms = 1e3 * seconds_since(begin);
-      const TensorList losses = losses_of(rows, kDropoutStream);
-      forward_ms = 1e3 * seconds_since(begin) - extra_ms;
-      std::optional<CurvatureProbe> probe = make_probe(losses);
-      report = &(*backward_)(losses, method_rng);
-      optimizer_->step(factor);
-      const auto done = Clock::now();
-      look_back(rows);
-      if (probe) curvature = probe->measure([&] { return losses_of(rows, kDropoutStream); });
-      extra_ms += 1e3 * seconds_since(done);
+      std::optional<CurvatureProbe> probe;
+      report = &gradients(rows, method_rng, probe, forward_ms);
+      if (!report->skipped) {
+        optimizer_->step(factor);
+        const auto done = Clock::now();
+        look_back(rows);
+        if (probe) curvature = probe->measure([&] { return losses_of(rows, kDropoutStream); });
+        extra_ms += 1e3 * seconds_since(done);
+      }
     } catch (const Error& error) {
       throw Error(error.code(),
                   fmt::format("step {} (epoch {}): {}{}",
@@ -451,12 +481,26 @@ class Trainer {
     line["direction_norm"] = json_number(report.direction_norm);
     if (report.estimated) line["estimated"] = true;
     if (std::isfinite(report.estimate_cosine)) line["estimate_cosine"] = report.estimate_cosine;
+    record_scaling(report, line);
     notice(report.notice, line);
     if (!diagnosis.is_null()) line["diagnosis"] = std::move(diagnosis);
     line["ms"] = std::move(milliseconds);
     metrics_log_->write(line);
     if (events_) write_events(report, factor);
     show_progress();
+  }
+
+  void record_scaling(const engine::StepReport& report, Json& line) {
+    if (recipe_.engine.loss_scaling == engine::MultiTaskOptions::LossScaling::kNone) return;
+    line["loss_scale"] = report.loss_scale;
+    if (!report.skipped) return;
+    line["skipped"] = true;
+    if (state_.skipped_steps++ > 0) return;
+    progress_.line(fmt::format(
+        "notice: step {} changed nothing: its gradients overflowed at loss scale {:g}, which is "
+        "halved now. Some such steps are usual at the start; metrics.jsonl marks them (skipped).",
+        state_.step,
+        report.loss_scale));
   }
 
   // Shown once in each process, logged once in the whole run.
@@ -568,10 +612,10 @@ class Trainer {
 
   void save_snapshot() {
     state_.seconds = seconds_before_ + seconds_since(start_);
-    state_.method_state = recipe_.balance->state();
+    state_.method_state = methods_state(methods_);
     state_.engine_state = backward_->state();
-    write_snapshot(
-        run_.snapshot(), state_, *model_, *optimizer_, *recipe_.balance, recipe_.to_yaml());
+    state_.optimizer_steps = optimizer_->steps();
+    write_snapshot(run_.snapshot(), state_, *model_, *optimizer_, methods_, recipe_.to_yaml());
     last_snapshot_ = Clock::now();
   }
 
@@ -585,6 +629,7 @@ class Trainer {
                  {"seed", recipe_.seed},
                  {"epochs", state_.epoch},
                  {"steps", state_.step},
+                 {"skipped_steps", state_.skipped_steps},
                  {"best_epoch", state_.best_epoch},
                  {"tasks", state_.best_metrics},
                  {"dev_rows", corpus_.dev.size()},
@@ -614,8 +659,11 @@ class Trainer {
   int threads_ = 0;
   tensor::Device device_;
   tensor::DType dtype_ = tensor::DType::kFloat32;
+  std::optional<DeterministicAlgorithms> deterministic_;
   std::unique_ptr<nn::PairModel> model_;
+  std::optional<StepLosses> losses_;
   std::optional<AdamW> optimizer_;
+  MethodList methods_;
   std::optional<engine::MultiTaskBackward> backward_;
   std::optional<MetricsLog> metrics_log_;
   std::optional<report::EventWriter> events_;

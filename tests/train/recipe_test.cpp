@@ -79,6 +79,42 @@ TEST_F(RecipeTest, NamesWhatIsWrong) {
   EXPECT_THAT(error_with({"model.mode=cross", "model.alignment=both"}), HasSubstr("mode cross"));
 }
 
+TEST_F(RecipeTest, SaysWhichWishesForAStepDoNotGoTogether) {
+  EXPECT_THAT(error_with({"autocast=bf16", "precision=float64"}), HasSubstr("'autocast' lets"));
+  EXPECT_THAT(error_with({"engine.gram_precision=bf16", "precision=float64"}),
+              HasSubstr("'engine.gram_precision' lets"));
+  EXPECT_THAT(error_with({"engine.surgery=groups"}), HasSubstr("needs 'engine.surgery_groups'"));
+  EXPECT_THAT(error_with({"engine.surgery_groups=[trunk]"}), HasSubstr("engine.surgery: groups"));
+  for (const char* method : {"uw", "sdmgrad", "graddrop", "mgda_ub"}) {
+    EXPECT_THAT(error_with({"engine.surgery=layers", std::string("balance.method=") + method}),
+                HasSubstr("class G or G+L); got '" + std::string(method)));
+  }
+  EXPECT_THAT(error_with({"engine.surgery=layers", "engine.strategy=features"}),
+              HasSubstr("at the shared representation"));
+  EXPECT_THAT(error_with({"engine.surgery=layers", "engine.gram_rows=0.5"}),
+              HasSubstr("or surgery: model"));
+  const std::string parts = "train.micro_batches=2";
+  EXPECT_THAT(error_with({parts, "balance.method=sdmgrad"}), HasSubstr("'sdmgrad' (class X)"));
+  EXPECT_THAT(error_with({parts, "balance={method: every_n, inner: {method: modo}}"}),
+              HasSubstr("'every_n' (class X)"));
+  EXPECT_THAT(error_with({parts, "balance.method=mgda_ub"}), HasSubstr("micro_batches: 1"));
+  EXPECT_THAT(error_with({parts, "engine.memory=low"}), HasSubstr("Choose one of the two"));
+  EXPECT_THAT(error_with({parts, "engine.gram_rows=0.5"}), HasSubstr("gram_rows: 1"));
+  EXPECT_THAT(error_with({parts, "engine.gram_precision=bf16"}), HasSubstr("gram_precision: same"));
+  EXPECT_THAT(error_with({parts, "train.curvature_every=2"}), HasSubstr("whole batch at once"));
+}
+
+TEST_F(RecipeTest, Fp16ScalesLossesUnlessToldOtherwise) {
+  using LossScaling = engine::MultiTaskOptions::LossScaling;
+  EXPECT_EQ(recipe({"autocast=bf16"}).engine.loss_scaling, LossScaling::kNone);
+  const Recipe fp16 = recipe({"autocast=fp16"});
+  EXPECT_EQ(fp16.engine.loss_scaling, LossScaling::kDynamic);
+  EXPECT_THAT(fp16.to_yaml(), HasSubstr("loss_scaling: dynamic"));
+  const Recipe told = recipe({"autocast=fp16", "engine.loss_scaling=none"});
+  EXPECT_EQ(told.engine.loss_scaling, LossScaling::kNone);
+  EXPECT_THAT(told.to_yaml(), HasSubstr("loss_scaling: none"));
+}
+
 TEST_F(RecipeTest, FindsWhatChangedBetweenTwoRecipes) {
   const std::string before = recipe().to_yaml();
   EXPECT_TRUE(recipe_differences(before, before).empty());

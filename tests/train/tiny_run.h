@@ -19,6 +19,29 @@
 
 namespace detente::train {
 
+inline std::vector<Json> read_lines(const std::filesystem::path& path) {
+  std::vector<Json> lines;
+  const std::string text = read_file(path);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    lines.push_back(Json::parse(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+// What must not depend on when a run was stopped: everything but times.
+inline Json timeless(const std::vector<Json>& lines) {
+  Json result = Json::array();
+  for (Json line : lines) {
+    line.erase("ms");
+    line.erase("seconds");
+    line.erase("examples_per_second");
+    result.push_back(std::move(line));
+  }
+  return result;
+}
+
 class TinyRunTest : public ::testing::Test {
  protected:
   void SetUp() override {

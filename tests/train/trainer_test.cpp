@@ -17,29 +17,6 @@ using ::testing::HasSubstr;
 
 using TrainerTest = TinyRunTest;
 
-std::vector<Json> read_lines(const std::filesystem::path& path) {
-  std::vector<Json> lines;
-  const std::string text = read_file(path);
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = text.find('\n', begin);
-    lines.push_back(Json::parse(text.substr(begin, end - begin)));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-// What must not depend on when a run was stopped: everything but times.
-Json timeless(const std::vector<Json>& lines) {
-  Json result = Json::array();
-  for (Json line : lines) {
-    line.erase("ms");
-    line.erase("seconds");
-    line.erase("examples_per_second");
-    result.push_back(std::move(line));
-  }
-  return result;
-}
-
 TEST_F(TrainerTest, LearnsAndWritesEveryFileOfARun) {
   const TrainOutcome outcome = run("run");
   const RunDirectory& files = outcome.run;
@@ -116,22 +93,30 @@ TEST_P(ResumeTest, InterruptedAndResumedEqualsNeverStopped) {
 INSTANTIATE_TEST_SUITE_P(
     Methods,
     ResumeTest,
-    ::testing::Values(method_case("ew"),
-                      method_case("uw"),
-                      method_case("mgda"),
-                      method_case("pcgrad"),
-                      method_case("cagrad"),
-                      method_case("famo"),
-                      method_case("cr_mogm"),
-                      method_case("moco"),
-                      method_case("excess_mtl"),
-                      ResumeCase{"every_n", {"balance.method=every_n", "engine.diagnose_every=0"}},
-                      ResumeCase{"sdmgrad", {"balance.method=sdmgrad", "engine.diagnose_every=0"}},
-                      ResumeCase{"estimate",
-                                 {"engine.gram_rows=0.5",
-                                  "engine.diagnose_every=4",
-                                  "engine.estimate_floor=0.9"}},
-                      ResumeCase{"notice", {"engine.strategy=segmented"}}),
+    ::testing::Values(
+        method_case("ew"),
+        method_case("uw"),
+        method_case("mgda"),
+        method_case("pcgrad"),
+        method_case("cagrad"),
+        method_case("famo"),
+        method_case("cr_mogm"),
+        method_case("moco"),
+        method_case("excess_mtl"),
+        ResumeCase{"every_n", {"balance.method=every_n", "engine.diagnose_every=0"}},
+        ResumeCase{"sdmgrad", {"balance.method=sdmgrad", "engine.diagnose_every=0"}},
+        ResumeCase{
+            "estimate",
+            {"engine.gram_rows=0.5", "engine.diagnose_every=4", "engine.estimate_floor=0.9"}},
+        ResumeCase{"surgery", {"balance.method=gradvac", "engine.surgery=layers"}},
+        ResumeCase{"surgery_groups",
+                   {"balance.method=cr_mogm",
+                    "engine.surgery=groups",
+                    "engine.surgery_groups=[embedding, layers.0]"}},
+        ResumeCase{"micro_batches", {"balance.method=gradvac", "train.micro_batches=3"}},
+        ResumeCase{"autocast", {"autocast=bf16"}},
+        ResumeCase{"gram_precision", {"engine.gram_precision=bf16", "engine.diagnose_every=4"}},
+        ResumeCase{"notice", {"engine.strategy=segmented"}}),
     [](const auto& info) { return info.param.name; });
 
 class EveryMethodTest : public TinyRunTest, public ::testing::WithParamInterface<std::string> {};

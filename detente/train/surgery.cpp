@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
+#include <detente/config/tree.h>
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
+#include <detente/train/surgery.h>
+
+#include <algorithm>
+
+namespace detente::train {
+namespace {
+
+bool stands_for(const std::string& prefix, const std::string& name) {
+  return name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '.');
+}
+
+// "layers.0.norm.gain" has the prefixes "layers", "layers.0", "layers.0.norm" and itself.
+std::vector<std::string> all_prefixes(const std::vector<std::string>& names) {
+  std::vector<std::string> found;
+  for (const std::string& name : names) {
+    for (std::size_t end = name.find('.');; end = name.find('.', end + 1)) {
+      const std::string prefix = name.substr(0, end);
+      if (std::find(found.begin(), found.end(), prefix) == found.end()) found.push_back(prefix);
+      if (end == std::string::npos) break;
+    }
+  }
+  return found;
+}
+
+// The nearest first.
+std::vector<std::string> nearest_prefixes(const std::string& word,
+                                          const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 12;
+  std::vector<std::string> all = all_prefixes(names);
+  std::stable_sort(all.begin(), all.end(), [&](const std::string& a, const std::string& b) {
+    return edit_distance(word, a) < edit_distance(word, b);
+  });
+  all.resize(std::min(all.size(), kShown));
+  return all;
+}
+
+LayerGroups named_groups(const std::vector<std::string>& prefixes,
+                         const std::vector<std::string>& parameters) {
+  LayerGroups groups{prefixes, {}};
+  std::vector<std::size_t> sizes(prefixes.size() + 1);
+  for (const std::string& name : parameters) {
+    std::size_t best = prefixes.size();
+    for (std::size_t i = 0; i < prefixes.size(); ++i) {
+      const bool longer = best == prefixes.size() || prefixes[i].size() > prefixes[best].size();
+      if (stands_for(prefixes[i], name) && longer) best = i;
+    }
+    ++sizes[best];
+    groups.group_of.push_back(static_cast<int>(best));
+  }
+  for (std::size_t i = 0; i < prefixes.size(); ++i) {
+    const bool taken = std::any_of(parameters.begin(), parameters.end(), [&](const auto& name) {
+      return stands_for(prefixes[i], name);
+    });
+    DETENTE_CHECK(sizes[i] > 0 || !taken,
+                  ErrorCode::kInvalidArgument,
+                  "[train::parameter_groups] 'engine.surgery_groups': other entries take all "
+                  "parameters of '{}'. Leave it out.",
+                  prefixes[i]);
+    DETENTE_CHECK(sizes[i] > 0,
+                  ErrorCode::kInvalidArgument,
+                  "[train::parameter_groups] 'engine.surgery_groups': no shared parameter is named "
+                  "'{0}' or begins with '{0}.'; the nearest names: {1}.",
+                  prefixes[i],
+                  join_names(nearest_prefixes(prefixes[i], parameters)));
+  }
+  if (sizes.back() > 0) groups.names.emplace_back("rest");
+  return groups;
+}
+
+}  // namespace
+
+void SurgeryOptions::describe(FieldVisitor& visitor) {
+  visitor.choice(
+      "surgery",
+      groups,
+      {{"model", Groups::kModel}, {"layers", Groups::kLayers}, {"groups", Groups::kNamed}},
+      "For which shared parameters one direction is found: for all of them (model), for "
+      "each layer, or for each group of surgery_groups. A layer or group is balanced by "
+      "a method of its own that sees its part of the gradients alone; for methods that "
+      "look at the Gram matrix (class G, G+L).");
+  visitor.texts("surgery_groups",
+                prefixes,
+                {},
+                "surgery groups: the beginnings of parameters' names, up to a dot or the end, e.g. "
+                "[embedding, layers.0]. The longest that fits counts; what none fits is one more "
+                "group, `rest`.");
+}
+
+LayerGroups parameter_groups(const SurgeryOptions& options,
+                             const std::vector<std::string>& parameters) {
+  if (options.groups != SurgeryOptions::Groups::kNamed) return layer_groups(parameters);
+  return named_groups(options.prefixes, parameters);
+}
+
+MethodList methods_like(balance::Method& method, std::size_t n) {
+  const Describe options = [&](FieldVisitor& visitor) { method.describe(visitor); };
+  const bool has_options = !list_fields(options).empty();
+  MethodList methods;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::shared_ptr<balance::Method> copy = balance::make_method(method.name());
+    if (has_options) {
+      config::read_fields(config::parse_yaml(config::to_yaml(options), method.name()),
+                          [&](FieldVisitor& visitor) { copy->describe(visitor); });
+    }
+    methods.push_back(std::move(copy));
+  }
+  return methods;
+}
+
+Json methods_state(const MethodList& methods) {
+  if (methods.size() == 1) return methods[0]->state();
+  Json states = Json::array();
+  for (const auto& method : methods) states.push_back(method->state());
+  return states;
+}
+
+void load_methods_state(const MethodList& methods, const Json& state) {
+  if (methods.size() == 1) {
+    methods[0]->load_state(state);
+    return;
+  }
+  DETENTE_CHECK(state.is_array() && state.size() == methods.size(),
+                ErrorCode::kData,
+                "[train::load_methods_state] the saved state is not that of {} groups' methods.",
+                methods.size());
+  for (std::size_t i = 0; i < methods.size(); ++i) methods[i]->load_state(state[i]);
+}
+
+std::vector<balance::StateArray> methods_arrays(const MethodList& methods) {
+  if (methods.size() == 1) return methods[0]->state_arrays();
+  std::vector<balance::StateArray> all;
+  for (std::size_t i = 0; i < methods.size(); ++i) {
+    for (balance::StateArray& array : methods[i]->state_arrays()) {
+      array.name = std::to_string(i) + "." + array.name;
+      all.push_back(std::move(array));
+    }
+  }
+  return all;
+}
+
+void load_methods_arrays(const MethodList& methods, std::vector<balance::StateArray> arrays) {
+  if (methods.size() == 1) {
+    methods[0]->load_state_arrays(std::move(arrays));
+    return;
+  }
+  for (std::size_t i = 0; i < methods.size(); ++i) {
+    const std::string prefix = std::to_string(i) + ".";
+    std::vector<balance::StateArray> own;
+    for (const balance::StateArray& array : arrays) {
+      if (!array.name.starts_with(prefix)) continue;
+      own.push_back(array);
+      own.back().name.erase(0, prefix.size());
+    }
+    methods[i]->load_state_arrays(std::move(own));
+  }
+}
+
+}  // namespace detente::train
