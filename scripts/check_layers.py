@@ -20,7 +20,8 @@ TORCH = [
     ["tensor"],
     ["losses", "nn", "doctor"],
     ["engine"],
-    ["train", "measure"],
+    ["train"],
+    ["measure"],
     ["cli"],
     ["apps"],
 ]

@@ -31,6 +31,9 @@ CASES = [
      "--model transformer --input single --tasks 8 --batch 16 --steps 7 --gram-precision bf16 "
      "--gram-rows 0.25", "floor", 0.75, 0.50),
     ("siamese with 32,000 tokens, 2 tasks",
+     "--model siamese --input single --tasks 2 --batch 32 --steps 60 --optimizer adamw", "floor",
+     0.95, 0.85),
+    ("the same with LibTorch's Adam",
      "--model siamese --input single --tasks 2 --batch 32 --steps 60", "floor", 0.95, 0.85),
     ("features: transformer, 8 tasks",
      "--model transformer --input single --tasks 8 --batch 16 --steps 9 --method mgda_ub",

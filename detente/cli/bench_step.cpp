@@ -103,6 +103,11 @@ void add_bench_step(CLI::App& bench, Context& context) {
       ->capture_default_str();
   command->add_option("--memory", options.memory, "low: never a gradient per task at once; fast")
       ->capture_default_str();
+  command
+      ->add_option("--optimizer",
+                   options.optimizer,
+                   "adam: LibTorch's; adamw: the one that recipes train with")
+      ->capture_default_str();
   command->add_option("--threads", options.threads, "Threads of LibTorch")->capture_default_str();
   command->add_option("--steps", options.steps, "Timed steps of each kind")->capture_default_str();
   command->add_option("--seed", options.seed, "Of parameters and data")->capture_default_str();

@@ -10,6 +10,7 @@
 #include <detente/tensor/allocation_peak.h>
 #include <detente/tensor/autocast.h>
 #include <detente/tensor/compat.h>
+#include <detente/train/adamw.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/optim/adam.h>
 
@@ -79,7 +80,16 @@ class StepBenchmark {
     for (std::int64_t k = 0; k < options.tasks; ++k) names_.push_back("task" + std::to_string(k));
     all_ = model_.shared;
     for (const auto& list : model_.own) all_.insert(all_.end(), list.begin(), list.end());
-    optimizer_ = std::make_unique<torch::optim::Adam>(all_, torch::optim::AdamOptions(1e-4));
+    if (options.optimizer == "adamw") {
+      NamedTensors named;
+      for (const auto& parameter : all_)
+        named.emplace_back(std::to_string(named.size()), parameter);
+      train::AdamWOptions settings;
+      settings.lr = 1e-4;
+      adamw_ = std::make_unique<train::AdamW>(std::move(named), settings);
+    } else {
+      adam_ = std::make_unique<torch::optim::Adam>(all_, torch::optim::AdamOptions(1e-4));
+    }
     engine::MultiTaskOptions engine_options;
     set_field([&](FieldVisitor& v) { engine_options.describe(v); },
               "strategy",
@@ -107,7 +117,7 @@ class StepBenchmark {
     at::Tensor total = losses[0];
     for (std::size_t k = 1; k < losses.size(); ++k) total = total + losses[k];
     total.backward();
-    optimizer_->step();
+    update();
     return now_ms() - start;
   }
 
@@ -128,7 +138,7 @@ class StepBenchmark {
     for (std::size_t i = 0; i < model_.shared.size(); ++i) {
       model_.shared[i].mutable_grad() = last[i];
     }
-    optimizer_->step();
+    update();
     return now_ms() - start;
   }
 
@@ -148,7 +158,7 @@ class StepBenchmark {
     const auto& report = (*backward_)(losses, rng_);
     strategy_ = engine::name_of(report.strategy);
     if (!report.notice.empty()) notice_ = report.notice;
-    optimizer_->step();
+    update();
     return {now_ms() - start, forward, estimate + report.backward_ms, report.solve_ms};
   }
 
@@ -163,6 +173,14 @@ class StepBenchmark {
   std::int64_t parameters() const { return backward_->shared_size(); }
 
  private:
+  void update() {
+    if (adam_ != nullptr) {
+      adam_->step();
+    } else {
+      adamw_->step(1.0);
+    }
+  }
+
   TensorList estimate_losses() {
     std::int64_t rows = 0;  // all
     if (options_.gram_rows > 0) {
@@ -181,7 +199,8 @@ class StepBenchmark {
   Rng rng_;
   TensorList all_;
   std::vector<std::string> names_;
-  std::unique_ptr<torch::optim::Adam> optimizer_;
+  std::unique_ptr<torch::optim::Adam> adam_;
+  std::unique_ptr<train::AdamW> adamw_;
   std::unique_ptr<engine::MultiTaskBackward> backward_;
   std::unique_ptr<engine::MultiTaskBackward> checked_;
   std::string strategy_;
@@ -213,6 +232,10 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                       "bf16: estimate the Gram matrix from passes in mixed precision.");
   visitor.choice_text(
       "memory", memory, {"fast", "low"}, "low: never K gradients at once, one pass more.");
+  visitor.choice_text("optimizer",
+                      optimizer,
+                      {"adam", "adamw"},
+                      "adam: LibTorch's; adamw: the one that recipes train with.");
   visitor.integer("threads", threads, {.min = 1, .max = 1024}, "Threads of LibTorch.");
   visitor.integer("steps", steps, {.min = 1, .max = 100000}, "Timed steps of each kind.");
 }

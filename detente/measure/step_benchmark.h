@@ -22,6 +22,7 @@ struct StepBenchmarkOptions {
   double gram_rows = 0;           // in (0, 1): the Gram matrix from this share of the examples
   std::string gram_precision = "same";  // "bf16": the Gram matrix from passes in mixed precision
   std::string memory = "fast";          // or "low": see engine/multi_task_backward.h
+  std::string optimizer = "adam";       // LibTorch's; "adamw": the one recipes train with
   std::int64_t threads = 1;
   std::int64_t steps = 25;  // timed steps of each kind, after three for warming up
   std::uint64_t seed = 1;
@@ -29,13 +30,13 @@ struct StepBenchmarkOptions {
   void describe(FieldVisitor& visitor);
 };
 
-// Times are medians, in milliseconds of a whole step: forward, gradients, method, Adam.
+// Times are medians, in milliseconds of a whole step: forward, gradients, method, optimiser.
 struct StepBenchmarkResult {
-  double ms_plain = 0;   // the sum of the losses, one backward pass
-  double ms_floor = 0;   // single input: forward, K backward passes to all shared parameters, Adam;
-                         // no method. NaN for multi input
-  double ms_method = 0;  // the engine
-  double ratio = 0;      // ms_method / ms_plain
+  double ms_plain = 0;     // the sum of the losses, one backward pass
+  double ms_floor = 0;     // single input: forward, K backward passes to all shared parameters,
+                           // optimiser; no method. NaN for multi input
+  double ms_method = 0;    // the engine
+  double ratio = 0;        // ms_method / ms_plain
   double ratio_floor = 0;  // ms_method / ms_floor; NaN for multi input
   double ms_forward = 0;   // of the method's step; so are the next two
   double ms_backward = 0;
