@@ -101,6 +101,11 @@ void add_bench_step(CLI::App& bench, Context& context) {
                    options.gram_precision,
                    "bf16: estimate the Gram matrix from passes in mixed precision; same: no")
       ->capture_default_str();
+  command
+      ->add_option("--gram-sketch",
+                   options.gram_sketch,
+                   "Estimate the Gram matrix by a random projection to so many columns")
+      ->type_name("N");
   command->add_option("--memory", options.memory, "low: never a gradient per task at once; fast")
       ->capture_default_str();
   command

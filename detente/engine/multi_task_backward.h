@@ -61,11 +61,22 @@ struct MultiTaskOptions {
   // whose gradients overflow is skipped and halves it, 2000 good steps in a row double it.
   enum class LossScaling { kNone, kDynamic };
 
+  // Several passes at once on LibTorch's threads instead of one after the other with all threads
+  // inside each. kAuto: side by side on a CPU with several threads when at most an eighth of their
+  // time would be idle. The same numbers to rounding.
+  enum class Passes { kAuto, kInTurn, kSideBySide };
+
   Strategy strategy = Strategy::kAuto;
   Scale scale = Scale::kNative;
   Memory memory = Memory::kFast;
   HeadGradient heads = HeadGradient::kAuto;
   LossScaling loss_scaling = LossScaling::kNone;
+  Passes passes = Passes::kAuto;
+  // Columns of a random projection, 0: none. Where all tasks look at the same examples, a layer's
+  // part of the Gram matrix is then estimated from δ_kᵀ(xΩ), Ω [in, n] Gaussian, in place of the
+  // weight gradients δ_kᵀx; the direction is made of exact gradients all the same, by one weighted
+  // weight gradient. Unbiased; the error falls with √n. Judged as estimates are (estimate_floor).
+  std::int64_t gram_sketch = 0;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
   double estimate_floor = 0.95;     // see set_estimate
   double clip_norm = 0.0;  // 0: off; else the norm over all gradients written is at most this

@@ -68,6 +68,21 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
       "dynamic: losses are multiplied by a large power of two in the backward passes and "
       "gradients divided by it before balancing, so that small ones survive in fp16; "
       "steps that overflow are skipped.");
+  visitor.choice("passes",
+                 passes,
+                 {{"auto", Passes::kAuto},
+                  {"in_turn", Passes::kInTurn},
+                  {"side_by_side", Passes::kSideBySide}},
+                 "side_by_side: several backward passes at once, one thread each; in_turn: one "
+                 "after the other, all threads inside each; auto: side by side where few threads "
+                 "would be idle.");
+  visitor.integer("gram_sketch",
+                  gram_sketch,
+                  {.min = 0, .max = 1e6},
+                  "Where all tasks look at the same examples: estimate large layers' part of the "
+                  "Gram matrix by a random projection to so many columns (64, say), without the "
+                  "tasks' weight gradients; 0: exact. The steps that diagnose_every names measure "
+                  "the estimate (estimate_floor).");
   visitor.integer("diagnose_every",
                   diagnose_every,
                   {.min = 0},

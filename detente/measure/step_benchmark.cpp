@@ -99,6 +99,7 @@ class StepBenchmark {
               "memory",
               options.memory,
               "[measure::step] --");
+    engine_options.gram_sketch = options.gram_sketch;
     // An estimate is used whatever its quality; the caller is told.
     engine_options.estimate_floor = -1;
     backward_ = std::make_unique<engine::MultiTaskBackward>(
@@ -163,7 +164,7 @@ class StepBenchmark {
   }
 
   double estimate_cosine() {
-    checked_->set_estimate(estimate_losses());
+    if (estimates()) checked_->set_estimate(estimate_losses());
     return (*checked_)(model_.losses(0), rng_).estimate_cosine;
   }
 
@@ -230,6 +231,10 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                       gram_precision,
                       {"same", "bf16"},
                       "bf16: estimate the Gram matrix from passes in mixed precision.");
+  visitor.integer("gram_sketch",
+                  gram_sketch,
+                  {.min = 0, .max = 1e6},
+                  "Columns of the engine's random projection for the Gram matrix; 0: exact.");
   visitor.choice_text(
       "memory", memory, {"fast", "low"}, "low: never K gradients at once, one pass more.");
   visitor.choice_text("optimizer",
@@ -280,7 +285,7 @@ StepBenchmarkResult measure_step(const StepBenchmarkOptions& given,
     result.strategy = bench.strategy();
     result.notice = bench.notice();
     result.estimate_cosine = kNan;
-    if (bench.estimates()) {
+    if (bench.estimates() || options.gram_sketch > 0) {
       double sum = 0;
       constexpr int kChecks = 5;
       for (int i = 0; i < kChecks; ++i) {

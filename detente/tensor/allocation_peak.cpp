@@ -16,7 +16,15 @@ using AllocationTotal = std::size_t;
 using AllocationTotal = std::int64_t;
 #endif
 
-class AllocationCounter final : public c10::MemoryReportingInfoBase {
+}  // namespace
+
+struct AllocationPeak::Impl {
+  class Counter;
+  std::shared_ptr<Counter> counter;
+  std::unique_ptr<c10::DebugInfoGuard> guard;
+};
+
+class AllocationPeak::Impl::Counter final : public c10::MemoryReportingInfoBase {
  public:
   // Freed blocks come with a negative size.
   void reportMemoryUsage(void* /*ptr*/,
@@ -49,14 +57,11 @@ class AllocationCounter final : public c10::MemoryReportingInfoBase {
   std::int64_t peak_ = 0;
 };
 
-}  // namespace
-
-struct AllocationPeak::Impl {
-  std::shared_ptr<AllocationCounter> counter = std::make_shared<AllocationCounter>();
-  c10::DebugInfoGuard guard{c10::DebugInfoKind::PROFILER_STATE, counter};
-};
-
-AllocationPeak::AllocationPeak() : impl_(std::make_unique<Impl>()) {}
+AllocationPeak::AllocationPeak() : impl_(std::make_unique<Impl>()) {
+  impl_->counter = std::make_shared<Impl::Counter>();
+  impl_->guard =
+      std::make_unique<c10::DebugInfoGuard>(c10::DebugInfoKind::PROFILER_STATE, impl_->counter);
+}
 AllocationPeak::~AllocationPeak() = default;
 std::int64_t AllocationPeak::now() const { return impl_->counter->now(); }
 std::int64_t AllocationPeak::peak() const { return impl_->counter->peak(); }

@@ -11,6 +11,11 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <stdexcept>
+
 #include "zoo.h"
 
 namespace detente::engine {
@@ -254,6 +259,117 @@ TEST(Objectives, NeedOneGradientEach) {
       }
     }
   }
+}
+
+// A projection estimates the Gram matrix, the direction is made of the gradients themselves.
+TEST(Sketch, DirectionIsTheWeightedSumOfExactGradients) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  const at::Tensor rows = plain_rows(tasks);
+  MultiTaskBackward backward = make(tasks,
+                                    "mgda",
+                                    {.loss_scaling = MultiTaskOptions::LossScaling::kDynamic,
+                                     .gram_sketch = 2,
+                                     .clip_norm = 1e6});
+  Rng rng(3);
+  const StepReport report = backward(tasks.losses(), rng);
+  EXPECT_TRUE(report.estimated);
+  EXPECT_FALSE(report.diagnosed);
+  const at::Tensor w = torch::tensor(report.weights, torch::kDouble);
+  const at::Tensor direction = rows.t().mv(w);
+  std::vector<at::Tensor> written;
+  for (const auto& parameter : tasks.trunk.parameters) {
+    written.push_back(parameter.grad().reshape(-1));
+  }
+  EXPECT_TRUE(torch::allclose(torch::cat(written), direction, 1e-9, 1e-12));
+  EXPECT_NEAR(report.direction_norm, direction.norm().item<double>(), 1e-9);
+}
+
+// Projections differ from step to step, the same step has the same one, and with many columns the
+// estimate is as good as the matrix.
+TEST(Sketch, FollowsTheStepAndGrowsExact) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  MultiTaskBackward backward = make(tasks, "mgda", {.gram_sketch = 2});
+  MultiTaskBackward again = make(tasks, "mgda", {.gram_sketch = 2});
+  Rng rng(3);
+  std::vector<double> weights;
+  for (int step = 0; step < 40; ++step) {
+    const double w = backward(tasks.losses(), rng).weights[0];
+    EXPECT_EQ(again(tasks.losses(), rng).weights[0], w);
+    weights.push_back(w);
+  }
+  EXPECT_GT(*std::max_element(weights.begin(), weights.end()),
+            *std::min_element(weights.begin(), weights.end()));
+  // So many columns that only the law of large numbers is left.
+  auto wide = std::make_shared<torch::nn::LinearImpl>(4096, 3);
+  wide->to(torch::kDouble);
+  const at::Tensor x = torch::randn({600, 4096}, torch::kDouble);
+  const auto losses = [&] {
+    const at::Tensor z = wide->forward(x);
+    return TensorList{z.square().mean(), (z - 1).square().mean(), z.sin().sum()};
+  };
+  const auto report_with = [&](const MultiTaskOptions& options) {
+    MultiTaskBackward engine(
+        wide->parameters(), {}, balance::make_method("cagrad"), {"a", "b", "c"}, options);
+    return StepReport(engine(losses(), rng));
+  };
+  const StepReport measured = report_with({.gram_sketch = 2048, .diagnose_every = 1});
+  EXPECT_FALSE(measured.estimated) << "a diagnosed step is exact";
+  EXPECT_GT(measured.estimate_cosine, 0.999);
+  EXPECT_LE(measured.estimate_cosine, 1 + 1e-12);
+  const StepReport exact = report_with({.passes = MultiTaskOptions::Passes::kInTurn});
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(measured.weights[k], exact.weights[k], 1e-9);
+}
+
+TEST(Sketch, IsNotUsedBelowTheFloor) {
+  Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+  MultiTaskBackward backward =
+      make(tasks, "mgda", {.gram_sketch = 1, .diagnose_every = 2, .estimate_floor = 1.0});
+  Rng rng(3);
+  EXPECT_LT(backward(tasks.losses(), rng).estimate_cosine, 1.0);
+  EXPECT_FALSE(backward(tasks.losses(), rng).estimated);
+}
+
+TEST(Passes, SideBySideGiveTheSameGradientsAndFreeTheGraph) {
+  for (const Zoo& trunk : models()) {
+    for (const Strategy strategy : {Strategy::kSequential, Strategy::kGhost}) {
+      SCOPED_TRACE(std::string(trunk.name) + " " + name_of(strategy));
+      Tasks tasks({trunk, Cut::kSingleInput, torch::kDouble});
+      const int before = at::get_num_threads();
+      at::set_num_threads(3);
+      const auto step = [&](MultiTaskOptions::Passes passes) {
+        MultiTaskBackward backward =
+            make(tasks, "upgrad", {.strategy = strategy, .passes = passes});
+        Rng rng(3);
+        const TensorList losses = tasks.losses();
+        backward(losses, rng);
+        const TensorList gradients = tasks.gradients();
+        EXPECT_THROW(losses[0].backward(), c10::Error) << "the graph was kept";
+        return gradients;
+      };
+      const TensorList in_turn = step(MultiTaskOptions::Passes::kInTurn);
+      expect_same(step(MultiTaskOptions::Passes::kSideBySide), in_turn, 1e-12);
+      expect_same(step(MultiTaskOptions::Passes::kAuto), in_turn, 1e-12);
+      at::set_num_threads(before);
+    }
+  }
+}
+
+TEST(Passes, AnErrorInOneOfThemComesOutAndWritesNothing) {
+  const at::Tensor weight = torch::ones({3}, torch::kDouble).requires_grad_();
+  weight.mutable_grad() = torch::full({3}, 7.0, torch::kDouble);
+  MultiTaskBackward backward({weight},
+                             {},
+                             balance::make_method("mgda"),
+                             {"a", "b"},
+                             {.passes = MultiTaskOptions::Passes::kSideBySide});
+  const at::Tensor y = weight * 2.0;
+  y.register_hook([](const at::Tensor& gradient) -> at::Tensor {
+    if (gradient.sum().item<double>() > 3.5) throw std::runtime_error("from a hook");
+    return gradient;
+  });
+  Rng rng(1);
+  EXPECT_ANY_THROW(backward(TensorList{y.sum(), (2 * y).sum()}, rng));
+  EXPECT_EQ(weight.grad().sum().item<double>(), 21.0);
 }
 
 class LossScaling : public testing::TestWithParam<std::tuple<const char*, Strategy, Cut>> {};

@@ -32,6 +32,8 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
   result.own_gradients.assign(step.own.size(), {});
   result.reached.assign(step.shared.size(), false);
   result.notice.clear();
+  result.estimated = false;
+  result.estimate = {};
   rows_ = at::empty({k, size}, step.shared[0].options().requires_grad(false));
   for (std::int64_t i = 0; i < k; ++i) {
     const auto task = static_cast<std::size_t>(i);

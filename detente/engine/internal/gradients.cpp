@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <detente/engine/internal/gradients.h>
 #include <detente/tensor/gram.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 namespace detente::engine::internal {
@@ -45,6 +48,35 @@ double squared_norm(const TensorList& gradients) {
     if (gradient.defined()) sum += tensor::squared_norm(gradient);
   }
   return sum;
+}
+
+void for_each_pass(std::size_t count,
+                   bool side_by_side,
+                   const std::function<void(std::size_t)>& pass) {
+  if (!side_by_side) {
+    for (std::size_t i = 0; i < count; ++i) pass(i);
+    return;
+  }
+  // Inside, LibTorch's operations keep to one thread.
+  at::parallel_for(
+      0, static_cast<std::int64_t>(count), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) pass(static_cast<std::size_t>(i));
+      });
+}
+
+void free_graph(const TensorList& losses) {
+  std::unordered_set<torch::autograd::Node*> seen;
+  std::vector<torch::autograd::Node*> stack;
+  const auto visit = [&](torch::autograd::Node* node) {
+    if (node != nullptr && seen.insert(node).second) stack.push_back(node);
+  };
+  for (const auto& loss : losses) visit(loss.grad_fn().get());
+  while (!stack.empty()) {
+    torch::autograd::Node* node = stack.back();
+    stack.pop_back();
+    for (const auto& edge : node->next_edges()) visit(edge.function.get());
+    node->release_variables();
+  }
 }
 
 at::Tensor weights_like(const std::vector<double>& weights, const at::Tensor& like) {

@@ -6,6 +6,8 @@
 #include <ATen/core/Tensor.h>
 #include <detente/tensor/fwd.h>
 
+#include <cstddef>
+#include <functional>
 #include <vector>
 
 namespace detente::engine::internal {
@@ -23,6 +25,14 @@ TensorList owned(TensorList gradients, const TensorList& parameters);
 
 // Σ ‖·‖² in double over those that are defined.
 double squared_norm(const TensorList& gradients);
+
+// Calls pass(0), ..., pass(count - 1), one after the other or several at once, each on one of
+// LibTorch's threads. Exceptions come out either way.
+void for_each_pass(std::size_t count,
+                   bool side_by_side,
+                   const std::function<void(std::size_t)>& pass);
+// Frees what the graph behind the losses has saved, for passes that had to keep it.
+void free_graph(const TensorList& losses);
 
 // [k], rounded once to the type of `like`.
 at::Tensor weights_like(const std::vector<double>& weights, const at::Tensor& like);

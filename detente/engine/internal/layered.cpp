@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -9,6 +10,7 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace detente::engine::internal {
@@ -39,6 +41,8 @@ void LayeredGradients::start(const StepTensors& step, TaskGradients& result) {
   result.own_gradients.assign(step.own.size(), {});
   result.reached.assign(step.shared.size(), false);
   result.notice.clear();
+  result.estimated = false;
+  result.estimate = {};
   result.start_groups(step);
 }
 
@@ -98,7 +102,9 @@ void LayeredGradients::choose_forms(bool segmented, GhostRule rule) {
          others[static_cast<std::size_t>(group.bias)] == static_cast<int>(group.uses.size()));
     // Under autocast activations are of a smaller type than the parameters.
     const bool mixed = inputs_[group.uses[0]].input.scalar_type() != step_->shared[w].scalar_type();
-    if (simple && bias_alone && ghost_pays(group, rule)) {
+    const bool ghost = simple && bias_alone && ghost_pays(group, rule);
+    group.sketched = simple && bias_alone && !ghost && sketch_pays(group, rule);
+    if (ghost || group.sketched) {
       forms_[w] = Form::kGhost;
       if (group.bias >= 0) forms_[static_cast<std::size_t>(group.bias)] = Form::kGhost;
       ghosts.push_back(std::move(group));
@@ -145,6 +151,51 @@ bool LayeredGradients::ghost_pays(const Group& group, GhostRule rule) const {
                        (3 * unfolded * rows * in + 3 * k * rows * out) * bytes * kPerByte;
   // Close calls go the way that needs no extra memory.
   return ghost < 0.9 * direct;
+}
+
+// The projection has to be much narrower than the layer's input.
+bool LayeredGradients::sketch_pays(const Group& group, GhostRule rule) const {
+  const at::Tensor& weight = step_->shared[static_cast<std::size_t>(group.weight)];
+  return rule == GhostRule::kByCost && step_->sketch > 0 &&
+         weight.numel() >= 2 * step_->sketch * weight.size(0);
+}
+
+// E[⟨δ_kᵀxΩ, δ_lᵀxΩ⟩] = ⟨δ_kᵀx, δ_lᵀx⟩ for Ω with independent entries of variance 1/n.
+void LayeredGradients::add_sketch(const Group& group, TaskGradients& result) {
+  const auto width = group.rows.size(1);
+  const auto options = group.rows.options();
+  auto generator = at::detail::createCPUGenerator(step_->seed * 1000003 +
+                                                  static_cast<std::uint64_t>(group.weight));
+  const at::Tensor projection =
+      at::randn({width, step_->sketch}, generator, options.device(at::kCPU))
+          .div_(std::sqrt(static_cast<double>(step_->sketch)))
+          .to(options.device());
+  const auto gram_with = [&](const at::Tensor& x) {
+    const std::int64_t out = step_->shared[static_cast<std::size_t>(group.weight)].size(0);
+    at::Tensor rows =
+        at::empty({static_cast<std::int64_t>(group.gradients.size()), out * x.size(1)}, options);
+    for (std::size_t k = 0; k < group.gradients.size(); ++k) {
+      at::Tensor row = rows[static_cast<std::int64_t>(k)].view({out, x.size(1)});
+      if (group.gradients[k].defined()) {
+        at::mm_out(row, group.gradients[k].t(), x);
+      } else {
+        row.zero_();
+      }
+    }
+    return tensor::gram(rows);
+  };
+  const Matrix sketch = gram_with(group.rows.mm(projection));
+  if (!step_->sketch_apart) {
+    result.estimated = true;
+    add_gram(sketch, group.weight, result);
+    return;
+  }
+  const Matrix exact = gram_with(group.rows);
+  add_gram(exact, group.weight, result);
+  if (result.estimate.rows() == 0) result.estimate = Matrix(exact.rows(), exact.cols());
+  for (std::size_t i = 0; i < exact.rows() * exact.cols(); ++i) {
+    result.estimate.data()[i] += sketch.data()[i] - exact.data()[i];
+  }
 }
 
 void LayeredGradients::place() {
@@ -430,7 +481,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
 // One task's pass: what was asked for, in the order captured_, named_.
 void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
   const auto k = static_cast<std::int64_t>(task);
-  written_.assign(forms_.size(), false);
+  std::vector<bool> written(forms_.size(), false);
   for (std::size_t c = 0; c < captured_.size(); ++c) {
     const std::size_t u = captured_[c];
     const LayerUse& use = graph_.uses[u];
@@ -448,20 +499,20 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
     if (at::Tensor row = row_of(use.weight); row.defined()) {
       const at::Tensor x = layer_rows(use, inputs_[u]);
       at::Tensor target = row.view({rows.size(1), x.size(1)});
-      if (written_[static_cast<std::size_t>(use.weight)]) {
+      if (written[static_cast<std::size_t>(use.weight)]) {
         target.addmm_(rows.t(), x);
       } else {
         at::mm_out(target, rows.t(), x);
       }
-      written_[static_cast<std::size_t>(use.weight)] = true;
+      written[static_cast<std::size_t>(use.weight)] = true;
     }
     if (at::Tensor row = row_of(use.bias); row.defined()) {
-      if (written_[static_cast<std::size_t>(use.bias)]) {
+      if (written[static_cast<std::size_t>(use.bias)]) {
         row.add_(rows.sum(0));
       } else {
         at::sum_out(row, rows, {0}, /*keepdim=*/false, c10::nullopt);
       }
-      written_[static_cast<std::size_t>(use.bias)] = true;
+      written[static_cast<std::size_t>(use.bias)] = true;
     }
     for (Group& group : groups_) {
       if (group.weight != use.weight) continue;
@@ -482,7 +533,7 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
     }
   }
   for (std::size_t i = 0; i < forms_.size(); ++i) {
-    if (forms_[i] == Form::kDirect && !written_[i]) task_rows(static_cast<int>(i))[k].zero_();
+    if (forms_[i] == Form::kDirect && !written[i]) task_rows(static_cast<int>(i))[k].zero_();
   }
 }
 
@@ -504,27 +555,33 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
   for (const std::size_t u : captured_) wanted.push_back(graph_.uses[u].output());
   for (const int p : named_) wanted.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
   const TensorList starts = starts_for(step);
-  for (std::size_t k = 0; k < tasks; ++k) {
+  std::vector<std::vector<char>> reached(tasks);  // not of bits: threads write side by side
+  for_each_pass(tasks, step.side_by_side, [&](std::size_t k) {
     std::vector<Edge> all = wanted;
     for (const auto& parameter : step.own[k]) all.push_back(edge_of(parameter));
-    TensorList found = gradients_at({edge_of(step.losses[k])}, {starts[k]}, all, k + 1 < tasks);
+    TensorList found = gradients_at(
+        {edge_of(step.losses[k])}, {starts[k]}, all, step.side_by_side || k + 1 < tasks);
     const at::NoGradGuard no_grad;
     for (std::size_t j = 0; j < step.own[k].size(); ++j) {
       at::Tensor& gradient = found[wanted.size() + j];
       result.own_gradients[k].push_back(owned(std::move(gradient), step.own[k][j]));
     }
+    found.resize(wanted.size());
+    for (const auto& gradient : found) reached[k].push_back(gradient.defined() ? 1 : 0);
+    take_pass(k, found);
+  });
+  if (step.side_by_side) free_graph(step.losses);
+  for (const auto& one : reached) {
     for (std::size_t c = 0; c < captured_.size(); ++c) {
-      if (!found[c].defined()) continue;
       for (const int p : {graph_.uses[captured_[c]].weight, graph_.uses[captured_[c]].bias}) {
-        if (p >= 0) result.reached[static_cast<std::size_t>(p)] = true;
+        if (p >= 0 && one[c] != 0) result.reached[static_cast<std::size_t>(p)] = true;
       }
     }
     for (std::size_t j = 0; j < named_.size(); ++j) {
-      if (found[captured_.size() + j].defined()) {
+      if (one[captured_.size() + j] != 0) {
         result.reached[static_cast<std::size_t>(named_[j])] = true;
       }
     }
-    take_pass(k, found);
   }
   const at::NoGradGuard no_grad;
   for (Group& group : groups_) {
@@ -548,12 +605,18 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
       joined.push_back(!any ? at::Tensor() : uses == 1 ? parts[0] : at::cat(parts));
     }
     group.gradients = std::move(joined);
-    const bool bias_apart = group.bias >= 0 && !step.groups.empty() &&
-                            step.groups[static_cast<std::size_t>(group.bias)] !=
-                                step.groups[static_cast<std::size_t>(group.weight)];
-    Matrix part(tasks, tasks);
-    add_ghost_gram(group.rows, group.gradients, group.bias >= 0 && !bias_apart, part);
-    add_gram(part, group.weight, result);
+    const bool bias_apart =
+        group.bias >= 0 &&
+        (group.sketched ||
+         (!step.groups.empty() && step.groups[static_cast<std::size_t>(group.bias)] !=
+                                      step.groups[static_cast<std::size_t>(group.weight)]));
+    if (group.sketched) {
+      add_sketch(group, result);
+    } else {
+      Matrix part(tasks, tasks);
+      add_ghost_gram(group.rows, group.gradients, group.bias >= 0 && !bias_apart, part);
+      add_gram(part, group.weight, result);
+    }
     if (bias_apart) {
       TensorList sums;
       for (const at::Tensor& rows : group.gradients) {
@@ -580,6 +643,9 @@ void LayeredGradients::finish(TaskGradients& result) {
   }
   for (const Table& table : tables_) {
     add_gram(tensor::gram(table.values.flatten(1)), table.weight, result);
+  }
+  for (std::size_t i = 0; i < result.estimate.rows() * result.estimate.cols(); ++i) {
+    result.estimate.data()[i] += result.gram.data()[i];
   }
 }
 

@@ -53,8 +53,9 @@ class LayeredGradients {
     int weight = -1;
     int bias = -1;
     std::vector<std::size_t> uses;
-    at::Tensor rows;       // ghost: x of all uses
-    TensorList gradients;  // ghost: per task, δ of all uses
+    at::Tensor rows;        // ghost: x of all uses
+    TensorList gradients;   // ghost: per task, δ of all uses
+    bool sketched = false;  // their part of the Gram matrix is estimated
   };
   struct Table {
     int weight = -1;
@@ -72,6 +73,8 @@ class LayeredGradients {
   bool form_ghost(GhostRule rule, TaskGradients& result);
   void choose_forms(bool segmented, GhostRule rule);
   bool ghost_pays(const Group& group, GhostRule rule) const;
+  bool sketch_pays(const Group& group, GhostRule rule) const;
+  void add_sketch(const Group& group, TaskGradients& result);
   void place();
   at::Tensor task_rows(int parameter) const;  // [K, n] where formed by hand
   void take_pass(std::size_t task, const TensorList& found);

@@ -126,6 +126,8 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
   result.own_gradients.assign(step.own.size(), {});
   result.reached.assign(step.shared.size(), false);
   result.notice.clear();
+  result.estimated = false;
+  result.estimate = {};
   result.start_groups(step);
   const std::vector<Stretch> stretches = find_stretches(step.losses, step.shared, numbers);
 

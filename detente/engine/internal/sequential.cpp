@@ -15,6 +15,8 @@ void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
   result.reached.assign(step.shared.size(), false);
   result.own_gradients.assign(step.own.size(), {});
   result.notice.clear();
+  result.estimated = false;
+  result.estimate = {};
   if (step.shared.empty()) {
     rows_ = at::zeros({k, 0});
   } else {
@@ -26,22 +28,28 @@ void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
     }
     rows_ = jacobian_.narrow(0, 0, k);
   }
-  for (std::size_t i = 0; i < step.losses.size(); ++i) {
+  const std::size_t tasks = step.losses.size();
+  std::vector<std::vector<char>> reached(tasks);  // not of bits: threads write side by side
+  for_each_pass(tasks, step.side_by_side, [&](std::size_t i) {
     TensorList targets = step.shared;
     targets.insert(targets.end(), step.own[i].begin(), step.own[i].end());
-    if (targets.empty()) continue;
-    TensorList found =
-        weighted_gradients({step.losses[i]}, {step.scale}, targets, i + 1 < step.losses.size());
+    if (targets.empty()) return;
+    TensorList found = weighted_gradients(
+        {step.losses[i]}, {step.scale}, targets, step.side_by_side || i + 1 < tasks);
     const at::NoGradGuard no_grad;
     for (std::size_t j = 0; j < step.own[i].size(); ++j) {
       at::Tensor& gradient = found[step.shared.size() + j];
       result.own_gradients[i].push_back(owned(std::move(gradient), step.own[i][j]));
     }
     found.resize(step.shared.size());
-    for (std::size_t j = 0; j < step.shared.size(); ++j) {
-      if (found[j].defined()) result.reached[j] = true;
-    }
+    for (const auto& gradient : found) reached[i].push_back(gradient.defined() ? 1 : 0);
     if (!step.shared.empty()) step.layout.gather(found, rows_[static_cast<std::int64_t>(i)]);
+  });
+  if (step.side_by_side) free_graph(step.losses);
+  for (const auto& one : reached) {
+    for (std::size_t j = 0; j < one.size(); ++j) {
+      if (one[j] != 0) result.reached[j] = true;
+    }
   }
   adopt(rows_, step, result);
 }

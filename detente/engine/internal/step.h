@@ -159,6 +159,7 @@ struct MultiTaskBackward::Impl {
   void run_weighted(MatrixView gram, Rng& rng);
   void run_gradients(Rng& rng);
   void run_formed(Strategy by, double passes_ms, Rng& rng);
+  bool side_by_side(std::size_t passes) const;
   bool run_objectives(Rng& rng);
   void make_direction();
   void write_formed(Strategy by, const internal::ParameterWeights* weights);
@@ -182,7 +183,8 @@ struct MultiTaskBackward::Impl {
   }
   bool estimate_good_enough() const { return !(estimate_cosine < options.estimate_floor); }
   bool estimate_usable() const;
-  void measure_estimate(Rng& rng);
+  Matrix estimate_given() const;
+  void measure_estimate(const Matrix& estimate, Rng& rng);
   void note(const std::string& text);
   void check_gram() const;
   bool direct(const at::Tensor& gradients, const at::Tensor& values, at::Tensor& out, Rng& rng);

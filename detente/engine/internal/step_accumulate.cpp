@@ -123,6 +123,8 @@ void MultiTaskBackward::Impl::finish_batches(Rng& rng) {
   if (!covers_present(given_cross)) given_cross = {};
   losses.resize(present.size());  // their graphs have gone
   formed.reached = sum.reached;
+  formed.estimated = false;
+  formed.estimate = {};
   at::Tensor rows = sum.rows;
   if (present.size() < tasks()) {
     std::vector<at::Tensor> list;

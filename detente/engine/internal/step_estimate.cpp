@@ -42,11 +42,15 @@ bool MultiTaskBackward::Impl::estimate_usable() const {
          covers_present(given_estimate);
 }
 
+// That of set_estimate for the tasks present; empty without one.
+Matrix MultiTaskBackward::Impl::estimate_given() const {
+  return covers_present(given_estimate) ? of_present(given_estimate) : Matrix();
+}
+
 // How well the estimate would have done: the cosine of the two directions, from the exact Gram
 // matrix. Solving twice must not move the method, so only for those without state or chance.
-void MultiTaskBackward::Impl::measure_estimate(Rng& rng) {
-  if (!covers_present(given_estimate) || !method->state().is_null()) return;
-  const Matrix estimate = of_present(given_estimate);
+void MultiTaskBackward::Impl::measure_estimate(const Matrix& estimate, Rng& rng) {
+  if (estimate.rows() == 0 || !method->state().is_null()) return;
   Rng copy = rng;
   method->solve(make_problem(estimate, &copy), estimate_result);
   double both = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
@@ -185,7 +186,28 @@ bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
 }
 
 internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
-  return {losses, shared, own, layout, rows, groups, loss_scale};
+  internal::StepTensors step{losses, shared, own, layout, rows, groups, loss_scale};
+  step.side_by_side = side_by_side(losses.size());
+  using balance::MethodClass;
+  const MethodClass needs = asked().needs();
+  if (!by_group() && (needs == MethodClass::kGram || needs == MethodClass::kGramLoss)) {
+    step.sketch_apart = due;
+    step.sketch = due || estimate_good_enough() ? options.gram_sketch : 0;
+    step.seed = static_cast<std::uint64_t>(steps);
+  }
+  return step;
+}
+
+// Passes with one thread each finish in rounds; in the last one some threads may be idle.
+bool MultiTaskBackward::Impl::side_by_side(std::size_t passes) const {
+  if (options.passes == MultiTaskOptions::Passes::kInTurn || passes < 2 || shared.empty() ||
+      !shared[0].is_cpu() || at::in_parallel_region()) {
+    return false;
+  }
+  if (options.passes == MultiTaskOptions::Passes::kSideBySide) return true;
+  const auto threads = static_cast<std::size_t>(at::get_num_threads());
+  const std::size_t rounds = (passes + threads - 1) / threads;
+  return threads > 1 && 8 * (rounds * threads - passes) <= rounds * threads;
 }
 
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
@@ -214,14 +236,24 @@ void MultiTaskBackward::Impl::run_formed(Strategy by, double passes_ms, Rng& rng
   direct(by_coordinates ? sequential.rows() : at::Tensor(), {}, spare, rng);
 
   const Stopwatch rest;
-  fill_diagnosis();
-  if (!by_coordinates && !by_group()) measure_estimate(rng);
-  if (by_coordinates) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
+  if (formed.estimated) {
+    // The length of the direction is not known from an estimate.
+    report.estimated = true;
+    if (!spare.defined()) spare = at::empty_like(direction);
+    layered.combine(parameter_weights(1.0 / report.loss_scale), spare);
+  } else {
+    fill_diagnosis();
+    if (!by_coordinates && !by_group()) {
+      measure_estimate(formed.estimate.rows() > 0 ? formed.estimate : estimate_given(), rng);
+    }
+  }
+  const bool written = by_coordinates || formed.estimated;
+  if (written) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
   scale_own();
   check_total_norm(report.direction_norm * report.direction_norm);
   const internal::ParameterWeights weights =
       parameter_weights(report.clip_factor / report.loss_scale);
-  write_formed(by, by_coordinates ? nullptr : &weights);
+  write_formed(by, written ? nullptr : &weights);
   report.backward_ms = passes_ms + rest.milliseconds();
 }
 
@@ -291,7 +323,8 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
         internal::weighted_gradients({losses[i]}, {loss_scale}, own[i], /*keep_graph=*/true),
         own[i]);
   }
-  const internal::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
+  internal::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
+  step.side_by_side = side_by_side(sums.size());
   report.strategy = form(step, /*in_full=*/false);
   const at::NoGradGuard no_grad;
   for (std::size_t a = 0; a < objectives.size(); ++a) {

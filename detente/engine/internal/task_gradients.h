@@ -24,7 +24,11 @@ struct StepTensors {
   const tensor::FlatLayout& layout;    // of `shared`
   std::span<const std::int64_t> rows;  // task of each example, or empty
   std::span<const int> groups = {};    // group of each of `shared`; empty: none wanted
-  double scale = 1.0;  // what the losses are multiplied by in the passes (see LossScaling)
+  double scale = 1.0;         // what the losses are multiplied by in the passes (see LossScaling)
+  bool side_by_side = false;  // passes that do not depend on each other, on several threads
+  std::int64_t sketch = 0;    // see MultiTaskOptions::gram_sketch
+  bool sketch_apart = false;  // the exact Gram matrix as well, the sketch into `estimate`
+  std::uint64_t seed = 0;     // of the sketch
 };
 
 // What each task's gradient counts in the direction, for every shared parameter: one list for all,
@@ -47,6 +51,8 @@ struct TaskGradients {
   std::vector<TensorList> own_gradients;  // k lists, as `own`; undefined where not reached
   std::vector<bool> reached;              // per shared parameter: some task depends on it
   std::string notice;                     // what slowed this step down, for the user; usually empty
+  bool estimated = false;                 // `gram` comes from a sketch
+  Matrix estimate;                        // with sketch_apart: what it would have been
 
   // One zero matrix per group; none where the step wants no groups.
   void start_groups(const StepTensors& step) {
