@@ -61,17 +61,17 @@ struct MultiTaskOptions {
   // whose gradients overflow is skipped and halves it, 2000 good steps in a row double it.
   enum class LossScaling { kNone, kDynamic };
 
-  // Several passes at once on LibTorch's threads instead of one after the other with all threads
-  // inside each. kAuto: side by side on a CPU with several threads when at most an eighth of their
-  // time would be idle. The same numbers to rounding.
-  enum class Passes { kAuto, kInTurn, kSideBySide };
+  // kSideBySide: several passes at once on LibTorch's threads (CPU only), one thread each, instead
+  // of one after the other with all threads inside each. For machines with many cores and models
+  // too small to use them; the graph is kept until all have ended. The same numbers to rounding.
+  enum class Passes { kInTurn, kSideBySide };
 
   Strategy strategy = Strategy::kAuto;
   Scale scale = Scale::kNative;
   Memory memory = Memory::kFast;
   HeadGradient heads = HeadGradient::kAuto;
   LossScaling loss_scaling = LossScaling::kNone;
-  Passes passes = Passes::kAuto;
+  Passes passes = Passes::kInTurn;
   // Columns of a random projection, 0: none. Where all tasks look at the same examples, a layer's
   // part of the Gram matrix is then estimated from δ_kᵀ(xΩ), Ω [in, n] Gaussian, in place of the
   // weight gradients δ_kᵀx; the direction is made of exact gradients all the same, by one weighted

@@ -70,12 +70,9 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
       "steps that overflow are skipped.");
   visitor.choice("passes",
                  passes,
-                 {{"auto", Passes::kAuto},
-                  {"in_turn", Passes::kInTurn},
-                  {"side_by_side", Passes::kSideBySide}},
-                 "side_by_side: several backward passes at once, one thread each; in_turn: one "
-                 "after the other, all threads inside each; auto: side by side where few threads "
-                 "would be idle.");
+                 {{"in_turn", Passes::kInTurn}, {"side_by_side", Passes::kSideBySide}},
+                 "in_turn: one backward pass after the other, all threads inside each; "
+                 "side_by_side: several at once, one thread each (CPU).");
   visitor.integer("gram_sketch",
                   gram_sketch,
                   {.min = 0, .max = 1e6},

@@ -99,6 +99,10 @@ class StepBenchmark {
               "memory",
               options.memory,
               "[measure::step] --");
+    set_field([&](FieldVisitor& v) { engine_options.describe(v); },
+              "passes",
+              options.passes,
+              "[measure::step] --");
     engine_options.gram_sketch = options.gram_sketch;
     // An estimate is used whatever its quality; the caller is told.
     engine_options.estimate_floor = -1;
@@ -235,6 +239,10 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                   gram_sketch,
                   {.min = 0, .max = 1e6},
                   "Columns of the engine's random projection for the Gram matrix; 0: exact.");
+  visitor.choice_text("passes",
+                      passes,
+                      {"in_turn", "side_by_side"},
+                      "Whether backward passes run at once, one thread each.");
   visitor.choice_text(
       "memory", memory, {"fast", "low"}, "low: never K gradients at once, one pass more.");
   visitor.choice_text("optimizer",

@@ -348,7 +348,6 @@ TEST(Passes, SideBySideGiveTheSameGradientsAndFreeTheGraph) {
       };
       const TensorList in_turn = step(MultiTaskOptions::Passes::kInTurn);
       expect_same(step(MultiTaskOptions::Passes::kSideBySide), in_turn, 1e-12);
-      expect_same(step(MultiTaskOptions::Passes::kAuto), in_turn, 1e-12);
       at::set_num_threads(before);
     }
   }

@@ -198,16 +198,9 @@ internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
   return step;
 }
 
-// Passes with one thread each finish in rounds; in the last one some threads may be idle.
 bool MultiTaskBackward::Impl::side_by_side(std::size_t passes) const {
-  if (options.passes == MultiTaskOptions::Passes::kInTurn || passes < 2 || shared.empty() ||
-      !shared[0].is_cpu() || at::in_parallel_region()) {
-    return false;
-  }
-  if (options.passes == MultiTaskOptions::Passes::kSideBySide) return true;
-  const auto threads = static_cast<std::size_t>(at::get_num_threads());
-  const std::size_t rounds = (passes + threads - 1) / threads;
-  return threads > 1 && 8 * (rounds * threads - passes) <= rounds * threads;
+  return options.passes == MultiTaskOptions::Passes::kSideBySide && passes > 1 && !shared.empty() &&
+         shared[0].is_cpu() && at::get_num_threads() > 1 && !at::in_parallel_region();
 }
 
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
