@@ -94,15 +94,15 @@ class StepBenchmark {
     set_field([&](FieldVisitor& v) { engine_options.describe(v); },
               "strategy",
               options.strategy,
-              "[measure::step] --");
+              "[measure::step] option");
     set_field([&](FieldVisitor& v) { engine_options.describe(v); },
               "memory",
               options.memory,
-              "[measure::step] --");
+              "[measure::step] option");
     set_field([&](FieldVisitor& v) { engine_options.describe(v); },
               "passes",
               options.passes,
-              "[measure::step] --");
+              "[measure::step] option");
     engine_options.gram_sketch = options.gram_sketch;
     // An estimate is used whatever its quality; the caller is told.
     engine_options.estimate_floor = -1;
@@ -256,7 +256,7 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
 StepBenchmarkResult measure_step(const StepBenchmarkOptions& given,
                                  const std::function<void(std::int64_t, std::int64_t)>& progress) {
   StepBenchmarkOptions options = given;
-  validate_fields([&](FieldVisitor& v) { options.describe(v); }, "[measure::step] --");
+  validate_fields([&](FieldVisitor& v) { options.describe(v); }, "[measure::step] option");
   const Threads threads(options.threads);
   const bool single = options.input == "single";
   StepBenchmarkResult result;
