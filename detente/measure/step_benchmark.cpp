@@ -19,6 +19,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace detente::measure {
 namespace {
@@ -91,18 +92,14 @@ class StepBenchmark {
       adam_ = std::make_unique<torch::optim::Adam>(all_, torch::optim::AdamOptions(1e-4));
     }
     engine::MultiTaskOptions engine_options;
-    set_field([&](FieldVisitor& v) { engine_options.describe(v); },
-              "strategy",
-              options.strategy,
-              "[measure::step] option");
-    set_field([&](FieldVisitor& v) { engine_options.describe(v); },
-              "memory",
-              options.memory,
-              "[measure::step] option");
-    set_field([&](FieldVisitor& v) { engine_options.describe(v); },
-              "passes",
-              options.passes,
-              "[measure::step] option");
+    const std::pair<const char*, const std::string&> words[] = {
+        {"strategy", options.strategy}, {"memory", options.memory}, {"passes", options.passes}};
+    for (const auto& [key, value] : words) {
+      set_field([&](FieldVisitor& v) { engine_options.describe(v); },
+                key,
+                value,
+                "[measure::step] option");
+    }
     engine_options.gram_sketch = options.gram_sketch;
     // An estimate is used whatever its quality; the caller is told.
     engine_options.estimate_floor = -1;

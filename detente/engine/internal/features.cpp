@@ -29,11 +29,7 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
     size += c10::multiply_integers(shapes_.back());
   }
   const auto k = static_cast<std::int64_t>(step.losses.size());
-  result.own_gradients.assign(step.own.size(), {});
-  result.reached.assign(step.shared.size(), false);
-  result.notice.clear();
-  result.estimated = false;
-  result.estimate = {};
+  result.start(step);
   rows_ = at::empty({k, size}, step.shared[0].options().requires_grad(false));
   for (std::int64_t i = 0; i < k; ++i) {
     const auto task = static_cast<std::size_t>(i);
@@ -55,10 +51,7 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
       }
       begin += n;
     }
-    for (std::size_t j = 0; j < step.own[task].size(); ++j) {
-      at::Tensor& gradient = found[features_.size() + j];
-      result.own_gradients[task].push_back(owned(std::move(gradient), step.own[task][j]));
-    }
+    result.own_gradients[task] = owned_from(found, features_.size(), step.own[task]);
   }
   const at::NoGradGuard no_grad;
   result.gram = tensor::gram(rows_);

@@ -42,6 +42,14 @@ TensorList owned(TensorList gradients, const TensorList& parameters) {
   return gradients;
 }
 
+TensorList owned_from(TensorList& found, std::size_t first, const TensorList& parameters) {
+  TensorList result;
+  for (std::size_t j = 0; j < parameters.size(); ++j) {
+    result.push_back(owned(std::move(found[first + j]), parameters[j]));
+  }
+  return result;
+}
+
 double squared_norm(const TensorList& gradients) {
   double sum = 0;
   for (const auto& gradient : gradients) {

@@ -23,6 +23,9 @@ TensorList weighted_gradients(const TensorList& losses,
 at::Tensor owned(at::Tensor gradient, const at::Tensor& parameter);
 TensorList owned(TensorList gradients, const TensorList& parameters);
 
+// Those of one task's own parameters, which stand in `found` from place `first` on.
+TensorList owned_from(TensorList& found, std::size_t first, const TensorList& parameters);
+
 // Σ ‖·‖² in double over those that are defined.
 double squared_norm(const TensorList& gradients);
 

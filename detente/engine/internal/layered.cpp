@@ -37,13 +37,7 @@ Edge edge_of(const at::Tensor& parameter) {
 void LayeredGradients::start(const StepTensors& step, TaskGradients& result) {
   release();
   step_.emplace(step);
-  result.gram = Matrix(step.losses.size(), step.losses.size());
-  result.own_gradients.assign(step.own.size(), {});
-  result.reached.assign(step.shared.size(), false);
-  result.notice.clear();
-  result.estimated = false;
-  result.estimate = {};
-  result.start_groups(step);
+  result.start(step);
 }
 
 // A weight's form follows from all places where it is used: one that cannot be handled sends it the
@@ -193,9 +187,8 @@ void LayeredGradients::add_sketch(const Group& group, TaskGradients& result) {
   const Matrix exact = gram_with(group.rows);
   add_gram(exact, group.weight, result);
   if (result.estimate.rows() == 0) result.estimate = Matrix(exact.rows(), exact.cols());
-  for (std::size_t i = 0; i < exact.rows() * exact.cols(); ++i) {
-    result.estimate.data()[i] += sketch.data()[i] - exact.data()[i];
-  }
+  add_to(result.estimate, sketch);
+  add_to(result.estimate, exact, -1.0);
 }
 
 void LayeredGradients::place() {
@@ -308,9 +301,9 @@ bool LayeredGradients::form(const StepTensors& step,
       return false;
     }
   }
-  const auto rule = mode == LayeredMode::kGhost  ? GhostRule::kAlways
-                    : mode == LayeredMode::kRows ? GhostRule::kNever
-                                                 : GhostRule::kByCost;
+  const auto rule = mode == LayeredMode::kGhost ? GhostRule::kAlways
+                    : step.in_full              ? GhostRule::kNever
+                                                : GhostRule::kByCost;
   if (form_ghost(rule, result)) return true;
   why = "no shared layer can be taken by itself";
   release();
@@ -359,10 +352,7 @@ bool LayeredGradients::find_rows(TaskGradients& result) {
       return false;
     }
     task_of_row.masked_fill_(touched, static_cast<std::int64_t>(k));
-    for (std::size_t j = 0; j < step.own[k].size(); ++j) {
-      at::Tensor& gradient = found[sums.size() + j];
-      own[k].push_back(owned(std::move(gradient), step.own[k][j]));
-    }
+    own[k] = owned_from(found, sums.size(), step.own[k]);
   }
   if (!task_of_row.defined()) return false;
   rows_sought_ = 0;
@@ -420,10 +410,8 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
     found = gradients_at(roots_of(step.losses), starts, wanted, !named_.empty());
     std::size_t next = captured_.size();
     for (std::size_t k = 0; k < step.own.size(); ++k) {
-      for (const auto& parameter : step.own[k]) {
-        at::Tensor& gradient = found[next++];
-        result.own_gradients[k].push_back(owned(std::move(gradient), parameter));
-      }
+      result.own_gradients[k] = owned_from(found, next, step.own[k]);
+      next += step.own[k].size();
     }
   }
   if (!named_.empty()) {
@@ -448,7 +436,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   }
 
   const at::NoGradGuard no_grad;
-  written_.assign(forms_.size(), false);
+  std::vector<bool> written(forms_.size(), false);
   for (std::size_t c = 0; c < captured_.size(); ++c) {
     const std::size_t u = captured_[c];
     const LayerUse& use = graph_.uses[u];
@@ -462,8 +450,8 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
       const auto to = [&](int p) {
         TaskRows rows{.rows = task_rows(p)};
         if (!rows.rows.defined()) return rows;
-        rows.add = written_[static_cast<std::size_t>(p)];
-        written_[static_cast<std::size_t>(p)] = true;
+        rows.add = written[static_cast<std::size_t>(p)];
+        written[static_cast<std::size_t>(p)] = true;
         return rows;
       };
       const TaskRows weight = to(use.weight);
@@ -472,7 +460,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
     found[c].reset();
   }
   for (std::size_t i = 0; i < forms_.size(); ++i) {
-    if (forms_[i] == Form::kDirect && !written_[i]) task_rows(static_cast<int>(i)).zero_();
+    if (forms_[i] == Form::kDirect && !written[i]) task_rows(static_cast<int>(i)).zero_();
   }
   finish(result);
   return true;
@@ -562,10 +550,7 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
     TensorList found = gradients_at(
         {edge_of(step.losses[k])}, {starts[k]}, all, step.side_by_side || k + 1 < tasks);
     const at::NoGradGuard no_grad;
-    for (std::size_t j = 0; j < step.own[k].size(); ++j) {
-      at::Tensor& gradient = found[wanted.size() + j];
-      result.own_gradients[k].push_back(owned(std::move(gradient), step.own[k][j]));
-    }
+    result.own_gradients[k] = owned_from(found, wanted.size(), step.own[k]);
     found.resize(wanted.size());
     for (const auto& gradient : found) reached[k].push_back(gradient.defined() ? 1 : 0);
     take_pass(k, found);
@@ -631,22 +616,19 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
 
 // What one parameter contributes to the Gram matrix.
 void LayeredGradients::add_gram(const Matrix& part, int parameter, TaskGradients& result) const {
-  for (std::size_t i = 0; i < part.rows(); ++i) {
-    for (std::size_t j = 0; j < part.cols(); ++j) result.gram(i, j) += part(i, j);
-  }
+  add_to(result.gram, part);
   result.add_to_group(*step_, static_cast<std::size_t>(parameter), part);
 }
 
 void LayeredGradients::finish(TaskGradients& result) {
+  if (step_->in_full) return;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (blocks_[i].defined()) add_gram(tensor::gram(blocks_[i]), static_cast<int>(i), result);
   }
   for (const Table& table : tables_) {
     add_gram(tensor::gram(table.values.flatten(1)), table.weight, result);
   }
-  for (std::size_t i = 0; i < result.estimate.rows() * result.estimate.cols(); ++i) {
-    result.estimate.data()[i] += result.gram.data()[i];
-  }
+  if (result.estimate.rows() > 0) add_to(result.estimate, result.gram);
 }
 
 void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& direction) {
@@ -656,10 +638,12 @@ void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& dire
     const auto i = static_cast<std::size_t>(parameter);
     return direction.narrow(0, layout.offset(i), step_->shared[i].numel());
   };
+  TensorList lists;
+  for (const auto& list : weights.lists) lists.push_back(weights_like(list, direction));
   for (std::size_t i = 0; i < forms_.size(); ++i) {
     if (!blocks_[i].defined()) continue;
     at::Tensor target = piece(static_cast<int>(i));
-    at::mv_out(target, blocks_[i].t(), weights_like(weights.of(i), direction));
+    at::mv_out(target, blocks_[i].t(), lists[weights.list_of(i)]);
   }
   for (const Group& group : groups_) {
     const auto w = static_cast<std::size_t>(group.weight);
@@ -685,8 +669,7 @@ void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& dire
     const auto w = static_cast<std::size_t>(table.weight);
     const at::Tensor& weight = step_->shared[w];
     at::Tensor rows = piece(table.weight).view(weight.sizes()).zero_();
-    const at::Tensor sum =
-        at::mv(table.values.flatten(1).t(), weights_like(weights.of(w), direction));
+    const at::Tensor sum = at::mv(table.values.flatten(1).t(), lists[weights.list_of(w)]);
     rows.index_copy_(0, table.ids, sum.view({table.ids.numel(), weight.size(1)}));
   }
 }

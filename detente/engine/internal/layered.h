@@ -24,7 +24,6 @@ enum class LayeredMode {
           // so
   kSegmented,
   kGhost,  // every layer that allows it
-  kRows,   // every gradient in full, for write_rows()
 };
 
 class LayeredGradients {
@@ -34,7 +33,7 @@ class LayeredGradients {
 
   // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming.
   void combine(const ParameterWeights& weights, at::Tensor& direction);
-  // The gradients themselves into `rows` [k, P], instead of combine(); after forming with kRows.
+  // The gradients themselves into `rows` [k, P], instead of combine(); after forming in full.
   void write_rows(const at::Tensor& rows) const;
   // Which of the two the last form() was.
   bool segmented() const { return segmented_; }
@@ -93,7 +92,6 @@ class LayeredGradients {
   std::vector<Table> tables_;
   std::vector<std::size_t> captured_;  // uses whose output gradient is asked for
   std::vector<int> named_;             // parameters asked for by name
-  std::vector<bool> written_;          // per parameter, within one pass
   std::vector<Edge> found_edges_;      // where the passes of find_rows() ended,
   TensorList found_gradients_;         // with the sum of the tasks' gradients there
   int rows_sought_ = 0;                // steps in a row without success

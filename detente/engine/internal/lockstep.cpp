@@ -122,13 +122,7 @@ std::vector<Stretch> find_stretches(const TensorList& losses,
 
 void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients& result) {
   const std::size_t tasks = step.losses.size();
-  result.gram = Matrix(tasks, tasks);
-  result.own_gradients.assign(step.own.size(), {});
-  result.reached.assign(step.shared.size(), false);
-  result.notice.clear();
-  result.estimated = false;
-  result.estimate = {};
-  result.start_groups(step);
+  result.start(step);
   const std::vector<Stretch> stretches = find_stretches(step.losses, step.shared, numbers);
 
   std::vector<std::vector<Edge>> roots(tasks);
@@ -188,15 +182,12 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
         column += n;
       }
       if (with_own) {
-        for (std::size_t j = 0; j < step.own[k].size(); ++j) {
-          at::Tensor& gradient = found[stretch.border.size() + stretch.parameters.size() + j];
-          result.own_gradients[k].push_back(owned(std::move(gradient), step.own[k][j]));
-        }
+        result.own_gradients[k] =
+            owned_from(found, stretch.border.size() + stretch.parameters.size(), step.own[k]);
       }
     }
     if (!rows.defined()) continue;
-    const Matrix part = tensor::gram(rows);
-    for (std::size_t i = 0; i < tasks * tasks; ++i) result.gram.data()[i] += part.data()[i];
+    add_to(result.gram, tensor::gram(rows));
     if (step.groups.empty()) continue;
     std::int64_t column = 0;
     for (const int p : stretch.parameters) {

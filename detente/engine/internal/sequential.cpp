@@ -12,11 +12,7 @@ namespace detente::engine::internal {
 void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
   const auto k = static_cast<std::int64_t>(step.losses.size());
   const std::int64_t p = step.layout.size();
-  result.reached.assign(step.shared.size(), false);
-  result.own_gradients.assign(step.own.size(), {});
-  result.notice.clear();
-  result.estimated = false;
-  result.estimate = {};
+  result.start(step);
   if (step.shared.empty()) {
     rows_ = at::zeros({k, 0});
   } else {
@@ -37,10 +33,7 @@ void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
     TensorList found = weighted_gradients(
         {step.losses[i]}, {step.scale}, targets, step.side_by_side || i + 1 < tasks);
     const at::NoGradGuard no_grad;
-    for (std::size_t j = 0; j < step.own[i].size(); ++j) {
-      at::Tensor& gradient = found[step.shared.size() + j];
-      result.own_gradients[i].push_back(owned(std::move(gradient), step.own[i][j]));
-    }
+    result.own_gradients[i] = owned_from(found, step.shared.size(), step.own[i]);
     found.resize(step.shared.size());
     for (const auto& gradient : found) reached[i].push_back(gradient.defined() ? 1 : 0);
     if (!step.shared.empty()) step.layout.gather(found, rows_[static_cast<std::int64_t>(i)]);
@@ -51,7 +44,7 @@ void SequentialGradients::form(const StepTensors& step, TaskGradients& result) {
       if (one[j] != 0) result.reached[j] = true;
     }
   }
-  adopt(rows_, step, result);
+  if (!step.in_full) adopt(rows_, step, result);
 }
 
 void SequentialGradients::adopt(const at::Tensor& rows,
@@ -59,8 +52,8 @@ void SequentialGradients::adopt(const at::Tensor& rows,
                                 TaskGradients& result) {
   const at::NoGradGuard no_grad;
   rows_ = rows;
+  result.start_gram(step);
   result.gram = tensor::gram(rows_);
-  result.start_groups(step);
   // Neighbours of one group in one product.
   for (std::size_t first = 0; first < step.groups.size();) {
     std::size_t end = first + 1;

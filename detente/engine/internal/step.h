@@ -34,13 +34,20 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// ‖Σ_k w_k g_k‖² from the Gram matrix. Rounding can leave a tiny negative number where the sum
-// vanishes.
-inline double squared_length(const std::vector<double>& w, const Matrix& gram) {
+// ⟨Σ_k v_k g_k, Σ_k w_k g_k⟩ from the Gram matrix.
+inline double inner_product(const std::vector<double>& v,
+                            const Matrix& gram,
+                            const std::vector<double>& w) {
   double sum = 0;
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    for (std::size_t j = 0; j < w.size(); ++j) sum += w[i] * w[j] * gram(i, j);
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    for (std::size_t j = 0; j < w.size(); ++j) sum += v[i] * w[j] * gram(i, j);
   }
+  return sum;
+}
+
+// ‖Σ_k w_k g_k‖². Rounding can leave a tiny negative number where the sum vanishes.
+inline double squared_length(const std::vector<double>& w, const Matrix& gram) {
+  const double sum = inner_product(w, gram, w);
   return sum > 0 ? sum : 0.0;
 }
 
@@ -176,7 +183,7 @@ struct MultiTaskBackward::Impl {
   void finish_batches(Rng& rng);
   bool low_memory() const;
   void run_features(Rng& rng);
-  Strategy form(const internal::StepTensors& step, bool in_full);
+  Strategy form(const internal::StepTensors& step);
   bool at_features() const;
   bool diagnosis_due() const {
     return options.diagnose_every > 0 && steps % options.diagnose_every == 0;

@@ -59,7 +59,9 @@ void MultiTaskBackward::Impl::add_batch(std::span<const at::Tensor> given,
 
   const Stopwatch watch;
   groups.clear();  // one Gram matrix, in the end
-  sum.strategy = form(step_tensors(), /*in_full=*/true);
+  internal::StepTensors step = step_tensors();
+  step.in_full = true;
+  sum.strategy = form(step);
   const at::NoGradGuard no_grad;
   at::Tensor rows = sequential.rows();
   if (sum.strategy != Strategy::kSequential) {
@@ -123,8 +125,6 @@ void MultiTaskBackward::Impl::finish_batches(Rng& rng) {
   if (!covers_present(given_cross)) given_cross = {};
   losses.resize(present.size());  // their graphs have gone
   formed.reached = sum.reached;
-  formed.estimated = false;
-  formed.estimate = {};
   at::Tensor rows = sum.rows;
   if (present.size() < tasks()) {
     std::vector<at::Tensor> list;

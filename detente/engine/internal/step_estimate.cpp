@@ -53,17 +53,11 @@ void MultiTaskBackward::Impl::measure_estimate(const Matrix& estimate, Rng& rng)
   if (estimate.rows() == 0 || !method->state().is_null()) return;
   Rng copy = rng;
   method->solve(make_problem(estimate, &copy), estimate_result);
-  double both = 0;
-  double exact = 0;
-  double rough = 0;
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    for (std::size_t j = 0; j < present.size(); ++j) {
-      const double g = formed.gram(i, j);
-      both += result.weights[i] * g * estimate_result.weights[j];
-      exact += result.weights[i] * g * result.weights[j];
-      rough += estimate_result.weights[i] * g * estimate_result.weights[j];
-    }
-  }
+  const std::vector<double>& right = result.weights;
+  const std::vector<double>& tried = estimate_result.weights;
+  const double both = internal::inner_product(right, formed.gram, tried);
+  const double exact = internal::inner_product(right, formed.gram, right);
+  const double rough = internal::inner_product(tried, formed.gram, tried);
   if (!(exact > 0) || !(rough > 0)) return;
   estimate_cosine = both / std::sqrt(exact) / std::sqrt(rough);
   report.estimate_cosine = estimate_cosine;

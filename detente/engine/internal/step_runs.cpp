@@ -66,11 +66,8 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   found = internal::owned(std::move(found), shared);
   std::size_t next = 0;
   for (const auto& list : own) {
-    formed.own_gradients.emplace_back();
-    for (const auto& parameter : list) {
-      at::Tensor& gradient = own_found[next++];
-      formed.own_gradients.back().push_back(internal::owned(std::move(gradient), parameter));
-    }
+    formed.own_gradients.push_back(internal::owned_from(own_found, next, list));
+    next += list.size();
   }
   double squared = 0.0;
   if (options.clip_norm > 0.0 || loss_scale > 1.0) {
@@ -103,25 +100,24 @@ bool MultiTaskBackward::Impl::low_memory() const {
          !shared.empty() && asked().needs() != balance::MethodClass::kCoordinates;
 }
 
-// Forms the gradients at the parameters; returns how. `in_full`: every task's whole gradient, in
-// one matrix or by write_rows().
-Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step, bool in_full) {
+// Forms the gradients at the parameters; returns how.
+Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
   const bool rows_wanted = asked().needs() == balance::MethodClass::kCoordinates;
   const bool plain = options.strategy == Strategy::kSequential ||
                      options.strategy == Strategy::kWeighted || rows_wanted ||
                      present.size() == 1 || shared.empty();
-  if (low_memory() && !in_full) {
+  if (low_memory() && !step.in_full) {
     // Two gradients' worth of numbers, shared among the K that a stretch has at once.
     internal::form_lockstep(
         step, 2 * layout.size() / static_cast<std::int64_t>(present.size()), formed);
     return Strategy::kLockstep;
   }
   if (!plain) {
-    const internal::LayeredMode mode =
-        in_full                                    ? internal::LayeredMode::kRows
-        : options.strategy == Strategy::kSegmented ? internal::LayeredMode::kSegmented
-        : options.strategy == Strategy::kGhost     ? internal::LayeredMode::kGhost
-                                                   : internal::LayeredMode::kAuto;
+    const internal::LayeredMode mode = options.strategy == Strategy::kSegmented && !step.in_full
+                                           ? internal::LayeredMode::kSegmented
+                                       : options.strategy == Strategy::kGhost && !step.in_full
+                                           ? internal::LayeredMode::kGhost
+                                           : internal::LayeredMode::kAuto;
     std::string why;
     if (layered.form(step, mode, formed, why)) {
       if (!formed.notice.empty()) {
@@ -132,7 +128,7 @@ Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step, bool i
       }
       return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
     }
-    if (mode == internal::LayeredMode::kSegmented || mode == internal::LayeredMode::kGhost) {
+    if (mode != internal::LayeredMode::kAuto) {
       note(fmt::format("Strategy {} is not possible here: {}. One pass per task is made instead.",
                        name_of(options.strategy),
                        why));
@@ -206,7 +202,7 @@ bool MultiTaskBackward::Impl::side_by_side(std::size_t passes) const {
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
   if (run_objectives(rng)) return;
   const Stopwatch passes;
-  report.strategy = form(step_tensors(), /*in_full=*/false);
+  report.strategy = form(step_tensors());
   run_formed(report.strategy, passes.milliseconds(), rng);
 }
 
@@ -318,7 +314,7 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
   }
   internal::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
   step.side_by_side = side_by_side(sums.size());
-  report.strategy = form(step, /*in_full=*/false);
+  report.strategy = form(step);
   const at::NoGradGuard no_grad;
   for (std::size_t a = 0; a < objectives.size(); ++a) {
     std::size_t next = 0;

@@ -29,6 +29,8 @@ struct StepTensors {
   std::int64_t sketch = 0;    // see MultiTaskOptions::gram_sketch
   bool sketch_apart = false;  // the exact Gram matrix as well, the sketch into `estimate`
   std::uint64_t seed = 0;     // of the sketch
+  // Every task's whole gradient is wanted, in one matrix or by write_rows(), and no Gram matrix.
+  bool in_full = false;
 };
 
 // What each task's gradient counts in the direction, for every shared parameter: one list for all,
@@ -37,13 +39,22 @@ struct ParameterWeights {
   std::vector<std::vector<double>> lists;  // k numbers each
   std::span<const int> group_of = {};      // per shared parameter; empty: lists[0] for all
 
-  const std::vector<double>& of(std::size_t parameter) const {
-    return lists[group_of.empty() ? 0 : static_cast<std::size_t>(group_of[parameter])];
+  // Its place in `lists`.
+  std::size_t list_of(std::size_t parameter) const {
+    return group_of.empty() ? 0 : static_cast<std::size_t>(group_of[parameter]);
   }
+  const std::vector<double>& of(std::size_t parameter) const { return lists[list_of(parameter)]; }
   bool same(std::size_t parameter, std::size_t other) const {
-    return group_of.empty() || group_of[parameter] == group_of[other];
+    return list_of(parameter) == list_of(other);
   }
 };
+
+// sum += factor · part, of one shape.
+inline void add_to(Matrix& sum, const Matrix& part, double factor = 1.0) {
+  for (std::size_t i = 0; i < part.rows() * part.cols(); ++i) {
+    sum.data()[i] += factor * part.data()[i];
+  }
+}
 
 struct TaskGradients {
   Matrix gram;                            // k×k
@@ -54,19 +65,27 @@ struct TaskGradients {
   bool estimated = false;                 // `gram` comes from a sketch
   Matrix estimate;                        // with sketch_apart: what it would have been
 
-  // One zero matrix per group; none where the step wants no groups.
-  void start_groups(const StepTensors& step) {
+  // Nothing formed yet: zero matrices (one per group where the step wants groups), nothing reached.
+  void start(const StepTensors& step) {
+    own_gradients.assign(step.own.size(), {});
+    reached.assign(step.shared.size(), false);
+    notice.clear();
+    start_gram(step);
+  }
+  // The matrices alone.
+  void start_gram(const StepTensors& step) {
+    const std::size_t k = step.losses.size();
+    gram = Matrix(k, k);
     const std::size_t count =
         step.groups.empty() ? 0 : *std::max_element(step.groups.begin(), step.groups.end()) + 1;
-    group_grams.assign(count, Matrix(step.losses.size(), step.losses.size()));
+    group_grams.assign(count, Matrix(k, k));
+    estimated = false;
+    estimate = {};
   }
   // Adds what one shared parameter contributes to the Gram matrix to its group's.
   void add_to_group(const StepTensors& step, std::size_t parameter, const Matrix& part) {
     if (step.groups.empty()) return;
-    Matrix& sum = group_grams[static_cast<std::size_t>(step.groups[parameter])];
-    for (std::size_t i = 0; i < part.rows(); ++i) {
-      for (std::size_t j = 0; j < part.cols(); ++j) sum(i, j) += part(i, j);
-    }
+    add_to(group_grams[static_cast<std::size_t>(step.groups[parameter])], part);
   }
 };
 
