@@ -11,6 +11,7 @@ echo "== load average $(cut -d ' ' -f 1 /proc/loadavg) on $(nproc) cores"
 for program in "$build"/bench/*/*_bench; do
   name="$(basename "$program")"
   echo "== $name (numbers: $build/results/$name.json)"
-  OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" "$program" \
+  # As `detente` sets them for itself.
+  OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-3000}" "$program" \
     --benchmark_out="$build/results/$name.json" --benchmark_out_format=json "$@"
 done

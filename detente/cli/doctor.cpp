@@ -68,8 +68,10 @@ void doctor_speed_lines(std::ostream& out, const machine::Facts& facts) {
                           engine.gflops_one,
                           engine.gflops_all,
                           facts.cpu.cores));
-  const std::string policy = machine::openmp_sleeps(facts)
-                                 ? "sleep while they wait (OMP_WAIT_POLICY=passive)"
+  const machine::OpenMpWait wait = machine::openmp_wait(facts);
+  const std::string policy = wait == machine::OpenMpWait::kSleep ? "sleep while they wait"
+                             : wait == machine::OpenMpWait::kSpinBriefly
+                                 ? "spin briefly, then sleep while they wait"
                                  : "spin while they wait";
   doctor_line(out,
               "threads",

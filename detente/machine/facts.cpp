@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cstdint>
 #include <filesystem>
 
 namespace detente::machine {
@@ -54,13 +56,22 @@ bool has_openmp(const Facts& facts) {
   });
 }
 
-bool openmp_sleeps(const Facts& facts) {
+OpenMpWait openmp_wait(const Facts& facts) {
+  // GNU's runtime looks at this one first.
+  const std::string count = facts.variable("GOMP_SPINCOUNT");
+  std::int64_t spins = 0;
+  const auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), spins);
+  if (!count.empty() && error == std::errc() && end == count.data() + count.size()) {
+    return spins == 0                 ? OpenMpWait::kSleep
+           : spins <= 10 * kShortSpin ? OpenMpWait::kSpinBriefly
+                                      : OpenMpWait::kSpin;
+  }
   std::string policy = facts.variable("OMP_WAIT_POLICY");
   std::transform(policy.begin(), policy.end(), policy.begin(), [](unsigned char c) {
     return std::tolower(c);
   });
-  return policy == "passive" || facts.variable("GOMP_SPINCOUNT") == "0" ||
-         facts.variable("KMP_BLOCKTIME") == "0";
+  return policy == "passive" || facts.variable("KMP_BLOCKTIME") == "0" ? OpenMpWait::kSleep
+                                                                       : OpenMpWait::kSpin;
 }
 
 Json to_json(const Facts& facts) {

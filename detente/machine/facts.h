@@ -73,8 +73,16 @@ struct Facts {
 bool is_library(const std::string& path, const std::string& stem);
 // An OpenMP runtime (GNU, Intel, LLVM) is loaded.
 bool has_openmp(const Facts& facts);
-// Its threads sleep at barriers instead of spinning, because a variable says so.
-bool openmp_sleeps(const Facts& facts);
+// How its threads wait at barriers, as variables say.
+enum class OpenMpWait {
+  kSpin,         // for milliseconds, or until the others come
+  kSpinBriefly,  // GOMP_SPINCOUNT of at most ten times kShortSpin
+  kSleep,        // at once
+};
+OpenMpWait openmp_wait(const Facts& facts);
+// Tenths of a millisecond on current processors: longer than the others usually take to come, too
+// short to matter to another program on the same core.
+inline constexpr int kShortSpin = 3000;
 
 Json to_json(const Facts& facts);
 

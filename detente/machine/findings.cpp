@@ -107,19 +107,36 @@ void judge_threads(const Facts& facts, Findings& findings) {
                                     fmt::join(runtimes, ", ")),
                         "Keep other OpenMP libraries out of LD_PRELOAD and LD_LIBRARY_PATH."});
   }
-  if (runtimes.empty() || facts.cpu.cores < 2 || openmp_sleeps(facts)) return;
+  const OpenMpWait wait = openmp_wait(facts);
+  if (runtimes.empty() || facts.cpu.cores < 2 || wait == OpenMpWait::kSpinBriefly) return;
+  static const std::string kWaitBriefly =
+      fmt::format("export OMP_WAIT_POLICY=passive GOMP_SPINCOUNT={}", kShortSpin);
+  if (wait == OpenMpWait::kSleep) {
+    const bool gnu = std::any_of(runtimes.begin(), runtimes.end(), [](const std::string& path) {
+      return is_library(path, "libgomp");
+    });
+    if (gnu) {
+      findings.push_back(
+          {"sleeping_threads",
+           Severity::kNote,
+           "OpenMP's threads sleep whenever they wait: on a quiet machine a training "
+           "step on several threads takes up to twice as long",
+           kWaitBriefly});
+    }
+    return;
+  }
   if (facts.blas.kind == Blas::kOpenBlas && facts.blas.threads == BlasThreads::kPthread) {
     findings.push_back({"openblas_pthread",
                         Severity::kWarning,
                         "OpenBLAS has threads of its own beside OpenMP's, and both spin while the "
                         "other works: two threads are slower than one",
-                        "export OMP_WAIT_POLICY=passive, or apt-get install libopenblas0-openmp"});
+                        kWaitBriefly + ", or apt-get install libopenblas0-openmp"});
   } else {
     findings.push_back({"spinning_threads",
                         Severity::kWarning,
                         "OpenMP's threads spin while they wait: as soon as another program takes a "
                         "core, a training step takes up to ten times as long",
-                        "export OMP_WAIT_POLICY=passive"});
+                        kWaitBriefly});
   }
 }
 

@@ -49,6 +49,7 @@ Variables startup_cures(const Facts& facts) {
                       !facts.variable("KMP_BLOCKTIME").empty();
   if (has_openmp(facts) && facts.cpu.cores > 1 && !chosen) {
     cures.emplace_back("OMP_WAIT_POLICY", "passive");
+    cures.emplace_back("GOMP_SPINCOUNT", std::to_string(kShortSpin));
   }
   return cures;
 }

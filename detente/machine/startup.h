@@ -20,9 +20,12 @@ namespace detente::machine {
 
 // Name and value of each variable to set; pure.
 //   OPENBLAS_CORETYPE  when OpenBLAS took the processor for an old one;
-//   OMP_WAIT_POLICY    passive, when an OpenMP runtime is loaded and more than one core is there:
-//                      threads that spin at barriers are a few per cent quicker on an idle machine,
-//                      and several times slower on one that has anything else to do.
+//   OMP_WAIT_POLICY    passive, and
+//   GOMP_SPINCOUNT     kShortSpin, when an OpenMP runtime is loaded and more than one core is there:
+//                      threads that spin long at barriers are several times slower on a machine
+//                      that has anything else to do, threads that sleep at once take up to twice as
+//                      long on an idle one (docs/engines.md). GNU's runtime obeys the number, the
+//                      others the word.
 std::vector<std::pair<std::string, std::string>> startup_cures(const Facts& facts);
 
 // Does this command line compute with LibTorch? args without the program's name.

@@ -12,7 +12,7 @@ case "$2" in
     [ "$(nproc)" -gt 1 ] || exit 77  # one core: nothing to cure
     notes="$(DETENTE_VERBOSE=1 "$program" doctor --json 2>&1 >doctor.json)" || failed "exit code $?"
     [ "$(grep -c 'detente: runs with' <<<"$notes")" = 1 ] || failed "not one restart: $notes"
-    grep -q '"applied_at_start": ".*OMP_WAIT_POLICY=passive' doctor.json || failed "$(cat doctor.json)"
+    grep -q '"applied_at_start": ".*OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=3000' doctor.json || failed "$(cat doctor.json)"
     ;;
   is_silent_in_a_pipe)
     notes="$("$program" doctor --json 2>&1 >doctor.json)" || failed "exit code $?"

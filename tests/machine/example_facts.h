@@ -14,7 +14,7 @@ inline Facts healthy_wheel() {
                      "/venv/torch/lib/libgomp.so.1",
                      "/venv/torch/lib/libtorch.so",
                      "/venv/torch/lib/libtorch_cpu.so"};
-  facts.environment = {{"OMP_WAIT_POLICY", "passive"}};
+  facts.environment = {{"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "3000"}};
   Engine engine;
   engine.version = engine.built_version = "2.13.0";
   engine.folder = "/venv/torch/lib";

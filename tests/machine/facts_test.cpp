@@ -16,17 +16,27 @@ TEST(Facts, KnowsALibraryByItsStem) {
   EXPECT_FALSE(is_library("/a/libblasfeo.so", "libblas"));
 }
 
-TEST(Facts, SeesEveryWordForSleepingThreads) {
+TEST(Facts, SeesEveryWordForWaitingThreads) {
   Facts facts;
-  EXPECT_FALSE(openmp_sleeps(facts));
+  EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSpin);
   facts.environment["OMP_WAIT_POLICY"] = "active";
-  EXPECT_FALSE(openmp_sleeps(facts));
+  EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSpin);
   for (const auto& [name, value] : {std::pair{"OMP_WAIT_POLICY", "PASSIVE"},
                                     std::pair{"GOMP_SPINCOUNT", "0"},
                                     std::pair{"KMP_BLOCKTIME", "0"}}) {
     facts.environment = {{name, value}};
-    EXPECT_TRUE(openmp_sleeps(facts)) << name;
+    EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSleep) << name;
   }
+  // GNU's runtime looks at the count first.
+  for (const char* policy : {"active", "passive", ""}) {
+    facts.environment = {{"OMP_WAIT_POLICY", policy}, {"GOMP_SPINCOUNT", "3000"}};
+    EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSpinBriefly) << policy;
+    facts.environment["GOMP_SPINCOUNT"] = "300000";
+    EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSpin) << policy;
+  }
+  // A count that cannot be read does not count.
+  facts.environment = {{"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "3000 times"}};
+  EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSleep);
 }
 
 TEST(Facts, KeepsEverythingInJson) {

@@ -81,6 +81,15 @@ TEST(Findings, SeeTwoPoolsThatSpinAgainstEachOther) {
   EXPECT_THAT(cure_of(facts, "openblas_pthread"), HasSubstr("OMP_WAIT_POLICY=passive"));
 }
 
+TEST(Findings, NoteThreadsThatSleepAtOnce) {
+  Facts facts = healthy_wheel();
+  facts.environment = {{"OMP_WAIT_POLICY", "passive"}};
+  EXPECT_THAT(names(facts), ElementsAre("sleeping_threads (note)"));
+  EXPECT_THAT(cure_of(facts, "sleeping_threads"), HasSubstr("GOMP_SPINCOUNT=3000"));
+  facts.cpu.cores = 1;
+  EXPECT_THAT(names(facts), IsEmpty());
+}
+
 TEST(Findings, SeeASpinningPool) {
   for (const char* policy : {"", "active"}) {
     Facts facts = healthy_wheel();

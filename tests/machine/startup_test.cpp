@@ -23,10 +23,13 @@ TEST(Startup, ChangesNothingWhereEverythingIsWell) {
   EXPECT_THAT(startup_cures(Facts{}), IsEmpty());
 }
 
-TEST(Startup, LetsThreadsSleepWhereOpenMpIsLoaded) {
+TEST(Startup, LetsThreadsWaitBrieflyWhereOpenMpIsLoaded) {
   Facts facts = healthy_wheel();
   facts.environment.clear();
-  EXPECT_THAT(startup_cures(facts), ElementsAre(Pair("OMP_WAIT_POLICY", "passive")));
+  EXPECT_THAT(startup_cures(facts),
+              ElementsAre(Pair("OMP_WAIT_POLICY", "passive"), Pair("GOMP_SPINCOUNT", "3000")));
+  facts.environment = {{"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "3000"}};
+  EXPECT_EQ(openmp_wait(facts), OpenMpWait::kSpinBriefly) << "what it sets is what it means";
   facts.cpu.cores = 1;
   EXPECT_THAT(startup_cures(facts), IsEmpty());
 }
