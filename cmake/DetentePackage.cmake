@@ -86,6 +86,7 @@ function(detente_install_package)
     COMPATIBILITY SameMinorVersion)
   install(FILES "${PROJECT_BINARY_DIR}/package/DetenteConfig.cmake"
                 "${PROJECT_BINARY_DIR}/package/DetenteConfigVersion.cmake"
+                "${PROJECT_SOURCE_DIR}/cmake/DetenteOpenMp.cmake"
                 "${PROJECT_SOURCE_DIR}/cmake/DetenteTorchVersion.cmake"
           DESTINATION "${_package_dir}")
 endfunction()

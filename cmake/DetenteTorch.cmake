@@ -9,6 +9,7 @@
 # docs/engines.md explains what is checked here and why.
 include_guard(GLOBAL)
 include(DetenteTorchVersion)
+include(DetenteOpenMp)
 
 set(DETENTE_TORCH_ROOT "" CACHE STRING
     "LibTorch to use: a folder, or \"system\"; empty: search (docs/engines.md)")
@@ -207,7 +208,13 @@ message(STATUS "LibTorch ${DETENTE_TORCH_VERSION} in ${DETENTE_TORCH_PREFIX}: "
 add_library(detente_torch INTERFACE)
 add_library(Detente::torch_engine ALIAS detente_torch)
 set_target_properties(detente_torch PROPERTIES EXPORT_NAME torch_engine)
-target_link_libraries(detente_torch INTERFACE torch)
+# OpenMP's flags; the runtime is LibTorch's.
+find_package(OpenMP QUIET COMPONENTS CXX)
+if(NOT OpenMP_CXX_FOUND)
+  message(STATUS "No OpenMP for this compiler: loops of our own will run on one thread")
+endif()
+detente_add_openmp("${DETENTE_TORCH_PREFIX}")
+target_link_libraries(detente_torch INTERFACE torch Detente::openmp)
 # The wheel carries headers of another fmt, which come first on the include path and whose library
 # is not there to link; header-only, whichever fmt is found is whole.
 target_compile_definitions(detente_torch INTERFACE FMT_HEADER_ONLY=1)

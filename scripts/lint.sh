@@ -75,12 +75,21 @@ sys.exit(bool(bad))
 PY
 }
 
+# It runs on one thread wherever a file is not compiled with OpenMP, without a word.
+parallel_loops() {
+  if grep -rn 'at::parallel_\(for\|reduce\)' detente apps examples | grep -v '^detente/tensor/parallel\.'; then
+    echo "use detente::tensor::parallel_for (detente/tensor/parallel.h)"
+    return 1
+  fi
+}
+
 if [ "${1:-}" = --fix ]; then format --fix; exit; fi
 check format format
 check layers python3 scripts/check_layers.py
 check headers python3 scripts/check_headers.py
 check text python3 scripts/check_text.py
 check cmake cmake_lists
+check parallel parallel_loops
 check shell shell_scripts
 check python python_scripts
 check presets json_files

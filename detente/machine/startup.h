@@ -21,7 +21,8 @@ namespace detente::machine {
 // Name and value of each variable to set; pure.
 //   OPENBLAS_CORETYPE  when OpenBLAS took the processor for an old one;
 //   OMP_WAIT_POLICY    passive, and
-//   GOMP_SPINCOUNT     kShortSpin, when an OpenMP runtime is loaded and more than one core is there:
+//   GOMP_SPINCOUNT     kShortSpin, when an OpenMP runtime is loaded and more than one core is
+//   there:
 //                      threads that spin long at barriers are several times slower on a machine
 //                      that has anything else to do, threads that sleep at once take up to twice as
 //                      long on an idle one (docs/engines.md). GNU's runtime obeys the number, the

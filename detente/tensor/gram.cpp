@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
 #include <detente/tensor/gram.h>
+#include <detente/tensor/parallel.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -145,7 +145,7 @@ void gram_on_host(
     const T* rows, std::int64_t k, std::int64_t p, std::int64_t stride, Matrix& result) {
   const std::int64_t chunks = (p + kGramChunk - 1) / kGramChunk;
   std::vector<std::vector<double>> sums(static_cast<std::size_t>(chunks));
-  at::parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
+  parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t c = first; c < last; ++c) {
       gram_of_columns(rows,
                       k,

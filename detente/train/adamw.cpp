@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/Parallel.h>
 #include <detente/core/error.h>
+#include <detente/tensor/parallel.h>
 #include <detente/train/adamw.h>
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -53,7 +53,7 @@ void adamw_update_cpu(at::Tensor& theta,
   const T* gradient_data = gradient.data_ptr<T>();
   T* m_data = m.data_ptr<T>();
   T* v_data = v.data_ptr<T>();
-  at::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+  tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
     adamw_update_range(theta_data, gradient_data, m_data, v_data, begin, end, f);
   });
 }

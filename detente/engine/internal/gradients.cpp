@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <detente/engine/internal/gradients.h>
 #include <detente/tensor/gram.h>
+#include <detente/tensor/parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 
@@ -66,7 +66,7 @@ void for_each_pass(std::size_t count,
     return;
   }
   // Inside, LibTorch's operations keep to one thread.
-  at::parallel_for(
+  tensor::parallel_for(
       0, static_cast<std::int64_t>(count), 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) pass(static_cast<std::size_t>(i));
       });
