@@ -106,7 +106,10 @@ void add_bench_step(CLI::App& bench, Context& context) {
                    options.gram_sketch,
                    "Estimate the Gram matrix by a random projection to so many columns")
       ->type_name("N");
-  command->add_option("--passes", options.passes, "in_turn, or side_by_side: one thread each")
+  command
+      ->add_option("--passes",
+                   options.passes,
+                   "auto, in_turn, or side_by_side: several at once, one thread each")
       ->capture_default_str();
   command->add_option("--memory", options.memory, "low: never a gradient per task at once; fast")
       ->capture_default_str();

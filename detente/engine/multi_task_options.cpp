@@ -70,9 +70,12 @@ void MultiTaskOptions::describe(FieldVisitor& visitor) {
       "steps that overflow are skipped.");
   visitor.choice("passes",
                  passes,
-                 {{"in_turn", Passes::kInTurn}, {"side_by_side", Passes::kSideBySide}},
+                 {{"auto", Passes::kAuto},
+                  {"in_turn", Passes::kInTurn},
+                  {"side_by_side", Passes::kSideBySide}},
                  "in_turn: one backward pass after the other, all threads inside each; "
-                 "side_by_side: several at once, one thread each (CPU).");
+                 "side_by_side: several at once, one thread each (CPU); auto: side by side where "
+                 "that keeps all threads busy.");
   visitor.integer("gram_sketch",
                   gram_sketch,
                   {.min = 0, .max = 1e6},

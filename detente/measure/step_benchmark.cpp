@@ -238,7 +238,7 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                   "Columns of the engine's random projection for the Gram matrix; 0: exact.");
   visitor.choice_text("passes",
                       passes,
-                      {"in_turn", "side_by_side"},
+                      {"auto", "in_turn", "side_by_side"},
                       "Whether backward passes run at once, one thread each.");
   visitor.choice_text(
       "memory", memory, {"fast", "low"}, "low: never K gradients at once, one pass more.");

@@ -22,7 +22,7 @@ struct StepBenchmarkOptions {
   double gram_rows = 0;           // in (0, 1): the Gram matrix from this share of the examples
   std::string gram_precision = "same";  // "bf16": the Gram matrix from passes in mixed precision
   std::int64_t gram_sketch = 0;         // columns of a random projection, see the engine's option
-  std::string passes = "in_turn";       // see the engine's option
+  std::string passes = "auto";          // see the engine's option
   std::string memory = "fast";          // or "low": see engine/multi_task_backward.h
   std::string optimizer = "adam";       // LibTorch's; "adamw": the one recipes train with
   std::int64_t threads = 1;

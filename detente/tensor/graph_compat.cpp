@@ -42,4 +42,11 @@ decltype(torch::autograd::Edge::function) owner_of(torch::autograd::Node& node) 
 #endif
 }
 
+bool has_hooks(torch::autograd::Node& node) {
+#if TORCH_VERSION_MAJOR >= 2
+  if (!node.tensor_pre_hooks().empty() || !node.retains_grad_hooks().empty()) return true;
+#endif
+  return !node.pre_hooks().empty() || !node.post_hooks().empty();
+}
+
 }  // namespace detente::tensor

@@ -18,6 +18,9 @@ std::vector<std::int64_t> shape_at(const torch::autograd::Node& node, std::uint3
 // The smart pointer that edges hold: std::shared_ptr in 1.13, c10::intrusive_ptr in 2.13.
 decltype(torch::autograd::Edge::function) owner_of(torch::autograd::Node& node);
 
+// Code of the user's runs when a gradient passes the node (hooks, retained gradients).
+bool has_hooks(torch::autograd::Node& node);
+
 inline std::int64_t as_int(std::int64_t value) { return value; }
 inline std::int64_t as_int(const c10::SymInt& value) { return value.expect_int(); }
 

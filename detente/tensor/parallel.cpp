@@ -2,13 +2,24 @@
 #include <ATen/Parallel.h>
 #include <detente/tensor/parallel.h>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 namespace detente::tensor {
 
 void parallel_for(std::int64_t begin,
                   std::int64_t end,
                   std::int64_t grain,
                   const std::function<void(std::int64_t first, std::int64_t last)>& part) {
-  at::parallel_for(begin, end, grain, part);
+  at::parallel_for(begin, end, grain, [&](std::int64_t first, std::int64_t last) {
+#ifdef _OPENMP
+    // oneDNN plans a convolution for omp_get_max_threads() threads and waits for all of them. The
+    // setting ends with the parallel region; asking LibTorch first keeps it from overwriting it.
+    if (omp_in_parallel() != 0 && at::get_num_threads() > 1) omp_set_num_threads(1);
+#endif
+    part(first, last);
+  });
 }
 
 }  // namespace detente::tensor

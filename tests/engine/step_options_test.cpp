@@ -14,7 +14,10 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <stdexcept>
+#include <thread>
 
 #include "zoo.h"
 
@@ -337,9 +340,13 @@ TEST(Sketch, IsNotUsedBelowTheFloor) {
 
 TEST(Passes, SideBySideGiveTheSameGradientsAndFreeTheGraph) {
   for (const Zoo& trunk : models()) {
-    for (const Strategy strategy : {Strategy::kSequential, Strategy::kGhost}) {
+    for (const auto& [strategy, dtype] : {std::pair{Strategy::kSequential, torch::kDouble},
+                                          std::pair{Strategy::kGhost, torch::kDouble},
+                                          // oneDNN's convolutions have threads of their own mind
+                                          std::pair{Strategy::kSequential, torch::kFloat},
+                                          std::pair{Strategy::kGhost, torch::kFloat}}) {
       SCOPED_TRACE(std::string(trunk.name) + " " + name_of(strategy));
-      Tasks tasks({trunk, Cut::kSingleInput, torch::kDouble});
+      Tasks tasks({trunk, Cut::kSingleInput, dtype});
       const int before = at::get_num_threads();
       at::set_num_threads(3);
       const auto step = [&](MultiTaskOptions::Passes passes) {
@@ -353,10 +360,58 @@ TEST(Passes, SideBySideGiveTheSameGradientsAndFreeTheGraph) {
         return gradients;
       };
       const TensorList in_turn = step(MultiTaskOptions::Passes::kInTurn);
-      expect_same(step(MultiTaskOptions::Passes::kSideBySide), in_turn, 1e-12);
+      expect_same(step(MultiTaskOptions::Passes::kSideBySide),
+                  in_turn,
+                  dtype == torch::kDouble ? 1e-12 : 1e-4);
       at::set_num_threads(before);
     }
   }
+}
+
+// As many threads as tasks: each takes one task's convolutions.
+TEST(Passes, SegmentedConvolutionsAreTheSameOnAThreadPerTask) {
+  const int before = at::get_num_threads();
+  for (const auto dtype : {torch::kDouble, torch::kFloat}) {
+    Tasks tasks({{"convnet", make_convnet}, Cut::kSlices, dtype});
+    const auto step = [&](Strategy strategy, int threads) {
+      at::set_num_threads(threads);
+      Rng rng(3);
+      const StepReport report = make(tasks, "upgrad", {.strategy = strategy})(tasks.losses(), rng);
+      EXPECT_EQ(report.strategy, strategy);
+      return tasks.gradients();
+    };
+    const TensorList wanted = step(Strategy::kSequential, 1);
+    const int tasks_here = static_cast<int>(tasks.names.size());
+    expect_same(
+        step(Strategy::kSegmented, tasks_here), wanted, dtype == torch::kDouble ? 1e-12 : 1e-4);
+  }
+  at::set_num_threads(before);
+}
+
+// Threads on which a hook of the user's in the graph is called.
+std::size_t threads_of_hooks(MultiTaskOptions::Passes passes) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  const at::Tensor weight = torch::ones({3}, torch::kDouble).requires_grad_();
+  MultiTaskBackward backward(
+      {weight}, {}, balance::make_method("mgda"), {"a", "b"}, {.passes = passes});
+  const at::Tensor y = weight * 2.0;
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  y.register_hook([&](const at::Tensor& gradient) -> at::Tensor {
+    const std::lock_guard lock(mutex);
+    threads.insert(std::this_thread::get_id());
+    return gradient;
+  });
+  Rng rng(1);
+  backward(TensorList{y.sum(), (2 * y).square().sum()}, rng);
+  at::set_num_threads(before);
+  return threads.size();
+}
+
+TEST(Passes, AreInTurnOfThemselvesWhereTheUserHasHooks) {
+  EXPECT_EQ(threads_of_hooks(MultiTaskOptions::Passes::kAuto), 1u);
+  EXPECT_EQ(threads_of_hooks(MultiTaskOptions::Passes::kSideBySide), 2u);
 }
 
 TEST(Passes, AnErrorInOneOfThemComesOutAndWritesNothing) {

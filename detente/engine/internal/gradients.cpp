@@ -2,6 +2,7 @@
 #include <ATen/Functions.h>
 #include <detente/engine/internal/gradients.h>
 #include <detente/tensor/gram.h>
+#include <detente/tensor/graph_compat.h>
 #include <detente/tensor/parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
@@ -72,19 +73,43 @@ void for_each_pass(std::size_t count,
       });
 }
 
-void free_graph(const TensorList& losses) {
+namespace {
+
+// Every node behind the losses once, until `visit` says that it has seen enough (false).
+template <class Visit>
+void walk_graph(const TensorList& losses, const Visit& visit) {
   std::unordered_set<torch::autograd::Node*> seen;
   std::vector<torch::autograd::Node*> stack;
-  const auto visit = [&](torch::autograd::Node* node) {
+  const auto push = [&](torch::autograd::Node* node) {
     if (node != nullptr && seen.insert(node).second) stack.push_back(node);
   };
-  for (const auto& loss : losses) visit(loss.grad_fn().get());
+  for (const auto& loss : losses) {
+    if (loss.defined()) push(loss.grad_fn().get());
+  }
   while (!stack.empty()) {
     torch::autograd::Node* node = stack.back();
     stack.pop_back();
-    for (const auto& edge : node->next_edges()) visit(edge.function.get());
-    node->release_variables();
+    for (const auto& edge : node->next_edges()) push(edge.function.get());
+    if (!visit(*node)) return;
   }
+}
+
+}  // namespace
+
+void free_graph(const TensorList& losses) {
+  walk_graph(losses, [](torch::autograd::Node& node) {
+    node.release_variables();
+    return true;
+  });
+}
+
+bool graph_has_hooks(const TensorList& losses) {
+  bool found = false;
+  walk_graph(losses, [&](torch::autograd::Node& node) {
+    found = tensor::has_hooks(node);
+    return !found;
+  });
+  return found;
 }
 
 at::Tensor weights_like(const std::vector<double>& weights, const at::Tensor& like) {

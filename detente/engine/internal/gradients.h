@@ -37,6 +37,9 @@ void for_each_pass(std::size_t count,
 // Frees what the graph behind the losses has saved, for passes that had to keep it.
 void free_graph(const TensorList& losses);
 
+// Some node behind the losses runs code of the user's when a gradient passes.
+bool graph_has_hooks(const TensorList& losses);
+
 // [k], rounded once to the type of `like`.
 at::Tensor weights_like(const std::vector<double>& weights, const at::Tensor& like);
 

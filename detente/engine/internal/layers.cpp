@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
 #include <detente/engine/internal/layers.h>
 #include <detente/tensor/graph_compat.h>
+#include <detente/tensor/parallel.h>
 #include <torch/csrc/autograd/generated/Functions.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace detente::engine::internal {
 namespace {
@@ -275,6 +278,20 @@ bool unfolding_pays(const LayerInput& layer, const at::Tensor& gradient, std::in
          examples * gradient.size(2) * gradient.size(3) <= layer.kernel.size(0);
 }
 
+// One task's convolution is too small for several threads; a thread takes whole tasks instead,
+// where all get as many.
+void for_each_task(std::size_t tasks, bool on_host, const std::function<void(std::size_t)>& form) {
+  const auto count = static_cast<std::int64_t>(tasks);
+  if (!on_host || count % at::get_num_threads() != 0) {
+    for (std::size_t k = 0; k < tasks; ++k) form(k);
+    return;
+  }
+  tensor::parallel_for(0, count, 1, [&](std::int64_t first, std::int64_t last) {
+    const at::NoGradGuard no_grad;  // not passed on to other threads
+    for (std::int64_t k = first; k < last; ++k) form(static_cast<std::size_t>(k));
+  });
+}
+
 void convolution_task_gradients(const LayerUse& use,
                                 const LayerInput& layer,
                                 const at::Tensor& gradient,
@@ -295,13 +312,13 @@ void convolution_task_gradients(const LayerUse& use,
   const at::Tensor x = in_order(layer.input, segments);
   const std::size_t spatial = static_cast<std::size_t>(gradient.dim()) - 2;
   const Shape no_padding(spatial, 0);
-  for (std::size_t k = 0; k < segments.begin.size(); ++k) {
+  const auto form = [&](std::size_t k) {
     const auto task = static_cast<std::int64_t>(k);
     const std::int64_t n = segments.end[k] - segments.begin[k];
     at::Tensor row = weight.rows[task];
     if (n == 0) {
       if (!weight.add) row.zero_();
-      continue;
+      return;
     }
     const at::Tensor own = g.narrow(0, segments.begin[k], n);
     const at::Tensor in = x.narrow(0, segments.begin[k], n);
@@ -311,7 +328,7 @@ void convolution_task_gradients(const LayerUse& use,
       const at::Tensor left = own.reshape({n, out, -1}).transpose(0, 1).reshape({out, -1});
       const at::Tensor right = columns.transpose(1, 2).reshape({-1, width});
       write_product(weight, task, {out, width}, left, right);
-      continue;
+      return;
     }
     const at::Tensor found = std::get<1>(at::convolution_backward(own,
                                                                   in,
@@ -329,7 +346,8 @@ void convolution_task_gradients(const LayerUse& use,
     } else {
       row.view(found.sizes()).copy_(found);
     }
-  }
+  };
+  for_each_task(segments.begin.size(), gradient.is_cpu(), form);
 }
 
 // ⟨a, b⟩ in double, block by block: the blocks' float products round like one short sum.

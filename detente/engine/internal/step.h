@@ -166,7 +166,7 @@ struct MultiTaskBackward::Impl {
   void run_weighted(MatrixView gram, Rng& rng);
   void run_gradients(Rng& rng);
   void run_formed(Strategy by, double passes_ms, Rng& rng);
-  bool side_by_side(std::size_t passes) const;
+  bool side_by_side(const TensorList& losses) const;
   bool run_objectives(Rng& rng);
   void make_direction();
   void write_formed(Strategy by, const internal::ParameterWeights* weights);

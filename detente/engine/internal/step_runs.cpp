@@ -183,7 +183,7 @@ bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
 
 internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
   internal::StepTensors step{losses, shared, own, layout, rows, groups, loss_scale};
-  step.side_by_side = side_by_side(losses.size());
+  step.side_by_side = side_by_side(losses);
   using balance::MethodClass;
   const MethodClass needs = asked().needs();
   if (!by_group() && (needs == MethodClass::kGram || needs == MethodClass::kGramLoss)) {
@@ -194,9 +194,17 @@ internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
   return step;
 }
 
-bool MultiTaskBackward::Impl::side_by_side(std::size_t passes) const {
-  return options.passes == MultiTaskOptions::Passes::kSideBySide && passes > 1 && !shared.empty() &&
-         shared[0].is_cpu() && at::get_num_threads() > 1 && !at::in_parallel_region();
+bool MultiTaskBackward::Impl::side_by_side(const TensorList& roots) const {
+  using Passes = MultiTaskOptions::Passes;
+  const std::size_t passes = roots.size();
+  const auto threads = static_cast<std::size_t>(at::get_num_threads());
+  if (options.passes == Passes::kInTurn || passes < 2 || threads < 2 || shared.empty() ||
+      !shared[0].is_cpu() || at::in_parallel_region()) {
+    return false;
+  }
+  if (options.passes == Passes::kSideBySide) return true;
+  const std::size_t rounds = (passes + threads - 1) / threads;
+  return 5 * passes >= 4 * threads * rounds && !internal::graph_has_hooks(roots);
 }
 
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
@@ -313,7 +321,7 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
         own[i]);
   }
   internal::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
-  step.side_by_side = side_by_side(sums.size());
+  step.side_by_side = side_by_side(sums);
   report.strategy = form(step);
   const at::NoGradGuard no_grad;
   for (std::size_t a = 0; a < objectives.size(); ++a) {
