@@ -3,20 +3,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
+#include <detente/tensor/clones.h>
 #include <detente/tensor/gram.h>
 #include <detente/tensor/parallel.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
-// The same loop compiled for several instruction sets and chosen at load time: half the time of
-// the plain one on AVX-512.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
-#define DETENTE_GRAM_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define DETENTE_GRAM_CLONES
-#endif
 
 namespace detente::tensor {
 namespace {
@@ -50,7 +43,7 @@ constexpr std::int64_t kGramLanes = 8;  // of GramDoubles
 
 // The lanes of sums[4 * i + j] add up to ⟨a[i], b[j]⟩ over n > 0 columns, a multiple of the lanes.
 #define DETENTE_GRAM_KERNEL(name, T, Lanes, WIDE)                                \
-  DETENTE_GRAM_CLONES void name(                                                 \
+  DETENTE_CLONES void name(                                                      \
       const T* const* a, const T* const* b, std::int64_t n, GramDoubles* sums) { \
     constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                   \
     Lanes total[kGramSums];                                                      \
@@ -111,21 +104,10 @@ void gram_of_columns(const T* rows,
                  whole,
                  sum + (i * (i + 1) / 2 + j) * kGramSums);
     };
-    // The rows lie far apart, too far for the processor to foresee the next tile; it is asked for
-    // row by row while this one is computed.
-    const std::int64_t next = std::min(kGramTile, end - c - n);
-    std::int64_t asked = 0;
-    std::int64_t pair = 0;
     // Two blocks of rows meet each other block while it is in the first cache.
     for (std::int64_t i = 0; i < blocks; i += 2) {
       const bool two = i + 1 < blocks;
       for (std::int64_t j = 0; j <= i + two; ++j) {
-        for (pair += two ? 2 : 1; asked * pairs < pair * k && asked < k; ++asked) {
-          const T* ahead = rows + asked * stride + c + n;
-          for (std::int64_t x = 0; x < next; x += 64 / static_cast<std::int64_t>(sizeof(T))) {
-            __builtin_prefetch(ahead + x);
-          }
-        }
         if (j <= i) add(i, j);
         if (two) add(i + 1, j);
       }

@@ -7,6 +7,7 @@
 #include <detente/engine/internal/layered.h>
 #include <detente/tensor/gram.h>
 #include <detente/tensor/graph_compat.h>
+#include <detente/tensor/weighted_sum.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
@@ -638,12 +639,10 @@ void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& dire
     const auto i = static_cast<std::size_t>(parameter);
     return direction.narrow(0, layout.offset(i), step_->shared[i].numel());
   };
-  TensorList lists;
-  for (const auto& list : weights.lists) lists.push_back(weights_like(list, direction));
   for (std::size_t i = 0; i < forms_.size(); ++i) {
     if (!blocks_[i].defined()) continue;
     at::Tensor target = piece(static_cast<int>(i));
-    at::mv_out(target, blocks_[i].t(), lists[weights.list_of(i)]);
+    tensor::weighted_sum(blocks_[i], weights.of(i), target);
   }
   for (const Group& group : groups_) {
     const auto w = static_cast<std::size_t>(group.weight);
@@ -669,7 +668,9 @@ void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& dire
     const auto w = static_cast<std::size_t>(table.weight);
     const at::Tensor& weight = step_->shared[w];
     at::Tensor rows = piece(table.weight).view(weight.sizes()).zero_();
-    const at::Tensor sum = at::mv(table.values.flatten(1).t(), lists[weights.list_of(w)]);
+    const at::Tensor values = table.values.flatten(1);
+    at::Tensor sum = at::empty({values.size(1)}, values.options());
+    tensor::weighted_sum(values, weights.of(w), sum);
     rows.index_copy_(0, table.ids, sum.view({table.ids.numel(), weight.size(1)}));
   }
 }

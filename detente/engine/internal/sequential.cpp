@@ -4,6 +4,7 @@
 #include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/sequential.h>
 #include <detente/tensor/gram.h>
+#include <detente/tensor/weighted_sum.h>
 
 #include <algorithm>
 
@@ -80,7 +81,7 @@ void SequentialGradients::combine(const ParameterWeights& weights,
     if (w.size() == 1 && w[0] == 1.0) {
       piece.copy_(rows[0]);
     } else {
-      at::mv_out(piece, rows.t(), weights_like(w, rows_));
+      tensor::weighted_sum(rows, w, piece);
     }
     first = end;
   }
