@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/tensor/clones.h>
 #include <detente/tensor/parallel.h>
 #include <detente/train/adamw.h>
 #include <torch/types.h>
@@ -19,29 +20,34 @@ struct AdamWFactors {
   double eps;
 };
 
-template <class T>
-void adamw_update_range(T* theta,
-                        const T* gradient,
-                        T* m,
-                        T* v,
-                        std::int64_t begin,
-                        std::int64_t end,
-                        const AdamWFactors& f) {
-  const T decay = static_cast<T>(f.decay);
-  const T b1 = static_cast<T>(f.beta1);
-  const T b2 = static_cast<T>(f.beta2);
-  const T c1 = static_cast<T>(1.0 - f.beta1);
-  const T c2 = static_cast<T>(1.0 - f.beta2);
-  const T step_size = static_cast<T>(f.step_size);
-  const T scale = static_cast<T>(f.scale);
-  const T eps = static_cast<T>(f.eps);
-  for (std::int64_t i = begin; i < end; ++i) {
-    const T g = gradient[i];
-    m[i] = b1 * m[i] + c1 * g;
-    v[i] = b2 * v[i] + c2 * g * g;
-    theta[i] = decay * theta[i] - step_size * m[i] / (std::sqrt(v[i]) * scale + eps);
+// Without -fno-math-errno (see CMakeLists.txt) the square root keeps the loop from being vectorised.
+#define DETENTE_ADAMW_KERNEL(name, T)                                                       \
+  DETENTE_CLONES void name(T* __restrict theta,                                             \
+                           const T* __restrict gradient,                                    \
+                           T* __restrict m,                                                 \
+                           T* __restrict v,                                                 \
+                           std::int64_t count,                                              \
+                           const AdamWFactors& f) {                                         \
+    const T decay = static_cast<T>(f.decay);                                                \
+    const T b1 = static_cast<T>(f.beta1);                                                   \
+    const T b2 = static_cast<T>(f.beta2);                                                   \
+    const T c1 = static_cast<T>(1.0 - f.beta1);                                             \
+    const T c2 = static_cast<T>(1.0 - f.beta2);                                             \
+    const T step_size = static_cast<T>(f.step_size);                                        \
+    const T scale = static_cast<T>(f.scale);                                                \
+    const T eps = static_cast<T>(f.eps);                                                    \
+    for (std::int64_t i = 0; i < count; ++i) {                                              \
+      const T g = gradient[i];                                                              \
+      const T mean = b1 * m[i] + c1 * g;                                                    \
+      const T square = b2 * v[i] + c2 * g * g;                                              \
+      m[i] = mean;                                                                          \
+      v[i] = square;                                                                        \
+      theta[i] = decay * theta[i] - step_size * mean / (std::sqrt(square) * scale + eps);   \
+    }                                                                                       \
   }
-}
+DETENTE_ADAMW_KERNEL(adamw_update, float)
+DETENTE_ADAMW_KERNEL(adamw_update, double)
+#undef DETENTE_ADAMW_KERNEL
 
 template <class T>
 void adamw_update_cpu(at::Tensor& theta,
@@ -54,7 +60,12 @@ void adamw_update_cpu(at::Tensor& theta,
   T* m_data = m.data_ptr<T>();
   T* v_data = v.data_ptr<T>();
   tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    adamw_update_range(theta_data, gradient_data, m_data, v_data, begin, end, f);
+    adamw_update(theta_data + begin,
+                 gradient_data + begin,
+                 m_data + begin,
+                 v_data + begin,
+                 end - begin,
+                 f);
   });
 }
 
