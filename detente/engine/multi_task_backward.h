@@ -79,6 +79,12 @@ struct MultiTaskOptions {
   // weight gradients δ_kᵀx; the direction is made of exact gradients all the same, by one weighted
   // weight gradient. Unbiased; the error falls with √n. Judged as estimates are (estimate_floor).
   std::int64_t gram_sketch = 0;
+  // The .grad of an embedding table is a sparse (COO, coalesced) tensor of the entries that the
+  // batch looked up, where the strategy knows them (segmented and ghost; tables that are only
+  // looked up); a dense one otherwise. For optimisers that accept both: writing and reading zeros
+  // for a large vocabulary costs as much as the network. train::AdamW does, with the result of the
+  // dense gradient to the bit; LibTorch's Adam does not.
+  bool sparse_tables = false;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
   double estimate_floor = 0.95;     // see set_estimate
   double clip_norm = 0.0;  // 0: off; else the norm over all gradients written is at most this

@@ -101,6 +101,7 @@ class StepBenchmark {
                 "[measure::step] option");
     }
     engine_options.gram_sketch = options.gram_sketch;
+    engine_options.sparse_tables = options.optimizer == "adamw";
     // An estimate is used whatever its quality; the caller is told.
     engine_options.estimate_floor = -1;
     backward_ = std::make_unique<engine::MultiTaskBackward>(

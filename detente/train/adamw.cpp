@@ -6,6 +6,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace detente::train {
@@ -20,34 +21,59 @@ struct AdamWFactors {
   double eps;
 };
 
-// Without -fno-math-errno (see CMakeLists.txt) the square root keeps the loop from being vectorised.
-#define DETENTE_ADAMW_KERNEL(name, T)                                                       \
-  DETENTE_CLONES void name(T* __restrict theta,                                             \
-                           const T* __restrict gradient,                                    \
-                           T* __restrict m,                                                 \
-                           T* __restrict v,                                                 \
-                           std::int64_t count,                                              \
-                           const AdamWFactors& f) {                                         \
-    const T decay = static_cast<T>(f.decay);                                                \
-    const T b1 = static_cast<T>(f.beta1);                                                   \
-    const T b2 = static_cast<T>(f.beta2);                                                   \
-    const T c1 = static_cast<T>(1.0 - f.beta1);                                             \
-    const T c2 = static_cast<T>(1.0 - f.beta2);                                             \
-    const T step_size = static_cast<T>(f.step_size);                                        \
-    const T scale = static_cast<T>(f.scale);                                                \
-    const T eps = static_cast<T>(f.eps);                                                    \
-    for (std::int64_t i = 0; i < count; ++i) {                                              \
-      const T g = gradient[i];                                                              \
-      const T mean = b1 * m[i] + c1 * g;                                                    \
-      const T square = b2 * v[i] + c2 * g * g;                                              \
-      m[i] = mean;                                                                          \
-      v[i] = square;                                                                        \
-      theta[i] = decay * theta[i] - step_size * mean / (std::sqrt(square) * scale + eps);   \
-    }                                                                                       \
+// Without -fno-math-errno (see CMakeLists.txt) the square root keeps the loop from being
+// vectorised.
+#define DETENTE_ADAMW_KERNEL(name, T)                                                     \
+  DETENTE_CLONES void name(T* __restrict theta,                                           \
+                           const T* __restrict gradient,                                  \
+                           T* __restrict m,                                               \
+                           T* __restrict v,                                               \
+                           std::int64_t count,                                            \
+                           const AdamWFactors& f) {                                       \
+    const T decay = static_cast<T>(f.decay);                                              \
+    const T b1 = static_cast<T>(f.beta1);                                                 \
+    const T b2 = static_cast<T>(f.beta2);                                                 \
+    const T c1 = static_cast<T>(1.0 - f.beta1);                                           \
+    const T c2 = static_cast<T>(1.0 - f.beta2);                                           \
+    const T step_size = static_cast<T>(f.step_size);                                      \
+    const T scale = static_cast<T>(f.scale);                                              \
+    const T eps = static_cast<T>(f.eps);                                                  \
+    for (std::int64_t i = 0; i < count; ++i) {                                            \
+      const T g = gradient[i];                                                            \
+      const T mean = b1 * m[i] + c1 * g;                                                  \
+      const T square = b2 * v[i] + c2 * g * g;                                            \
+      m[i] = mean;                                                                        \
+      v[i] = square;                                                                      \
+      theta[i] = decay * theta[i] - step_size * mean / (std::sqrt(square) * scale + eps); \
+    }                                                                                     \
+  }
+// The same for a gradient of zeros.
+#define DETENTE_ADAMW_UNMOVED_KERNEL(name, T)                                             \
+  DETENTE_CLONES void name(T* __restrict theta,                                           \
+                           T* __restrict m,                                               \
+                           T* __restrict v,                                               \
+                           std::int64_t count,                                            \
+                           const AdamWFactors& f) {                                       \
+    const T decay = static_cast<T>(f.decay);                                              \
+    const T b1 = static_cast<T>(f.beta1);                                                 \
+    const T b2 = static_cast<T>(f.beta2);                                                 \
+    const T step_size = static_cast<T>(f.step_size);                                      \
+    const T scale = static_cast<T>(f.scale);                                              \
+    const T eps = static_cast<T>(f.eps);                                                  \
+    for (std::int64_t i = 0; i < count; ++i) {                                            \
+      const T mean = b1 * m[i];                                                           \
+      const T square = b2 * v[i];                                                         \
+      m[i] = mean;                                                                        \
+      v[i] = square;                                                                      \
+      theta[i] = decay * theta[i] - step_size * mean / (std::sqrt(square) * scale + eps); \
+    }                                                                                     \
   }
 DETENTE_ADAMW_KERNEL(adamw_update, float)
 DETENTE_ADAMW_KERNEL(adamw_update, double)
+DETENTE_ADAMW_UNMOVED_KERNEL(adamw_update_unmoved, float)
+DETENTE_ADAMW_UNMOVED_KERNEL(adamw_update_unmoved, double)
 #undef DETENTE_ADAMW_KERNEL
+#undef DETENTE_ADAMW_UNMOVED_KERNEL
 
 template <class T>
 void adamw_update_cpu(at::Tensor& theta,
@@ -60,12 +86,46 @@ void adamw_update_cpu(at::Tensor& theta,
   T* m_data = m.data_ptr<T>();
   T* v_data = v.data_ptr<T>();
   tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    adamw_update(theta_data + begin,
-                 gradient_data + begin,
-                 m_data + begin,
-                 v_data + begin,
-                 end - begin,
-                 f);
+    adamw_update(
+        theta_data + begin, gradient_data + begin, m_data + begin, v_data + begin, end - begin, f);
+  });
+}
+
+// The same numbers as with a dense gradient that is zero outside `ids` (ascending), which is
+// neither written nor read.
+template <class T>
+void adamw_update_rows(at::Tensor& theta,
+                       const at::Tensor& ids,
+                       const at::Tensor& values,
+                       at::Tensor& m,
+                       at::Tensor& v,
+                       const AdamWFactors& f) {
+  T* theta_data = theta.data_ptr<T>();
+  T* m_data = m.data_ptr<T>();
+  T* v_data = v.data_ptr<T>();
+  const T* values_data = values.data_ptr<T>();
+  const std::int64_t* first = ids.data_ptr<std::int64_t>();
+  const std::int64_t* last = first + ids.numel();
+  const std::int64_t rows = theta.size(0);
+  const std::int64_t width = theta.numel() / std::max<std::int64_t>(rows, 1);
+  const std::int64_t grain = (std::int64_t{1} << 16) / std::max<std::int64_t>(width, 1) + 1;
+  tensor::parallel_for(0, rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t* next = std::lower_bound(first, last, begin);
+    for (std::int64_t row = begin; row < end;) {
+      const std::int64_t stop = next < last ? std::min(*next, end) : end;
+      const std::int64_t at = row * width;
+      adamw_update_unmoved(theta_data + at, m_data + at, v_data + at, (stop - row) * width, f);
+      row = stop;
+      if (row == end) break;
+      adamw_update(theta_data + row * width,
+                   values_data + (next - first) * width,
+                   m_data + row * width,
+                   v_data + row * width,
+                   width,
+                   f);
+      ++next;
+      ++row;
+    }
   });
 }
 
@@ -146,8 +206,25 @@ void AdamW::step(double factor) {
   for (auto& slot : impl_->slots) {
     if (!slot.theta.grad().defined()) continue;
     f.decay = slot.decays ? 1.0 - lr * o.weight_decay : 1.0;
-    const at::Tensor gradient = slot.theta.grad().contiguous();
+    at::Tensor gradient = slot.theta.grad();
     at::Tensor theta = slot.theta.detach();
+    if (gradient.is_sparse()) {
+      gradient = gradient.coalesce();
+      const at::Tensor ids = gradient.indices().contiguous();
+      const bool by_rows = theta.is_cpu() && gradient.sparse_dim() == 1;
+      if (by_rows && theta.scalar_type() == at::kFloat) {
+        const at::Tensor values = gradient.values().contiguous();
+        adamw_update_rows<float>(theta, ids, values, slot.m, slot.v, f);
+        continue;
+      }
+      if (by_rows && theta.scalar_type() == at::kDouble) {
+        const at::Tensor values = gradient.values().contiguous();
+        adamw_update_rows<double>(theta, ids, values, slot.m, slot.v, f);
+        continue;
+      }
+      gradient = gradient.to_dense();
+    }
+    gradient = gradient.contiguous();
     if (theta.is_cpu() && theta.scalar_type() == at::kFloat) {
       adamw_update_cpu<float>(theta, gradient, slot.m, slot.v, f);
     } else if (theta.is_cpu() && theta.scalar_type() == at::kDouble) {

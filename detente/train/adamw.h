@@ -35,7 +35,9 @@ class AdamW {
   AdamW(AdamW&&) noexcept;
   AdamW& operator=(AdamW&&) noexcept;
 
-  // One step with rate lr × factor; parameters without a gradient are left alone.
+  // One step with rate lr × factor; parameters without a gradient are left alone. A sparse gradient
+  // (MultiTaskOptions::sparse_tables) counts as the dense one that it stands for: moments decay and
+  // entries move where it is zero, too.
   void step(double factor);
 
   // "m.<name>" and "v.<name>", and the number of steps taken.

@@ -219,7 +219,9 @@ class Trainer {
       names.push_back(recipe_.tasks[k].name);
     }
     optimizer_.emplace(std::move(parameters), recipe_.optimizer);
-    backward_.emplace(model_->shared_parameters(), own, recipe_.balance, names, recipe_.engine);
+    engine::MultiTaskOptions options = recipe_.engine;
+    options.sparse_tables = true;  // AdamW takes them
+    backward_.emplace(model_->shared_parameters(), own, recipe_.balance, names, options);
     LayerGroups groups = parameter_groups(recipe_.surgery, model_->shared_names());
     methods_ = {recipe_.balance};
     if (recipe_.surgery.by_group()) methods_ = methods_like(*recipe_.balance, groups.names.size());

@@ -323,6 +323,31 @@ TEST(Ghost, TakesEveryLayerItCan) {
   EXPECT_EQ(run(tasks, Strategy::kGhost).report.strategy, Strategy::kGhost);
 }
 
+TEST(SparseTables, HoldTheLookedUpEntriesOfTheDenseGradient) {
+  for (const Cut cut : {Cut::kSlices, Cut::kSingleInput}) {
+    Tasks tasks({{"embedding", make_embedding}, cut, torch::kDouble});
+    const TensorList dense = run(tasks, Strategy::kAuto).gradients;
+    MultiTaskBackward backward(tasks.trunk.parameters,
+                               tasks.heads,
+                               balance::make_method("upgrad"),
+                               tasks.names,
+                               {.sparse_tables = true});
+    Rng rng(3);
+    backward(tasks.losses(), rng);
+    const at::Tensor table = tasks.trunk.parameters[0].grad();
+    ASSERT_TRUE(table.is_sparse());
+    EXPECT_TRUE(table.is_coalesced());
+    EXPECT_LT(table._nnz(), 40);
+    EXPECT_TRUE(torch::equal(table.to_dense(), dense[0]));
+    for (std::size_t i = 1; i < tasks.trunk.parameters.size(); ++i) {
+      EXPECT_TRUE(torch::equal(tasks.trunk.parameters[i].grad(), dense[i]));
+    }
+    // The next step starts from it.
+    backward(tasks.losses(), rng);
+    EXPECT_TRUE(torch::equal(tasks.trunk.parameters[0].grad().to_dense(), dense[0]));
+  }
+}
+
 // A quarter of the rows is the whole batch here, four times over, so the estimate is exact up to a
 // factor that the method does not see.
 TEST(Estimate, ReplacesTheExactGramMatrixAndIsMeasuredAtDiagnosedSteps) {

@@ -55,6 +55,42 @@ TEST(AdamW, LeavesParametersWithoutGradientAlone) {
   EXPECT_EQ(weight.sum().item<float>(), 4.0F);
 }
 
+void compare_sparse_with_dense(torch::Dtype dtype, std::vector<std::int64_t> touched) {
+  torch::manual_seed(2);
+  const auto options = torch::TensorOptions().dtype(dtype);
+  const torch::Tensor start = torch::randn({3001, 37}, options);
+  torch::Tensor sparse = start.clone().requires_grad_(true);
+  torch::Tensor dense = start.clone().requires_grad_(true);
+  AdamW by_rows({{"w", sparse}}, {});
+  AdamW whole({{"w", dense}}, {});
+  for (int step = 0; step < 4; ++step) {
+    const torch::Tensor ids = torch::tensor(touched, torch::kLong) + step;
+    const torch::Tensor values = torch::randn({ids.numel(), 37}, options);
+    sparse.mutable_grad() = torch::sparse_coo_tensor(ids.unsqueeze(0), values, {3001, 37});
+    dense.mutable_grad() = sparse.grad().to_dense();
+    by_rows.step(1.0);
+    whole.step(1.0);
+  }
+  EXPECT_TRUE(torch::equal(sparse, dense));
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(torch::equal(by_rows.state()[i].second, whole.state()[i].second));
+  }
+  EXPECT_FALSE(torch::equal(sparse, start));
+}
+
+TEST(AdamW, ASparseGradientCountsAsTheDenseOne) {
+  for (const int threads : {1, 2}) {
+    torch::set_num_threads(threads);
+    for (const std::vector<std::int64_t>& touched :
+         {std::vector<std::int64_t>{0, 1, 7, 1500, 1501, 2997},
+          std::vector<std::int64_t>{2997, 3, 3, 900},  // neither sorted nor unique
+          std::vector<std::int64_t>{}}) {
+      compare_sparse_with_dense(torch::kFloat32, touched);
+      compare_sparse_with_dense(torch::kFloat64, touched);
+    }
+  }
+}
+
 TEST(AdamW, GoesOnFromItsStateAsIfNeverStopped) {
   torch::Tensor a = torch::ones({3, 2}).requires_grad_(true);
   AdamW first({{"w", a}}, {});

@@ -632,7 +632,9 @@ void LayeredGradients::finish(TaskGradients& result) {
   if (result.estimate.rows() > 0) add_to(result.estimate, result.gram);
 }
 
-void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& direction) {
+void LayeredGradients::combine(const ParameterWeights& weights,
+                               at::Tensor& direction,
+                               std::vector<TableGradient>* tables) {
   const at::NoGradGuard no_grad;
   const tensor::FlatLayout& layout = step_->layout;
   const auto piece = [&](int parameter) {
@@ -667,11 +669,15 @@ void LayeredGradients::combine(const ParameterWeights& weights, at::Tensor& dire
   for (const Table& table : tables_) {
     const auto w = static_cast<std::size_t>(table.weight);
     const at::Tensor& weight = step_->shared[w];
-    at::Tensor rows = piece(table.weight).view(weight.sizes()).zero_();
     const at::Tensor values = table.values.flatten(1);
     at::Tensor sum = at::empty({values.size(1)}, values.options());
     tensor::weighted_sum(values, weights.of(w), sum);
-    rows.index_copy_(0, table.ids, sum.view({table.ids.numel(), weight.size(1)}));
+    sum = sum.view({table.ids.numel(), weight.size(1)});
+    if (tables != nullptr) {
+      tables->push_back({w, table.ids, std::move(sum)});
+    } else {
+      piece(table.weight).view(weight.sizes()).zero_().index_copy_(0, table.ids, sum);
+    }
   }
 }
 

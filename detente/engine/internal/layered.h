@@ -31,8 +31,18 @@ class LayeredGradients {
   // False, having done nothing that lasts, when the graph does not allow it; `why` then says so.
   bool form(const StepTensors& step, LayeredMode mode, TaskGradients& result, std::string& why);
 
-  // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming.
-  void combine(const ParameterWeights& weights, at::Tensor& direction);
+  // What the batch touched of an embedding table.
+  struct TableGradient {
+    std::size_t parameter;
+    at::Tensor ids;     // [U] ascending
+    at::Tensor values;  // [U, d]
+  };
+
+  // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming. With `tables` those of
+  // embeddings go there, and their part of `direction` is left as it was.
+  void combine(const ParameterWeights& weights,
+               at::Tensor& direction,
+               std::vector<TableGradient>* tables = nullptr);
   // The gradients themselves into `rows` [k, P], instead of combine(); after forming in full.
   void write_rows(const at::Tensor& rows) const;
   // Which of the two the last form() was.

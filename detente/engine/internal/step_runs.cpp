@@ -268,6 +268,7 @@ void MultiTaskBackward::Impl::write_formed(Strategy by, const internal::Paramete
     return;
   }
   tensor::clear_gradients(all_shared);
+  std::vector<internal::LayeredGradients::TableGradient> tables;
   if (!shared.empty()) {
     if (weights == nullptr) {
       std::swap(direction, spare);
@@ -275,9 +276,16 @@ void MultiTaskBackward::Impl::write_formed(Strategy by, const internal::Paramete
     } else if (by == Strategy::kSequential) {
       sequential.combine(*weights, layout, direction);
     } else {
-      layered.combine(*weights, direction);
+      layered.combine(*weights, direction, options.sparse_tables ? &tables : nullptr);
     }
     layout.share_as_gradients(direction, shared);
+    for (const auto& table : tables) {
+      at::Tensor gradient = at::sparse_coo_tensor(table.ids.unsqueeze(0),
+                                                  table.values,
+                                                  shared[table.parameter].sizes(),
+                                                  table.values.options().layout(at::kSparse));
+      shared[table.parameter].mutable_grad() = gradient._coalesced_(true);
+    }
     for (std::size_t j = 0; j < shared.size(); ++j) {
       if (!formed.reached[j]) shared[j].mutable_grad().reset();
     }
