@@ -44,11 +44,11 @@ DETENTE_SUM_KERNEL(sum_rows, double, SumDoubles)
 #undef DETENTE_SUM_KERNEL
 
 template <class T>
-void sum_on_host(const at::Tensor& rows, std::span<const double> weights, at::Tensor& sum) {
-  const std::int64_t k = rows.size(0);
-  const std::int64_t p = rows.size(1);
-  const std::int64_t stride = rows.stride(0);
-  const T* data = rows.data_ptr<T>();
+void sum_on_host(const std::vector<const T*>& rows,
+                 std::int64_t p,
+                 std::span<const double> weights,
+                 at::Tensor& sum) {
+  const auto k = static_cast<std::int64_t>(rows.size());
   T* out = sum.data_ptr<T>();
   // Rows that fill the last four are zeros.
   static const std::vector<T> zeros(kSumTile, T{0});
@@ -61,12 +61,30 @@ void sum_on_host(const at::Tensor& rows, std::span<const double> weights, at::Te
       for (std::int64_t i = 0; i < k; i += kSumRows) {
         const T* row[kSumRows];
         for (std::int64_t j = 0; j < kSumRows; ++j) {
-          row[j] = i + j < k ? data + (i + j) * stride + c : zeros.data();
+          row[j] = i + j < k ? rows[static_cast<std::size_t>(i + j)] + c : zeros.data();
         }
         sum_rows(out + c, row, w.data() + i, n, i > 0);
       }
     }
   });
+}
+
+template <class T>
+void sum_on_host(const at::Tensor& rows, std::span<const double> weights, at::Tensor& sum) {
+  std::vector<const T*> each;
+  for (std::int64_t i = 0; i < rows.size(0); ++i) {
+    each.push_back(rows.data_ptr<T>() + i * rows.stride(0));
+  }
+  sum_on_host<T>(each, rows.size(1), weights, sum);
+}
+
+template <class T>
+void sum_on_host(std::span<const at::Tensor> rows,
+                 std::span<const double> weights,
+                 at::Tensor& sum) {
+  std::vector<const T*> each;
+  for (const at::Tensor& row : rows) each.push_back(row.data_ptr<T>());
+  sum_on_host<T>(each, sum.numel(), weights, sum);
 }
 
 }  // namespace
@@ -87,6 +105,28 @@ void weighted_sum(const at::Tensor& rows, std::span<const double> weights, at::T
     at::Tensor w = at::empty({rows.size(0)}, at::kDouble);
     std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
     at::mv_out(sum, rows.t(), w.to(rows.options()));
+  }
+}
+
+void weighted_sum(std::span<const at::Tensor> rows,
+                  std::span<const double> weights,
+                  at::Tensor& sum) {
+  bool fit = !rows.empty() && rows.size() == weights.size() && sum.is_contiguous();
+  for (const at::Tensor& row : rows) {
+    fit = fit && row.is_contiguous() && row.numel() == sum.numel() &&
+          row.scalar_type() == sum.scalar_type();
+  }
+  DETENTE_CHECK(fit,
+                ErrorCode::kShape,
+                "[tensor::weighted_sum] expected at least one row, a weight for each, and a sum of "
+                "the rows' type and size.");
+  if (sum.is_cpu() && sum.scalar_type() == at::kFloat) {
+    sum_on_host<float>(rows, weights, sum);
+  } else if (sum.is_cpu() && sum.scalar_type() == at::kDouble) {
+    sum_on_host<double>(rows, weights, sum);
+  } else {
+    at::mul_out(sum, rows[0].view(sum.sizes()), at::scalar_tensor(weights[0], sum.options()));
+    for (std::size_t i = 1; i < rows.size(); ++i) sum.add_(rows[i].view(sum.sizes()), weights[i]);
   }
 }
 

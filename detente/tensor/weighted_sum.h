@@ -13,4 +13,10 @@ namespace detente::tensor {
 // a CPU shared among LibTorch's threads, with the same result whatever their number.
 void weighted_sum(const at::Tensor& rows, std::span<const double> weights, at::Tensor& sum);
 
+// The same for rows that lie apart: at least one, all contiguous and of the sum's type, device and
+// number of elements.
+void weighted_sum(std::span<const at::Tensor> rows,
+                  std::span<const double> weights,
+                  at::Tensor& sum);
+
 }  // namespace detente::tensor

@@ -323,6 +323,118 @@ TEST(Ghost, TakesEveryLayerItCan) {
   EXPECT_EQ(run(tasks, Strategy::kGhost).report.strategy, Strategy::kGhost);
 }
 
+// Residual blocks of linear layers and a norm on so many rows that the passes go stretch by stretch
+// (more than 16 MB of output gradients), the first weight used once more in the middle.
+struct LargeModel {
+  TensorList parameters;
+  TensorList heads;
+  at::Tensor input = torch::randn({2100, 128}, torch::kDouble);
+  // Called with the representation after each block.
+  std::function<void(std::size_t, const at::Tensor&)> look = [](std::size_t, const at::Tensor&) {};
+
+  explicit LargeModel(bool reuse) : reuse_(reuse) {
+    for (std::size_t i = 0; i < 6; ++i) {
+      norms_.emplace_back(nn::LayerNormOptions({128}));
+      up_.emplace_back(128, 160);
+      down_.emplace_back(160, 128);
+      norms_[i]->to(torch::kDouble);
+      up_[i]->to(torch::kDouble);
+      down_[i]->to(torch::kDouble);
+      for (const auto& list :
+           {norms_[i]->parameters(), up_[i]->parameters(), down_[i]->parameters()}) {
+        parameters.insert(parameters.end(), list.begin(), list.end());
+      }
+    }
+    for (int k = 0; k < 3; ++k) {
+      heads.push_back(torch::randn({128}, torch::kDouble).requires_grad_());
+    }
+  }
+  TensorList losses() {
+    at::Tensor h = input;
+    for (std::size_t i = 0; i < 6; ++i) {
+      auto& up = reuse_ && i == 3 ? up_[0] : up_[i];
+      h = h + down_[i]->forward(torch::tanh(up->forward(norms_[i]->forward(h))));
+      look(i, h);
+    }
+    TensorList result;
+    for (int k = 0; k < 3; ++k) {
+      result.push_back((h.matmul(heads[static_cast<std::size_t>(k)]) - k).square().mean());
+    }
+    return result;
+  }
+
+ private:
+  bool reuse_;
+  std::vector<nn::LayerNorm> norms_;
+  std::vector<nn::Linear> up_, down_;
+};
+
+void compare_with_sequential(LargeModel& model, const MultiTaskOptions& options) {
+  Matrix gram;
+  TensorList expected;
+  for (const bool tried : {false, true}) {
+    MultiTaskOptions now = options;
+    now.passes = MultiTaskOptions::Passes::kInTurn;
+    if (!tried) now = {.strategy = Strategy::kSequential};
+    MultiTaskBackward backward(model.parameters,
+                               {{model.heads[0]}, {model.heads[1]}, {model.heads[2]}},
+                               balance::make_method("cagrad"),
+                               {"a", "b", "c"},
+                               now);
+    Rng rng(3);
+    const StepReport& report = backward(model.losses(), rng);
+    TensorList all = model.parameters;
+    all.insert(all.end(), model.heads.begin(), model.heads.end());
+    if (!tried) {
+      gram = report.gram;
+      for (const auto& parameter : all) {
+        expected.push_back(parameter.grad().defined() ? parameter.grad().clone() : at::Tensor());
+      }
+      continue;
+    }
+    for (std::size_t i = 0; i < 9; ++i) {
+      EXPECT_NEAR(report.gram.data()[i], gram.data()[i], 1e-10 * gram(0, 0));
+    }
+    for (std::size_t p = 0; p < all.size(); ++p) {
+      ASSERT_EQ(all[p].grad().defined(), expected[p].defined()) << p;
+      if (!expected[p].defined()) continue;
+      EXPECT_LE((all[p].grad() - expected[p]).abs().max().item<double>(),
+                1e-10 * expected[p].abs().max().item<double>())
+          << "parameter " << p;
+    }
+  }
+}
+
+TEST(Stretches, GiveTheSameAsWholePasses) {
+  torch::manual_seed(8);
+  for (const bool reuse : {false, true}) {
+    LargeModel model(reuse);
+    for (const Strategy strategy : {Strategy::kAuto, Strategy::kGhost}) {
+      compare_with_sequential(model, {.strategy = strategy});
+    }
+    compare_with_sequential(model, {.memory = MultiTaskOptions::Memory::kLow});
+  }
+}
+
+// A hook at the place where one stretch ends and the next begins would run twice per task.
+TEST(Stretches, RunHooksOncePerPass) {
+  torch::manual_seed(8);
+  LargeModel model(false);
+  int calls = 0;
+  model.look = [&](std::size_t, const at::Tensor& h) {
+    h.register_hook([&](const at::Tensor& gradient) {
+      ++calls;
+      return gradient * 0.5;
+    });
+  };
+  for (const auto memory : {MultiTaskOptions::Memory::kFast, MultiTaskOptions::Memory::kLow}) {
+    compare_with_sequential(model, {.memory = memory});
+  }
+  // Three passes for sequential, twice, three in stretches, and with little memory the weighted
+  // one.
+  EXPECT_EQ(calls, 6 * (3 + 3 + 3 + 3 + 1));
+}
+
 TEST(SparseTables, HoldTheLookedUpEntriesOfTheDenseGradient) {
   for (const Cut cut : {Cut::kSlices, Cut::kSingleInput}) {
     Tasks tasks({{"embedding", make_embedding}, cut, torch::kDouble});

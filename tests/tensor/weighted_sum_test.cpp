@@ -67,5 +67,22 @@ TEST(WeightedSum, RefusesOtherShapes) {
   EXPECT_THROW(weighted_sum(rows, some_weights(3), other), Error);
 }
 
+TEST(WeightedSum, OfRowsThatLieApartIsThatOfTheMatrix) {
+  for (const auto dtype : {torch::kFloat32, torch::kFloat64}) {
+    const at::Tensor rows = torch::randn({5, 3, 1701}, dtype);
+    at::Tensor expected = torch::empty({3 * 1701}, dtype);
+    weighted_sum(rows.flatten(1), some_weights(5), expected);
+    std::vector<at::Tensor> apart;
+    for (std::int64_t i = 0; i < 5; ++i) apart.push_back(rows[i].clone());
+    at::Tensor sum = torch::full({3, 1701}, std::nan(""), dtype);
+    weighted_sum(apart, some_weights(5), sum);
+    EXPECT_TRUE(torch::equal(sum.view(-1), expected));
+    EXPECT_THROW(weighted_sum(apart, some_weights(4), sum), Error);
+    EXPECT_THROW(weighted_sum(std::span<const at::Tensor>(), {}, sum), Error);
+    apart[2] = apart[2].t();
+    EXPECT_THROW(weighted_sum(apart, some_weights(5), sum), Error);
+  }
+}
+
 }  // namespace
 }  // namespace detente::tensor

@@ -5,8 +5,10 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/layered.h>
+#include <detente/engine/internal/lockstep.h>
 #include <detente/tensor/gram.h>
 #include <detente/tensor/graph_compat.h>
+#include <detente/tensor/narrow_product.h>
 #include <detente/tensor/weighted_sum.h>
 #include <torch/csrc/autograd/variable.h>
 
@@ -155,37 +157,50 @@ bool LayeredGradients::sketch_pays(const Group& group, GhostRule rule) const {
          weight.numel() >= 2 * step_->sketch * weight.size(0);
 }
 
-// E[⟨δ_kᵀxΩ, δ_lᵀxΩ⟩] = ⟨δ_kᵀx, δ_lᵀx⟩ for Ω with independent entries of variance 1/n.
-void LayeredGradients::add_sketch(const Group& group, TaskGradients& result) {
-  const auto width = group.rows.size(1);
-  const auto options = group.rows.options();
+// E[⟨δ_kᵀxΩ, δ_lᵀxΩ⟩] = ⟨δ_kᵀx, δ_lᵀx⟩ for Ω [in, n] with independent entries of variance 1/n.
+at::Tensor LayeredGradients::projection_of(const Group& group) const {
+  const at::Tensor& weight = step_->shared[static_cast<std::size_t>(group.weight)];
+  const auto options = weight.options().requires_grad(false);
   auto generator = at::detail::createCPUGenerator(step_->seed * 1000003 +
                                                   static_cast<std::uint64_t>(group.weight));
-  const at::Tensor projection =
-      at::randn({width, step_->sketch}, generator, options.device(at::kCPU))
-          .div_(std::sqrt(static_cast<double>(step_->sketch)))
-          .to(options.device());
-  const auto gram_with = [&](const at::Tensor& x) {
-    const std::int64_t out = step_->shared[static_cast<std::size_t>(group.weight)].size(0);
-    at::Tensor rows =
-        at::empty({static_cast<std::int64_t>(group.gradients.size()), out * x.size(1)}, options);
-    for (std::size_t k = 0; k < group.gradients.size(); ++k) {
-      at::Tensor row = rows[static_cast<std::int64_t>(k)].view({out, x.size(1)});
-      if (group.gradients[k].defined()) {
-        at::mm_out(row, group.gradients[k].t(), x);
-      } else {
-        row.zero_();
-      }
+  return at::randn(
+             {weight.numel() / weight.size(0), step_->sketch}, generator, options.device(at::kCPU))
+      .div_(std::sqrt(static_cast<double>(step_->sketch)))
+      .to(options.device());
+}
+
+void LayeredGradients::prepare_sketches() {
+  const at::NoGradGuard no_grad;
+  for (Group& group : groups_) {
+    if (!group.sketched) continue;
+    const at::Tensor& weight = step_->shared[static_cast<std::size_t>(group.weight)];
+    const at::Tensor projection = projection_of(group);
+    for (const std::size_t u : group.uses) {
+      const at::Tensor x = layer_rows(graph_.uses[u], inputs_[u]).to(weight.scalar_type());
+      group.projected.push_back(x.mm(projection));
     }
-    return tensor::gram(rows);
-  };
-  const Matrix sketch = gram_with(group.rows.mm(projection));
+    group.sketch =
+        at::zeros({static_cast<std::int64_t>(step_->losses.size()), step_->sketch * weight.size(0)},
+                  weight.options().requires_grad(false));
+  }
+}
+
+void LayeredGradients::add_sketch(const Group& group, TaskGradients& result) {
+  const Matrix sketch = tensor::gram(group.sketch);
   if (!step_->sketch_apart) {
     result.estimated = true;
     add_gram(sketch, group.weight, result);
     return;
   }
-  const Matrix exact = gram_with(group.rows);
+  const at::Tensor& weight = step_->shared[static_cast<std::size_t>(group.weight)];
+  at::Tensor rows = at::zeros({static_cast<std::int64_t>(group.gradients.size()), weight.numel()},
+                              weight.options().requires_grad(false));
+  for (std::size_t k = 0; k < group.gradients.size(); ++k) {
+    if (!group.gradients[k].defined()) continue;
+    at::Tensor row = rows[static_cast<std::int64_t>(k)].view({weight.size(0), -1});
+    at::mm_out(row, group.gradients[k].t(), group.rows);
+  }
+  const Matrix exact = tensor::gram(rows);
   add_gram(exact, group.weight, result);
   if (result.estimate.rows() == 0) result.estimate = Matrix(exact.rows(), exact.cols());
   add_to(result.estimate, sketch);
@@ -215,6 +230,53 @@ void LayeredGradients::place() {
     const bool wanted = by_hand(use.weight) || by_hand(use.bias);
     if (wanted) captured_.push_back(u);
   }
+}
+
+// One part, or several where the output gradients of a whole pass would not stay in the cache until
+// they are used: then all tasks go through one stretch of the model before the next. Those that a
+// sketch keeps for the direction leave the cache anyway.
+std::vector<LayeredGradients::Part> LayeredGradients::parts() const {
+  constexpr double kCached = 8e6;  // bytes (docs/engine.md has the measurement)
+  double bytes = 0;
+  for (const std::size_t u : captured_) {
+    const Edge output = graph_.uses[u].output();
+    double numbers = 1;
+    for (const std::int64_t n : tensor::shape_at(*output.function, output.input_nr)) {
+      numbers *= static_cast<double>(n);
+    }
+    bytes += numbers * static_cast<double>(step_->shared[0].element_size());
+  }
+  std::vector<Part> result(1);
+  // Side by side, or on a GPU, waiting at borders costs more.
+  if (!step_->side_by_side && step_->shared[0].is_cpu() && bytes > 2 * kCached) {
+    const auto numbers = static_cast<double>(step_->layout.size()) * kCached / bytes;
+    const std::vector<Stretch> stretches =
+        find_stretches(step_->losses, step_->shared, static_cast<std::int64_t>(numbers));
+    result.resize(stretches.size());
+    std::vector<std::size_t> part_of(forms_.size(), stretches.size() - 1);
+    for (std::size_t s = 0; s < stretches.size(); ++s) {
+      result[s].border = stretches[s].border;
+      for (const int p : stretches[s].parameters) part_of[static_cast<std::size_t>(p)] = s;
+    }
+    for (std::size_t c = 0; c < captured_.size(); ++c) {
+      const LayerUse& use = graph_.uses[captured_[c]];
+      const int p = use.weight >= 0 ? use.weight : use.bias;
+      result[part_of[static_cast<std::size_t>(p)]].captured.push_back(c);
+    }
+    for (std::size_t j = 0; j < named_.size(); ++j) {
+      result[part_of[static_cast<std::size_t>(named_[j])]].named.push_back(j);
+    }
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      if (blocks_[i].defined()) result[part_of[i]].blocks.push_back(static_cast<int>(i));
+    }
+    return result;
+  }
+  for (std::size_t c = 0; c < captured_.size(); ++c) result[0].captured.push_back(c);
+  for (std::size_t j = 0; j < named_.size(); ++j) result[0].named.push_back(j);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    if (blocks_[i].defined()) result[0].blocks.push_back(static_cast<int>(i));
+  }
+  return result;
 }
 
 at::Tensor LayeredGradients::task_rows(int parameter) const {
@@ -322,6 +384,8 @@ bool LayeredGradients::find_rows(TaskGradients& result) {
   if (rows_sought_ >= kTries || graph_.features.empty()) return false;
   std::int64_t batch = -1;
   for (const Edge& edge : graph_.features) {
+    // A hook there would see the gradient that arrives and again the one that starts.
+    if (tensor::has_hooks(*edge.function)) return false;
     const auto shape = tensor::shape_at(*edge.function, edge.input_nr);
     if (shape.empty() || (batch >= 0 && shape[0] != batch)) return false;
     batch = shape[0];
@@ -463,16 +527,19 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   for (std::size_t i = 0; i < forms_.size(); ++i) {
     if (forms_[i] == Form::kDirect && !written[i]) task_rows(static_cast<int>(i)).zero_();
   }
+  for (std::size_t i = 0; i < blocks_.size() && !step.in_full; ++i) {
+    if (blocks_[i].defined()) add_block_gram(static_cast<int>(i), result);
+  }
   finish(result);
   return true;
 }
 
-// One task's pass: what was asked for, in the order captured_, named_.
-void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
+// One task's pass through one part: what was asked for, in the order captured, named.
+void LayeredGradients::take_pass(std::size_t task, const Part& part, const TensorList& found) {
   const auto k = static_cast<std::int64_t>(task);
   std::vector<bool> written(forms_.size(), false);
-  for (std::size_t c = 0; c < captured_.size(); ++c) {
-    const std::size_t u = captured_[c];
+  for (std::size_t c = 0; c < part.captured.size(); ++c) {
+    const std::size_t u = captured_[part.captured[c]];
     const LayerUse& use = graph_.uses[u];
     const at::Tensor& gradient = found[c];
     if (!gradient.defined()) continue;
@@ -480,7 +547,8 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
       add_embeddings(u, gradient, static_cast<int>(task));
       continue;
     }
-    const at::Tensor rows = gradient_rows(use, gradient).to(step_->shared[0].scalar_type());
+    const at::Tensor rows =
+        gradient_rows(use, gradient).to(step_->shared[0].scalar_type()).contiguous();
     const auto row_of = [&](int p) {
       const at::Tensor all = task_rows(p);
       return all.defined() ? all[k] : at::Tensor();
@@ -509,20 +577,24 @@ void LayeredGradients::take_pass(std::size_t task, const TensorList& found) {
       const auto place = static_cast<std::size_t>(
           std::find(group.uses.begin(), group.uses.end(), u) - group.uses.begin());
       group.gradients[task * group.uses.size() + place] = rows;
+      if (!group.sketched) continue;
+      at::Tensor sum = group.sketch[k];
+      tensor::add_narrow_product(rows, group.projected[place], sum);
     }
   }
-  for (std::size_t j = 0; j < named_.size(); ++j) {
-    const auto i = static_cast<std::size_t>(named_[j]);
+  for (std::size_t j = 0; j < part.named.size(); ++j) {
+    const auto i = static_cast<std::size_t>(named_[part.named[j]]);
     at::Tensor row = blocks_[i][k];
-    const at::Tensor& gradient = found[captured_.size() + j];
+    const at::Tensor& gradient = found[part.captured.size() + j];
     if (gradient.defined()) {
       row.view(gradient.sizes()).copy_(gradient);
     } else {
       row.zero_();
     }
   }
-  for (std::size_t i = 0; i < forms_.size(); ++i) {
-    if (forms_[i] == Form::kDirect && !written[i]) task_rows(static_cast<int>(i))[k].zero_();
+  for (const int p : part.blocks) {
+    const auto i = static_cast<std::size_t>(p);
+    if (forms_[i] == Form::kDirect && !written[i]) blocks_[i][k].zero_();
   }
 }
 
@@ -540,33 +612,67 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
   const std::size_t tasks = step.losses.size();
   for (Group& group : groups_) group.gradients.assign(tasks * group.uses.size(), {});
 
-  std::vector<Edge> wanted;
-  for (const std::size_t u : captured_) wanted.push_back(graph_.uses[u].output());
-  for (const int p : named_) wanted.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
-  const TensorList starts = starts_for(step);
+  prepare_sketches();
+
+  std::vector<std::vector<Edge>> roots(tasks);
+  std::vector<TensorList> starts(tasks);
+  for (std::size_t k = 0; k < tasks; ++k) {
+    roots[k] = {edge_of(step.losses[k])};
+    starts[k] = {at::full_like(step.losses[k], step.scale)};
+  }
   std::vector<std::vector<char>> reached(tasks);  // not of bits: threads write side by side
-  for_each_pass(tasks, step.side_by_side, [&](std::size_t k) {
-    std::vector<Edge> all = wanted;
-    for (const auto& parameter : step.own[k]) all.push_back(edge_of(parameter));
-    TensorList found = gradients_at(
-        {edge_of(step.losses[k])}, {starts[k]}, all, step.side_by_side || k + 1 < tasks);
-    const at::NoGradGuard no_grad;
-    result.own_gradients[k] = owned_from(found, wanted.size(), step.own[k]);
-    found.resize(wanted.size());
-    for (const auto& gradient : found) reached[k].push_back(gradient.defined() ? 1 : 0);
-    take_pass(k, found);
-  });
-  if (step.side_by_side) free_graph(step.losses);
-  for (const auto& one : reached) {
-    for (std::size_t c = 0; c < captured_.size(); ++c) {
-      for (const int p : {graph_.uses[captured_[c]].weight, graph_.uses[captured_[c]].bias}) {
-        if (p >= 0 && one[c] != 0) result.reached[static_cast<std::size_t>(p)] = true;
-      }
+  for (auto& one : reached) one.assign(forms_.size(), 0);
+  const std::vector<Part> all_parts = parts();
+  const bool keep_graph = step.side_by_side || all_parts.size() > 1;
+  for (std::size_t p = 0; p < all_parts.size(); ++p) {
+    const Part& part = all_parts[p];
+    std::vector<Edge> wanted;
+    for (const std::size_t c : part.captured) wanted.push_back(graph_.uses[captured_[c]].output());
+    for (const std::size_t j : part.named) {
+      wanted.push_back(edge_of(step.shared[static_cast<std::size_t>(named_[j])]));
     }
-    for (std::size_t j = 0; j < named_.size(); ++j) {
-      if (one[captured_.size() + j] != 0) {
-        result.reached[static_cast<std::size_t>(named_[j])] = true;
+    const std::size_t layers = wanted.size();
+    wanted.insert(wanted.end(), part.border.begin(), part.border.end());
+    for_each_pass(tasks, step.side_by_side, [&](std::size_t k) {
+      std::vector<Edge> all = wanted;
+      // Heads lie above the first border.
+      if (p == 0) {
+        for (const auto& parameter : step.own[k]) all.push_back(edge_of(parameter));
       }
+      TensorList found(all.size());
+      if (!roots[k].empty()) {
+        found = gradients_at(roots[k], starts[k], all, keep_graph || k + 1 < tasks);
+      }
+      const at::NoGradGuard no_grad;
+      if (p == 0) result.own_gradients[k] = owned_from(found, wanted.size(), step.own[k]);
+      roots[k].clear();
+      starts[k].clear();
+      for (std::size_t j = 0; j < part.border.size(); ++j) {
+        if (!found[layers + j].defined()) continue;
+        roots[k].push_back(part.border[j]);
+        starts[k].push_back(std::move(found[layers + j]));
+      }
+      found.resize(layers);
+      for (std::size_t c = 0; c < part.captured.size(); ++c) {
+        if (!found[c].defined()) continue;
+        const LayerUse& use = graph_.uses[captured_[part.captured[c]]];
+        for (const int i : {use.weight, use.bias}) {
+          if (i >= 0) reached[k][static_cast<std::size_t>(i)] = 1;
+        }
+      }
+      for (std::size_t j = 0; j < part.named.size(); ++j) {
+        if (!found[part.captured.size() + j].defined()) continue;
+        reached[k][static_cast<std::size_t>(named_[part.named[j]])] = 1;
+      }
+      take_pass(k, part, found);
+    });
+    if (step.in_full) continue;
+    for (const int i : part.blocks) add_block_gram(i, result);
+  }
+  if (keep_graph) free_graph(step.losses);
+  for (const auto& one : reached) {
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      if (one[i] != 0) result.reached[i] = true;
     }
   }
   const at::NoGradGuard no_grad;
@@ -621,11 +727,13 @@ void LayeredGradients::add_gram(const Matrix& part, int parameter, TaskGradients
   result.add_to_group(*step_, static_cast<std::size_t>(parameter), part);
 }
 
+void LayeredGradients::add_block_gram(int parameter, TaskGradients& result) const {
+  add_gram(tensor::gram(blocks_[static_cast<std::size_t>(parameter)]), parameter, result);
+}
+
+// What all layers have in common, after the blocks.
 void LayeredGradients::finish(TaskGradients& result) {
   if (step_->in_full) return;
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    if (blocks_[i].defined()) add_gram(tensor::gram(blocks_[i]), static_cast<int>(i), result);
-  }
   for (const Table& table : tables_) {
     add_gram(tensor::gram(table.values.flatten(1)), table.weight, result);
   }
@@ -683,15 +791,16 @@ void LayeredGradients::combine(const ParameterWeights& weights,
 
 // Σ_k w_k δ_k, undefined where no task reaches the layer.
 at::Tensor LayeredGradients::weighted_rows(const Group& group, const std::vector<double>& weights) {
-  at::Tensor sum;
+  TensorList rows;
+  std::vector<double> factors;
   for (std::size_t k = 0; k < weights.size(); ++k) {
     if (!group.gradients[k].defined()) continue;
-    if (sum.defined()) {
-      sum.add_(group.gradients[k], weights[k]);
-    } else {
-      sum = group.gradients[k] * weights[k];
-    }
+    rows.push_back(group.gradients[k].contiguous());
+    factors.push_back(weights[k]);
   }
+  if (rows.empty()) return {};
+  at::Tensor sum = at::empty_like(rows[0]);
+  tensor::weighted_sum(rows, factors, sum);
   return sum;
 }
 

@@ -64,7 +64,17 @@ class LayeredGradients {
     std::vector<std::size_t> uses;
     at::Tensor rows;        // ghost: x of all uses
     TensorList gradients;   // ghost: per task, δ of all uses
-    bool sketched = false;  // their part of the Gram matrix is estimated
+    bool sketched = false;  // their part of the Gram matrix is estimated:
+    TensorList projected;   // per use, xΩ [R, n]
+    at::Tensor sketch;      // [K, out·n], per task δᵀxΩ, see add_narrow_product
+  };
+  // What one run of LibTorch's engine per task goes through; places in captured_ and named_, and
+  // the parameters with rows of their own (kDirect, kNamed) that are complete after it.
+  struct Part {
+    std::vector<std::size_t> captured;
+    std::vector<std::size_t> named;
+    std::vector<int> blocks;
+    std::vector<Edge> border;  // where the next one starts; empty for the last
   };
   struct Table {
     int weight = -1;
@@ -83,13 +93,17 @@ class LayeredGradients {
   void choose_forms(bool segmented, GhostRule rule);
   bool ghost_pays(const Group& group, GhostRule rule) const;
   bool sketch_pays(const Group& group, GhostRule rule) const;
+  at::Tensor projection_of(const Group& group) const;
+  void prepare_sketches();
   void add_sketch(const Group& group, TaskGradients& result);
   void place();
+  std::vector<Part> parts() const;
   at::Tensor task_rows(int parameter) const;  // [K, n] where formed by hand
-  void take_pass(std::size_t task, const TensorList& found);
+  void take_pass(std::size_t task, const Part& part, const TensorList& found);
   void add_embeddings(std::size_t use, const at::Tensor& gradient, int task);
   void prepare_tables();
   void add_gram(const Matrix& part, int parameter, TaskGradients& result) const;
+  void add_block_gram(int parameter, TaskGradients& result) const;
   void finish(TaskGradients& result);
   static at::Tensor weighted_rows(const Group& group, const std::vector<double>& weights);
 

@@ -4,6 +4,7 @@
 #include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/lockstep.h>
 #include <detente/tensor/gram.h>
+#include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/functions/accumulate_grad.h>
 #include <torch/csrc/autograd/variable.h>
 
@@ -103,6 +104,8 @@ std::vector<Stretch> find_stretches(const TensorList& losses,
       }
     }
     if (open.size() > 1 || !incomplete.empty()) continue;
+    // A hook there would see the gradient that arrives and again the one that starts.
+    if (!open.empty() && tensor::has_hooks(*open.begin()->first)) continue;
     // The graph is one node wide here. A stretch that would grow too large ends at the place
     // before.
     if (!stretches.back().parameters.empty() && !last_border.empty() &&

@@ -13,8 +13,8 @@
 
 namespace detente::engine::internal {
 
-// A stretch ends where the graph is one node wide (between two layers, not inside a residual block)
-// and no weight is used on both sides.
+// A stretch ends where the graph is one node wide (between two layers, not inside a residual
+// block), no weight is used on both sides and no hook of the user's is set.
 struct Stretch {
   std::vector<int> parameters;  // the shared ones used in it
   std::vector<Edge> border;     // edges into the one node below it; empty for the last
