@@ -20,6 +20,9 @@ class EveryN final : public internal::Wrapper {
   bool wants_losses_after_step() const override {
     return !kept_ && inner_->wants_losses_after_step();
   }
+  std::span<const Objective> draw_objectives(const Problem& problem) override {
+    return due() ? inner_->draw_objectives(problem) : std::span<const Objective>();
+  }
 
   void describe(FieldVisitor& visitor) override {
     options_.describe(visitor);

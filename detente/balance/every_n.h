@@ -14,7 +14,8 @@
 // State: position in the period, the last weight of each task, the tasks of the last step and the
 // inner method's state. An inner method that learns from the losses after the step (famo) or from
 // every step's losses (dwa) sees the steps that call it only.
-// Certificate: the inner method's; NaN on kept steps.
+// Certificate: the inner method's; NaN on kept steps. Objectives that the inner method draws
+// (cagrad_fast) are the step's.
 // Paper: Xu, Ju, Liu and Yang, "PSMGD: Periodic Stochastic Multi-Gradient Descent", AAAI 2025.
 #pragma once
 

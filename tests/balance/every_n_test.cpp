@@ -43,6 +43,40 @@ TEST(EveryN, AnnouncesWhatTheNextStepNeeds) {
   }
 }
 
+// A step takes four gradients instead of nine then.
+TEST(EveryN, PassesOnTheObjectivesThatTheInnerMethodDraws) {
+  Rng problems(815);
+  const Matrix gram = random_gram(9, problems);
+  const auto wrapped = make_with("every_n", {{"n", "2"}, {"inner.method", "cagrad_fast"}});
+  const auto inner = make_with("cagrad_fast", {});
+  for (int step = 0; step < 4; ++step) {
+    Rng one(static_cast<std::uint64_t>(step));
+    Rng other(static_cast<std::uint64_t>(step));
+    const auto objectives = wrapped->draw_objectives({.tasks = 9, .rng = &one});
+    Result result;
+    if (step % 2 == 1) {
+      EXPECT_TRUE(objectives.empty());
+      wrapped->solve({.tasks = 9}, result);
+      continue;
+    }
+    ASSERT_EQ(objectives.size(), 4U);
+    Matrix small(4, 4);
+    for (std::size_t a = 0; a < 4; ++a) {
+      for (std::size_t b = 0; b < 4; ++b) {
+        for (const std::size_t i : objectives[a].tasks) {
+          for (const std::size_t j : objectives[b].tasks) {
+            small(a, b) += objectives[a].factor * objectives[b].factor * gram(i, j);
+          }
+        }
+      }
+    }
+    wrapped->solve({.tasks = 9, .gram = small, .rng = &one, .objectives = 4}, result);
+    Result expected;
+    inner->solve({.tasks = 9, .gram = gram, .rng = &other}, expected);
+    for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(result.weights[i], expected.weights[i], 1e-9);
+  }
+}
+
 TEST(EveryN, IsTheInnerMethodWhenNIsOne) {
   Rng rng(812);
   const auto method = make_with("every_n", {{"n", "1"}});

@@ -230,6 +230,22 @@ TEST(Features, SaysWhenThereIsNoSharedRepresentation) {
   }
 }
 
+// It would be applied twice: when the tasks' gradients arrive and when their sum starts.
+TEST(Features, RefusesAHookOnTheRepresentation) {
+  const auto weight = torch::randn({4}, torch::kDouble).requires_grad_();
+  MultiTaskBackward backward({weight}, {}, balance::make_method("mgda_ub"), {"a", "b"}, {});
+  const at::Tensor z = weight * 2;
+  z.register_hook([](const at::Tensor& gradient) { return gradient * 0.5; });
+  Rng rng(1);
+  try {
+    backward(TensorList{z.square().sum(), z.exp().sum()}, rng);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("hook"));
+  }
+  EXPECT_FALSE(weight.grad().defined());
+}
+
 TEST(Features, GradDropSeesTheRepresentationsValues) {
   Tasks tasks(mlp_setting(Cut::kSingleInput));
   MultiTaskBackward backward(tasks.trunk.parameters,

@@ -22,6 +22,13 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
               : "a head uses a shared parameter itself, beside the shared representation";
     return false;
   }
+  for (const Edge& edge : graph.features) {
+    if (!tensor::has_hooks(*edge.function)) continue;
+    why =
+        "a hook (or retain_grad) on the shared representation would see the tasks' gradients and "
+        "their sum once more";
+    return false;
+  }
   features_ = graph.features;
   std::int64_t size = 0;
   for (const Edge& edge : features_) {
