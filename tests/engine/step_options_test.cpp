@@ -573,7 +573,7 @@ TEST_P(MixedPrecision, GradientsAreThoseOfPlainPassesInTheSameTypes) {
     losses()[k].backward();
     std::vector<at::Tensor> pieces;
     for (const auto& parameter : tasks.trunk.parameters) {
-      pieces.push_back(parameter.grad().defined() ? parameter.grad().reshape(-1)
+      pieces.push_back(parameter.grad().defined() ? in_full(parameter.grad()).reshape(-1)
                                                   : torch::zeros(parameter.numel()));
     }
     rows.push_back(torch::cat(pieces).to(torch::kDouble));

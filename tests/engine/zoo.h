@@ -109,8 +109,9 @@ inline Trunk make_batch_norm(torch::Dtype dtype) {
                      batch_of({5}, dtype));
 }
 
-inline Trunk make_embedding(torch::Dtype dtype) {
-  auto table = std::make_shared<nn::EmbeddingImpl>(nn::EmbeddingOptions(40, 6).padding_idx(0));
+inline Trunk make_table(torch::Dtype dtype, bool sparse) {
+  auto table = std::make_shared<nn::EmbeddingImpl>(
+      nn::EmbeddingOptions(40, 6).padding_idx(0).sparse(sparse));
   nn::Linear top(6, 5);
   table->to(dtype);
   top->to(dtype);
@@ -125,6 +126,9 @@ inline Trunk make_embedding(torch::Dtype dtype) {
   };
   return trunk;
 }
+
+inline Trunk make_embedding(torch::Dtype dtype) { return make_table(dtype, false); }
+inline Trunk make_sparse_embedding(torch::Dtype dtype) { return make_table(dtype, true); }
 
 // The library's own encoder: [T, B, D], so the batch is not the first dimension inside.
 inline Trunk make_transformer(torch::Dtype dtype) {
@@ -202,6 +206,7 @@ inline const std::vector<Zoo>& models() {
                                        {"batch_norm_in_eval", make_batch_norm_in_eval},
                                        {"batch_norm", make_batch_norm, false},
                                        {"embedding", make_embedding},
+                                       {"sparse_embedding", make_sparse_embedding},
                                        {"transformer", make_transformer},
                                        {"recurrent", make_recurrent},
                                        {"rms_norm", make_rms_norm},
@@ -310,6 +315,10 @@ inline Outcome run(Tasks& tasks,
   return outcome;
 }
 
+inline at::Tensor in_full(const at::Tensor& gradient) {
+  return gradient.is_sparse() ? gradient.to_dense() : gradient;
+}
+
 // Row k: the gradient of loss k by a plain backward pass.
 inline at::Tensor plain_rows(Tasks& tasks) {
   std::vector<at::Tensor> rows;
@@ -319,7 +328,7 @@ inline at::Tensor plain_rows(Tasks& tasks) {
     std::vector<at::Tensor> pieces;
     for (const auto& parameter : tasks.trunk.parameters) {
       pieces.push_back(parameter.grad().defined()
-                           ? parameter.grad().reshape(-1).to(torch::kDouble)
+                           ? in_full(parameter.grad()).reshape(-1).to(torch::kDouble)
                            : torch::zeros(parameter.numel(), torch::kDouble));
     }
     rows.push_back(torch::cat(pieces));

@@ -13,6 +13,13 @@
 
 namespace detente::engine::internal {
 
+TensorList dense(TensorList gradients) {
+  for (auto& gradient : gradients) {
+    if (gradient.defined() && gradient.is_sparse()) gradient = gradient.to_dense();
+  }
+  return gradients;
+}
+
 TensorList weighted_gradients(const TensorList& losses,
                               const std::vector<double>& factors,
                               const TensorList& parameters,
@@ -21,12 +28,12 @@ TensorList weighted_gradients(const TensorList& losses,
   for (std::size_t i = 0; i < losses.size(); ++i) {
     starts.push_back(at::full_like(losses[i], factors[i]));
   }
-  return torch::autograd::grad(losses,
-                               parameters,
-                               starts,
-                               keep_graph,
-                               /*create_graph=*/false,
-                               /*allow_unused=*/true);
+  return dense(torch::autograd::grad(losses,
+                                     parameters,
+                                     starts,
+                                     keep_graph,
+                                     /*create_graph=*/false,
+                                     /*allow_unused=*/true));
 }
 
 at::Tensor owned(at::Tensor gradient, const at::Tensor& parameter) {

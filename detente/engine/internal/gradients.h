@@ -12,6 +12,9 @@
 
 namespace detente::engine::internal {
 
+// An embedding made with sparse(true) has sparse gradients; sums of tasks' gradients are dense.
+TensorList dense(TensorList gradients);
+
 // Gradients of Σ_i factors[i]·losses[i] with respect to `parameters`; undefined where not reached.
 TensorList weighted_gradients(const TensorList& losses,
                               const std::vector<double>& factors,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/grad_mode.h>
+#include <detente/engine/internal/gradients.h>
 #include <detente/engine/internal/graph.h>
 #include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/engine.h>
@@ -571,7 +572,7 @@ class Reader {
       }
     } else if (name == "EmbeddingBackward0") {
       const auto& embedding = static_cast<const gen::EmbeddingBackward0&>(node);
-      if (!embedding.scale_grad_by_freq && !embedding.sparse) {
+      if (!embedding.scale_grad_by_freq) {
         use.kind = LayerKind::kEmbedding;
         weight_edge = 0;
       }
@@ -675,12 +676,12 @@ TensorList gradients_at(const std::vector<Edge>& roots,
                         const TensorList& root_gradients,
                         const std::vector<Edge>& wanted,
                         bool keep_graph) {
-  return torch::autograd::Engine::get_default_engine().execute(roots,
-                                                               root_gradients,
-                                                               keep_graph,
-                                                               /*create_graph=*/false,
-                                                               /*accumulate_grad=*/false,
-                                                               wanted);
+  return dense(torch::autograd::Engine::get_default_engine().execute(roots,
+                                                                     root_gradients,
+                                                                     keep_graph,
+                                                                     /*create_graph=*/false,
+                                                                     /*accumulate_grad=*/false,
+                                                                     wanted));
 }
 
 }  // namespace detente::engine::internal
