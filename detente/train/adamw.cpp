@@ -21,59 +21,44 @@ struct AdamWFactors {
   double eps;
 };
 
+template <class T>
+struct AdamWNumbers {
+  T decay, beta1, beta2, rest1, rest2, step_size, scale, eps;
+
+  explicit AdamWNumbers(const AdamWFactors& f)
+      : decay(static_cast<T>(f.decay)),
+        beta1(static_cast<T>(f.beta1)),
+        beta2(static_cast<T>(f.beta2)),
+        rest1(static_cast<T>(1.0 - f.beta1)),
+        rest2(static_cast<T>(1.0 - f.beta2)),
+        step_size(static_cast<T>(f.step_size)),
+        scale(static_cast<T>(f.scale)),
+        eps(static_cast<T>(f.eps)) {}
+};
+
 // Without -fno-math-errno (see CMakeLists.txt) the square root keeps the loop from being
-// vectorised.
-#define DETENTE_ADAMW_KERNEL(name, T)                                                     \
-  DETENTE_CLONES void name(T* __restrict theta,                                           \
-                           const T* __restrict gradient,                                  \
-                           T* __restrict m,                                               \
-                           T* __restrict v,                                               \
-                           std::int64_t count,                                            \
-                           const AdamWFactors& f) {                                       \
-    const T decay = static_cast<T>(f.decay);                                              \
-    const T b1 = static_cast<T>(f.beta1);                                                 \
-    const T b2 = static_cast<T>(f.beta2);                                                 \
-    const T c1 = static_cast<T>(1.0 - f.beta1);                                           \
-    const T c2 = static_cast<T>(1.0 - f.beta2);                                           \
-    const T step_size = static_cast<T>(f.step_size);                                      \
-    const T scale = static_cast<T>(f.scale);                                              \
-    const T eps = static_cast<T>(f.eps);                                                  \
-    for (std::int64_t i = 0; i < count; ++i) {                                            \
-      const T g = gradient[i];                                                            \
-      const T mean = b1 * m[i] + c1 * g;                                                  \
-      const T square = b2 * v[i] + c2 * g * g;                                            \
-      m[i] = mean;                                                                        \
-      v[i] = square;                                                                      \
-      theta[i] = decay * theta[i] - step_size * mean / (std::sqrt(square) * scale + eps); \
-    }                                                                                     \
+// vectorised. GRADIENT: gradient[i], or 0 for entries known to have none, whose `gradient` is null.
+#define DETENTE_ADAMW_KERNEL(name, T, GRADIENT)                                                   \
+  DETENTE_CLONES void name(T* __restrict theta,                                                   \
+                           [[maybe_unused]] const T* __restrict gradient,                         \
+                           T* __restrict m,                                                       \
+                           T* __restrict v,                                                       \
+                           std::int64_t count,                                                    \
+                           AdamWNumbers<T> f) {                                                   \
+    for (std::int64_t i = 0; i < count; ++i) {                                                    \
+      const T g = GRADIENT;                                                                       \
+      const T mean = f.beta1 * m[i] + f.rest1 * g;                                                \
+      const T square = f.beta2 * v[i] + f.rest2 * g * g;                                          \
+      m[i] = mean;                                                                                \
+      v[i] = square;                                                                              \
+      theta[i] = f.decay * theta[i] - f.step_size * mean / (std::sqrt(square) * f.scale + f.eps); \
+    }                                                                                             \
   }
-// The same for a gradient of zeros.
-#define DETENTE_ADAMW_UNMOVED_KERNEL(name, T)                                             \
-  DETENTE_CLONES void name(T* __restrict theta,                                           \
-                           T* __restrict m,                                               \
-                           T* __restrict v,                                               \
-                           std::int64_t count,                                            \
-                           const AdamWFactors& f) {                                       \
-    const T decay = static_cast<T>(f.decay);                                              \
-    const T b1 = static_cast<T>(f.beta1);                                                 \
-    const T b2 = static_cast<T>(f.beta2);                                                 \
-    const T step_size = static_cast<T>(f.step_size);                                      \
-    const T scale = static_cast<T>(f.scale);                                              \
-    const T eps = static_cast<T>(f.eps);                                                  \
-    for (std::int64_t i = 0; i < count; ++i) {                                            \
-      const T mean = b1 * m[i];                                                           \
-      const T square = b2 * v[i];                                                         \
-      m[i] = mean;                                                                        \
-      v[i] = square;                                                                      \
-      theta[i] = decay * theta[i] - step_size * mean / (std::sqrt(square) * scale + eps); \
-    }                                                                                     \
-  }
-DETENTE_ADAMW_KERNEL(adamw_update, float)
-DETENTE_ADAMW_KERNEL(adamw_update, double)
-DETENTE_ADAMW_UNMOVED_KERNEL(adamw_update_unmoved, float)
-DETENTE_ADAMW_UNMOVED_KERNEL(adamw_update_unmoved, double)
+DETENTE_ADAMW_KERNEL(adamw_update, float, gradient[i])
+DETENTE_ADAMW_KERNEL(adamw_update, double, gradient[i])
+DETENTE_ADAMW_KERNEL(adamw_update_unmoved, float, 0)
+DETENTE_ADAMW_KERNEL(adamw_update_unmoved, double, 0)
 #undef DETENTE_ADAMW_KERNEL
-#undef DETENTE_ADAMW_UNMOVED_KERNEL
 
 template <class T>
 void adamw_update_cpu(at::Tensor& theta,
@@ -86,8 +71,12 @@ void adamw_update_cpu(at::Tensor& theta,
   T* m_data = m.data_ptr<T>();
   T* v_data = v.data_ptr<T>();
   tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    adamw_update(
-        theta_data + begin, gradient_data + begin, m_data + begin, v_data + begin, end - begin, f);
+    adamw_update(theta_data + begin,
+                 gradient_data + begin,
+                 m_data + begin,
+                 v_data + begin,
+                 end - begin,
+                 AdamWNumbers<T>(f));
   });
 }
 
@@ -106,6 +95,7 @@ void adamw_update_rows(at::Tensor& theta,
   const T* values_data = values.data_ptr<T>();
   const std::int64_t* first = ids.data_ptr<std::int64_t>();
   const std::int64_t* last = first + ids.numel();
+  const AdamWNumbers<T> numbers(f);
   const std::int64_t rows = theta.size(0);
   const std::int64_t width = theta.numel() / std::max<std::int64_t>(rows, 1);
   const std::int64_t grain = (std::int64_t{1} << 16) / std::max<std::int64_t>(width, 1) + 1;
@@ -114,7 +104,12 @@ void adamw_update_rows(at::Tensor& theta,
     for (std::int64_t row = begin; row < end;) {
       const std::int64_t stop = next < last ? std::min(*next, end) : end;
       const std::int64_t at = row * width;
-      adamw_update_unmoved(theta_data + at, m_data + at, v_data + at, (stop - row) * width, f);
+      adamw_update_unmoved(theta_data + at,
+                           static_cast<const T*>(nullptr),
+                           m_data + at,
+                           v_data + at,
+                           (stop - row) * width,
+                           numbers);
       row = stop;
       if (row == end) break;
       adamw_update(theta_data + row * width,
@@ -122,7 +117,7 @@ void adamw_update_rows(at::Tensor& theta,
                    m_data + row * width,
                    v_data + row * width,
                    width,
-                   f);
+                   numbers);
       ++next;
       ++row;
     }

@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "tests/support/methods.h"
 #include "tests/support/problems.h"
 #include "tests/support/slow_solvers.h"
 #include "tests/support/tolerances.h"
@@ -50,16 +51,7 @@ TEST(CagradFast, SolvesForObjectivesDrawnBeforehand) {
     Rng second(5);
     const auto objectives = method->draw_objectives({.tasks = 9, .rng = &second});
     ASSERT_EQ(objectives.size(), 4u);
-    Matrix small(4, 4);
-    for (std::size_t a = 0; a < 4; ++a) {
-      for (std::size_t b = 0; b < 4; ++b) {
-        for (const std::size_t i : objectives[a].tasks) {
-          for (const std::size_t j : objectives[b].tasks) {
-            small(a, b) += objectives[a].factor * objectives[b].factor * gram(i, j);
-          }
-        }
-      }
-    }
+    const Matrix small = gram_of_objectives(objectives, gram);
     Result result;
     method->solve({.tasks = 9, .gram = small, .rng = &second, .objectives = 4}, result);
     for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(result.weights[i], expected.weights[i], 1e-9);

@@ -60,16 +60,7 @@ TEST(EveryN, PassesOnTheObjectivesThatTheInnerMethodDraws) {
       continue;
     }
     ASSERT_EQ(objectives.size(), 4U);
-    Matrix small(4, 4);
-    for (std::size_t a = 0; a < 4; ++a) {
-      for (std::size_t b = 0; b < 4; ++b) {
-        for (const std::size_t i : objectives[a].tasks) {
-          for (const std::size_t j : objectives[b].tasks) {
-            small(a, b) += objectives[a].factor * objectives[b].factor * gram(i, j);
-          }
-        }
-      }
-    }
+    const Matrix small = gram_of_objectives(objectives, gram);
     wrapped->solve({.tasks = 9, .gram = small, .rng = &one, .objectives = 4}, result);
     Result expected;
     inner->solve({.tasks = 9, .gram = gram, .rng = &other}, expected);

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,6 +56,22 @@ inline balance::Result solve_gram(balance::Method& method,
                                   Rng* rng = nullptr) {
   balance::Result result;
   method.solve({.tasks = gram.rows(), .gram = gram, .losses = losses, .rng = rng}, result);
+  return result;
+}
+
+// The Gram matrix of drawn objectives from that of the tasks.
+inline Matrix gram_of_objectives(std::span<const balance::Objective> objectives,
+                                 const Matrix& gram) {
+  Matrix result(objectives.size(), objectives.size());
+  for (std::size_t a = 0; a < objectives.size(); ++a) {
+    for (std::size_t b = 0; b < objectives.size(); ++b) {
+      for (const std::size_t i : objectives[a].tasks) {
+        for (const std::size_t j : objectives[b].tasks) {
+          result(a, b) += objectives[a].factor * objectives[b].factor * gram(i, j);
+        }
+      }
+    }
+  }
   return result;
 }
 

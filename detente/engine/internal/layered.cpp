@@ -247,8 +247,11 @@ std::vector<LayeredGradients::Part> LayeredGradients::parts() const {
     bytes += numbers * static_cast<double>(step_->shared[0].element_size());
   }
   std::vector<Part> result(1);
-  // Side by side, or on a GPU, waiting at borders costs more.
-  if (!step_->side_by_side && step_->shared[0].is_cpu() && bytes > 2 * kCached) {
+  // Side by side, or on a GPU, waiting at borders costs more; what a sketch keeps for the direction
+  // leaves the cache anyway.
+  const bool sketched =
+      std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return g.sketched; });
+  if (!step_->side_by_side && !sketched && step_->shared[0].is_cpu() && bytes > 2 * kCached) {
     const auto numbers = static_cast<double>(step_->layout.size()) * kCached / bytes;
     const std::vector<Stretch> stretches =
         find_stretches(step_->losses, step_->shared, static_cast<std::int64_t>(numbers));
