@@ -11,9 +11,10 @@
 // State: one weight per task, and the inner method's. Class, needs and errors: the inner method's.
 // Certificate: of ŵ.
 // Cost: that of the inner method; around one that draws objectives (cagrad_fast) all K gradients,
-// as smoothed weights of several draws are those of no objectives. Paper: Zhou, Zhang, Jiang,
-// Zhong, Gu and Zhu, "On the Convergence of Stochastic Multi-Objective Gradient Manipulation and
-// Beyond", NeurIPS 2022.
+// as smoothed weights of several draws are those of no objectives.
+//
+// Paper: Zhou, Zhang, Jiang, Zhong, Gu and Zhu, "On the Convergence of Stochastic Multi-Objective
+// Gradient Manipulation and Beyond", NeurIPS 2022.
 #pragma once
 
 #include <detente/balance/method.h>

@@ -87,6 +87,20 @@ void sum_on_host(std::span<const at::Tensor> rows,
   sum_on_host<T>(each, sum.numel(), weights, sum);
 }
 
+// False, nothing done, on a GPU and for types without a kernel.
+template <class Rows>
+bool summed_on_host(const Rows& rows, std::span<const double> weights, at::Tensor& sum) {
+  if (!sum.is_cpu()) return false;
+  if (sum.scalar_type() == at::kFloat) {
+    sum_on_host<float>(rows, weights, sum);
+  } else if (sum.scalar_type() == at::kDouble) {
+    sum_on_host<double>(rows, weights, sum);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void weighted_sum(const at::Tensor& rows, std::span<const double> weights, at::Tensor& sum) {
@@ -97,15 +111,10 @@ void weighted_sum(const at::Tensor& rows, std::span<const double> weights, at::T
           (rows.size(1) < 2 || rows.stride(1) == 1),
       ErrorCode::kShape,
       "[tensor::weighted_sum] expected rows [K, P], K weights and a sum [P] of one type.");
-  if (rows.is_cpu() && rows.scalar_type() == at::kFloat) {
-    sum_on_host<float>(rows, weights, sum);
-  } else if (rows.is_cpu() && rows.scalar_type() == at::kDouble) {
-    sum_on_host<double>(rows, weights, sum);
-  } else {
-    at::Tensor w = at::empty({rows.size(0)}, at::kDouble);
-    std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
-    at::mv_out(sum, rows.t(), w.to(rows.options()));
-  }
+  if (summed_on_host(rows, weights, sum)) return;
+  at::Tensor w = at::empty({rows.size(0)}, at::kDouble);
+  std::copy(weights.begin(), weights.end(), w.data_ptr<double>());
+  at::mv_out(sum, rows.t(), w.to(rows.options()));
 }
 
 void weighted_sum(std::span<const at::Tensor> rows,
@@ -120,14 +129,9 @@ void weighted_sum(std::span<const at::Tensor> rows,
                 ErrorCode::kShape,
                 "[tensor::weighted_sum] expected at least one row, a weight for each, and a sum of "
                 "the rows' type and size.");
-  if (sum.is_cpu() && sum.scalar_type() == at::kFloat) {
-    sum_on_host<float>(rows, weights, sum);
-  } else if (sum.is_cpu() && sum.scalar_type() == at::kDouble) {
-    sum_on_host<double>(rows, weights, sum);
-  } else {
-    at::mul_out(sum, rows[0].view(sum.sizes()), at::scalar_tensor(weights[0], sum.options()));
-    for (std::size_t i = 1; i < rows.size(); ++i) sum.add_(rows[i].view(sum.sizes()), weights[i]);
-  }
+  if (summed_on_host(rows, weights, sum)) return;
+  at::mul_out(sum, rows[0].view(sum.sizes()), at::scalar_tensor(weights[0], sum.options()));
+  for (std::size_t i = 1; i < rows.size(); ++i) sum.add_(rows[i].view(sum.sizes()), weights[i]);
 }
 
 }  // namespace detente::tensor

@@ -60,26 +60,6 @@ DETENTE_ADAMW_KERNEL(adamw_update_unmoved, float, 0)
 DETENTE_ADAMW_KERNEL(adamw_update_unmoved, double, 0)
 #undef DETENTE_ADAMW_KERNEL
 
-template <class T>
-void adamw_update_cpu(at::Tensor& theta,
-                      const at::Tensor& gradient,
-                      at::Tensor& m,
-                      at::Tensor& v,
-                      const AdamWFactors& f) {
-  T* theta_data = theta.data_ptr<T>();
-  const T* gradient_data = gradient.data_ptr<T>();
-  T* m_data = m.data_ptr<T>();
-  T* v_data = v.data_ptr<T>();
-  tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    adamw_update(theta_data + begin,
-                 gradient_data + begin,
-                 m_data + begin,
-                 v_data + begin,
-                 end - begin,
-                 AdamWNumbers<T>(f));
-  });
-}
-
 // The same numbers as with a dense gradient that is zero outside `ids` (ascending), which is
 // neither written nor read.
 template <class T>
@@ -121,6 +101,32 @@ void adamw_update_rows(at::Tensor& theta,
       ++next;
       ++row;
     }
+  });
+}
+
+// `gradient`: contiguous, or sparse in the first dimension and coalesced.
+template <class T>
+void adamw_update_cpu(at::Tensor& theta,
+                      const at::Tensor& gradient,
+                      at::Tensor& m,
+                      at::Tensor& v,
+                      const AdamWFactors& f) {
+  if (gradient.is_sparse()) {
+    adamw_update_rows<T>(
+        theta, gradient.indices().contiguous(), gradient.values().contiguous(), m, v, f);
+    return;
+  }
+  T* theta_data = theta.data_ptr<T>();
+  const T* gradient_data = gradient.data_ptr<T>();
+  T* m_data = m.data_ptr<T>();
+  T* v_data = v.data_ptr<T>();
+  tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    adamw_update(theta_data + begin,
+                 gradient_data + begin,
+                 m_data + begin,
+                 v_data + begin,
+                 end - begin,
+                 AdamWNumbers<T>(f));
   });
 }
 
@@ -203,23 +209,13 @@ void AdamW::step(double factor) {
     f.decay = slot.decays ? 1.0 - lr * o.weight_decay : 1.0;
     at::Tensor gradient = slot.theta.grad();
     at::Tensor theta = slot.theta.detach();
-    if (gradient.is_sparse()) {
+    const bool by_rows = gradient.is_sparse() && gradient.sparse_dim() == 1 && theta.is_cpu() &&
+                         (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble);
+    if (by_rows) {
       gradient = gradient.coalesce();
-      const at::Tensor ids = gradient.indices().contiguous();
-      const bool by_rows = theta.is_cpu() && gradient.sparse_dim() == 1;
-      if (by_rows && theta.scalar_type() == at::kFloat) {
-        const at::Tensor values = gradient.values().contiguous();
-        adamw_update_rows<float>(theta, ids, values, slot.m, slot.v, f);
-        continue;
-      }
-      if (by_rows && theta.scalar_type() == at::kDouble) {
-        const at::Tensor values = gradient.values().contiguous();
-        adamw_update_rows<double>(theta, ids, values, slot.m, slot.v, f);
-        continue;
-      }
-      gradient = gradient.to_dense();
+    } else {
+      gradient = (gradient.is_sparse() ? gradient.to_dense() : gradient).contiguous();
     }
-    gradient = gradient.contiguous();
     if (theta.is_cpu() && theta.scalar_type() == at::kFloat) {
       adamw_update_cpu<float>(theta, gradient, slot.m, slot.v, f);
     } else if (theta.is_cpu() && theta.scalar_type() == at::kDouble) {

@@ -233,20 +233,18 @@ void LayeredGradients::place() {
 }
 
 // One part, or several where the output gradients of a whole pass would not stay in the cache until
-// they are used: then all tasks go through one stretch of the model before the next. Those that a
-// sketch keeps for the direction leave the cache anyway.
+// they are used: then all tasks go through one stretch of the model before the next.
 std::vector<LayeredGradients::Part> LayeredGradients::parts() const {
   constexpr double kCached = 8e6;  // bytes (docs/engine.md has the measurement)
   double bytes = 0;
   for (const std::size_t u : captured_) {
     const Edge output = graph_.uses[u].output();
-    double numbers = 1;
-    for (const std::int64_t n : tensor::shape_at(*output.function, output.input_nr)) {
-      numbers *= static_cast<double>(n);
-    }
-    bytes += numbers * static_cast<double>(step_->shared[0].element_size());
+    bytes += static_cast<double>(step_->shared[0].element_size()) *
+             static_cast<double>(
+                 c10::multiply_integers(tensor::shape_at(*output.function, output.input_nr)));
   }
   std::vector<Part> result(1);
+  std::vector<std::size_t> part_of(forms_.size(), 0);  // per parameter
   // Side by side, or on a GPU, waiting at borders costs more; what a sketch keeps for the direction
   // leaves the cache anyway.
   const bool sketched =
@@ -256,28 +254,22 @@ std::vector<LayeredGradients::Part> LayeredGradients::parts() const {
     const std::vector<Stretch> stretches =
         find_stretches(step_->losses, step_->shared, static_cast<std::int64_t>(numbers));
     result.resize(stretches.size());
-    std::vector<std::size_t> part_of(forms_.size(), stretches.size() - 1);
+    part_of.assign(forms_.size(), stretches.size() - 1);
     for (std::size_t s = 0; s < stretches.size(); ++s) {
       result[s].border = stretches[s].border;
       for (const int p : stretches[s].parameters) part_of[static_cast<std::size_t>(p)] = s;
     }
-    for (std::size_t c = 0; c < captured_.size(); ++c) {
-      const LayerUse& use = graph_.uses[captured_[c]];
-      const int p = use.weight >= 0 ? use.weight : use.bias;
-      result[part_of[static_cast<std::size_t>(p)]].captured.push_back(c);
-    }
-    for (std::size_t j = 0; j < named_.size(); ++j) {
-      result[part_of[static_cast<std::size_t>(named_[j])]].named.push_back(j);
-    }
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (blocks_[i].defined()) result[part_of[i]].blocks.push_back(static_cast<int>(i));
-    }
-    return result;
   }
-  for (std::size_t c = 0; c < captured_.size(); ++c) result[0].captured.push_back(c);
-  for (std::size_t j = 0; j < named_.size(); ++j) result[0].named.push_back(j);
+  for (std::size_t c = 0; c < captured_.size(); ++c) {
+    const LayerUse& use = graph_.uses[captured_[c]];
+    const int p = use.weight >= 0 ? use.weight : use.bias;
+    result[part_of[static_cast<std::size_t>(p)]].captured.push_back(c);
+  }
+  for (std::size_t j = 0; j < named_.size(); ++j) {
+    result[part_of[static_cast<std::size_t>(named_[j])]].named.push_back(j);
+  }
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    if (blocks_[i].defined()) result[0].blocks.push_back(static_cast<int>(i));
+    if (blocks_[i].defined()) result[part_of[i]].blocks.push_back(static_cast<int>(i));
   }
   return result;
 }
@@ -617,12 +609,7 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
 
   prepare_sketches();
 
-  std::vector<std::vector<Edge>> roots(tasks);
-  std::vector<TensorList> starts(tasks);
-  for (std::size_t k = 0; k < tasks; ++k) {
-    roots[k] = {edge_of(step.losses[k])};
-    starts[k] = {at::full_like(step.losses[k], step.scale)};
-  }
+  Fronts fronts(step);
   std::vector<std::vector<char>> reached(tasks);  // not of bits: threads write side by side
   for (auto& one : reached) one.assign(forms_.size(), 0);
   const std::vector<Part> all_parts = parts();
@@ -634,28 +621,16 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
     for (const std::size_t j : part.named) {
       wanted.push_back(edge_of(step.shared[static_cast<std::size_t>(named_[j])]));
     }
-    const std::size_t layers = wanted.size();
-    wanted.insert(wanted.end(), part.border.begin(), part.border.end());
     for_each_pass(tasks, step.side_by_side, [&](std::size_t k) {
       std::vector<Edge> all = wanted;
       // Heads lie above the first border.
       if (p == 0) {
         for (const auto& parameter : step.own[k]) all.push_back(edge_of(parameter));
       }
-      TensorList found(all.size());
-      if (!roots[k].empty()) {
-        found = gradients_at(roots[k], starts[k], all, keep_graph || k + 1 < tasks);
-      }
+      TensorList found = fronts.pass(k, part.border, std::move(all), keep_graph || k + 1 < tasks);
       const at::NoGradGuard no_grad;
       if (p == 0) result.own_gradients[k] = owned_from(found, wanted.size(), step.own[k]);
-      roots[k].clear();
-      starts[k].clear();
-      for (std::size_t j = 0; j < part.border.size(); ++j) {
-        if (!found[layers + j].defined()) continue;
-        roots[k].push_back(part.border[j]);
-        starts[k].push_back(std::move(found[layers + j]));
-      }
-      found.resize(layers);
+      found.resize(wanted.size());
       for (std::size_t c = 0; c < part.captured.size(); ++c) {
         if (!found[c].defined()) continue;
         const LayerUse& use = graph_.uses[captured_[part.captured[c]]];

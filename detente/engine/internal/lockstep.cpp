@@ -123,17 +123,38 @@ std::vector<Stretch> find_stretches(const TensorList& losses,
   return stretches;
 }
 
+Fronts::Fronts(const StepTensors& step) {
+  for (const auto& loss : step.losses) {
+    edges_.push_back({gradient_edge(loss)});
+    gradients_.push_back({at::full_like(loss, step.scale)});
+  }
+}
+
+TensorList Fronts::pass(std::size_t k,
+                        const std::vector<Edge>& border,
+                        std::vector<Edge> wanted,
+                        bool keep_graph) {
+  const std::size_t count = wanted.size();
+  if (edges_[k].empty()) return TensorList(count);
+  wanted.insert(wanted.end(), border.begin(), border.end());
+  TensorList found = gradients_at(edges_[k], gradients_[k], wanted, keep_graph);
+  edges_[k].clear();
+  gradients_[k].clear();
+  for (std::size_t j = 0; j < border.size(); ++j) {
+    if (!found[count + j].defined()) continue;
+    edges_[k].push_back(border[j]);
+    gradients_[k].push_back(std::move(found[count + j]));
+  }
+  found.resize(count);
+  return found;
+}
+
 void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients& result) {
   const std::size_t tasks = step.losses.size();
   result.start(step);
   const std::vector<Stretch> stretches = find_stretches(step.losses, step.shared, numbers);
 
-  std::vector<std::vector<Edge>> roots(tasks);
-  std::vector<TensorList> root_gradients(tasks);
-  for (std::size_t k = 0; k < tasks; ++k) {
-    roots[k] = {gradient_edge(step.losses[k])};
-    root_gradients[k] = {at::full_like(step.losses[k], step.scale)};
-  }
+  Fronts fronts(step);
   at::Tensor memory;
   for (std::size_t s = 0; s < stretches.size(); ++s) {
     const Stretch& stretch = stretches[s];
@@ -146,7 +167,7 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
       rows = memory.narrow(0, 0, size).view({static_cast<std::int64_t>(tasks), stretch.numbers});
     }
     for (std::size_t k = 0; k < tasks; ++k) {
-      std::vector<Edge> wanted = stretch.border;
+      std::vector<Edge> wanted;
       for (const int p : stretch.parameters) {
         wanted.push_back(gradient_edge(step.shared[static_cast<std::size_t>(p)]));
       }
@@ -155,24 +176,12 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
       if (with_own) {
         for (const auto& parameter : step.own[k]) wanted.push_back(gradient_edge(parameter));
       }
-      TensorList found;
-      if (roots[k].empty()) {
-        found.resize(wanted.size());
-      } else {
-        found = gradients_at(roots[k], root_gradients[k], wanted, /*keep_graph=*/true);
-      }
+      TensorList found = fronts.pass(k, stretch.border, std::move(wanted), /*keep_graph=*/true);
       const at::NoGradGuard no_grad;
-      roots[k].clear();
-      root_gradients[k].clear();
-      for (std::size_t j = 0; j < stretch.border.size(); ++j) {
-        if (!found[j].defined()) continue;
-        roots[k].push_back(stretch.border[j]);
-        root_gradients[k].push_back(std::move(found[j]));
-      }
       std::int64_t column = 0;
       for (std::size_t j = 0; j < stretch.parameters.size(); ++j) {
         const int p = stretch.parameters[j];
-        at::Tensor& gradient = found[stretch.border.size() + j];
+        at::Tensor& gradient = found[j];
         const std::int64_t n = step.shared[static_cast<std::size_t>(p)].numel();
         at::Tensor row = rows[static_cast<std::int64_t>(k)].narrow(0, column, n);
         if (gradient.defined()) {
@@ -185,8 +194,7 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
         column += n;
       }
       if (with_own) {
-        result.own_gradients[k] =
-            owned_from(found, stretch.border.size() + stretch.parameters.size(), step.own[k]);
+        result.own_gradients[k] = owned_from(found, stretch.parameters.size(), step.own[k]);
       }
     }
     if (!rows.defined()) continue;

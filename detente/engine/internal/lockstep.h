@@ -26,6 +26,24 @@ std::vector<Stretch> find_stretches(const TensorList& losses,
                                     const TensorList& shared,
                                     std::int64_t numbers);
 
+// How far each task's pass has come, stretch after stretch: edges of the graph and the gradients
+// there. Starts at the losses.
+class Fronts {
+ public:
+  explicit Fronts(const StepTensors& step);
+
+  // Task k's pass from where it is to `border`, where the next one starts. Returns the gradients at
+  // `wanted`, undefined where the task does not reach. Tasks may pass side by side.
+  TensorList pass(std::size_t k,
+                  const std::vector<Edge>& border,
+                  std::vector<Edge> wanted,
+                  bool keep_graph);
+
+ private:
+  std::vector<std::vector<Edge>> edges_;
+  std::vector<TensorList> gradients_;
+};
+
 // Fills in the Gram matrix, the tasks' own gradients and `reached`. The graph stays whole for the
 // weighted pass. `numbers`: see find_stretches; at most K times as many gradients are in memory.
 void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients& result);
