@@ -19,12 +19,11 @@ namespace {
 // cache. Own loops rather than a matrix product: that computes both triangles, sums in float
 // throughout and splits a product of few rows and many columns badly.
 constexpr std::int64_t kGramTile = 768;
-// Tiles summed by one thread before its sums are added to the others', in this order whatever the
-// number of threads.
-constexpr std::int64_t kGramChunk = 32 * kGramTile;
-// Rows by rows whose sums are kept in registers, so that a loaded number serves four products.
-constexpr std::int64_t kGramBlock = 4;
-constexpr std::int64_t kGramSums = kGramBlock * kGramBlock;
+// Tiles, at most, that are summed before their sums are added to the others', in this order
+// whatever the number of threads; and what the number of such chunks is a multiple of, so that the
+// usual numbers of threads have equal shares.
+constexpr std::int64_t kGramChunk = 32;
+constexpr std::int64_t kGramShares = 8;
 // On a GPU the launches count instead.
 constexpr std::int64_t kGramDeviceTile = std::int64_t{1} << 20;
 
@@ -41,36 +40,61 @@ constexpr std::int64_t kGramLanes = 8;  // of GramDoubles
                           GramDoubles)
 #define DETENTE_GRAM_WIDE_DOUBLES(v) (v)
 
-// The lanes of sums[4 * i + j] add up to ⟨a[i], b[j]⟩ over n > 0 columns, a multiple of the lanes.
-#define DETENTE_GRAM_KERNEL(name, T, Lanes, WIDE)                                \
-  DETENTE_CLONES void name(                                                      \
-      const T* const* a, const T* const* b, std::int64_t n, GramDoubles* sums) { \
-    constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                   \
-    Lanes total[kGramSums];                                                      \
-    for (std::int64_t s = 0; s < kGramSums; ++s) total[s] = Lanes{};             \
-    std::int64_t c = 0;                                                          \
-    do { /* n > 0 is known: no loop that might not run */                        \
-      Lanes left[kGramBlock];                                                    \
-      for (std::int64_t i = 0; i < kGramBlock; ++i) {                            \
-        left[i] = *reinterpret_cast<const Lanes*>(a[i] + c);                     \
-      }                                                                          \
-      for (std::int64_t j = 0; j < kGramBlock; ++j) {                            \
-        const Lanes right = *reinterpret_cast<const Lanes*>(b[j] + c);           \
-        for (std::int64_t i = 0; i < kGramBlock; ++i) {                          \
-          total[i * kGramBlock + j] += left[i] * right;                          \
-        }                                                                        \
-      }                                                                          \
-      c += kLanes;                                                               \
-    } while (c < n);                                                             \
-    for (std::int64_t s = 0; s < kGramSums; ++s) sums[s] += WIDE(total[s]);      \
+// The lanes of sums[kBlock * i + j] add up to ⟨a[i], b[j]⟩ over n > 0 columns, a multiple of the
+// lanes. kBlock by kBlock rows, whose sums are kept in registers, so that a loaded number serves
+// kBlock products. Meanwhile the n columns from `next` on come into the second cache.
+#define DETENTE_GRAM_KERNEL(name, T, Lanes, WIDE, kBlock)                                       \
+  DETENTE_CLONES void name(                                                                     \
+      const T* const* a, const T* const* b, const T* next, std::int64_t n, GramDoubles* sums) { \
+    constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                                  \
+    Lanes total[kBlock * kBlock];                                                               \
+    _Pragma("GCC unroll 25") for (std::int64_t s = 0; s < kBlock * kBlock; ++s) {               \
+      total[s] = Lanes{};                                                                       \
+    }                                                                                           \
+    std::int64_t c = 0;                                                                         \
+    do { /* n > 0 is known: no loop that might not run */                                       \
+      Lanes left[kBlock];                                                                       \
+      for (std::int64_t i = 0; i < kBlock; ++i) {                                               \
+        left[i] = *reinterpret_cast<const Lanes*>(a[i] + c);                                    \
+      }                                                                                         \
+      for (std::int64_t j = 0; j < kBlock; ++j) {                                               \
+        const Lanes right = *reinterpret_cast<const Lanes*>(b[j] + c);                          \
+        for (std::int64_t i = 0; i < kBlock; ++i) {                                             \
+          total[i * kBlock + j] += left[i] * right;                                             \
+        }                                                                                       \
+      }                                                                                         \
+      __builtin_prefetch(next + c, 0, 2);                                                       \
+      c += kLanes;                                                                              \
+    } while (c < n);                                                                            \
+    _Pragma("GCC unroll 25") for (std::int64_t s = 0; s < kBlock * kBlock; ++s) {               \
+      sums[s] += WIDE(total[s]);                                                                \
+    }                                                                                           \
   }
-DETENTE_GRAM_KERNEL(gram_block, float, GramFloats, DETENTE_GRAM_WIDE_FLOATS)
-DETENTE_GRAM_KERNEL(gram_block, double, GramDoubles, DETENTE_GRAM_WIDE_DOUBLES)
+DETENTE_GRAM_KERNEL(gram_block_4, float, GramFloats, DETENTE_GRAM_WIDE_FLOATS, 4)
+DETENTE_GRAM_KERNEL(gram_block_4, double, GramDoubles, DETENTE_GRAM_WIDE_DOUBLES, 4)
+DETENTE_GRAM_KERNEL(gram_block_5, float, GramFloats, DETENTE_GRAM_WIDE_FLOATS, 5)
+DETENTE_GRAM_KERNEL(gram_block_5, double, GramDoubles, DETENTE_GRAM_WIDE_DOUBLES, 5)
 #undef DETENTE_GRAM_KERNEL
 #undef DETENTE_GRAM_WIDE_FLOATS
 #undef DETENTE_GRAM_WIDE_DOUBLES
 
-// Blocks of the lower triangle, one after the other, for columns [begin, end).
+// The lower triangle of k by k in blocks of `size` by `size`, one row of blocks after the other.
+struct GramBlocks {
+  explicit GramBlocks(std::int64_t k) : size(4), count((k + 3) / 4) {
+    const GramBlocks larger(5, (k + 4) / 5);
+    if (larger.sums() < sums()) *this = larger;
+  }
+  std::int64_t pairs() const { return count * (count + 1) / 2; }
+  std::int64_t sums() const { return pairs() * size * size; }
+
+  std::int64_t size;
+  std::int64_t count;  // along a side
+
+ private:
+  GramBlocks(std::int64_t block, std::int64_t blocks) : size(block), count(blocks) {}
+};
+
+// Sums of all blocks for columns [begin, end).
 template <class T>
 void gram_of_columns(const T* rows,
                      std::int64_t k,
@@ -78,13 +102,13 @@ void gram_of_columns(const T* rows,
                      std::int64_t begin,
                      std::int64_t end,
                      std::vector<double>& sums) {
-  const std::int64_t blocks = (k + kGramBlock - 1) / kGramBlock;
-  const std::int64_t pairs = blocks * (blocks + 1) / 2;
-  std::vector<double> lanes(static_cast<std::size_t>(pairs * kGramSums * kGramLanes), 0.0);
+  const GramBlocks blocks(k);
+  const std::int64_t each = blocks.size * blocks.size;
+  std::vector<double> lanes(static_cast<std::size_t>(blocks.sums() * kGramLanes), 0.0);
   // Rows that fill the last block, and rows cut off at the end, are taken from here.
   std::vector<T> padded(static_cast<std::size_t>((k + 1) * kGramTile), T{0});
   const T* zero = padded.data() + k * kGramTile;
-  std::vector<const T*> row(static_cast<std::size_t>(blocks * kGramBlock), zero);
+  std::vector<const T*> row(static_cast<std::size_t>(blocks.count * blocks.size), zero);
   for (std::int64_t c = begin; c < end; c += kGramTile) {
     const std::int64_t n = std::min(kGramTile, end - c);
     for (std::int64_t i = 0; i < k; ++i) {
@@ -98,22 +122,26 @@ void gram_of_columns(const T* rows,
     }
     const std::int64_t whole = n < kGramTile ? (n + 15) / 16 * 16 : kGramTile;
     auto* sum = reinterpret_cast<GramDoubles*>(lanes.data());
+    std::int64_t pair = 0;
     const auto add = [&](std::int64_t i, std::int64_t j) {
-      gram_block(row.data() + i * kGramBlock,
-                 row.data() + j * kGramBlock,
-                 whole,
-                 sum + (i * (i + 1) / 2 + j) * kGramSums);
-    };
-    // Two blocks of rows meet each other block while it is in the first cache.
-    for (std::int64_t i = 0; i < blocks; i += 2) {
-      const bool two = i + 1 < blocks;
-      for (std::int64_t j = 0; j <= i + two; ++j) {
-        if (j <= i) add(i, j);
-        if (two) add(i + 1, j);
+      const T* const* a = row.data() + i * blocks.size;
+      const T* const* b = row.data() + j * blocks.size;
+      // Each pair of blocks brings one row of the next tile nearer.
+      const bool more = pair < k && c + kGramTile < end;
+      const T* next = more ? rows + pair * stride + c + kGramTile : zero;
+      GramDoubles* to = sum + pair * each;
+      if (blocks.size == 5) {
+        gram_block_5(a, b, next, whole, to);
+      } else {
+        gram_block_4(a, b, next, whole, to);
       }
+      ++pair;
+    };
+    for (std::int64_t i = 0; i < blocks.count; ++i) {
+      for (std::int64_t j = 0; j <= i; ++j) add(i, j);
     }
   }
-  sums.assign(static_cast<std::size_t>(pairs * kGramSums), 0.0);
+  sums.assign(static_cast<std::size_t>(blocks.sums()), 0.0);
   for (std::size_t s = 0; s < sums.size(); ++s) {
     for (std::int64_t lane = 0; lane < kGramLanes; ++lane) {
       sums[s] += lanes[s * kGramLanes + static_cast<std::size_t>(lane)];
@@ -125,29 +153,31 @@ void gram_of_columns(const T* rows,
 template <class T>
 void gram_on_host(
     const T* rows, std::int64_t k, std::int64_t p, std::int64_t stride, Matrix& result) {
-  const std::int64_t chunks = (p + kGramChunk - 1) / kGramChunk;
+  const std::int64_t tiles = (p + kGramTile - 1) / kGramTile;
+  std::int64_t chunks = (tiles + kGramChunk - 1) / kGramChunk;
+  if (chunks > 1) chunks = (chunks + kGramShares - 1) / kGramShares * kGramShares;
   std::vector<std::vector<double>> sums(static_cast<std::size_t>(chunks));
   parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t c = first; c < last; ++c) {
       gram_of_columns(rows,
                       k,
                       stride,
-                      c * kGramChunk,
-                      std::min(p, (c + 1) * kGramChunk),
+                      std::min(p, c * tiles / chunks * kGramTile),
+                      std::min(p, (c + 1) * tiles / chunks * kGramTile),
                       sums[static_cast<std::size_t>(c)]);
     }
   });
+  const GramBlocks blocks(k);
   for (const auto& part : sums) {
     const double* sum = part.data();
-    const std::int64_t blocks = (k + kGramBlock - 1) / kGramBlock;
-    for (std::int64_t i = 0; i < blocks; ++i) {
+    for (std::int64_t i = 0; i < blocks.count; ++i) {
       for (std::int64_t j = 0; j <= i; ++j) {
-        for (std::int64_t s = 0; s < kGramSums; ++s) {
-          const std::int64_t row = i * kGramBlock + s / kGramBlock;
-          const std::int64_t column = j * kGramBlock + s % kGramBlock;
-          if (row < k && column <= row) result.data()[row * k + column] += sum[s];
+        for (std::int64_t s = 0; s < blocks.size * blocks.size; ++s) {
+          const std::int64_t row = i * blocks.size + s / blocks.size;
+          const std::int64_t column = j * blocks.size + s % blocks.size;
+          if (row < k && column <= row) result.data()[row * k + column] += *sum;
+          ++sum;
         }
-        sum += kGramSums;
       }
     }
   }

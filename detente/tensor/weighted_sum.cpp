@@ -16,6 +16,7 @@ namespace {
 // Numbers of the sum that stay in the first cache while row after row is added; long enough for the
 // processor to foresee each row.
 constexpr std::int64_t kSumTile = 2048;
+constexpr std::int64_t kSumAhead = 128;  // numbers of a row, asked for before they are needed
 constexpr std::int64_t kSumRows = 4;  // in one go, so that the sum is read and written less often
 
 typedef float SumFloats __attribute__((vector_size(64), aligned(4), may_alias));
@@ -30,6 +31,7 @@ typedef double SumDoubles __attribute__((vector_size(64), aligned(8), may_alias)
       Lanes sum = add ? *reinterpret_cast<const Lanes*>(out + c) : Lanes{};                     \
       for (std::int64_t j = 0; j < kSumRows; ++j) {                                             \
         sum += *reinterpret_cast<const Lanes*>(row[j] + c) * w[j];                              \
+        __builtin_prefetch(row[j] + c + kSumAhead);                                             \
       }                                                                                         \
       *reinterpret_cast<Lanes*>(out + c) = sum;                                                 \
     }                                                                                           \
