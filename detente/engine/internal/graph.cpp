@@ -672,6 +672,14 @@ Graph read_graph(const TensorList& losses,
   return Reader(losses, shared, given).read();
 }
 
+const Node* parameter_behind(const Node* node) {
+  while (dynamic_cast<const torch::autograd::AccumulateGrad*>(node) == nullptr) {
+    if (node->num_outputs() != 1 || !node->next_edge(0).is_valid()) return nullptr;
+    node = node->next_edge(0).function.get();
+  }
+  return node;
+}
+
 TensorList gradients_at(const std::vector<Edge>& roots,
                         const TensorList& root_gradients,
                         const std::vector<Edge>& wanted,

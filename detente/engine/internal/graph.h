@@ -80,6 +80,10 @@ Graph read_graph(const TensorList& losses,
                  const TensorList& shared,
                  std::span<const std::int64_t> given);
 
+// The parameter that `node` does nothing but bring (transposed, cast) to where it is used; null
+// when it does more.
+const Node* parameter_behind(const Node* node);
+
 // Runs LibTorch's engine from `roots` and returns the gradients at `wanted`, undefined where the
 // roots do not reach them.
 TensorList gradients_at(const std::vector<Edge>& roots,

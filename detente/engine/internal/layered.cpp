@@ -428,6 +428,62 @@ bool LayeredGradients::find_rows(TaskGradients& result) {
   return true;
 }
 
+// One pass of the summed losses. The output gradients of captured_, undefined for what a chain has
+// formed already; and the tasks' own gradients where the heads have not been passed before.
+TensorList LayeredGradients::pass_segments(const std::function<LinkRows(const LayerUse&)>& rows_of,
+                                           TaskGradients& result) {
+  const StepTensors& step = *step_;
+  std::vector<bool> by_rows;
+  for (const Form form : forms_) by_rows.push_back(form == Form::kDirect);
+  const RowChain chain = find_row_chain(step.losses, graph_, inputs_, by_rows);
+  std::vector<bool> in_chain(graph_.uses.size(), false);
+  for (const RowChain::Link& link : chain.links) {
+    if (link.use >= 0) in_chain[static_cast<std::size_t>(link.use)] = true;
+  }
+
+  TensorList captured(captured_.size());
+  std::vector<Edge> above, below;
+  std::vector<std::size_t> places_above, places_below;  // in captured_
+  for (std::size_t c = 0; c < captured_.size(); ++c) {
+    const LayerUse& use = graph_.uses[captured_[c]];
+    if (in_chain[captured_[c]]) continue;
+    const bool lower = chain.below.contains(use.node);
+    (lower ? below : above).push_back(use.output());
+    (lower ? places_below : places_above).push_back(c);
+  }
+  const bool heads_passed = !found_edges_.empty();
+  const std::size_t layers = above.size();
+  for (const auto& list : step.own) {
+    if (heads_passed) break;
+    for (const auto& parameter : list) above.push_back(edge_of(parameter));
+  }
+  if (!chain.empty()) above.push_back(chain.entry());
+  const bool keep_graph = !named_.empty() || !chain.empty();
+  TensorList found = heads_passed
+                         ? gradients_at(found_edges_, found_gradients_, above, keep_graph)
+                         : gradients_at(roots_of(step.losses), starts_for(step), above, keep_graph);
+  for (std::size_t j = 0; j < layers; ++j) captured[places_above[j]] = std::move(found[j]);
+  std::size_t next = layers;
+  for (std::size_t k = 0; k < step.own.size() && !heads_passed; ++k) {
+    result.own_gradients[k] = owned_from(found, next, step.own[k]);
+    next += step.own[k].size();
+  }
+  if (chain.empty()) return captured;
+
+  if (found.back().defined()) {
+    const at::Tensor leaving =
+        pass_row_chain(chain, std::move(found.back()), graph_, inputs_, rows_of);
+    if (leaving.defined() && !below.empty()) {
+      found = gradients_at({chain.exit}, {leaving}, below, keep_graph);
+      for (std::size_t j = 0; j < below.size(); ++j) {
+        captured[places_below[j]] = std::move(found[j]);
+      }
+    }
+  }
+  if (named_.empty()) free_graph(step.losses);
+  return captured;
+}
+
 bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   const StepTensors& step = *step_;
   if (graph_.rows.task_of_row.empty()) {
@@ -456,28 +512,25 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   place();
   prepare_tables();
 
-  std::vector<Edge> wanted;
-  for (const std::size_t u : captured_) wanted.push_back(graph_.uses[u].output());
-  const TensorList starts = starts_for(step);
-  TensorList found;
-  if (!found_edges_.empty()) {
-    // The heads have been passed already.
-    found = gradients_at(found_edges_, found_gradients_, wanted, !named_.empty());
-  } else {
-    for (const auto& list : step.own) {
-      for (const auto& parameter : list) wanted.push_back(edge_of(parameter));
-    }
-    found = gradients_at(roots_of(step.losses), starts, wanted, !named_.empty());
-    std::size_t next = captured_.size();
-    for (std::size_t k = 0; k < step.own.size(); ++k) {
-      result.own_gradients[k] = owned_from(found, next, step.own[k]);
-      next += step.own[k].size();
-    }
-  }
+  std::vector<bool> written(forms_.size(), false);
+  const auto rows_of = [&](const LayerUse& use) {
+    const auto to = [&](int p) {
+      if (p >= 0) result.reached[static_cast<std::size_t>(p)] = true;
+      TaskRows rows{.rows = task_rows(p)};
+      if (!rows.rows.defined()) return rows;
+      rows.add = written[static_cast<std::size_t>(p)];
+      written[static_cast<std::size_t>(p)] = true;
+      return rows;
+    };
+    const TaskRows weight = to(use.weight);
+    return LinkRows{weight, to(use.bias)};
+  };
+  TensorList found = pass_segments(rows_of, result);
   if (!named_.empty()) {
     // Their gradients need a pass per task.
     std::vector<Edge> rest;
     for (const int p : named_) rest.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
+    const TensorList starts = starts_for(step);
     for (std::size_t k = 0; k < step.losses.size(); ++k) {
       const TensorList pieces =
           gradients_at({edge_of(step.losses[k])}, {starts[k]}, rest, k + 1 < step.losses.size());
@@ -496,26 +549,15 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   }
 
   const at::NoGradGuard no_grad;
-  std::vector<bool> written(forms_.size(), false);
   for (std::size_t c = 0; c < captured_.size(); ++c) {
+    if (!found[c].defined()) continue;
     const std::size_t u = captured_[c];
     const LayerUse& use = graph_.uses[u];
-    if (!found[c].defined()) continue;
-    for (const int p : {use.weight, use.bias}) {
-      if (p >= 0) result.reached[static_cast<std::size_t>(p)] = true;
-    }
+    const LinkRows rows = rows_of(use);
     if (use.kind == LayerKind::kEmbedding) {
       add_embeddings(u, found[c], -1);
     } else {
-      const auto to = [&](int p) {
-        TaskRows rows{.rows = task_rows(p)};
-        if (!rows.rows.defined()) return rows;
-        rows.add = written[static_cast<std::size_t>(p)];
-        written[static_cast<std::size_t>(p)] = true;
-        return rows;
-      };
-      const TaskRows weight = to(use.weight);
-      task_gradients(use, inputs_[u], found[c], graph_.rows, weight, to(use.bias));
+      task_gradients(use, inputs_[u], found[c], graph_.rows, rows.weight, rows.bias);
     }
     found[c].reset();
   }

@@ -11,9 +11,11 @@
 
 #include <detente/engine/internal/graph.h>
 #include <detente/engine/internal/layers.h>
+#include <detente/engine/internal/row_chain.h>
 #include <detente/engine/internal/task_gradients.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -89,6 +91,8 @@ class LayeredGradients {
   void start(const StepTensors& step, TaskGradients& result);
   bool find_rows(TaskGradients& result);
   bool form_segmented(TaskGradients& result, std::string& why);
+  TensorList pass_segments(const std::function<LinkRows(const LayerUse&)>& rows_of,
+                           TaskGradients& result);
   bool form_ghost(GhostRule rule, TaskGradients& result);
   void choose_forms(bool segmented, GhostRule rule);
   bool ghost_pays(const Group& group, GhostRule rule) const;

@@ -5,7 +5,6 @@
 #include <detente/engine/internal/lockstep.h>
 #include <detente/tensor/gram.h>
 #include <detente/tensor/graph_compat.h>
-#include <torch/csrc/autograd/functions/accumulate_grad.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
@@ -16,20 +15,6 @@ namespace detente::engine::internal {
 namespace {
 
 using torch::autograd::impl::gradient_edge;
-
-bool is_parameter(const Node& node) {
-  return dynamic_cast<const torch::autograd::AccumulateGrad*>(&node) != nullptr;
-}
-
-// The parameter that `node` does nothing but bring (transposed, cast) to where it is used; null
-// when it does more.
-const Node* parameter_behind(const Node* node) {
-  while (!is_parameter(*node)) {
-    if (node->num_outputs() != 1 || !node->next_edge(0).is_valid()) return nullptr;
-    node = node->next_edge(0).function.get();
-  }
-  return node;
-}
 
 // Everything the losses depend on but parameters and what only brings them, each node before what
 // it leads to.

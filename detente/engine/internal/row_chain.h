@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A chain of Linear layers and activations on the rows of a joint batch. LibTorch's engine takes
+// one layer after the other for the whole batch; here a few tasks at a time go through all of them,
+// so that what one layer hands to the next is still in the cache when it is used for the weight's,
+// the bias's and the next layer's gradient.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <detente/engine/internal/graph.h>
+#include <detente/engine/internal/layers.h>
+
+#include <functional>
+#include <unordered_set>
+#include <vector>
+
+namespace detente::engine::internal {
+
+struct RowChain {
+  struct Link {
+    Node* node = nullptr;
+    int use = -1;  // index into Graph::uses; -1: an activation
+  };
+  std::vector<Link> links;  // from the losses down
+  Edge exit;                // where the gradient goes on below; invalid when nothing below needs it
+  // Everything that the exit leads to. Nothing else leads there but to parameters.
+  std::unordered_set<const Node*> below;
+
+  bool empty() const { return links.empty(); }
+  Edge entry() const;
+};
+
+// The chain with the most rows times weights; empty when there is none or when the whole batch is
+// as fast. `by_rows`[p]: parameter p's gradients are formed by task_gradients(), all of them.
+RowChain find_row_chain(const TensorList& losses,
+                        const Graph& graph,
+                        const std::vector<LayerInput>& inputs,
+                        const std::vector<bool>& by_rows);
+
+// Takes the gradient that enters the chain through it. Writes the tasks' gradients of its
+// parameters to `rows_of(use)`, called once per use in the order of the chain; returns the gradient
+// at the exit (undefined when that is invalid).
+struct LinkRows {
+  TaskRows weight;
+  TaskRows bias;
+};
+at::Tensor pass_row_chain(const RowChain& chain,
+                          const at::Tensor& gradient,
+                          const Graph& graph,
+                          const std::vector<LayerInput>& inputs,
+                          const std::function<LinkRows(const LayerUse&)>& rows_of);
+
+}  // namespace detente::engine::internal
