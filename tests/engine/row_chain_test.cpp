@@ -37,6 +37,7 @@ struct Case {
   int frozen = -1;     // the weight that is not trained
   bool hook = false;   // of the user's, on the middle layer's output
   bool given = false;  // tasks of the rows are given, some rows have none
+  bool sums = false;   // the losses are sums of features
   bool split = true;   // the heads take their rows by one split, or by slices
   torch::Dtype dtype = torch::kDouble;
   std::int64_t width = 320;
@@ -102,6 +103,10 @@ struct Model {
     }
     TensorList result;
     for (std::size_t k = 0; k < heads.size(); ++k) {
+      if (test.sums) {
+        result.push_back(parts[k].sum() + heads[k][0].sum());
+        continue;
+      }
       const double target = static_cast<double>(k) - 1.0;
       result.push_back((parts[k].matmul(heads[k][0]) - target).square().mean());
     }
@@ -231,6 +236,7 @@ std::vector<Case> cases() {
       {.name = "rows_of_no_task_and_a_layer_below", .links = 6, .below = true, .given = true});
   all.push_back({.name = "tied_weights", .links = 6, .tied = true});
   all.push_back({.name = "a_frozen_weight", .links = 6, .frozen = 1});
+  all.push_back({.name = "expanded_gradients", .links = 6, .sums = true});
   // A chain does not go past what it does not know, nor past a hook.
   all.push_back({.name = "a_hook", .links = 3, .hook = true});
   all.push_back({.name = "an_unknown_activation",

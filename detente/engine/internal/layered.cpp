@@ -457,7 +457,7 @@ TensorList LayeredGradients::pass_segments(const std::function<LinkRows(const La
     if (heads_passed) break;
     for (const auto& parameter : list) above.push_back(edge_of(parameter));
   }
-  if (!chain.empty()) above.push_back(chain.entry());
+  above.insert(above.end(), chain.entries.begin(), chain.entries.end());
   const bool keep_graph = !named_.empty() || !chain.empty();
   TensorList found = heads_passed
                          ? gradients_at(found_edges_, found_gradients_, above, keep_graph)
@@ -470,9 +470,11 @@ TensorList LayeredGradients::pass_segments(const std::function<LinkRows(const La
   }
   if (chain.empty()) return captured;
 
-  if (found.back().defined()) {
-    const at::Tensor leaving =
-        pass_row_chain(chain, std::move(found.back()), graph_, inputs_, rows_of);
+  found.erase(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(next));
+  const bool any = std::any_of(
+      found.begin(), found.end(), [](const at::Tensor& entering) { return entering.defined(); });
+  if (any) {
+    const at::Tensor leaving = pass_row_chain(chain, found, graph_, inputs_, rows_of);
     if (leaving.defined() && !below.empty()) {
       found = gradients_at({chain.exit}, {leaving}, below, keep_graph);
       for (std::size_t j = 0; j < below.size(); ++j) {

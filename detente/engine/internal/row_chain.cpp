@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
+#include <detente/engine/internal/activations.h>
 #include <detente/engine/internal/row_chain.h>
 #include <detente/tensor/graph_compat.h>
-#include <detente/tensor/parallel.h>
 #include <torch/csrc/autograd/generated/Functions.h>
 
 #include <algorithm>
@@ -18,89 +16,11 @@ namespace {
 namespace gen = torch::autograd::generated;
 using tensor::shape_at;
 
-// What a core's second cache holds of one layer's rows (docs/engine.md has the measurement): tasks
-// go through the chain together up to this size, and a batch below it gains nothing.
-constexpr std::int64_t kChainBytes = std::int64_t{1} << 20;
 // Threads take whole tasks; shares this unequal are slower than all threads on each layer.
 constexpr double kChainBalance = 0.8;
 
-// An activation's backward for some rows: `in` = `out`'s gradient times the derivative at `saved`.
-// `in` may be the same tensor as `out`.
-using Backward = void (*)(const Node&, at::Tensor& in, const at::Tensor& out, const at::Tensor&);
-
-struct Activation {
-  at::Tensor (*saved)(Node&);
-  Backward backward;
-};
-
-template <class Op>
-at::Tensor saved_result(Node& node) {
-  return static_cast<Op&>(node).result_.unpack(tensor::owner_of(node));
-}
-template <class Op>
-at::Tensor saved_self(Node& node) {
-  return static_cast<Op&>(node).self_.unpack();
-}
-
-// Null for anything that is not known to act on every number by itself.
-const Activation* activation_of(const Node& node) {
-  static const std::unordered_map<std::string, Activation> known = {
-      {"ReluBackward0",
-       {saved_result<gen::ReluBackward0>,
-        [](const Node&, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          at::threshold_backward_out(in, out, saved, 0);
-        }}},
-      {"TanhBackward0",
-       {saved_result<gen::TanhBackward0>,
-        [](const Node&, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          at::tanh_backward_out(in, out, saved);
-        }}},
-      {"SigmoidBackward0",
-       {saved_result<gen::SigmoidBackward0>,
-        [](const Node&, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          at::sigmoid_backward_out(in, out, saved);
-        }}},
-      {"SiluBackward0",
-       {saved_self<gen::SiluBackward0>,
-        [](const Node&, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          at::silu_backward_out(in, out, saved);
-        }}},
-      {"GeluBackward0",
-       {saved_self<gen::GeluBackward0>,
-        [](const Node& node, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          const auto& gelu = static_cast<const gen::GeluBackward0&>(node);
-          at::gelu_backward_out(in, out, saved, gelu.approximate);
-        }}},
-      {"LeakyReluBackward0",
-       {saved_self<gen::LeakyReluBackward0>,
-        [](const Node& node, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          const auto& leaky = static_cast<const gen::LeakyReluBackward0&>(node);
-          at::leaky_relu_backward_out(in, out, saved, leaky.negative_slope, false);
-        }}},
-      {"EluBackward0",
-       {saved_self<gen::EluBackward0>,
-        [](const Node& node, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          const auto& elu = static_cast<const gen::EluBackward0&>(node);
-          at::elu_backward_out(
-              in, out, elu.alpha, elu.scale, elu.input_scale, /*is_result=*/false, saved);
-        }}},
-      // Dropout: times a mask.
-      {"MulBackward0",
-       {[](Node& node) { return static_cast<gen::MulBackward0&>(node).other_.unpack(); },
-        [](const Node&, at::Tensor& in, const at::Tensor& out, const at::Tensor& saved) {
-          at::mul_out(in, out, saved);
-        }}},
-  };
-  const auto found = known.find(node.name());
-  return found == known.end() ? nullptr : &found->second;
-}
-
+// A Linear layer with bias is one node with three arguments: bias, rows, weight.
 bool has_addend(const Node& node) { return node.name() == "AddmmBackward0"; }
-
-// The edge that the rows' gradient takes.
-const Edge& below(const RowChain::Link& link) {
-  return link.node->next_edge(link.use >= 0 && has_addend(*link.node) ? 1 : 0);
-}
 
 class Finder {
  public:
@@ -128,6 +48,7 @@ class Finder {
         best = std::move(chain);
       }
     }
+    if (!best.empty()) find_entries(best);
     return best;
   }
 
@@ -171,7 +92,7 @@ class Finder {
       if (above == above_.end() || above->second.edges != 1 || above->second.node == nullptr) break;
       RowChain::Link next;
       if (!able(*above->second.node, next) || shape_at(*next.node, 0)[0] != rows ||
-          below(next).function.get() != top.node) {
+          next.below().function.get() != top.node) {
         break;
       }
       top = next;
@@ -179,7 +100,7 @@ class Finder {
     for (;;) {
       chain.links.push_back(top);
       in_chain_.insert(top.node);
-      const Edge& edge = below(top);
+      const Edge& edge = top.below();
       if (!edge.is_valid()) break;
       RowChain::Link next;
       if (above_[edge.function.get()].edges != 1 || !able(*edge.function, next) ||
@@ -188,7 +109,7 @@ class Finder {
       }
       top = next;
     }
-    chain.exit = below(chain.links.back());
+    chain.exit = chain.links.back().below();
     return chain;
   }
 
@@ -213,6 +134,30 @@ class Finder {
     });
   }
 
+  // Split into parts along the rows, heads need not have their gradients joined again.
+  void find_entries(RowChain& chain) const {
+    Node& first = *chain.links.front().node;
+    const Above& above = above_.at(&first);
+    if (above.edges == 1 && above.node != nullptr && splits_rows(*above.node)) {
+      for (std::uint32_t i = 0; i < above.node->num_inputs(); ++i) {
+        chain.entries.emplace_back(tensor::owner_of(*above.node), i);
+        chain.entry_rows.push_back(shape_at(*above.node, i)[0]);
+      }
+    } else {
+      chain.entries.emplace_back(tensor::owner_of(first), 0);
+      chain.entry_rows.push_back(shape_at(first, 0)[0]);
+    }
+  }
+
+  static bool splits_rows(Node& node) {
+    std::int64_t dim = -1;
+    if (const auto* split = dynamic_cast<const gen::SplitBackward0*>(&node)) dim = split->dim;
+    if (const auto* split = dynamic_cast<const gen::SplitWithSizesBackward0*>(&node)) {
+      dim = split->dim;
+    }
+    return (dim == 0 || dim == -2) && !tensor::has_hooks(node);
+  }
+
   bool able(Node& node, RowChain::Link& link) const {
     if (tensor::has_hooks(node) || shape_at(node, 0).size() != 2) return false;
     link.node = &node;
@@ -220,14 +165,7 @@ class Finder {
       link.use = found->second;
       return able(graph_.uses[static_cast<std::size_t>(link.use)]);
     }
-    const Activation* activation = activation_of(node);
-    if (activation == nullptr || !node.next_edge(0).is_valid()) return false;
-    for (std::size_t e = 1; e < node.num_outputs(); ++e) {
-      if (node.next_edge(e).is_valid()) return false;
-    }
-    // A product with a tensor of another shape or type is no mask.
-    return node.name() != "MulBackward0" ||
-           fits(static_cast<gen::MulBackward0&>(node).other_.unpack(), node);
+    return activation_of(node) != nullptr;
   }
 
   bool able(const LayerUse& use) const {
@@ -244,11 +182,6 @@ class Finder {
     // Every row of one example, and the examples one after the other.
     const auto shape = shape_at(*use.node, 0);
     return shape[0] * shape[1] == use.inner * graph_.rows.size();
-  }
-
-  static bool fits(const at::Tensor& saved, const Node& node) {
-    return saved.defined() && saved.sizes().vec() == shape_at(node, 0) &&
-           c10::isFloatingType(saved.scalar_type());
   }
 
   bool pays(const RowChain& chain) const {
@@ -277,13 +210,13 @@ class Finder {
       std::int64_t share = 0;
       for (std::int64_t j = k; j < std::min(tasks, k + each); ++j) {
         const auto i = static_cast<std::size_t>(j);
-        if ((rows.end[i] - rows.begin[i]) * bytes > kChainBytes) return false;
+        if ((rows.end[i] - rows.begin[i]) * bytes > RowChain::kBytes) return false;
         share += rows.end[i] - rows.begin[i];
       }
       all += share;
       largest = std::max(largest, share);
     }
-    return all * bytes > kChainBytes &&
+    return all * bytes > RowChain::kBytes &&
            static_cast<double>(all) >= kChainBalance * static_cast<double>(threads * largest);
   }
 
@@ -306,95 +239,11 @@ class Finder {
   std::unordered_set<const Node*> in_chain_;
 };
 
-// A link with everything that it needs of the graph.
-struct Work {
-  const LayerUse* use = nullptr;  // Linear
-  const LayerInput* layer = nullptr;
-  LinkRows rows;
-  at::Tensor back;             // [out, in]; undefined when no gradient goes on
-  const Node* node = nullptr;  // activation
-  Backward backward = nullptr;
-  at::Tensor saved;  // [R, d]
-};
-
-Work prepare(const RowChain::Link& link,
-             const Graph& graph,
-             const std::vector<LayerInput>& inputs,
-             const std::function<LinkRows(const LayerUse&)>& rows_of) {
-  Work work;
-  work.node = link.node;
-  if (link.use < 0) {
-    const Activation* activation = activation_of(*link.node);
-    work.saved = activation->saved(*link.node).detach();
-    work.backward = activation->backward;
-    return work;
-  }
-  const auto u = static_cast<std::size_t>(link.use);
-  work.use = &graph.uses[u];
-  work.layer = &inputs[u];
-  work.rows = rows_of(*work.use);
-  if (below(link).is_valid()) {
-    const at::Tensor weight =
-        has_addend(*link.node) ? static_cast<const gen::AddmmBackward0&>(*link.node).mat2_.unpack()
-                               : static_cast<const gen::MmBackward0&>(*link.node).mat2_.unpack();
-    work.back = weight.detach().t();
-  }
-  return work;
-}
-
-// Tasks [first, last) that go through the chain together, with their rows.
-struct Together {
-  std::int64_t first = 0;
-  std::int64_t last = 0;
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-
-  std::int64_t rows() const { return end - begin; }
-};
-
-// Neighbours of tasks [first, last), as many as `limit` rows hold.
-std::vector<Together> gather(const RowAssignment& rows,
-                             std::int64_t within,
-                             std::int64_t limit,
-                             std::int64_t first,
-                             std::int64_t last) {
-  std::vector<Together> result;
-  for (std::int64_t k = first; k < last; ++k) {
-    const auto i = static_cast<std::size_t>(k);
-    const std::int64_t begin = rows.begin[i] * within;
-    const std::int64_t end = rows.end[i] * within;
-    if (!result.empty() && result.back().end == begin && end - result.back().begin <= limit) {
-      result.back().last = k + 1;
-      result.back().end = end;
-    } else {
-      result.push_back({k, k + 1, begin, end});
-    }
-  }
-  return result;
-}
-
-// The same tasks as a batch of their own.
-RowAssignment assignment_of(const Together& tasks, const RowAssignment& rows) {
-  RowAssignment own;
-  own.contiguous = true;
-  const std::int64_t start = rows.begin[static_cast<std::size_t>(tasks.first)];
-  for (std::int64_t k = tasks.first; k < tasks.last; ++k) {
-    const auto i = static_cast<std::size_t>(k);
-    own.begin.push_back(rows.begin[i] - start);
-    own.end.push_back(rows.end[i] - start);
-  }
-  own.task_of_row.resize(static_cast<std::size_t>(own.end.back()));
-  return own;
-}
-
-TaskRows cut(const TaskRows& rows, const Together& tasks) {
-  if (!rows.rows.defined()) return rows;
-  return {rows.rows.narrow(0, tasks.first, tasks.last - tasks.first), rows.add};
-}
-
 }  // namespace
 
-Edge RowChain::entry() const { return Edge(tensor::owner_of(*links.front().node), 0); }
+const Edge& RowChain::Link::below() const {
+  return node->next_edge(use >= 0 && has_addend(*node) ? 1 : 0);
+}
 
 RowChain find_row_chain(const TensorList& losses,
                         const Graph& graph,
@@ -404,89 +253,6 @@ RowChain find_row_chain(const TensorList& losses,
     return use.kind == LayerKind::kLinear;
   });
   return any ? Finder(losses, graph, inputs, by_rows).find() : RowChain();
-}
-
-at::Tensor pass_row_chain(const RowChain& chain,
-                          const at::Tensor& gradient,
-                          const Graph& graph,
-                          const std::vector<LayerInput>& inputs,
-                          const std::function<LinkRows(const LayerUse&)>& rows_of) {
-  const at::NoGradGuard no_grad;
-  std::vector<Work> works;
-  std::int64_t width = 0;
-  for (const RowChain::Link& link : chain.links) {
-    works.push_back(prepare(link, graph, inputs, rows_of));
-    width = std::max(width, shape_at(*link.node, 0)[1]);
-  }
-  const std::int64_t rows = gradient.size(0);
-  const std::int64_t within = rows / graph.rows.size();
-  at::Tensor exit;
-  if (chain.exit.is_valid()) {
-    std::int64_t examples = 0;
-    for (std::size_t k = 0; k < graph.rows.begin.size(); ++k) {
-      examples += graph.rows.end[k] - graph.rows.begin[k];
-    }
-    exit = at::empty(shape_at(*chain.exit.function, chain.exit.input_nr), gradient.options());
-    if (examples < graph.rows.size()) exit.zero_();  // rows of no task
-    width = std::max(width, exit.size(1));
-  }
-  const std::int64_t limit =
-      std::max<std::int64_t>(1, kChainBytes / (width * gradient.element_size()));
-
-  const auto take = [&](const Together& tasks, at::Tensor(&memory)[2]) {
-    if (tasks.rows() == 0) {
-      for (const Work& work : works) {
-        for (const TaskRows& rows : {work.rows.weight, work.rows.bias}) {
-          if (rows.rows.defined() && !rows.add) cut(rows, tasks).rows.zero_();
-        }
-      }
-      return;
-    }
-    const RowAssignment own = assignment_of(tasks, graph.rows);
-    const auto part = [&](const at::Tensor& t) { return t.narrow(0, tasks.begin, tasks.rows()); };
-    at::Tensor now = part(gradient);
-    int place = -1;  // of `now` in `memory`
-    for (std::size_t i = 0; i < works.size(); ++i) {
-      const Work& work = works[i];
-      const bool last = i + 1 == works.size();
-      if (work.use != nullptr) {
-        LayerInput layer = *work.layer;
-        if (layer.input.defined()) layer.input = part(layer.input);
-        task_gradients(
-            *work.use, layer, now, own, cut(work.rows.weight, tasks), cut(work.rows.bias, tasks));
-        if (!work.back.defined()) break;
-      }
-      const std::int64_t columns = work.use != nullptr ? work.back.size(1) : now.size(1);
-      at::Tensor next;
-      if (last) {
-        next = part(exit);
-      } else if (work.use == nullptr && place >= 0) {
-        next = now;
-      } else {
-        place = place == 0 ? 1 : 0;
-        next = memory[place].narrow(0, 0, now.size(0) * columns).view({now.size(0), columns});
-      }
-      if (work.use != nullptr) {
-        at::mm_out(next, now, work.back);
-      } else {
-        work.backward(*work.node, next, now, part(work.saved));
-      }
-      now = next;
-    }
-  };
-  const auto tasks = static_cast<std::int64_t>(graph.rows.begin.size());
-  const std::int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  tensor::parallel_for(
-      0, tasks, (tasks + threads - 1) / threads, [&](std::int64_t a, std::int64_t b) {
-        const at::NoGradGuard no_grad_here;  // not passed on to other threads
-        at::Tensor memory[2];
-        const std::vector<Together> parts = gather(graph.rows, within, limit, a, b);
-        std::int64_t most = 0;
-        for (const Together& together : parts) most = std::max(most, together.rows());
-        for (at::Tensor& one : memory) one = at::empty({most * width}, gradient.options());
-        for (const Together& together : parts) take(together, memory);
-      });
-  return exit;
 }
 
 }  // namespace detente::engine::internal

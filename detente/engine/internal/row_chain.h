@@ -9,6 +9,7 @@
 #include <detente/engine/internal/graph.h>
 #include <detente/engine/internal/layers.h>
 
+#include <cstdint>
 #include <functional>
 #include <unordered_set>
 #include <vector>
@@ -16,17 +17,26 @@
 namespace detente::engine::internal {
 
 struct RowChain {
+  // What a core's second cache holds of one layer's rows (docs/engine.md has the measurement):
+  // tasks go through the chain together up to this size, and a batch below it gains nothing.
+  static constexpr std::int64_t kBytes = std::int64_t{1} << 20;
+
   struct Link {
     Node* node = nullptr;
     int use = -1;  // index into Graph::uses; -1: an activation
+
+    const Edge& below() const;  // that the rows' gradient takes
   };
   std::vector<Link> links;  // from the losses down
-  Edge exit;                // where the gradient goes on below; invalid when nothing below needs it
+  // Where the gradient comes in: at the first link, or at the parts of a split that leads to it and
+  // to nothing else. With the number of rows of each, one after the other.
+  std::vector<Edge> entries;
+  std::vector<std::int64_t> entry_rows;
+  Edge exit;  // where the gradient goes on below; invalid when nothing below needs it
   // Everything that the exit leads to. Nothing else leads there but to parameters.
   std::unordered_set<const Node*> below;
 
   bool empty() const { return links.empty(); }
-  Edge entry() const;
 };
 
 // The chain with the most rows times weights; empty when there is none or when the whole batch is
@@ -36,15 +46,15 @@ RowChain find_row_chain(const TensorList& losses,
                         const std::vector<LayerInput>& inputs,
                         const std::vector<bool>& by_rows);
 
-// Takes the gradient that enters the chain through it. Writes the tasks' gradients of its
-// parameters to `rows_of(use)`, called once per use in the order of the chain; returns the gradient
-// at the exit (undefined when that is invalid).
 struct LinkRows {
   TaskRows weight;
   TaskRows bias;
 };
+// Takes the gradients at the entries (undefined: zero) through the chain. Writes the tasks'
+// gradients of its parameters to `rows_of(use)`, called once per use in the order of the chain;
+// returns the gradient at the exit (undefined when that is invalid).
 at::Tensor pass_row_chain(const RowChain& chain,
-                          const at::Tensor& gradient,
+                          const TensorList& gradients,
                           const Graph& graph,
                           const std::vector<LayerInput>& inputs,
                           const std::function<LinkRows(const LayerUse&)>& rows_of);
