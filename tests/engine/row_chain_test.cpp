@@ -139,15 +139,25 @@ class ThreadCount {
   int before_;
 };
 
+// The chain behind some losses.
+struct Found {
+  Found(const Model& model, const TensorList& losses) {
+    const std::vector<std::int64_t> given =
+        model.test.given ? model.rows : std::vector<std::int64_t>();
+    graph = internal::read_graph(losses, model.shared, given);
+    for (const auto& use : graph.uses) inputs.push_back(read_layer_input(use, model.shared));
+    const std::vector<bool> by_rows(model.shared.size(), true);
+    chain = find_row_chain(losses, graph, inputs, by_rows);
+  }
+
+  internal::Graph graph;
+  std::vector<internal::LayerInput> inputs;
+  internal::RowChain chain;
+};
+
 std::size_t links_found(Model& model) {
   const TensorList losses = model.losses();
-  const std::vector<std::int64_t> given =
-      model.test.given ? model.rows : std::vector<std::int64_t>();
-  const internal::Graph graph = internal::read_graph(losses, model.shared, given);
-  std::vector<internal::LayerInput> inputs;
-  for (const auto& use : graph.uses) inputs.push_back(read_layer_input(use, model.shared));
-  const std::vector<bool> by_rows(model.shared.size(), true);
-  return find_row_chain(losses, graph, inputs, by_rows).links.size();
+  return Found(model, losses).chain.links.size();
 }
 
 void expect_plain_gradients(Model& model) {
@@ -302,11 +312,57 @@ TEST(RowChain, IsNotTakenWhereTheExitHasAnotherSource) {
   };
   for (const bool around : {false, true}) {
     const TensorList losses = plain(around);
-    const internal::Graph graph = internal::read_graph(losses, model.shared, {});
-    std::vector<internal::LayerInput> inputs;
-    for (const auto& use : graph.uses) inputs.push_back(read_layer_input(use, model.shared));
-    const std::vector<bool> by_rows(model.shared.size(), true);
-    EXPECT_EQ(find_row_chain(losses, graph, inputs, by_rows).empty(), around);
+    EXPECT_EQ(Found(model, losses).chain.empty(), around);
+  }
+}
+
+// Other tasks than those that the heads were split for, and a part without a gradient.
+TEST(RowChain, TakesPartsThatDoNotFollowTheTasks) {
+  for (const auto& activation : {torch::relu, torch::tanh}) {
+    Model model({.name = "parts", .links = 6, .activation = activation, .below = true});
+    const TensorList losses = model.losses();
+    Found found(model, losses);
+    ASSERT_EQ(found.chain.entry_rows, (std::vector<std::int64_t>{120, 100, 110, 130}));
+    internal::RowAssignment& rows = found.graph.rows;
+    for (std::size_t r = 0; r < 460; ++r) rows.task_of_row[r] = r < 200 ? 2 : r < 260 ? 0 : 1;
+    for (std::size_t r = 400; r < 460; ++r) rows.task_of_row[r] = -1;
+    rows.find_blocks(4);  // the last has no rows
+    const at::Tensor entering = torch::randn({460, model.test.width}, model.test.dtype);
+    TensorList parts = entering.split_with_sizes(found.chain.entry_rows);
+    parts[1].zero_();
+    parts[1] = at::Tensor();
+    TensorList blocks;
+    for (const auto& parameter : model.shared) {
+      blocks.push_back(torch::full({4, parameter.numel()}, 7.0, model.test.dtype));
+    }
+    const auto rows_of = [&](const internal::LayerUse& use) {
+      const auto to = [&](int p) {
+        return internal::TaskRows{p < 0 ? at::Tensor() : blocks[static_cast<std::size_t>(p)]};
+      };
+      return internal::LinkRows{to(use.weight), to(use.bias)};
+    };
+    const at::Tensor leaving =
+        pass_row_chain(found.chain, parts, found.graph, found.inputs, rows_of);
+
+    at::Tensor low = torch::cos(model.input * model.scale).detach().requires_grad_();
+    at::Tensor h = low;
+    for (auto& layer : model.layers) h = activation(layer->forward(h));
+    TensorList wanted(model.shared.begin(), model.shared.end() - 1);
+    wanted.push_back(low);
+    at::Tensor expected_below = torch::zeros_like(low);
+    for (std::int64_t k = 0; k < 4; ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      const at::Tensor own = torch::zeros_like(entering);
+      const std::int64_t n = rows.end[i] - rows.begin[i];
+      own.narrow(0, rows.begin[i], n).copy_(entering.narrow(0, rows.begin[i], n));
+      const TensorList expected = torch::autograd::grad({h}, wanted, {own}, /*retain_graph=*/true);
+      for (std::size_t p = 0; p + 1 < wanted.size(); ++p) {
+        EXPECT_TRUE(torch::allclose(blocks[p][k], expected[p].reshape(-1), 1e-9, 1e-10))
+            << "task " << k << ", parameter " << p;
+      }
+      expected_below += expected.back();
+    }
+    EXPECT_TRUE(torch::allclose(leaving, expected_below, 1e-9, 1e-10));
   }
 }
 
