@@ -103,7 +103,11 @@ void LayeredGradients::choose_forms(bool segmented, GhostRule rule) {
     group.sketched = simple && bias_alone && !ghost && sketch_pays(group, rule);
     if (ghost || group.sketched) {
       forms_[w] = Form::kGhost;
-      if (group.bias >= 0) forms_[static_cast<std::size_t>(group.bias)] = Form::kGhost;
+      if (group.sketched) {
+        group.bias = -1;  // has rows of its own, formed beside the sketch
+      } else if (group.bias >= 0) {
+        forms_[static_cast<std::size_t>(group.bias)] = Form::kGhost;
+      }
       ghosts.push_back(std::move(group));
     } else if (mixed || graph_.uses[group.uses[0]].kind == LayerKind::kConvolution) {
       // Not worth forming by hand; LibTorch computes it in the pass.
@@ -602,23 +606,27 @@ void LayeredGradients::take_pass(std::size_t task, const Part& part, const Tenso
       }
       written[static_cast<std::size_t>(use.weight)] = true;
     }
-    if (at::Tensor row = row_of(use.bias); row.defined()) {
-      if (written[static_cast<std::size_t>(use.bias)]) {
-        row.add_(rows.sum(0));
-      } else {
-        at::sum_out(row, rows, {0}, /*keepdim=*/false, c10::nullopt);
-      }
-      written[static_cast<std::size_t>(use.bias)] = true;
-    }
-    for (Group& group : groups_) {
-      if (group.weight != use.weight) continue;
+    at::Tensor bias = row_of(use.bias);
+    const bool bias_written = bias.defined() && written[static_cast<std::size_t>(use.bias)];
+    if (bias.defined()) written[static_cast<std::size_t>(use.bias)] = true;
+    const auto group = std::find_if(
+        groups_.begin(), groups_.end(), [&](const Group& g) { return g.weight == use.weight; });
+    if (group != groups_.end()) {
       // Uses of one weight stand one below the other, those a task does not reach as zeros.
       const auto place = static_cast<std::size_t>(
-          std::find(group.uses.begin(), group.uses.end(), u) - group.uses.begin());
-      group.gradients[task * group.uses.size() + place] = rows;
-      if (!group.sketched) continue;
-      at::Tensor sum = group.sketch[k];
-      tensor::add_narrow_product(rows, group.projected[place], sum);
+          std::find(group->uses.begin(), group->uses.end(), u) - group->uses.begin());
+      group->gradients[task * group->uses.size() + place] = rows;
+      if (group->sketched) {
+        if (bias.defined() && !bias_written) bias.zero_();
+        at::Tensor sum = group->sketch[k];
+        tensor::add_narrow_product(rows, group->projected[place], sum, bias);
+        continue;
+      }
+    }
+    if (bias_written) {
+      bias.add_(rows.sum(0));
+    } else if (bias.defined()) {
+      at::sum_out(bias, rows, {0}, /*keepdim=*/false, c10::nullopt);
     }
   }
   for (std::size_t j = 0; j < part.named.size(); ++j) {
@@ -719,18 +727,16 @@ bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
       joined.push_back(!any ? at::Tensor() : uses == 1 ? parts[0] : at::cat(parts));
     }
     group.gradients = std::move(joined);
-    const bool bias_apart =
-        group.bias >= 0 &&
-        (group.sketched ||
-         (!step.groups.empty() && step.groups[static_cast<std::size_t>(group.bias)] !=
-                                      step.groups[static_cast<std::size_t>(group.weight)]));
     if (group.sketched) {
       add_sketch(group, result);
-    } else {
-      Matrix part(tasks, tasks);
-      add_ghost_gram(group.rows, group.gradients, group.bias >= 0 && !bias_apart, part);
-      add_gram(part, group.weight, result);
+      continue;
     }
+    const bool bias_apart = group.bias >= 0 && !step.groups.empty() &&
+                            step.groups[static_cast<std::size_t>(group.bias)] !=
+                                step.groups[static_cast<std::size_t>(group.weight)];
+    Matrix part(tasks, tasks);
+    add_ghost_gram(group.rows, group.gradients, group.bias >= 0 && !bias_apart, part);
+    add_gram(part, group.weight, result);
     if (bias_apart) {
       TensorList sums;
       for (const at::Tensor& rows : group.gradients) {

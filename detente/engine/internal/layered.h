@@ -62,7 +62,7 @@ class LayeredGradients {
   // Uses of one weight by one kind of layer.
   struct Group {
     int weight = -1;
-    int bias = -1;
+    int bias = -1;  // -1 where it is formed apart
     std::vector<std::size_t> uses;
     at::Tensor rows;        // ghost: x of all uses
     TensorList gradients;   // ghost: per task, δ of all uses
