@@ -30,6 +30,7 @@ struct Zoo {
   const char* name;
   Trunk (*make)(torch::Dtype);
   bool segmentable = true;  // completely, without a notice
+  bool derivative = true;   // no hook changes what the gradients are
 };
 
 inline Trunk from_module(torch::nn::Sequential net, const at::Tensor& input) {
@@ -182,6 +183,40 @@ inline Trunk make_rms_norm(torch::Dtype dtype) {
   return trunk;
 }
 
+// A product and a sum make a Linear layer, unless something else uses, watches or stretches what
+// lies between.
+inline Trunk make_products_and_sums(torch::Dtype dtype) {
+  const auto parameter = [&](at::IntArrayRef shape) {
+    return torch::randn(shape, dtype).requires_grad_();
+  };
+  TensorList w;
+  TensorList b;
+  for (const std::int64_t in : {5, 8, 8, 8, 8}) {
+    w.push_back(parameter({in, 8}));
+    b.push_back(parameter({8}));
+  }
+  w.push_back(parameter({8, 1}));
+  b.push_back(parameter({6}));
+  Trunk trunk;
+  trunk.parameters = w;
+  trunk.parameters.insert(trunk.parameters.end(), b.begin(), b.end());
+  trunk.input = batch_of({3, 5}, dtype);
+  trunk.forward = [=](const at::Tensor& x) {
+    at::Tensor h = torch::tanh(x.matmul(w[0]) + b[0]);
+    at::Tensor product = h.matmul(w[1]);
+    if (product.requires_grad()) {
+      product.register_hook([](const at::Tensor& gradient) { return 2 * gradient; });
+    }
+    h = torch::tanh(product + b[1]);
+    product = h.matmul(w[2]);
+    h = torch::tanh((product + b[2]) * product);
+    h = torch::tanh(torch::add(h.matmul(w[3]), b[3], 2.0));
+    h = torch::tanh(b[4] + h.matmul(w[4]));
+    return (h.matmul(w[5]) + b[5]).mean(1);
+  };
+  return trunk;
+}
+
 inline Trunk make_lstm(torch::Dtype dtype) {
   nn::LSTM lstm(nn::LSTMOptions(3, 4).batch_first(true));
   nn::Linear top(4, 40);
@@ -210,6 +245,7 @@ inline const std::vector<Zoo>& models() {
                                        {"transformer", make_transformer},
                                        {"recurrent", make_recurrent},
                                        {"rms_norm", make_rms_norm},
+                                       {"products_and_sums", make_products_and_sums, true, false},
                                        {"lstm", make_lstm, false}};
   return all;
 }

@@ -95,6 +95,7 @@ class Reader {
     find_border();
     find_rows();
     follow_rows();
+    find_added_biases();
     for (Node* node : trunk_) read_uses(*node);
     // Uses above the border, by one loss alone, are not in the trunk.
     for (const auto& [node, owner] : owners_.all()) {
@@ -538,7 +539,55 @@ class Reader {
     return dims;
   }
 
+  // LibTorch 2 computes a Linear layer of inputs of three or more dimensions as a product of
+  // matrices, a view and a sum with the bias. Where nothing else uses or watches what lies between,
+  // the gradient at the product is that at the sum, and the bias belongs to the product's rows.
+  void find_added_biases() {
+    std::unordered_map<const Node*, int> edges;  // into each node
+    for (const auto& loss : losses_) ++edges[loss.grad_fn().get()];
+    for (const auto& [node, owner] : owners_.all()) {
+      for (const Edge& edge : node->next_edges()) ++edges[edge.function.get()];
+    }
+    for (Node* node : trunk_) {
+      const auto* sum = dynamic_cast<const gen::AddBackward0*>(node);
+      if (sum == nullptr || sum->alpha.toDouble() != 1.0) continue;
+      for (const std::size_t side : {0, 1}) {
+        const Edge& bias = node->next_edge(side);
+        const Edge& rows = node->next_edge(1 - side);
+        if (!bias.is_valid() || !rows.is_valid()) continue;
+        const Source source = resolve(bias);
+        if (source.parameter < 0 || source.transpositions > 0) continue;
+        if (Node* product = product_below(*rows.function, edges); product != nullptr) {
+          const auto& size = shared_[static_cast<std::size_t>(source.parameter)].sizes();
+          const Shape out = shape_at(*product, 0);
+          const Shape shape = shape_at(*node, 0);
+          if (out.size() != 2 || size.size() != 1 || size[0] != out[1] || shape.empty() ||
+              shape.back() != out[1] || shape != shape_at(*rows.function, rows.input_nr)) {
+            continue;
+          }
+          added_bias_[product] = source.parameter;
+          absorbed_.insert(node);
+        }
+      }
+    }
+  }
+
+  // The product with a parameter that `node` is, or views.
+  Node* product_below(Node& top, const std::unordered_map<const Node*, int>& edges) const {
+    for (Node* node = &top;; node = node->next_edge(0).function.get()) {
+      if (edges.at(node) != 1 || tensor::has_hooks(*node)) return nullptr;
+      const std::string name = node->name();
+      if (name == "MmBackward0") {
+        const Edge& weight = node->next_edge(1);
+        return weight.is_valid() && resolve(weight).parameter >= 0 ? node : nullptr;
+      }
+      const bool views = name == "UnsafeViewBackward0" || name == "ViewBackward0";
+      if (!views || !node->next_edge(0).is_valid()) return nullptr;
+    }
+  }
+
   void read_uses(Node& node) {
+    if (absorbed_.contains(&node)) return;
     const std::string name = node.name();
     const auto& edges = node.next_edges();
     std::vector<Source> sources(edges.size());
@@ -597,6 +646,9 @@ class Reader {
     };
     take(weight_edge, use.weight);
     take(bias_edge, use.bias);
+    if (const auto added = added_bias_.find(&node); added != added_bias_.end()) {
+      use.bias = added->second;
+    }
     if (use.kind == LayerKind::kLinear && use.weight >= 0) {
       use.weight_is_out_in = sources[static_cast<std::size_t>(weight_edge)].transpositions % 2 == 1;
     }
@@ -642,6 +694,8 @@ class Reader {
   std::vector<Border> border_;
   std::vector<Edge> origins_;
   std::map<Place, std::int64_t> inner_;
+  std::unordered_map<const Node*, int> added_bias_;  // by product
+  std::unordered_set<const Node*> absorbed_;         // the sums
   Graph graph_;
 };
 
