@@ -56,6 +56,17 @@ TEST(StepBenchmark, MeasuresTheFloorOfASingleInputStep) {
   EXPECT_NE(result.strategy, "segmented");
 }
 
+TEST(StepBenchmark, LetsLibTorchSayNothingOfItsMemory) {
+  StepBenchmarkOptions options = small_benchmark();
+  options.model = "transformer";
+  options.input = "single";
+  options.tasks = 2;  // both passes at once, on a thread each
+  options.threads = 2;
+  testing::internal::CaptureStderr();
+  measure_step(options, {});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(StepBenchmark, TellsHowGoodAnEstimateIs) {
   StepBenchmarkOptions options = small_benchmark();
   options.input = "single";
