@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <c10/core/Allocator.h>
-#include <c10/util/Logging.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <detente/tensor/allocation_peak.h>
 #include <torch/version.h>
@@ -21,26 +20,8 @@ using AllocationTotal = std::int64_t;
 
 struct AllocationPeak::Impl {
   class Counter;
-  class QuietLog;
-  std::unique_ptr<QuietLog> quiet;
   std::shared_ptr<Counter> counter;
   std::unique_ptr<c10::DebugInfoGuard> guard;
-};
-
-// LibTorch 2 warns of freed blocks that were made before, now and then; here they are expected.
-class AllocationPeak::Impl::QuietLog {
-#ifndef C10_USE_GLOG
- public:
-  QuietLog() : before_(FLAGS_caffe2_log_level) {
-    FLAGS_caffe2_log_level = std::max<int>(before_, ::c10::GLOG_ERROR);
-  }
-  ~QuietLog() { FLAGS_caffe2_log_level = before_; }
-  QuietLog(const QuietLog&) = delete;
-  QuietLog& operator=(const QuietLog&) = delete;
-
- private:
-  int before_;
-#endif
 };
 
 class AllocationPeak::Impl::Counter final : public c10::MemoryReportingInfoBase {
@@ -77,7 +58,6 @@ class AllocationPeak::Impl::Counter final : public c10::MemoryReportingInfoBase 
 };
 
 AllocationPeak::AllocationPeak() : impl_(std::make_unique<Impl>()) {
-  impl_->quiet = std::make_unique<Impl::QuietLog>();
   impl_->counter = std::make_shared<Impl::Counter>();
   impl_->guard =
       std::make_unique<c10::DebugInfoGuard>(c10::DebugInfoKind::PROFILER_STATE, impl_->counter);

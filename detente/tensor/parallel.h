@@ -12,7 +12,8 @@ namespace detente::tensor {
 // Calls `part` for consecutive parts [first, last) of [begin, end) of at least `grain` (>= 1)
 // numbers each, at most one part per thread of LibTorch (at::get_num_threads()); inside another
 // parallel loop, one part. Inside, LibTorch's operations keep to one thread, and neither gradient
-// mode nor other thread-local settings are those of the caller. The first exception is passed on.
+// mode nor other thread-local settings are those of the caller, except that its profiler (or
+// AllocationPeak) sees all threads. The first exception is passed on.
 void parallel_for(std::int64_t begin,
                   std::int64_t end,
                   std::int64_t grain,

@@ -56,7 +56,8 @@ TEST(StepBenchmark, MeasuresTheFloorOfASingleInputStep) {
   EXPECT_NE(result.strategy, "segmented");
 }
 
-TEST(StepBenchmark, LetsLibTorchSayNothingOfItsMemory) {
+// LibTorch 2 warns when a block is freed that the counter has not seen: one made on another thread.
+TEST(StepBenchmark, CountsTheMemoryOfAllThreads) {
   StepBenchmarkOptions options = small_benchmark();
   options.model = "transformer";
   options.input = "single";
