@@ -9,9 +9,9 @@
 namespace detente::tensor {
 
 // Counts while it lives, on the thread that made it, the threads of LibTorch's backward passes and
-// those of tensor::parallel_for.
-// Make it before the tensors that are to be freed under it, since blocks made earlier are unknown;
-// they count as never freed. Costs a lock and a map entry per allocation: not for timed code.
+// those of tensor::parallel_for. Make it before the tensors that are to be freed under it, since
+// blocks made earlier are unknown; they count as never freed. Costs a lock and a map entry per
+// allocation: not for timed code.
 class AllocationPeak {
  public:
   AllocationPeak();

@@ -147,7 +147,7 @@ struct Found {
     graph = internal::read_graph(losses, model.shared, given);
     for (const auto& use : graph.uses) inputs.push_back(read_layer_input(use, model.shared));
     const std::vector<bool> by_rows(model.shared.size(), true);
-    chain = find_row_chain(losses, graph, inputs, by_rows);
+    chain = find_row_chain(graph, inputs, by_rows);
   }
 
   internal::Graph graph;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <detente/tensor/allocation_peak.h>
 #include <detente/tensor/parallel.h>
 #include <gmock/gmock.h>
 
@@ -33,6 +35,19 @@ TEST_F(Parallel, RunsOnSeveralThreads) {
   });
   EXPECT_EQ(threads.size(), 2u) << "is parallel.cpp compiled with OpenMP?";
   EXPECT_THAT(seen, testing::Each(1));
+}
+
+TEST_F(Parallel, ShowsTheCallersMemoryCounterWhatAllThreadsAllocate) {
+  const AllocationPeak counter;
+  std::vector<at::Tensor> made(2);
+  parallel_for(0, 2, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      made[static_cast<std::size_t>(i)] = at::empty({1000}, at::kFloat);
+    }
+  });
+  EXPECT_EQ(counter.now(), 8000);
+  made.clear();
+  EXPECT_EQ(counter.now(), 0);
 }
 
 TEST_F(Parallel, KeepsTheGrainAndNestsOnOneThread) {

@@ -95,7 +95,7 @@ class Reader {
     find_border();
     find_rows();
     follow_rows();
-    find_added_biases();
+    look_up();
     for (Node* node : trunk_) read_uses(*node);
     // Uses above the border, by one loss alone, are not in the trunk.
     for (const auto& [node, owner] : owners_.all()) {
@@ -539,43 +539,44 @@ class Reader {
     return dims;
   }
 
-  // LibTorch 2 computes a Linear layer of inputs of three or more dimensions as a product of
-  // matrices, a view and a sum with the bias. Where nothing else uses or watches what lies between,
-  // the gradient at the product is that at the sum, and the bias belongs to the product's rows.
-  void find_added_biases() {
-    std::unordered_map<const Node*, int> edges;  // into each node
-    for (const auto& loss : losses_) ++edges[loss.grad_fn().get()];
+  void look_up() {
+    for (const auto& loss : losses_) ++graph_.above[loss.grad_fn().get()].edges;
     for (const auto& [node, owner] : owners_.all()) {
-      for (const Edge& edge : node->next_edges()) ++edges[edge.function.get()];
-    }
-    for (Node* node : trunk_) {
-      const auto* sum = dynamic_cast<const gen::AddBackward0*>(node);
-      if (sum == nullptr || sum->alpha.toDouble() != 1.0) continue;
-      for (const std::size_t side : {0, 1}) {
-        const Edge& bias = node->next_edge(side);
-        const Edge& rows = node->next_edge(1 - side);
-        if (!bias.is_valid() || !rows.is_valid()) continue;
-        const Source source = resolve(bias);
-        if (source.parameter < 0 || source.transpositions > 0) continue;
-        if (Node* product = product_below(*rows.function, edges); product != nullptr) {
-          const auto& size = shared_[static_cast<std::size_t>(source.parameter)].sizes();
-          const Shape out = shape_at(*product, 0);
-          const Shape shape = shape_at(*node, 0);
-          if (out.size() != 2 || size.size() != 1 || size[0] != out[1] || shape.empty() ||
-              shape.back() != out[1] || shape != shape_at(*rows.function, rows.input_nr)) {
-            continue;
-          }
-          added_bias_[product] = source.parameter;
-          absorbed_.insert(node);
-        }
+      for (const Edge& edge : node->next_edges()) {
+        if (!edge.is_valid()) continue;
+        Above& above = graph_.above[edge.function.get()];
+        above.node = node;
+        ++above.edges;
       }
     }
   }
 
-  // The product with a parameter that `node` is, or views.
-  Node* product_below(Node& top, const std::unordered_map<const Node*, int>& edges) const {
+  // LibTorch 2 computes a Linear layer of inputs of three or more dimensions as a product of
+  // matrices, a view and a sum with the bias. Where nothing else uses or watches what lies between,
+  // the gradient at the product is that at the sum, and the bias belongs to the product's rows.
+  bool add_to_product(Node& sum, int side, const Source& bias) {
+    const Edge& rows = sum.next_edge(1 - static_cast<std::size_t>(side));
+    if (static_cast<const gen::AddBackward0&>(sum).alpha.toDouble() != 1.0 || !rows.is_valid() ||
+        bias.parameter < 0 || bias.transpositions > 0) {
+      return false;
+    }
+    Node* product = product_below(*rows.function);
+    if (product == nullptr) return false;
+    const at::Tensor& parameter = shared_[static_cast<std::size_t>(bias.parameter)];
+    const Shape out = shape_at(*product, 0);
+    const Shape shape = shape_at(sum, 0);
+    if (out.size() != 2 || parameter.dim() != 1 || parameter.size(0) != out[1] || shape.empty() ||
+        shape.back() != out[1] || shape != shape_at(*rows.function, rows.input_nr)) {
+      return false;
+    }
+    added_bias_[product] = bias.parameter;
+    return true;
+  }
+
+  // The product with a parameter that `top` is, or views.
+  Node* product_below(Node& top) const {
     for (Node* node = &top;; node = node->next_edge(0).function.get()) {
-      if (edges.at(node) != 1 || tensor::has_hooks(*node)) return nullptr;
+      if (graph_.above.at(node).edges != 1 || tensor::has_hooks(*node)) return nullptr;
       const std::string name = node->name();
       if (name == "MmBackward0") {
         const Edge& weight = node->next_edge(1);
@@ -587,7 +588,6 @@ class Reader {
   }
 
   void read_uses(Node& node) {
-    if (absorbed_.contains(&node)) return;
     const std::string name = node.name();
     const auto& edges = node.next_edges();
     std::vector<Source> sources(edges.size());
@@ -635,6 +635,10 @@ class Reader {
       // The parameter may stand on either side; on both it is beyond this rule.
       const int side = sources[0].parameter >= 0 ? 0 : 1;
       if (sources[1 - static_cast<std::size_t>(side)].parameter < 0) {
+        if (name == "AddBackward0" &&
+            add_to_product(node, side, sources[static_cast<std::size_t>(side)])) {
+          return;
+        }
         (name == "AddBackward0" ? bias_edge : weight_edge) = side;
         use.side = side;
       }
@@ -694,8 +698,7 @@ class Reader {
   std::vector<Border> border_;
   std::vector<Edge> origins_;
   std::map<Place, std::int64_t> inner_;
-  std::unordered_map<const Node*, int> added_bias_;  // by product
-  std::unordered_set<const Node*> absorbed_;         // the sums
+  std::unordered_map<const Node*, int> added_bias_;  // by product; read after the sum above it
   Graph graph_;
 };
 

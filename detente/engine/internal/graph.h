@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace detente::engine::internal {
@@ -58,8 +59,15 @@ struct RowAssignment {
   void find_blocks(std::size_t tasks);
 };
 
+// What leads to a node from the losses' side.
+struct Above {
+  Node* node = nullptr;  // one of them; null where a loss starts
+  int edges = 0;
+};
+
 struct Graph {
   std::vector<LayerUse> uses;
+  std::unordered_map<const Node*, Above> above;  // of every node behind the losses
   // Per shared parameter: does every path to it lead through `uses`? If not, its gradient must be
   // asked for by its name.
   std::vector<bool> handled;

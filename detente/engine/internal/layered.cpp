@@ -439,7 +439,7 @@ TensorList LayeredGradients::pass_segments(const std::function<LinkRows(const La
   const StepTensors& step = *step_;
   std::vector<bool> by_rows;
   for (const Form form : forms_) by_rows.push_back(form == Form::kDirect);
-  const RowChain chain = find_row_chain(step.losses, graph_, inputs_, by_rows);
+  const RowChain chain = find_row_chain(graph_, inputs_, by_rows);
   std::vector<bool> in_chain(graph_.uses.size(), false);
   for (const RowChain::Link& link : chain.links) {
     if (link.use >= 0) in_chain[static_cast<std::size_t>(link.use)] = true;

@@ -24,15 +24,13 @@ bool has_addend(const Node& node) { return node.name() == "AddmmBackward0"; }
 
 class Finder {
  public:
-  Finder(const TensorList& losses,
-         const Graph& graph,
+  Finder(const Graph& graph,
          const std::vector<LayerInput>& inputs,
          const std::vector<bool>& by_rows)
       : graph_(graph), inputs_(inputs), by_rows_(by_rows) {
     for (std::size_t u = 0; u < graph.uses.size(); ++u) {
       use_of_[graph.uses[u].node] = static_cast<int>(u);
     }
-    read(losses);
   }
 
   RowChain find() {
@@ -53,33 +51,6 @@ class Finder {
   }
 
  private:
-  struct Above {
-    Node* node = nullptr;  // the last one seen
-    int edges = 0;
-  };
-
-  void read(const TensorList& losses) {
-    std::unordered_set<Node*> seen;
-    std::vector<Node*> stack;
-    for (const auto& loss : losses) {
-      Node* node = loss.grad_fn().get();
-      ++above_[node].edges;
-      if (seen.insert(node).second) stack.push_back(node);
-    }
-    while (!stack.empty()) {
-      Node* node = stack.back();
-      stack.pop_back();
-      for (const Edge& edge : node->next_edges()) {
-        if (!edge.is_valid()) continue;
-        Node* next = edge.function.get();
-        Above& above = above_[next];
-        above.node = node;
-        ++above.edges;
-        if (seen.insert(next).second) stack.push_back(next);
-      }
-    }
-  }
-
   // The longest chain with `node`, which is left out of further ones.
   RowChain through(Node& node) {
     RowChain chain;
@@ -88,10 +59,10 @@ class Finder {
     const std::int64_t rows = shape_at(node, 0)[0];
     RowChain::Link top = link;
     for (;;) {
-      const auto above = above_.find(top.node);
-      if (above == above_.end() || above->second.edges != 1 || above->second.node == nullptr) break;
+      const Above& above = graph_.above.at(top.node);
+      if (above.edges != 1 || above.node == nullptr) break;
       RowChain::Link next;
-      if (!able(*above->second.node, next) || shape_at(*next.node, 0)[0] != rows ||
+      if (!able(*above.node, next) || shape_at(*next.node, 0)[0] != rows ||
           next.below().function.get() != top.node) {
         break;
       }
@@ -103,7 +74,7 @@ class Finder {
       const Edge& edge = top.below();
       if (!edge.is_valid()) break;
       RowChain::Link next;
-      if (above_[edge.function.get()].edges != 1 || !able(*edge.function, next) ||
+      if (graph_.above.at(edge.function.get()).edges != 1 || !able(*edge.function, next) ||
           shape_at(*next.node, 0)[0] != rows) {
         break;
       }
@@ -130,14 +101,14 @@ class Finder {
       }
     }
     return std::all_of(edges.begin(), edges.end(), [&](const auto& entry) {
-      return entry.second == above_.at(entry.first).edges || parameter_behind(entry.first);
+      return entry.second == graph_.above.at(entry.first).edges || parameter_behind(entry.first);
     });
   }
 
   // Split into parts along the rows, heads need not have their gradients joined again.
   void find_entries(RowChain& chain) const {
     Node& first = *chain.links.front().node;
-    const Above& above = above_.at(&first);
+    const Above& above = graph_.above.at(&first);
     if (above.edges == 1 && above.node != nullptr && splits_rows(*above.node)) {
       for (std::uint32_t i = 0; i < above.node->num_inputs(); ++i) {
         chain.entries.emplace_back(tensor::owner_of(*above.node), i);
@@ -235,7 +206,6 @@ class Finder {
   const std::vector<LayerInput>& inputs_;
   const std::vector<bool>& by_rows_;
   std::unordered_map<const Node*, int> use_of_;
-  std::unordered_map<const Node*, Above> above_;
   std::unordered_set<const Node*> in_chain_;
 };
 
@@ -245,14 +215,13 @@ const Edge& RowChain::Link::below() const {
   return node->next_edge(use >= 0 && has_addend(*node) ? 1 : 0);
 }
 
-RowChain find_row_chain(const TensorList& losses,
-                        const Graph& graph,
+RowChain find_row_chain(const Graph& graph,
                         const std::vector<LayerInput>& inputs,
                         const std::vector<bool>& by_rows) {
   const bool any = std::any_of(graph.uses.begin(), graph.uses.end(), [](const LayerUse& use) {
     return use.kind == LayerKind::kLinear;
   });
-  return any ? Finder(losses, graph, inputs, by_rows).find() : RowChain();
+  return any ? Finder(graph, inputs, by_rows).find() : RowChain();
 }
 
 }  // namespace detente::engine::internal

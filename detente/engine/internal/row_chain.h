@@ -41,8 +41,7 @@ struct RowChain {
 
 // The chain with the most rows times weights; empty when there is none or when the whole batch is
 // as fast. `by_rows`[p]: parameter p's gradients are formed by task_gradients(), all of them.
-RowChain find_row_chain(const TensorList& losses,
-                        const Graph& graph,
+RowChain find_row_chain(const Graph& graph,
                         const std::vector<LayerInput>& inputs,
                         const std::vector<bool>& by_rows);
 
