@@ -9,14 +9,9 @@ TORCH ?=
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 
-ifeq ($(TORCH),system)
-  PRESET := release-system
-  BUILD := build/system
-else
-  PRESET := release
-  BUILD := build/release
-  CONFIGURE := -DDETENTE_TORCH_ROOT=$(if $(TORCH),$(abspath $(TORCH)))
-endif
+PRESET := release
+BUILD := build/release
+ENGINE := -DDETENTE_TORCH_ROOT=$(if $(filter-out system,$(TORCH)),$(abspath $(TORCH)),$(TORCH))
 SETUP := scripts/setup.sh --torch "$(or $(TORCH),auto)"
 CMAKE_BUILD := cmake --build $(BUILD) --parallel $(JOBS)
 
@@ -41,7 +36,7 @@ setup:
 # Configures and lets Ninja decide what is out of date.
 define configure
 	@echo "== configuring $(BUILD) (log: $(BUILD)-configure.log)"
-	@cmake --preset $(PRESET) $(CONFIGURE) >$(BUILD)-configure.log 2>&1 \
+	@cmake --preset $(PRESET) $(ENGINE) >$(BUILD)-configure.log 2>&1 \
 	  || { cat $(BUILD)-configure.log; exit 1; }
 	@grep -E '^-- LibTorch' $(BUILD)-configure.log || true
 	@grep -A 6 'CMake Warning' $(BUILD)-configure.log || true
@@ -72,7 +67,7 @@ install: build
 
 bench: setup
 	@echo "== building the benchmarks (build/bench)"
-	@cmake --preset bench $(if $(TORCH),-DDETENTE_TORCH_ROOT=$(TORCH)) >build/bench-configure.log 2>&1 \
+	@cmake --preset bench $(ENGINE) >build/bench-configure.log 2>&1 \
 	  || { cat build/bench-configure.log; exit 1; }
 	@cmake --build build/bench --parallel $(JOBS) --target detente_benchmarks
 	@scripts/bench.sh build/bench

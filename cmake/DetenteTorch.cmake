@@ -11,6 +11,8 @@ include_guard(GLOBAL)
 include(DetenteTorchVersion)
 include(DetenteOpenMp)
 
+# 2.7 is the first whose wheels have the present C++ ABI. scripts/setup.sh knows it, too.
+set(DETENTE_TORCH_OLDEST 2.7)
 set(DETENTE_TORCH_ROOT "" CACHE STRING
     "LibTorch to use: a folder, or \"system\"; empty: search (docs/engines.md)")
 
@@ -104,7 +106,7 @@ macro(_detente_choose_torch)
       if(NOT _torch_dir)
         message(FATAL_ERROR "No LibTorch found. Choose one:\n"
           "  make build               installs the pinned PyTorch wheel into build/venv\n"
-          "  make build TORCH=system  installs and uses Debian's libtorch-dev\n"
+          "  make build TORCH=system  installs and uses the system's libtorch-dev, where it is new enough\n"
           "  -DDETENTE_TORCH_ROOT=.../site-packages/torch   names one\n"
           "  -DDETENTE_TORCH=OFF      builds the parts that need none")
       endif()
@@ -182,14 +184,16 @@ if(_count GREATER 1 OR (_package_minor AND NOT _package_minor STREQUAL _minor))
     "Put the root of the one you want first: -DDETENTE_TORCH_ROOT=${DETENTE_TORCH_PREFIX} (or "
     "\"system\"), and start with an empty build folder.")
 endif()
-if(DETENTE_TORCH_VERSION VERSION_LESS 1.13)
-  message(FATAL_ERROR "LibTorch ${DETENTE_TORCH_VERSION} in ${DETENTE_TORCH_PREFIX} is too old; "
-    "Detente builds on 1.13 and later.")
+if(DETENTE_TORCH_VERSION VERSION_LESS DETENTE_TORCH_OLDEST)
+  message(FATAL_ERROR "LibTorch ${DETENTE_TORCH_VERSION} in ${DETENTE_TORCH_PREFIX} "
+    "(${DETENTE_TORCH_ORIGIN}) is too old: Detente builds on ${DETENTE_TORCH_OLDEST} and later. "
+    "`make build` without TORCH=... installs one into build/venv; "
+    "-DDETENTE_TORCH_ROOT=.../site-packages/torch names another.")
 endif()
 if("${TORCH_CXX_FLAGS}" MATCHES "_GLIBCXX_USE_CXX11_ABI=0")
   message(FATAL_ERROR "LibTorch ${DETENTE_TORCH_VERSION} in ${DETENTE_TORCH_PREFIX} was built with "
     "the C++ ABI of before GCC 5, which cannot be linked with the system's fmt and yaml-cpp. Use a "
-    "build with the present ABI (PyTorch 2.7 and later, or Debian's libtorch-dev).")
+    "build with the present ABI, as every wheel of PyTorch 2.7 and later is.")
 endif()
 
 # Debian's LibTorch multiplies matrices with whatever libblas.so.3 is; the reference one is 18 times

@@ -5,9 +5,9 @@
 #
 #   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint]
 #
-#   auto    the PyTorch that python3 imports, else wheel
+#   auto    the PyTorch that python3 imports, if it is new enough, else wheel
 #   wheel   the pinned PyTorch in the virtual environment build/venv
-#   system  Debian's libtorch-dev
+#   system  the system's libtorch-dev, if it is new enough
 #   none    no engine: the torch-free part only
 #   PATH    a LibTorch that is there already
 set -euo pipefail
@@ -20,6 +20,8 @@ wheel_packages=(python3-venv)
 # The second is no dependency of the first, and 18 times faster than the BLAS that is one.
 system_packages=(libtorch-dev libopenblas0-openmp)
 lint_packages=(clang-format-14)
+
+oldest_torch=2.7  # as in cmake/DetenteTorch.cmake
 
 say() { printf '== %s\n' "$*"; }
 stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -35,24 +37,45 @@ while [ $# -gt 0 ]; do
 done
 torch="${torch:-auto}"
 
-# Is there a PyTorch with its C++ package that python3 imports?
-python_has_torch() {
-  command -v python3 >/dev/null && (cd / && python3 - 2>/dev/null) <<'PY'
-import importlib.util, os, sys
-spec = importlib.util.find_spec("torch")
-config = spec and os.path.join(os.path.dirname(spec.origin), "share/cmake/Torch/TorchConfig.cmake")
-sys.exit(0 if config and os.path.exists(config) else 1)
+new_enough() { [ "$(printf '%s\n' "$oldest_torch" "$1" | sort -V | head -n 1)" = "$oldest_torch" ]; }
+
+# The version of the PyTorch that python3 imports, or nothing. (Importing it takes seconds.)
+torch_of_python() {
+  if ! command -v python3 >/dev/null; then return; fi
+  (cd / && python3 - 2>/dev/null) <<'PY' || true
+import importlib.util, os, re
+folder = os.path.dirname(importlib.util.find_spec("torch").origin)
+if os.path.exists(os.path.join(folder, "lib/libtorch.so")):
+    with open(os.path.join(folder, "version.py"), encoding="utf-8") as file:
+        print(re.search(r"__version__ = '([0-9.]+)", file.read()).group(1))
 PY
 }
 
 if [ "$torch" = auto ]; then
-  if python_has_torch; then torch=none; else torch=wheel; fi
+  version="$(torch_of_python)"
+  if [ -z "$version" ]; then
+    torch=wheel
+  elif new_enough "$version"; then
+    torch=none
+  else
+    say "python3's PyTorch $version is too old ($oldest_torch is needed): taking one of our own"
+    torch=wheel
+  fi
 fi
 
 packages=("${base_packages[@]}")
 case "$torch" in
   wheel) packages+=("${wheel_packages[@]}") ;;
-  system) packages+=("${system_packages[@]}") ;;
+  system)
+    # Before a gigabyte is installed in vain.
+    version="$(LC_ALL=C apt-cache policy libtorch-dev 2>/dev/null \
+      | sed -n 's/^ *Candidate: *\([0-9.]*[0-9]\).*/\1/p' || true)"
+    if [ -n "$version" ] && ! new_enough "$version"; then
+      stop "TORCH=system: the system's LibTorch is $version, and Detente needs $oldest_torch or \
+later. Run 'make build' without TORCH=system: it installs PyTorch into build/venv"
+    fi
+    packages+=("${system_packages[@]}")
+    ;;
   none) ;;
   *) [ -d "$torch" ] || stop "TORCH=$torch is no folder; name a LibTorch, or 'system', or nothing" ;;
 esac
@@ -116,8 +139,8 @@ install_wheel() {
   if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
       -r scripts/requirements.txt </dev/null >build/pip.log 2>&1; then
     tail -n 20 build/pip.log >&2
-    stop "pip could not install the engine (log: build/pip.log). Debian's own LibTorch does without \
-pip: make ... TORCH=system"
+    stop "pip could not install the engine (log: build/pip.log). A PyTorch that is there already \
+does without pip: make ... TORCH=.../site-packages/torch"
   fi
   "$venv/bin/python" -c 'import torch' || stop "the PyTorch in build/venv cannot be imported"
   if "$venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \

@@ -2,21 +2,11 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <detente/tensor/allocation_peak.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <mutex>
 
 namespace detente::tensor {
-namespace {
-
-#if TORCH_VERSION_MAJOR >= 2
-using AllocationTotal = std::size_t;
-#else
-using AllocationTotal = std::int64_t;
-#endif
-
-}  // namespace
 
 struct AllocationPeak::Impl {
   class Counter;
@@ -29,8 +19,8 @@ class AllocationPeak::Impl::Counter final : public c10::MemoryReportingInfoBase 
   // Freed blocks come with a negative size.
   void reportMemoryUsage(void* /*ptr*/,
                          std::int64_t size,
-                         AllocationTotal /*allocated*/,
-                         AllocationTotal /*reserved*/,
+                         std::size_t /*allocated*/,
+                         std::size_t /*reserved*/,
                          c10::Device /*device*/) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     now_ += size;

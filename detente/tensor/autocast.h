@@ -13,7 +13,6 @@ enum class LowPrecision { kBFloat16, kFloat16 };
 // Switches it on for this thread as long as the object lives, and what was before back on. Objects
 // may be nested and die in the opposite order. Copies of parameters made inside are dropped with
 // the outermost.
-// Throws kUnsupported for what the engine at hand cannot do (fp16 on a CPU before LibTorch 2).
 class Autocast {
  public:
   Autocast(Device device, LowPrecision type);

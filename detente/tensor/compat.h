@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that differs between LibTorch 1.13 and 2.13, behind one face.
+// What differs between the LibTorch versions Detente builds on (2.7 to 2.14), behind one face;
+// graph_compat.h has what concerns autograd's nodes.
 #pragma once
 
 #include <detente/tensor/fwd.h>
@@ -17,8 +18,7 @@ std::string engine_version();
 // otherwise carries a C++ stack trace. Detente's own errors pass unchanged.
 void translate_errors(const char* where, const std::function<void()>& body);
 
-// Drops every .grad. (An optimiser's zero_grad takes no argument in 1.13 and leaves zeros, with
-// which it would still move the parameters of absent tasks.)
+// Drops every .grad. (Zeros instead would still move the parameters of absent tasks.)
 void clear_gradients(const TensorList& parameters);
 
 }  // namespace detente::tensor

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Autograd nodes across LibTorch versions: shapes, and integers that became symbolic in 2.x.
+// Autograd nodes across LibTorch versions: shapes, owners, and integers that are symbolic in some
+// nodes and plain in others.
 // Heavy: for .cpp files of the engine only.
 #pragma once
 
@@ -15,7 +16,7 @@ namespace detente::tensor {
 // Of the tensor whose gradient enters `node` at `input`.
 std::vector<std::int64_t> shape_at(const torch::autograd::Node& node, std::uint32_t input);
 
-// The smart pointer that edges hold: std::shared_ptr in 1.13, c10::intrusive_ptr in 2.13.
+// The smart pointer that edges hold: std::shared_ptr in 2.7, c10::intrusive_ptr in 2.13.
 decltype(torch::autograd::Edge::function) owner_of(torch::autograd::Node& node);
 
 // Code of the user's runs when a gradient passes the node (hooks, retained gradients).

@@ -9,7 +9,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
@@ -555,13 +554,6 @@ class MixedPrecision : public testing::TestWithParam<std::tuple<int, Cut>> {};
 TEST_P(MixedPrecision, GradientsAreThoseOfPlainPassesInTheSameTypes) {
   const auto [index, cut] = GetParam();
   const Zoo& trunk = models()[static_cast<std::size_t>(index)];
-#if TORCH_VERSION_MAJOR < 2
-  for (const char* name : {"wide_rows", "convnet", "conv3d", "lstm"}) {
-    if (trunk.name == std::string(name)) {
-      GTEST_SKIP() << "this LibTorch cannot compute " << name << " in bf16 itself";
-    }
-  }
-#endif
   Tasks tasks({trunk, cut, torch::kFloat});
   const auto losses = [&] {
     const tensor::Autocast autocast({}, tensor::LowPrecision::kBFloat16);

@@ -29,9 +29,9 @@ inline Facts healthy_wheel() {
 // Debian's LibTorch with the OpenMP flavour of OpenBLAS.
 inline Facts healthy_system() {
   Facts facts = healthy_wheel();
-  facts.libraries = {"/usr/lib/x86_64-linux-gnu/libc10.so.1.13",
+  facts.libraries = {"/usr/lib/x86_64-linux-gnu/libc10.so.2.9",
                      "/usr/lib/x86_64-linux-gnu/libgomp.so.1.0.0",
-                     "/usr/lib/x86_64-linux-gnu/libtorch_cpu.so.1.13",
+                     "/usr/lib/x86_64-linux-gnu/libtorch_cpu.so.2.9",
                      "/usr/lib/x86_64-linux-gnu/openblas-openmp/libblas.so.3",
                      "/usr/lib/x86_64-linux-gnu/openblas-openmp/libopenblasp-r0.3.21.so"};
   facts.blas = {.kind = Blas::kOpenBlas,
@@ -39,7 +39,7 @@ inline Facts healthy_system() {
                 .config = "OpenBLAS 0.3.21 DYNAMIC_ARCH USE_OPENMP Cooperlake",
                 .core = "Cooperlake",
                 .threads = BlasThreads::kOpenMp};
-  facts.engine->version = facts.engine->built_version = "1.13.0";
+  facts.engine->version = facts.engine->built_version = "2.9.1";
   facts.engine->folder = "/usr/lib/x86_64-linux-gnu";
   facts.engine->blas = "";
   return facts;

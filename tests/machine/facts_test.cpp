@@ -41,7 +41,7 @@ TEST(Facts, SeesEveryWordForWaitingThreads) {
 
 TEST(Facts, KeepsEverythingInJson) {
   const Json json = to_json(healthy_system());
-  EXPECT_EQ(json["engine"]["version"], "1.13.0");
+  EXPECT_EQ(json["engine"]["version"], "2.9.1");
   EXPECT_EQ(json["engine"]["gflops_one_thread"], 120.0);
   EXPECT_EQ(json["blas"]["kind"], "openblas");
   EXPECT_EQ(json["blas"]["core"], "Cooperlake");

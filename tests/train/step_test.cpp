@@ -10,7 +10,6 @@
 #include <gmock/gmock.h>
 #include <tests/train/tiny_run.h>
 #include <torch/types.h>
-#include <torch/version.h>
 
 #include <cmath>
 #include <csignal>
@@ -178,13 +177,9 @@ TEST_F(StepTest, AutocastComputesTheStepInBf16AndEvaluatesInFloat32) {
 }
 
 TEST_F(StepTest, AutocastInFp16ScalesTheLosses) {
-#if TORCH_VERSION_MAJOR < 2
-  EXPECT_EQ(error_of([&] { run("run", {"autocast=fp16"}); }).code(), ErrorCode::kUnsupported);
-#else
   const TrainOutcome outcome = run("run", {"autocast=fp16"});
   EXPECT_GT(outcome.summary["tasks"]["score"]["pearson"].get<double>(), 0.4);
   for (const Json& line : steps("run")) EXPECT_GE(line["loss_scale"].get<double>(), 1.0);
-#endif
 }
 
 TEST_F(StepTest, LayersHaveWeightsOfTheirOwnInTheLog) {
