@@ -4,7 +4,7 @@
 #include <detente/core/error.h>
 #include <detente/report/html_comparison.h>
 #include <detente/train/lexical_baseline.h>
-#include <detente/train/trainer.h>
+#include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>

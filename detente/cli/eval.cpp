@@ -6,7 +6,7 @@
 #include <detente/data/table.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
-#include <detente/train/trainer.h>
+#include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -35,7 +35,7 @@ void run_eval(const EvalFlags& flags, Context& context) {
   const auto predictions =
       train::predict_rows(*run.model, rows, 4 * run.recipe.loop.batches.batch_size);
   const auto metrics = train::evaluate(run.recipe, predictions, rows);
-  const Json tasks = train::metrics_json(run.recipe, metrics);
+  const Json tasks = report::to_json(train::metrics_by_task(run.recipe, metrics));
   if (flags.json) {
     context.out << Json{{"tasks", tasks}, {"rows", rows.size()}}.dump(2) << "\n";
     return;

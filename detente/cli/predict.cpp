@@ -8,7 +8,7 @@
 #include <detente/data/table.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
-#include <detente/train/trainer.h>
+#include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>

@@ -120,7 +120,7 @@ Chart epoch_chart(const RunData& run, std::string title) {
   chart.x_label = "epoch";
   chart.integer_x = true;
   for (const auto& epoch : run.epochs) {
-    if (epoch.best) chart.marks_x = {epoch.epoch};
+    if (epoch.best) chart.marks_x = {static_cast<double>(epoch.epoch)};
   }
   return chart;
 }

@@ -4,54 +4,22 @@
 #include <detente/report/run_data.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
+#include <optional>
 #include <unordered_map>
 
 namespace detente::report {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-double to_number(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>() ? 1.0 : 0.0;
-  return value.is_number() ? value.get<double>() : kNaN;
-}
-
-double number_at(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it == object.end() ? kNaN : to_number(*it);
-}
-
-std::vector<std::pair<std::string, double>> numbers_at(const Json& object, const char* key) {
-  std::vector<std::pair<std::string, double>> out;
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_object()) return out;
-  for (const auto& [name, value] : it->items()) out.emplace_back(name, to_number(value));
-  return out;
-}
-
-std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> tables_at(
-    const Json& object, const char* key) {
-  std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> out;
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_object()) return out;
-  for (const auto& [name, table] : it->items()) {
-    if (table.is_object()) out.emplace_back(name, numbers_at(*it, name.c_str()));
-  }
-  return out;
-}
+constexpr double kNaN = kNoNumber;
 
 // Fills Curves by name without searching the list for every value of every step.
 class CurveBuilder {
  public:
   explicit CurveBuilder(Curves& curves) : curves_(curves) {}
 
-  void add(const Json& step, const char* key, std::size_t row) {
-    const auto it = step.find(key);
-    if (it == step.end() || !it->is_object()) return;
-    for (const auto& [name, value] : it->items()) add_value(name, to_number(value), row);
+  void add(const NamedNumbers& numbers, std::size_t row) {
+    for (const auto& [name, value] : numbers) add_value(name, value, row);
   }
   void add_value(const std::string& name, double value, std::size_t row) {
     const auto [at, fresh] = index_.try_emplace(name, curves_.names.size());
@@ -76,37 +44,24 @@ class CurveBuilder {
   std::unordered_map<std::string, std::size_t> index_;
 };
 
-constexpr std::array kStepKeys = {"losses", "weights", "grad_norms", "cosines", "ms"};
-constexpr std::array kTriadKeys = {"dominated", "curved", "large_step"};
+double truth_number(const std::optional<bool>& truth) {
+  if (!truth) return kNaN;
+  return *truth ? 1.0 : 0.0;
+}
 
 class MetricsReader {
  public:
-  explicit MetricsReader(RunData& run) : run_(run) {
-    for (Curves* curves :
-         {&run.losses, &run.weights, &run.grad_norms, &run.cosines, &run.milliseconds}) {
-      step_.push_back(builder(*curves));
-    }
-    for (Curves* curves : {&run.dominated, &run.curved, &run.large_step}) {
-      triad_.push_back(builder(*curves));
-    }
-    xi_ = builder(run.xi);
-    curvature_ = builder(run.curvature);
-  }
+  explicit MetricsReader(RunData& run) : run_(run) {}
 
   void line(std::string_view text) {
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
-    const Json record = Json::parse(text, nullptr, false);
-    if (!record.is_object()) {
+    const Json line = Json::parse(text, nullptr, false);
+    if (const auto record = StepRecord::from_json(line)) {
+      step(*record);
+    } else if (auto epoch_record = EpochRecord::from_json(line)) {
+      epoch(std::move(*epoch_record));
+    } else if (!line.is_object() || record_type(line) != RecordType::kOther) {
       ++run_.unreadable_lines;
-      return;
-    }
-    const auto type = record.find("type");
-    const std::string kind =
-        type != record.end() && type->is_string() ? type->get<std::string>() : "";
-    if (kind == "step") {
-      step(record);
-    } else if (kind == "epoch") {
-      epoch(record);
     }
   }
 
@@ -120,14 +75,10 @@ class MetricsReader {
     CurveBuilder* cosines;
   };
 
-  CurveBuilder* builder(Curves& curves) { return &builders_.emplace_back(curves); }
+  CurveBuilder& builder(Curves& curves) { return builders_.emplace_back(curves); }
 
-  void step(const Json& record) {
-    const double number = number_at(record, "step");
-    if (!std::isfinite(number)) {
-      ++run_.unreadable_lines;
-      return;
-    }
+  void step(const StepRecord& record) {
+    const auto number = static_cast<double>(record.step);
     // A run resumed from its last snapshot repeats the steps after it; the later ones count.
     if (!run_.steps.empty() && run_.steps.back() >= number) {
       while (!run_.steps.empty() && run_.steps.back() >= number) run_.steps.pop_back();
@@ -139,66 +90,60 @@ class MetricsReader {
     }
     const std::size_t row = run_.steps.size();
     run_.steps.push_back(number);
-    run_.loss.push_back(number_at(record, "loss"));
-    run_.learning_rate.push_back(number_at(record, "lr"));
-    run_.direction_norm.push_back(number_at(record, "direction_norm"));
-    run_.conflict.push_back(number_at(record, "conflict"));
-    for (std::size_t i = 0; i < step_.size(); ++i) step_[i]->add(record, kStepKeys[i], row);
-    const auto diagnosis = record.find("diagnosis");
-    if (diagnosis != record.end() && diagnosis->is_object()) diagnose(*diagnosis, row);
+    run_.loss.push_back(record.loss);
+    run_.learning_rate.push_back(record.lr);
+    run_.direction_norm.push_back(record.direction_norm);
+    run_.conflict.push_back(record.gradients ? truth_number(record.gradients->conflict) : kNaN);
+    losses_.add(record.losses, row);
+    weights_.add(record.weights, row);
+    if (record.gradients) {
+      grad_norms_.add(record.gradients->norms, row);
+      cosines_.add(record.gradients->cosines, row);
+    }
+    milliseconds_.add(record.ms, row);
+    if (record.diagnosis) diagnose(*record.diagnosis, row);
   }
 
-  void diagnose(const Json& diagnosis, std::size_t row) {
-    xi_->add(diagnosis, "xi", row);
-    curvature_->add(diagnosis, "curvature", row);
-    if (const auto triad = diagnosis.find("triad");
-        triad != diagnosis.end() && triad->is_object()) {
-      for (const auto& [pair, conditions] : triad->items()) {
-        if (!conditions.is_object()) continue;
-        for (std::size_t i = 0; i < triad_.size(); ++i) {
-          triad_[i]->add_value(pair, number_at(conditions, kTriadKeys[i]), row);
-        }
-      }
+  void diagnose(const DiagnosisRecord& diagnosis, std::size_t row) {
+    xi_.add(diagnosis.xi, row);
+    curvature_.add(diagnosis.curvature, row);
+    for (const auto& [pair, conditions] : diagnosis.triad) {
+      dominated_.add_value(pair, truth_number(conditions.dominated), row);
+      curved_.add_value(pair, truth_number(conditions.curved), row);
+      large_step_.add_value(pair, truth_number(conditions.large_step), row);
     }
-    const auto groups = diagnosis.find("groups");
-    if (groups == diagnosis.end() || !groups->is_object()) return;
-    for (const auto& [name, values] : groups->items()) {
-      if (!values.is_object()) continue;
-      auto known = groups_.find(name);
+    for (const GroupRecord& group : diagnosis.groups) {
+      auto known = groups_.find(group.name);
       if (known == groups_.end()) {
         GroupCurves& curves = run_.groups.emplace_back();
-        curves.name = name;
+        curves.name = group.name;
         known =
-            groups_.emplace(name, Group{builder(curves.grad_norms), builder(curves.cosines)}).first;
+            groups_
+                .emplace(group.name, Group{&builder(curves.grad_norms), &builder(curves.cosines)})
+                .first;
       }
-      known->second.grad_norms->add(values, "grad_norms", row);
-      known->second.cosines->add(values, "cosines", row);
+      known->second.grad_norms->add(group.grad_norms, row);
+      known->second.cosines->add(group.cosines, row);
     }
   }
 
-  void epoch(const Json& record) {
-    EpochRecord epoch;
-    epoch.epoch = number_at(record, "epoch");
-    epoch.step = number_at(record, "step");
-    if (!std::isfinite(epoch.epoch)) {
-      ++run_.unreadable_lines;
-      return;
-    }
-    epoch.train_losses = numbers_at(record, "train_losses");
-    epoch.dev = tables_at(record, "dev");
-    epoch.seconds = number_at(record, "seconds");
-    epoch.examples_per_second = number_at(record, "examples_per_second");
-    epoch.best = number_at(record, "best") == 1;
-    while (!run_.epochs.empty() && run_.epochs.back().epoch >= epoch.epoch) run_.epochs.pop_back();
-    run_.epochs.push_back(std::move(epoch));
+  void epoch(EpochRecord record) {
+    while (!run_.epochs.empty() && run_.epochs.back().epoch >= record.epoch) run_.epochs.pop_back();
+    run_.epochs.push_back(std::move(record));
   }
 
   RunData& run_;
   std::deque<CurveBuilder> builders_;  // all; the places of the others stay
-  std::vector<CurveBuilder*> step_;
-  std::vector<CurveBuilder*> triad_;
-  CurveBuilder* xi_ = nullptr;
-  CurveBuilder* curvature_ = nullptr;
+  CurveBuilder& losses_ = builder(run_.losses);
+  CurveBuilder& weights_ = builder(run_.weights);
+  CurveBuilder& grad_norms_ = builder(run_.grad_norms);
+  CurveBuilder& cosines_ = builder(run_.cosines);
+  CurveBuilder& milliseconds_ = builder(run_.milliseconds);
+  CurveBuilder& xi_ = builder(run_.xi);
+  CurveBuilder& dominated_ = builder(run_.dominated);
+  CurveBuilder& curved_ = builder(run_.curved);
+  CurveBuilder& large_step_ = builder(run_.large_step);
+  CurveBuilder& curvature_ = builder(run_.curvature);
   std::unordered_map<std::string, Group> groups_;
 };
 
@@ -247,8 +192,7 @@ double RunData::mean_cosine() const {
   return finite_mean(means);
 }
 
-std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> RunData::results()
-    const {
+NamedTables RunData::results() const {
   auto told = tables_at(summary, "tasks");
   if (!told.empty() || epochs.empty()) return told;
   const auto best =

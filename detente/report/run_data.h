@@ -6,6 +6,7 @@
 #pragma once
 
 #include <detente/core/json.h>
+#include <detente/report/run_record.h>
 
 #include <deque>
 #include <filesystem>
@@ -33,17 +34,6 @@ struct GroupCurves {
   Curves cosines;  // named "task|task"
 };
 
-struct EpochRecord {
-  double epoch = 0;
-  double step = 0;
-  std::vector<std::pair<std::string, double>> train_losses;
-  // task → metric → value, in file order.
-  std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> dev;
-  double seconds = 0;  // NaN when unknown, like every number below
-  double examples_per_second = 0;
-  bool best = false;
-};
-
 struct RunData {
   std::string folder;             // last part of the folder's path
   Json summary = Json::object();  // summary.json, or {} without one
@@ -60,12 +50,12 @@ struct RunData {
   Curves grad_norms;
   Curves cosines;  // named "task|task"
   Curves milliseconds;
-  // From the steps' "diagnosis"; named "task|task", the conditions of the triad 1, 0 or NaN.
+  // From the steps' diagnoses; named "task|task", the conditions of the triad 1, 0 or NaN.
   Curves xi;
   Curves dominated;
   Curves curved;
   Curves large_step;
-  Curves curvature;  // "gradients", "losses", "squared_norm", "lipschitz", "step"
+  Curves curvature;  // named as DiagnosisRecord says
   std::deque<GroupCurves> groups;
   std::vector<EpochRecord> epochs;
   std::size_t unreadable_lines = 0;
@@ -77,7 +67,7 @@ struct RunData {
   double conflict_share() const;
   double mean_cosine() const;
   // Final metrics: summary.tasks, else the best epoch's, else the last one's.
-  std::vector<std::pair<std::string, std::vector<std::pair<std::string, double>>>> results() const;
+  NamedTables results() const;
 };
 
 // kIo when the folder does not exist; kData when none of the three files is in it.

@@ -28,87 +28,118 @@ Present present_of(const std::vector<std::string>& tasks, const Matrix& gram) {
   return present;
 }
 
-Json group_json(const Present& group) {
-  Json norms = Json::object();
+report::GroupRecord group_record(const std::string& name, const Present& group) {
+  report::GroupRecord record;
+  record.name = name;
   for (std::size_t i = 0; i < group.tasks.size(); ++i) {
-    norms[group.tasks[i]] = json_number(std::sqrt(group.gram(i, i)));
+    record.grad_norms.emplace_back(group.tasks[i], std::sqrt(group.gram(i, i)));
   }
-  Json cosines = Json::object();
   for (const auto& pair : balance::diagnose_pairs(group.gram)) {
     // A cosine with a zero gradient is undefined; diagnose_pairs says 0.
     const bool defined = group.gram(pair.i, pair.i) > 0 && group.gram(pair.j, pair.j) > 0;
-    cosines[group.tasks[pair.i] + "|" + group.tasks[pair.j]] =
-        defined ? json_number(pair.cosine) : Json(nullptr);
+    record.cosines.emplace_back(report::pair_name(group.tasks[pair.i], group.tasks[pair.j]),
+                                defined ? pair.cosine : report::kNoNumber);
   }
-  return {{"grad_norms", norms}, {"cosines", cosines}};
+  return record;
 }
 
 // Of the tasks that took part: those with a loss.
-Json group_weights_json(const std::vector<std::string>& tasks,
-                        const std::vector<double>& weights,
-                        const std::vector<double>& losses) {
-  Json json = Json::object();
+report::NamedNumbers group_weights(const std::vector<std::string>& tasks,
+                                   const std::vector<double>& weights,
+                                   const std::vector<double>& losses) {
+  report::NamedNumbers named;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (std::isfinite(losses[i])) json[tasks[i]] = json_number(weights[i]);
+    if (std::isfinite(losses[i])) named.emplace_back(tasks[i], weights[i]);
   }
-  return json;
+  return named;
 }
 
-Json triad_json(const balance::PairDiagnostics& pair, const std::optional<Curvature>& curvature) {
-  if (!curvature) {
-    return {{"dominated", pair.conflicting && pair.dominated},
-            {"curved", nullptr},
-            {"large_step", nullptr}};
-  }
+report::TriadRecord triad_record(const balance::PairDiagnostics& pair,
+                                 const std::optional<Curvature>& curvature) {
+  if (!curvature) return {pair.conflicting && pair.dominated, std::nullopt, std::nullopt};
   const balance::TriadConditions triad = balance::triad_conditions(pair,
                                                                    curvature->from_gradients,
                                                                    curvature->squared_norm,
                                                                    curvature->lipschitz,
                                                                    curvature->step);
-  return {
-      {"dominated", triad.dominated}, {"curved", triad.curved}, {"large_step", triad.large_step}};
+  return {triad.dominated, triad.curved, triad.large_step};
+}
+
+// All pairs of all tasks, as the report orders them.
+report::StepRecord::Gradients gradients_record(const std::vector<std::string>& tasks,
+                                               const engine::StepReport& report) {
+  report::StepRecord::Gradients gradients;
+  gradients.norms = by_task(tasks, report.gradient_norms);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    for (std::size_t j = i + 1; j < tasks.size(); ++j) {
+      gradients.cosines.emplace_back(report::pair_name(tasks[i], tasks[j]), report.cosines(i, j));
+    }
+  }
+  gradients.conflict = report.conflict;
+  return gradients;
 }
 
 }  // namespace
 
-Json diagnosis_json(const std::vector<std::string>& tasks,
-                    const engine::StepReport& report,
-                    const std::optional<Curvature>& curvature) {
-  Json json;
+report::NamedNumbers by_task(const std::vector<std::string>& tasks,
+                             const std::vector<double>& values) {
+  report::NamedNumbers named;
+  for (std::size_t k = 0; k < tasks.size(); ++k) named.emplace_back(tasks[k], values[k]);
+  return named;
+}
+
+report::StepRecord step_record(const std::vector<std::string>& tasks,
+                               const engine::StepReport& report,
+                               const std::optional<Curvature>& curvature) {
+  report::StepRecord record;
+  record.losses = by_task(tasks, report.losses);
+  record.weights = by_task(tasks, report.weights);
+  record.loss = 0;
+  for (std::size_t k = 0; k < tasks.size(); ++k) {
+    if (!std::isnan(report.losses[k])) record.loss += report.weights[k] * report.losses[k];
+  }
+  if (report.diagnosed) record.gradients = gradients_record(tasks, report);
+  record.direction_norm = report.direction_norm;
+  record.estimated = report.estimated;
+  record.estimate_cosine = report.estimate_cosine;
+  record.loss_scale = report.loss_scale;
+  record.skipped = report.skipped;
+  record.notice = report.notice;
+  if (curvature || !report.groups.empty()) {
+    record.diagnosis = diagnosis_record(tasks, report, curvature);
+  }
+  return record;
+}
+
+report::DiagnosisRecord diagnosis_record(const std::vector<std::string>& tasks,
+                                         const engine::StepReport& report,
+                                         const std::optional<Curvature>& curvature) {
+  report::DiagnosisRecord record;
   if (report.diagnosed) {
     const Present all = present_of(tasks, report.gram);
-    Json similarity = Json::object();
-    Json xi = Json::object();
-    Json triad = Json::object();
+    record.conflict_fraction = balance::conflict_fraction(all.gram);
     for (const auto& pair : balance::diagnose_pairs(all.gram)) {
-      const std::string name = all.tasks[pair.i] + "|" + all.tasks[pair.j];
-      similarity[name] = json_number(pair.magnitude_similarity);
-      xi[name] = json_number(pair.xi);
-      triad[name] = triad_json(pair, curvature);
+      const std::string name = report::pair_name(all.tasks[pair.i], all.tasks[pair.j]);
+      record.magnitude_similarity.emplace_back(name, pair.magnitude_similarity);
+      record.xi.emplace_back(name, pair.xi);
+      record.triad.emplace_back(name, triad_record(pair, curvature));
     }
-    json["conflict_fraction"] = balance::conflict_fraction(all.gram);
-    json["magnitude_similarity"] = std::move(similarity);
-    json["xi"] = std::move(xi);
-    json["triad"] = std::move(triad);
-    Json groups = Json::object();
     for (std::size_t g = 0; g < report.groups.size(); ++g) {
       const engine::GroupGram& group = report.groups[g];
-      Json& entry = groups[group.name];
-      entry = group_json(present_of(tasks, group.gram));
+      record.groups.push_back(group_record(group.name, present_of(tasks, group.gram)));
       if (g < report.group_weights.size()) {
-        entry["weights"] = group_weights_json(tasks, report.group_weights[g], report.losses);
+        record.groups.back().weights = group_weights(tasks, report.group_weights[g], report.losses);
       }
     }
-    if (!groups.empty()) json["groups"] = std::move(groups);
   }
   if (curvature) {
-    json["curvature"] = {{"gradients", json_number(curvature->from_gradients)},
-                         {"losses", json_number(curvature->from_losses)},
-                         {"squared_norm", json_number(curvature->squared_norm)},
-                         {"lipschitz", json_number(curvature->lipschitz)},
-                         {"step", json_number(curvature->step)}};
+    record.curvature = {{"gradients", curvature->from_gradients},
+                        {"losses", curvature->from_losses},
+                        {"squared_norm", curvature->squared_norm},
+                        {"lipschitz", curvature->lipschitz},
+                        {"step", curvature->step}};
   }
-  return json;
+  return record;
 }
 
 }  // namespace detente::train

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a measured step says about the tasks' gradients, as the "diagnosis" of its line in
-// metrics.jsonl (docs/run_directory.md).
+// What a step says, as its line in metrics.jsonl has it (report/run_record.h).
 #pragma once
 
-#include <detente/core/json.h>
 #include <detente/engine/multi_task_backward.h>
+#include <detente/report/run_record.h>
 #include <detente/train/curvature.h>
 
 #include <optional>
@@ -13,10 +12,19 @@
 
 namespace detente::train {
 
-// Null when the step has nothing of it: the tasks' gradients were not formed and no curvature was
-// measured.
-Json diagnosis_json(const std::vector<std::string>& tasks,
-                    const engine::StepReport& report,
-                    const std::optional<Curvature>& curvature);
+// One number per task, by name.
+report::NamedNumbers by_task(const std::vector<std::string>& tasks,
+                             const std::vector<double>& values);
+
+// Everything of the report and the curvature. What the report does not know is left to the caller:
+// epoch, step, learning rate, times.
+report::StepRecord step_record(const std::vector<std::string>& tasks,
+                               const engine::StepReport& report,
+                               const std::optional<Curvature>& curvature);
+
+// Nothing of it when the tasks' gradients were not formed and no curvature was measured.
+report::DiagnosisRecord diagnosis_record(const std::vector<std::string>& tasks,
+                                         const engine::StepReport& report,
+                                         const std::optional<Curvature>& curvature);
 
 }  // namespace detente::train

@@ -61,14 +61,15 @@ std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
   return results;
 }
 
-Json metrics_json(const Recipe& recipe, const std::vector<std::vector<MetricValue>>& metrics) {
-  Json json = Json::object();
+report::NamedTables metrics_by_task(const Recipe& recipe,
+                                    const std::vector<std::vector<MetricValue>>& metrics) {
+  report::NamedTables tables;
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
-    Json task = Json::object();
-    for (const auto& metric : metrics[k]) task[metric.name] = json_number(metric.value);
-    json[recipe.tasks[k].name] = std::move(task);
+    report::NamedNumbers& task =
+        tables.emplace_back(recipe.tasks[k].name, report::NamedNumbers{}).second;
+    for (const auto& metric : metrics[k]) task.emplace_back(metric.name, metric.value);
   }
-  return json;
+  return tables;
 }
 
 }  // namespace detente::train

@@ -2,9 +2,9 @@
 // A model's predictions on a data set, and the metrics of every task.
 #pragma once
 
-#include <detente/core/json.h>
 #include <detente/data/pairs.h>
 #include <detente/nn/pair_model.h>
+#include <detente/report/run_record.h>
 #include <detente/train/recipe.h>
 
 #include <cstdint>
@@ -38,7 +38,8 @@ std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
                                                const std::vector<TaskPredictions>& predictions,
                                                const data::PairData& data);
 
-// {"score": {"pearson": 0.61, ...}, ...}; undefined values are null.
-Json metrics_json(const Recipe& recipe, const std::vector<std::vector<MetricValue>>& metrics);
+// Task → metric → value, as epochs are recorded.
+report::NamedTables metrics_by_task(const Recipe& recipe,
+                                    const std::vector<std::vector<MetricValue>>& metrics);
 
 }  // namespace detente::train

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/report/run_record.h>
 #include <detente/train/run_directory.h>
 #include <unistd.h>
 
@@ -49,7 +50,7 @@ std::string lines_up_to(const std::string& content, std::int64_t last_step) {
     const std::string line = content.substr(begin, end - begin + 1);
     begin = end + 1;
     const Json json = Json::parse(line, nullptr, false);
-    if (json.is_object() && json.value("step", std::int64_t{0}) <= last_step) kept += line;
+    if (json.is_object() && report::record_step(json) <= last_step) kept += line;
   }
   return kept;
 }

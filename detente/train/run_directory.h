@@ -5,7 +5,7 @@
 //   metrics.jsonl         a line per step and per epoch
 //   summary.json          the result
 //   model.safetensors     the best model on validation
-//   tokenizer/            vocab.txt and tokenizer_config.json
+//   tokenizer/            vocab.txt, tokenizer_config.json and idf.json
 //   snapshot.safetensors  everything needed to go on
 //   report.html           the picture
 //   events.out.tfevents.* for TensorBoard
@@ -20,6 +20,9 @@
 
 namespace detente::train {
 
+// In the metadata of model.safetensors, under "format".
+inline constexpr const char* kModelFormat = "detente-model-1";
+
 struct RunDirectory {
   std::filesystem::path root;
 
@@ -28,6 +31,7 @@ struct RunDirectory {
   std::filesystem::path summary() const { return root / "summary.json"; }
   std::filesystem::path model() const { return root / "model.safetensors"; }
   std::filesystem::path tokenizer() const { return root / "tokenizer"; }
+  std::filesystem::path idf() const { return tokenizer() / "idf.json"; }
   std::filesystem::path snapshot() const { return root / "snapshot.safetensors"; }
   std::filesystem::path report() const { return root / "report.html"; }
 

@@ -57,55 +57,6 @@ balance::StateArray array_of(const std::string& name, const at::Tensor& tensor) 
 
 }  // namespace
 
-Json RunState::to_json() const {
-  return Json{{"step", step},
-              {"epoch", epoch},
-              {"batch", batch},
-              {"loss_sums", loss_sums},
-              {"loss_counts", loss_counts},
-              {"seconds", seconds},
-              {"epoch_seconds", epoch_seconds},
-              {"best_value", best_value},
-              {"best_epoch", best_epoch},
-              {"best_metrics", best_metrics},
-              {"diagnosed_steps", diagnosed_steps},
-              {"conflict_steps", conflict_steps},
-              {"cosine_sum", cosine_sum},
-              {"cosine_count", cosine_count},
-              {"skipped_steps", skipped_steps},
-              {"optimizer_steps", optimizer_steps},
-              {"method_state", method_state},
-              {"engine_state", engine_state},
-              {"notices", notices},
-              {"finished", finished}};
-}
-
-RunState RunState::from_json(const Json& json) {
-  RunState state;
-  json.at("step").get_to(state.step);
-  json.at("epoch").get_to(state.epoch);
-  json.at("batch").get_to(state.batch);
-  json.at("loss_sums").get_to(state.loss_sums);
-  json.at("loss_counts").get_to(state.loss_counts);
-  json.at("seconds").get_to(state.seconds);
-  json.at("epoch_seconds").get_to(state.epoch_seconds);
-  json.at("best_value").get_to(state.best_value);
-  json.at("best_epoch").get_to(state.best_epoch);
-  state.best_metrics = json.at("best_metrics");
-  json.at("diagnosed_steps").get_to(state.diagnosed_steps);
-  json.at("conflict_steps").get_to(state.conflict_steps);
-  json.at("cosine_sum").get_to(state.cosine_sum);
-  json.at("cosine_count").get_to(state.cosine_count);
-  // Snapshots from before there were skipped steps do not count them.
-  state.skipped_steps = json.value("skipped_steps", std::int64_t{0});
-  state.optimizer_steps = json.value("optimizer_steps", state.step);
-  state.method_state = json.at("method_state");
-  state.engine_state = json.at("engine_state");
-  if (json.contains("notices")) json.at("notices").get_to(state.notices);
-  json.at("finished").get_to(state.finished);
-  return state;
-}
-
 void write_snapshot(const std::filesystem::path& path,
                     const RunState& state,
                     const nn::PairModel& model,

@@ -97,27 +97,32 @@ engine::StepReport opposed_report() {
 }
 
 TEST(Diagnosis, NamesPairsAndLayersOfTheTasksThatTookPart) {
-  const Json json = diagnosis_json({"a", "b", "c"}, opposed_report(), std::nullopt);
-  EXPECT_EQ(json["conflict_fraction"], 1.0);
-  EXPECT_NEAR(json["magnitude_similarity"]["a|c"].get<double>(), 20.0 / 101, 1e-12);
-  EXPECT_EQ(json["magnitude_similarity"].size(), 1U);
+  const auto record = diagnosis_record({"a", "b", "c"}, opposed_report(), std::nullopt);
+  EXPECT_EQ(record.conflict_fraction, 1.0);
+  ASSERT_EQ(record.magnitude_similarity.size(), 1U);
+  EXPECT_EQ(record.magnitude_similarity[0].first, "a|c");
+  EXPECT_NEAR(record.magnitude_similarity[0].second, 20.0 / 101, 1e-12);
   // (1 − 0.36)·(101 + 12)/(101 − 12)
-  EXPECT_NEAR(json["xi"]["a|c"].get<double>(), 0.64 * 113 / 89, 1e-12);
-  EXPECT_EQ(json["triad"]["a|c"]["dominated"], true);
-  EXPECT_TRUE(json["triad"]["a|c"]["curved"].is_null());
-  EXPECT_NEAR(json["groups"]["trunk"]["cosines"]["a|c"].get<double>(), -0.6, 1e-12);
-  EXPECT_EQ(json["groups"]["trunk"]["grad_norms"]["a"], 10.0);
-  EXPECT_FALSE(json.contains("curvature"));
+  EXPECT_NEAR(record.xi[0].second, 0.64 * 113 / 89, 1e-12);
+  EXPECT_EQ(record.triad[0].second.dominated, true);
+  EXPECT_FALSE(record.triad[0].second.curved.has_value());
+  ASSERT_EQ(record.groups.size(), 1U);
+  EXPECT_EQ(record.groups[0].name, "trunk");
+  EXPECT_NEAR(record.groups[0].cosines[0].second, -0.6, 1e-12);
+  EXPECT_EQ(record.groups[0].grad_norms[0], (std::pair<std::string, double>("a", 10.0)));
+  EXPECT_FALSE(record.groups[0].weights.has_value());
+  EXPECT_TRUE(record.curvature.empty());
 }
 
 TEST(Diagnosis, FlagsTheTriadWhereCurvatureAndStepAreLarge) {
   Curvature curvature{.squared_norm = 1, .step = 10, .from_gradients = 2, .lipschitz = 2};
-  Json triad = diagnosis_json({"a", "b", "c"}, opposed_report(), curvature)["triad"]["a|c"];
-  EXPECT_EQ(triad["curved"], true);  // 2 >= 0.81 · 2
-  EXPECT_EQ(triad["large_step"], true);
+  const auto triad = [&] {
+    return diagnosis_record({"a", "b", "c"}, opposed_report(), curvature).triad[0].second;
+  };
+  EXPECT_EQ(triad().curved, true);  // 2 >= 0.81 · 2
+  EXPECT_EQ(triad().large_step, true);
   curvature.step = 1;  // below 2/(2 − 1.63)
-  triad = diagnosis_json({"a", "b", "c"}, opposed_report(), curvature)["triad"]["a|c"];
-  EXPECT_EQ(triad["large_step"], false);
+  EXPECT_EQ(triad().large_step, false);
 }
 
 }  // namespace

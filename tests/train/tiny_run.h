@@ -6,6 +6,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/rng.h>
+#include <detente/train/loaded_run.h>
 #include <detente/train/trainer.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

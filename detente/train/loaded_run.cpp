@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/core/Tensor.h>
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/tensor/compat.h>
+#include <detente/tensor/safetensors.h>
+#include <detente/train/initial_model.h>
+#include <detente/train/loaded_run.h>
+
+namespace detente::train {
+
+LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::string>& overrides) {
+  LoadedRun loaded;
+  loaded.run = existing_run(root);
+  loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
+  loaded.tokenizer = text::load_tokenizer(loaded.run.tokenizer());
+  const Json idf = Json::parse(read_file(loaded.run.idf()), nullptr, false);
+  DETENTE_CHECK(!idf.is_discarded(),
+                ErrorCode::kData,
+                "[train::load_run] '{}' is damaged (not JSON).",
+                loaded.run.idf().string());
+  loaded.idf = text::IdfTable::from_json(idf);
+  tensor::translate_errors("[train::load_run]", [&] {
+    tensor::set_threads(static_cast<int>(loaded.recipe.threads));
+    loaded.model = make_model(loaded.recipe, *loaded.tokenizer, loaded.idf);
+    tensor::Metadata metadata;
+    const NamedTensors tensors = tensor::read_safetensors(loaded.run.model(), &metadata);
+    DETENTE_CHECK(metadata["format"] == kModelFormat,
+                  ErrorCode::kData,
+                  "[train::load_run] '{}' is a safetensors file but no model of this version.",
+                  loaded.run.model().string());
+    loaded.model->load_state(tensors);
+    loaded.model->to(tensor::parse_device(loaded.recipe.device),
+                     tensor::parse_dtype(loaded.recipe.precision));
+  });
+  return loaded;
+}
+
+}  // namespace detente::train

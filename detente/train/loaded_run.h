@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model of a finished or interrupted run, with what is needed to use it.
+#pragma once
+
+#include <detente/nn/pair_model.h>
+#include <detente/text/lexical.h>
+#include <detente/text/tokenizer.h>
+#include <detente/train/recipe.h>
+#include <detente/train/run_directory.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace detente::train {
+
+struct LoadedRun {
+  RunDirectory run;
+  Recipe recipe;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  text::IdfTable idf;
+  std::unique_ptr<nn::PairModel> model;
+};
+
+// The best model on validation, on the recipe's device; `overrides` as in load_recipe. Throws kIo
+// where there is no such run, kData for damaged files.
+LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::string>& overrides);
+
+}  // namespace detente::train
