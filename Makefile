@@ -27,6 +27,7 @@ help:
 	@echo "  make clean      remove what was built (distclean: also build/venv)"
 	@echo
 	@echo "  TORCH=PATH|system   the LibTorch to use (docs/engines.md)    JOBS=N   parallel compilers"
+	@echo "  BUILD=FOLDER        where to build ($(BUILD))"
 	@echo
 	@echo "What is missing is installed first: packages through apt, PyTorch into build/venv."
 
@@ -36,7 +37,7 @@ setup:
 # Configures and lets Ninja decide what is out of date.
 define configure
 	@echo "== configuring $(BUILD) (log: $(BUILD)-configure.log)"
-	@cmake --preset $(PRESET) $(ENGINE) >$(BUILD)-configure.log 2>&1 \
+	@cmake --preset $(PRESET) -B $(BUILD) $(ENGINE) >$(BUILD)-configure.log 2>&1 \
 	  || { cat $(BUILD)-configure.log; exit 1; }
 	@grep -E '^-- LibTorch' $(BUILD)-configure.log || true
 	@grep -A 6 'CMake Warning' $(BUILD)-configure.log || true

@@ -25,8 +25,7 @@ function(_detente_finder target out)
     "^CLI11::=find_dependency(CLI11)"
     "^spdlog::=find_dependency(spdlog)"
     "^Threads::=find_dependency(Threads)"
-    "^(dl|m|rt)$="
-    "^torch$=")  # DetenteConfig.cmake looks for LibTorch itself
+    "^(dl|m|rt)$=")
   foreach(row IN LISTS known)
     string(FIND "${row}" "=" at)
     string(SUBSTRING "${row}" 0 ${at} pattern)
@@ -87,6 +86,6 @@ function(detente_install_package)
   install(FILES "${PROJECT_BINARY_DIR}/package/DetenteConfig.cmake"
                 "${PROJECT_BINARY_DIR}/package/DetenteConfigVersion.cmake"
                 "${PROJECT_SOURCE_DIR}/cmake/DetenteOpenMp.cmake"
-                "${PROJECT_SOURCE_DIR}/cmake/DetenteTorchVersion.cmake"
+                "${PROJECT_SOURCE_DIR}/cmake/DetenteLibTorch.cmake"
           DESTINATION "${_package_dir}")
 endfunction()

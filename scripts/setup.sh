@@ -143,12 +143,6 @@ install_wheel() {
 does without pip: make ... TORCH=.../site-packages/torch"
   fi
   "$venv/bin/python" -c 'import torch' || stop "the PyTorch in build/venv cannot be imported"
-  if "$venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \
-      && ! command -v nvcc >/dev/null; then
-    say "note: this is a CUDA build of PyTorch, whose CMake package asks for the CUDA toolkit (nvcc)."
-    say "      Without a GPU take the CPU build: set PIP_INDEX_URL to the CPU index that PyTorch's"
-    say "      installation page names, remove build/venv, and run this again; or use TORCH=system."
-  fi
   rm -f "$begun"
   touch "$stamp"
 }
