@@ -18,7 +18,7 @@ TORCH_FREE = [
 ]
 TORCH = [
     ["tensor"],
-    ["losses", "nn", "doctor"],
+    ["losses", "nn", "doctor", "autograd"],
     ["engine"],
     ["train"],
     ["measure"],

@@ -2,9 +2,9 @@
 // Chains of Linear layers and activations, tasks going through them a few at a time, against one
 // plain backward pass per task.
 #include <ATen/Parallel.h>
+#include <detente/autograd/row_chain.h>
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
-#include <detente/engine/internal/row_chain.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/tensor/compat.h>
 #include <gtest/gtest.h>
@@ -144,15 +144,15 @@ struct Found {
   Found(const Model& model, const TensorList& losses) {
     const std::vector<std::int64_t> given =
         model.test.given ? model.rows : std::vector<std::int64_t>();
-    graph = internal::read_graph(losses, model.shared, given);
+    graph = autograd::read_graph(losses, model.shared, given);
     for (const auto& use : graph.uses) inputs.push_back(read_layer_input(use, model.shared));
     const std::vector<bool> by_rows(model.shared.size(), true);
     chain = find_row_chain(graph, inputs, by_rows);
   }
 
-  internal::Graph graph;
-  std::vector<internal::LayerInput> inputs;
-  internal::RowChain chain;
+  autograd::Graph graph;
+  std::vector<autograd::LayerInput> inputs;
+  autograd::RowChain chain;
 };
 
 std::size_t links_found(Model& model) {
@@ -325,10 +325,10 @@ TEST(RowChain, TakesPartsThatDoNotFollowTheTasks) {
     const TensorList losses = model.losses();
     Found found(model, losses);
     ASSERT_EQ(found.chain.entry_rows, (std::vector<std::int64_t>{120, 100, 110, 130}));
-    internal::RowAssignment& rows = found.graph.rows;
-    for (std::size_t r = 0; r < 460; ++r) rows.task_of_row[r] = r < 200 ? 2 : r < 260 ? 0 : 1;
-    for (std::size_t r = 400; r < 460; ++r) rows.task_of_row[r] = -1;
-    rows.find_blocks(4);  // the last has no rows
+    autograd::ExampleTasks& rows = found.graph.examples;
+    for (std::size_t r = 0; r < 460; ++r) rows.task_of[r] = r < 200 ? 2 : r < 260 ? 0 : 1;
+    for (std::size_t r = 400; r < 460; ++r) rows.task_of[r] = -1;
+    rows.find_stretches(4);  // the last has no rows
     const at::Tensor entering = torch::randn({460, model.test.width}, model.test.dtype);
     TensorList parts = entering.split_with_sizes(found.chain.entry_rows);
     parts[1].zero_();
@@ -337,11 +337,11 @@ TEST(RowChain, TakesPartsThatDoNotFollowTheTasks) {
     for (const auto& parameter : model.shared) {
       blocks.push_back(torch::full({4, parameter.numel()}, 7.0, model.test.dtype));
     }
-    const auto rows_of = [&](const internal::LayerUse& use) {
+    const auto rows_of = [&](const autograd::LayerUse& use) {
       const auto to = [&](int p) {
-        return internal::TaskRows{p < 0 ? at::Tensor() : blocks[static_cast<std::size_t>(p)]};
+        return autograd::TaskBlock{p < 0 ? at::Tensor() : blocks[static_cast<std::size_t>(p)]};
       };
-      return internal::LinkRows{to(use.weight), to(use.bias)};
+      return autograd::UseBlocks{to(use.weight), to(use.bias)};
     };
     const at::Tensor leaving =
         pass_row_chain(found.chain, parts, found.graph, found.inputs, rows_of);

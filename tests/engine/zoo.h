@@ -95,6 +95,36 @@ inline Trunk make_conv3d(torch::Dtype dtype) {
                      batch_of({2, 4, 4, 4}, dtype));
 }
 
+// Decoders: strides, padding of both kinds, groups and dilation.
+inline Trunk make_decoder1d(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(
+          nn::ConvTranspose1d(nn::ConvTranspose1dOptions(3, 4, 3).stride(2).padding(1)),
+          nn::Tanh(),
+          nn::ConvTranspose1d(nn::ConvTranspose1dOptions(4, 6, 2).groups(2).bias(false))),
+      batch_of({3, 5}, dtype));
+}
+
+inline Trunk make_decoder2d(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(
+          nn::Conv2d(nn::Conv2dOptions(2, 4, 3).stride(2).padding(1)),
+          nn::ReLU(),
+          nn::ConvTranspose2d(
+              nn::ConvTranspose2dOptions(4, 6, 3).stride(2).padding(1).output_padding(1).groups(2)),
+          nn::GroupNorm(nn::GroupNormOptions(3, 6)),
+          nn::SiLU(),
+          nn::ConvTranspose2d(nn::ConvTranspose2dOptions(6, 2, 2).dilation(2))),
+      batch_of({2, 6, 6}, dtype));
+}
+
+inline Trunk make_decoder3d(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(nn::ConvTranspose3d(nn::ConvTranspose3dOptions(2, 3, 2).stride(2)),
+                     nn::Sigmoid()),
+      batch_of({2, 2, 2, 2}, dtype));
+}
+
 inline Trunk make_batch_norm_in_eval(torch::Dtype dtype) {
   nn::Sequential net(nn::Conv2d(nn::Conv2dOptions(3, 4, 3)), nn::BatchNorm2d(4), nn::ReLU());
   net->to(dtype);
@@ -238,6 +268,9 @@ inline const std::vector<Zoo>& models() {
                                        {"convnet", make_convnet},
                                        {"conv1d", make_conv1d},
                                        {"conv3d", make_conv3d},
+                                       {"decoder1d", make_decoder1d},
+                                       {"decoder2d", make_decoder2d},
+                                       {"decoder3d", make_decoder3d},
                                        {"batch_norm_in_eval", make_batch_norm_in_eval},
                                        {"batch_norm", make_batch_norm, false},
                                        {"embedding", make_embedding},

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/autograd/passes.h>
 #include <detente/core/error.h>
 #include <detente/engine/internal/step.h>
 
@@ -294,8 +295,8 @@ void MultiTaskBackward::Impl::take_result(MatrixView gram) {
 }
 
 // With `factor` in every weight.
-internal::ParameterWeights MultiTaskBackward::Impl::parameter_weights(double factor) const {
-  internal::ParameterWeights weights{.lists = {small_weights}};
+autograd::ParameterWeights MultiTaskBackward::Impl::parameter_weights(double factor) const {
+  autograd::ParameterWeights weights{.lists = {small_weights}};
   if (by_group()) weights = {.lists = group_weights, .group_of = groups};
   for (auto& list : weights.lists) {
     for (double& w : list) w *= factor;
@@ -337,7 +338,7 @@ bool MultiTaskBackward::Impl::overflowed() {
     if (!std::isfinite(formed.gram(i, i))) return true;
   }
   for (const auto& list : formed.own_gradients) {
-    if (!std::isfinite(internal::squared_norm(list))) return true;
+    if (!std::isfinite(autograd::squared_norm(list))) return true;
   }
   return false;
 }
@@ -375,7 +376,7 @@ double MultiTaskBackward::Impl::own_factor(std::size_t i) const {
 void MultiTaskBackward::Impl::check_total_norm(double shared_squared) {
   if (options.clip_norm <= 0.0) return;
   double squared = shared_squared;
-  for (const auto& list : formed.own_gradients) squared += internal::squared_norm(list);
+  for (const auto& list : formed.own_gradients) squared += autograd::squared_norm(list);
   report.total_norm = std::sqrt(squared);
   DETENTE_CHECK(std::isfinite(report.total_norm),
                 ErrorCode::kNumeric,

@@ -4,11 +4,10 @@
 // (other batches and parts of a batch), step_accumulate.cpp (several batches in one step).
 #pragma once
 
-#include <detente/engine/internal/features.h>
-#include <detente/engine/internal/gradients.h>
-#include <detente/engine/internal/layered.h>
-#include <detente/engine/internal/sequential.h>
-#include <detente/engine/internal/task_gradients.h>
+#include <detente/autograd/features.h>
+#include <detente/autograd/layered.h>
+#include <detente/autograd/sequential.h>
+#include <detente/autograd/task_gradients.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/tensor/compat.h>
 
@@ -108,7 +107,7 @@ struct MultiTaskBackward::Impl {
   std::vector<std::int64_t> rows;
   bool due = false;         // for diagnosis
   std::vector<int> groups;  // per parameter of `shared`
-  internal::TaskGradients formed;
+  autograd::TaskGradients formed;
   std::vector<double> small_weights;
   std::vector<std::vector<double>> group_weights;  // of the present tasks; see balance_by_group
 
@@ -131,9 +130,9 @@ struct MultiTaskBackward::Impl {
   Accumulated accumulated;
 
   // Kept between steps.
-  internal::SequentialGradients sequential;
-  internal::LayeredGradients layered;
-  internal::FeatureGradients features;
+  autograd::SequentialGradients sequential;
+  autograd::LayeredGradients layered;
+  autograd::FeatureGradients features;
   at::Tensor direction;  // [P]; the memory behind .grad
   at::Tensor spare;      // [P]; what a class J method writes before anything may fail
   std::vector<std::string> notices;
@@ -169,9 +168,9 @@ struct MultiTaskBackward::Impl {
   bool side_by_side(const TensorList& losses) const;
   bool run_objectives(Rng& rng);
   void make_direction();
-  void write_formed(Strategy by, const internal::ParameterWeights* weights);
-  internal::StepTensors step_tensors() const;
-  internal::ParameterWeights parameter_weights(double factor) const;
+  void write_formed(Strategy by, const autograd::ParameterWeights* weights);
+  autograd::StepTensors step_tensors() const;
+  autograd::ParameterWeights parameter_weights(double factor) const;
   bool overflowed();
   void skip();
   void end_step();
@@ -183,7 +182,7 @@ struct MultiTaskBackward::Impl {
   void finish_batches(Rng& rng);
   bool low_memory() const;
   void run_features(Rng& rng);
-  Strategy form(const internal::StepTensors& step);
+  Strategy form(const autograd::StepTensors& step);
   bool at_features() const;
   bool diagnosis_due() const {
     return options.diagnose_every > 0 && steps % options.diagnose_every == 0;

@@ -59,7 +59,7 @@ void MultiTaskBackward::Impl::add_batch(std::span<const at::Tensor> given,
 
   const Stopwatch watch;
   groups.clear();  // one Gram matrix, in the end
-  internal::StepTensors step = step_tensors();
+  autograd::StepTensors step = step_tensors();
   step.in_full = true;
   sum.strategy = form(step);
   const at::NoGradGuard no_grad;

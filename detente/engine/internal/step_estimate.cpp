@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <detente/autograd/passes.h>
 #include <detente/core/error.h>
 #include <detente/engine/internal/step.h>
 #include <detente/tensor/gram.h>
@@ -31,7 +32,7 @@ at::Tensor MultiTaskBackward::Impl::rows_of(std::span<const at::Tensor> given) {
     const at::Tensor& loss = given[static_cast<std::size_t>(i)];
     if (!loss.defined()) continue;
     const TensorList found =
-        internal::weighted_gradients({loss}, {1.0}, parameters, /*keep_graph=*/i + 1 < k);
+        autograd::weighted_gradients({loss}, {1.0}, parameters, /*keep_graph=*/i + 1 < k);
     flat.gather(found, result[i]);
   }
   return result;

@@ -3,8 +3,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <detente/autograd/lockstep.h>
+#include <detente/autograd/passes.h>
 #include <detente/core/error.h>
-#include <detente/engine/internal/lockstep.h>
 #include <detente/engine/internal/step.h>
 #include <detente/tensor/gram.h>
 
@@ -49,11 +50,11 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   for (double& factor : factors) factor *= loss_scale;
   TensorList found;
   if (!targets.empty()) {
-    found = internal::weighted_gradients(losses, factors, targets, second_pass);
+    found = autograd::weighted_gradients(losses, factors, targets, second_pass);
   }
   TensorList own_found;
   if (second_pass) {
-    own_found = internal::weighted_gradients(
+    own_found = autograd::weighted_gradients(
         losses, std::vector<double>(losses.size(), loss_scale), own_targets, false);
   } else {
     own_found.assign(
@@ -63,15 +64,15 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   }
 
   const at::NoGradGuard no_grad;
-  found = internal::owned(std::move(found), shared);
+  found = autograd::owned(std::move(found), shared);
   std::size_t next = 0;
   for (const auto& list : own) {
-    formed.own_gradients.push_back(internal::owned_from(own_found, next, list));
+    formed.own_gradients.push_back(autograd::owned_from(own_found, next, list));
     next += list.size();
   }
   double squared = 0.0;
   if (options.clip_norm > 0.0 || loss_scale > 1.0) {
-    squared = internal::squared_norm(found) / (loss_scale * loss_scale);
+    squared = autograd::squared_norm(found) / (loss_scale * loss_scale);
     report.direction_norm = std::sqrt(squared);
   }
   if (overflowed() || (loss_scale > 1.0 && !std::isfinite(squared))) {
@@ -101,23 +102,23 @@ bool MultiTaskBackward::Impl::low_memory() const {
 }
 
 // Forms the gradients at the parameters; returns how.
-Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
+Strategy MultiTaskBackward::Impl::form(const autograd::StepTensors& step) {
   const bool rows_wanted = asked().needs() == balance::MethodClass::kCoordinates;
   const bool plain = options.strategy == Strategy::kSequential ||
                      options.strategy == Strategy::kWeighted || rows_wanted ||
                      present.size() == 1 || shared.empty();
   if (low_memory() && !step.in_full) {
     // Two gradients' worth of numbers, shared among the K that a stretch has at once.
-    internal::form_lockstep(
+    autograd::form_lockstep(
         step, 2 * layout.size() / static_cast<std::int64_t>(present.size()), formed);
     return Strategy::kLockstep;
   }
   if (!plain) {
-    const internal::LayeredMode mode = options.strategy == Strategy::kSegmented && !step.in_full
-                                           ? internal::LayeredMode::kSegmented
+    const autograd::LayeredMode mode = options.strategy == Strategy::kSegmented && !step.in_full
+                                           ? autograd::LayeredMode::kSegmented
                                        : options.strategy == Strategy::kGhost && !step.in_full
-                                           ? internal::LayeredMode::kGhost
-                                           : internal::LayeredMode::kAuto;
+                                           ? autograd::LayeredMode::kGhost
+                                           : autograd::LayeredMode::kAuto;
     std::string why;
     if (layered.form(step, mode, formed, why)) {
       if (!formed.notice.empty()) {
@@ -128,7 +129,7 @@ Strategy MultiTaskBackward::Impl::form(const internal::StepTensors& step) {
       }
       return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
     }
-    if (mode != internal::LayeredMode::kAuto) {
+    if (mode != autograd::LayeredMode::kAuto) {
       note(fmt::format("Strategy {} is not possible here: {}. One pass per task is made instead.",
                        name_of(options.strategy),
                        why));
@@ -181,8 +182,8 @@ bool MultiTaskBackward::Impl::direct(const at::Tensor& gradients,
   return true;
 }
 
-internal::StepTensors MultiTaskBackward::Impl::step_tensors() const {
-  internal::StepTensors step{losses, shared, own, layout, rows, groups, loss_scale};
+autograd::StepTensors MultiTaskBackward::Impl::step_tensors() const {
+  autograd::StepTensors step{losses, shared, own, layout, rows, groups, loss_scale};
   step.side_by_side = side_by_side(losses);
   using balance::MethodClass;
   const MethodClass needs = asked().needs();
@@ -204,7 +205,7 @@ bool MultiTaskBackward::Impl::side_by_side(const TensorList& roots) const {
   }
   if (options.passes == Passes::kSideBySide) return true;
   const std::size_t rounds = (passes + threads - 1) / threads;
-  return 5 * passes >= 4 * threads * rounds && !internal::graph_has_hooks(roots);
+  return 5 * passes >= 4 * threads * rounds && !autograd::graph_has_hooks(roots);
 }
 
 void MultiTaskBackward::Impl::run_gradients(Rng& rng) {
@@ -248,7 +249,7 @@ void MultiTaskBackward::Impl::run_formed(Strategy by, double passes_ms, Rng& rng
   if (written) report.direction_norm = std::sqrt(tensor::squared_norm(spare));
   scale_own();
   check_total_norm(report.direction_norm * report.direction_norm);
-  const internal::ParameterWeights weights =
+  const autograd::ParameterWeights weights =
       parameter_weights(report.clip_factor / report.loss_scale);
   write_formed(by, written ? nullptr : &weights);
   report.backward_ms = passes_ms + rest.milliseconds();
@@ -261,14 +262,14 @@ void MultiTaskBackward::Impl::make_direction() {
 
 // The weighted sum of what `by` formed into .grad; without weights what a class J method has
 // written to `spare`. Nothing can fail any more.
-void MultiTaskBackward::Impl::write_formed(Strategy by, const internal::ParameterWeights* weights) {
+void MultiTaskBackward::Impl::write_formed(Strategy by, const autograd::ParameterWeights* weights) {
   if (by == Strategy::kLockstep) {
     write_shared(weighted_passes(), report.clip_factor / report.loss_scale);
     write_own(report.clip_factor);
     return;
   }
   tensor::clear_gradients(all_shared);
-  std::vector<internal::LayeredGradients::TableGradient> tables;
+  std::vector<autograd::LayeredGradients::TableGradient> tables;
   if (!shared.empty()) {
     if (weights == nullptr) {
       std::swap(direction, spare);
@@ -324,11 +325,11 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
   std::vector<TensorList> own_gradients(tasks_here);
   for (std::size_t i = 0; i < tasks_here; ++i) {
     if (objective_of[i] >= 0 || own[i].empty()) continue;
-    own_gradients[i] = internal::owned(
-        internal::weighted_gradients({losses[i]}, {loss_scale}, own[i], /*keep_graph=*/true),
+    own_gradients[i] = autograd::owned(
+        autograd::weighted_gradients({losses[i]}, {loss_scale}, own[i], /*keep_graph=*/true),
         own[i]);
   }
-  internal::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
+  autograd::StepTensors step{sums, shared, own_of, layout, objective_of_row, {}, loss_scale};
   step.side_by_side = side_by_side(sums);
   report.strategy = form(step);
   const at::NoGradGuard no_grad;
@@ -379,14 +380,14 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
   check_total_norm(report.direction_norm * report.direction_norm);
   make_direction();
   for (double& w : of_objectives) w *= report.clip_factor / report.loss_scale;
-  const internal::ParameterWeights weights{.lists = {of_objectives}};
+  const autograd::ParameterWeights weights{.lists = {of_objectives}};
   write_formed(report.strategy, &weights);
   report.backward_ms += rest.milliseconds();
   return true;
 }
 
 void MultiTaskBackward::Impl::run_features(Rng& rng) {
-  const internal::StepTensors step = step_tensors();
+  const autograd::StepTensors step = step_tensors();
   const Stopwatch passes;
   std::string why;
   report.strategy = Strategy::kFeatures;
@@ -429,7 +430,7 @@ void MultiTaskBackward::Impl::run_features(Rng& rng) {
   TensorList found = features.pull_back(step, small_weights, combined);
   const at::NoGradGuard no_grad;
   fill_diagnosis();
-  const double squared = internal::squared_norm(found) / (loss_scale * loss_scale);
+  const double squared = autograd::squared_norm(found) / (loss_scale * loss_scale);
   if (loss_scale > 1.0 && !std::isfinite(squared)) {
     skip();
     return;
@@ -473,10 +474,10 @@ void MultiTaskBackward::Impl::fill_diagnosis() {
 
 // The direction by passes through the whole model, one per group of weights; still scaled.
 TensorList MultiTaskBackward::Impl::weighted_passes() {
-  const internal::ParameterWeights weights = parameter_weights(loss_scale);
+  const autograd::ParameterWeights weights = parameter_weights(loss_scale);
   if (!by_group()) {
-    return internal::owned(
-        internal::weighted_gradients(losses, weights.lists[0], shared, /*keep_graph=*/false),
+    return autograd::owned(
+        autograd::weighted_gradients(losses, weights.lists[0], shared, /*keep_graph=*/false),
         shared);
   }
   TensorList result(shared.size());
@@ -490,8 +491,8 @@ TensorList MultiTaskBackward::Impl::weighted_passes() {
       places.push_back(i);
     }
     if (part.empty()) continue;
-    TensorList found = internal::owned(
-        internal::weighted_gradients(
+    TensorList found = autograd::owned(
+        autograd::weighted_gradients(
             losses, weights.lists[static_cast<std::size_t>(g)], part, /*keep_graph=*/g < last),
         part);
     for (std::size_t j = 0; j < found.size(); ++j) result[places[j]] = std::move(found[j]);

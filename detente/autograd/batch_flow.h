@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the batch flows through the trunk: where the examples lie in every tensor of it, by a table
+// of what each kind of node does to them.
+#pragma once
+
+#include <detente/autograd/border.h>
+#include <detente/autograd/example_slices.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace detente::autograd {
+
+class BatchFlow {
+ public:
+  static constexpr std::int64_t kUnknown = 0;
+
+  BatchFlow(const Trunk& trunk, const JointBatch& batch);
+
+  // Of the node's output number `output`: elements between an entry of one example and the same
+  // entry of the next, see LayerUse::inner; kUnknown where examples have been mixed.
+  std::int64_t inner_at(const Node& node, std::uint32_t output) const;
+
+ private:
+  using Place = std::pair<const Node*, std::uint32_t>;
+
+  // A dimension that the batch fills alone or together with others it was flattened with.
+  struct BatchDim {
+    std::size_t dim = 0;
+    std::int64_t inner = 0;  // of the dimension's own index
+  };
+
+  void set_inner(const Edge& edge, std::int64_t inner);
+  std::optional<BatchDim> locate(const Shape& shape, std::int64_t inner) const;
+  std::int64_t inner_below(const Node& node, std::size_t edge_index) const;
+  std::int64_t inner_below_split(const Node& node, const Shape& in) const;
+
+  std::int64_t batch_ = 0;  // examples
+  std::map<Place, std::int64_t> inner_;
+};
+
+}  // namespace detente::autograd

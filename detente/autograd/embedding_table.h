@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tasks' gradients of a table of embeddings: of the entries that the batch touches and nothing
+// else.
+#pragma once
+
+#include <detente/autograd/graph.h>
+#include <detente/autograd/layers/layer_rule.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace detente::autograd {
+
+// Which entry of the table every row of the output's gradient belongs to, flattened to [R]; padding
+// entries, whose gradient is dropped, get -1.
+at::Tensor embedding_ids(const LayerInput& layer);
+
+struct EmbeddingTable {
+  int weight = -1;
+  std::vector<std::size_t> uses;
+  at::Tensor ids;     // [U] entries that were touched
+  TensorList places;  // per use, [R]: position in ids, -1 padding
+  at::Tensor values;  // [K, U, d]
+
+  // Finds the entries; values are zero.
+  void prepare(const std::vector<LayerInput>& inputs, const at::Tensor& table, std::int64_t tasks);
+  // Adds what flows into the output of one of the uses. The whole gradient is `task`'s, or each row
+  // that of its example's task.
+  void add(std::size_t use, const at::Tensor& gradient, std::int64_t task);
+  void add(std::size_t use,
+           const at::Tensor& gradient,
+           const ExampleTasks& examples,
+           std::int64_t inner);
+
+ private:
+  at::Tensor places_of(std::size_t use) const;
+};
+
+}  // namespace detente::autograd

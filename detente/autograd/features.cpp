@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <detente/autograd/features.h>
+#include <detente/autograd/passes.h>
+#include <detente/tensor/gram.h>
+#include <detente/tensor/graph_compat.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <algorithm>
+
+namespace detente::autograd {
+
+bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std::string& why) {
+  release();
+  const Graph graph = read_graph(step.losses, step.shared, {});
+  if (graph.features.empty() || graph.heads_use_shared) {
+    why = graph.features.empty()
+              ? "the losses have no computed tensor in common, only parameters"
+              : "a head uses a shared parameter itself, beside the shared representation";
+    return false;
+  }
+  for (const Edge& edge : graph.features) {
+    if (!tensor::has_hooks(*edge.function)) continue;
+    why =
+        "a hook (or retain_grad) on the shared representation would see the tasks' gradients and "
+        "their sum once more";
+    return false;
+  }
+  features_ = graph.features;
+  std::int64_t size = 0;
+  for (const Edge& edge : features_) {
+    shapes_.push_back(tensor::shape_at(*edge.function, edge.input_nr));
+    size += c10::multiply_integers(shapes_.back());
+  }
+  const auto k = static_cast<std::int64_t>(step.losses.size());
+  result.start(step);
+  rows_ = at::empty({k, size}, step.shared[0].options().requires_grad(false));
+  for (std::int64_t i = 0; i < k; ++i) {
+    const auto task = static_cast<std::size_t>(i);
+    std::vector<Edge> wanted = features_;
+    for (const auto& parameter : step.own[task]) wanted.push_back(edge_of(parameter));
+    TensorList found = gradients_at({edge_of(step.losses[task])},
+                                    {at::full_like(step.losses[task], step.scale)},
+                                    wanted,
+                                    /*keep_graph=*/true);
+    const at::NoGradGuard no_grad;
+    std::int64_t begin = 0;
+    for (std::size_t j = 0; j < features_.size(); ++j) {
+      const std::int64_t n = c10::multiply_integers(shapes_[j]);
+      at::Tensor piece = rows_[i].narrow(0, begin, n);
+      if (found[j].defined()) {
+        piece.view(shapes_[j]).copy_(found[j]);
+      } else {
+        piece.zero_();
+      }
+      begin += n;
+    }
+    result.own_gradients[task] = owned_from(found, features_.size(), step.own[task]);
+  }
+  const at::NoGradGuard no_grad;
+  result.gram = tensor::gram(rows_);
+  return true;
+}
+
+TensorList FeatureGradients::pull_back(const StepTensors& step,
+                                       const std::vector<double>& weights,
+                                       const at::Tensor& combined) {
+  TensorList starts;
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor sum = combined;
+    if (!sum.defined()) {
+      sum = at::mv(rows_.t(), weights_like(weights, rows_));
+    }
+    std::int64_t begin = 0;
+    for (const auto& shape : shapes_) {
+      const std::int64_t n = c10::multiply_integers(shape);
+      starts.push_back(sum.narrow(0, begin, n).view(shape));
+      begin += n;
+    }
+  }
+  std::vector<Edge> wanted;
+  for (const auto& parameter : step.shared) wanted.push_back(edge_of(parameter));
+  return owned(gradients_at(features_, starts, wanted, /*keep_graph=*/false), step.shared);
+}
+
+void FeatureGradients::release() {
+  features_.clear();
+  shapes_.clear();
+  rows_.reset();
+}
+
+}  // namespace detente::autograd

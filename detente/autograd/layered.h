@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Per-task gradients layer by layer. Two cases:
+//   segmented: every task has its own examples in one joint batch, so one backward pass of the
+//     summed losses carries all tasks' output gradients, each at its own examples, and a layer's
+//     weight gradient is formed per task from those: the arithmetic of plain training;
+//   ghost: all tasks look at the same examples, so K passes through the layers are needed, but a
+//     layer with few rows needs no weight gradient in them: its part of the Gram matrix follows
+//     from inputs and output gradients, and one weighted weight gradient follows the solve.
+// Embeddings keep the gradients of the entries that the batch touches and nothing else.
+#pragma once
+
+#include <detente/autograd/example_finder.h>
+#include <detente/autograd/layer_plan.h>
+#include <detente/autograd/row_chain.h>
+#include <detente/autograd/task_gradients.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace detente::autograd {
+
+enum class LayeredMode {
+  kAuto,  // segmented where the tasks have examples of their own, else ghost where its cost rule
+          // says so
+  kSegmented,
+  kGhost,  // every layer that allows it
+};
+
+class LayeredGradients {
+ public:
+  // False, having done nothing that lasts, when the graph does not allow it; `why` then says so.
+  bool form(const StepTensors& step, LayeredMode mode, TaskGradients& result, std::string& why);
+
+  // What the batch touched of an embedding table.
+  struct TableGradient {
+    std::size_t parameter;
+    at::Tensor ids;     // [U] ascending
+    at::Tensor values;  // [U, d]
+  };
+
+  // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming. With `tables` those of
+  // embeddings go there, and their part of `direction` is left as it was.
+  void combine(const ParameterWeights& weights,
+               at::Tensor& direction,
+               std::vector<TableGradient>* tables = nullptr);
+  // The gradients themselves into `rows` [k, P], instead of combine(); after forming in full.
+  void write_rows(const at::Tensor& rows) const;
+  // Which of the two the last form() was.
+  bool segmented() const { return segmented_; }
+  // Drops what belongs to the step.
+  void release();
+
+ private:
+  void make_blocks();
+  at::Tensor block_of(int parameter) const;  // [K, n] where formed by hand
+  EmbeddingTable* table_of(const LayerUse& use);
+  void finish(TaskGradients& result);
+  // segmented.cpp
+  bool form_segmented(TaskGradients& result, std::string& why);
+  TensorList pass_segments(const std::function<UseBlocks(const LayerUse&)>& blocks_of,
+                           TaskGradients& result);
+  void pass_named(TaskGradients& result);
+  // ghost.cpp
+  bool form_ghost(GhostRule rule, TaskGradients& result);
+  void pass_part(const PlanPart& part,
+                 bool first,
+                 bool last,
+                 class Fronts& fronts,
+                 std::vector<std::vector<char>>& reached,
+                 TaskGradients& result);
+  void take_pass(std::size_t task, const PlanPart& part, const TensorList& found);
+  void take_use(std::size_t task,
+                std::size_t use,
+                const at::Tensor& gradient,
+                std::vector<bool>& written);
+
+  std::optional<StepTensors> step_;  // refers to what outlives the step
+  bool segmented_ = false;
+  Graph graph_;
+  ExampleFinder finder_;
+  std::vector<LayerInput> inputs_;  // per use
+  LayerPlan plan_;
+  // Per parameter with a gradient per task: those gradients [K, n], one parameter after the other
+  // so that equal segments are one batched product. Kept between steps.
+  TensorList blocks_;
+};
+
+}  // namespace detente::autograd

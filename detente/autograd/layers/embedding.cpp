@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables of embeddings, looked up by index. Their gradients are kept for the entries alone that a
+// batch touches, see embedding_table.h.
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <detente/autograd/embedding_table.h>
+#include <detente/autograd/layers/segments.h>
+#include <detente/tensor/graph_compat.h>
+#include <torch/csrc/autograd/generated/Functions.h>
+
+#include <algorithm>
+
+namespace detente::autograd {
+namespace {
+
+namespace gen = torch::autograd::generated;
+
+bool counts_no_frequencies(const Node& node) {
+  return !static_cast<const gen::EmbeddingBackward0&>(node).scale_grad_by_freq;
+}
+
+LayerInput read_embedding(const LayerUse& use, const TensorList&) {
+  const auto& node = static_cast<const gen::EmbeddingBackward0&>(*use.node);
+  LayerInput layer;
+  layer.input = node.indices_.unpack();
+  layer.padding_index = tensor::as_int(node.padding_idx);
+  return layer;
+}
+
+// Σ_rs [id_ir = id_js] δ_ir·δ_js.
+void embedding_row_products(const LayerUse& use,
+                            const ExampleGradients& a,
+                            const ExampleGradients& b,
+                            at::Tensor& products) {
+  struct Looked {
+    at::Tensor ids;       // [N, R]
+    at::Tensor gradient;  // [N, R, d]
+  };
+  const auto looked = [&](const ExampleGradients& of) {
+    const std::int64_t width = of.gradient.size(-1);
+    const at::Tensor flat = of.gradient.reshape({-1, width});
+    // The ids lie as the output's rows do.
+    const at::Tensor ids = embedding_ids(of.layer).view({-1, 1});
+    return Looked{by_example(ids, use.inner / width, of.examples).squeeze(2),
+                  by_example(flat, use.inner, of.examples)};
+  };
+  const Looked right = looked(b);
+  const Looked left = looked(a);
+  if (left.ids.numel() == 0 || right.ids.numel() == 0) return;
+  constexpr std::int64_t kNumbers = std::int64_t{1} << 22;
+  const std::int64_t together =
+      std::max<std::int64_t>(1, kNumbers / (left.ids.size(1) * right.ids.numel()));
+  const at::Tensor right_ids = right.ids.reshape({1, -1});
+  const at::Tensor right_rows = right.gradient.flatten(0, 1).t();
+  for (std::int64_t i = 0; i < a.examples; i += together) {
+    const std::int64_t count = std::min(together, a.examples - i);
+    const at::Tensor ids = left.ids.narrow(0, i, count).reshape({-1, 1});
+    const at::Tensor same = ids.eq(right_ids).logical_and(ids.ge(0));
+    const at::Tensor rows = left.gradient.narrow(0, i, count).flatten(0, 1);
+    const at::Tensor sums =
+        (rows.mm(right_rows) * same)
+            .view({count, left.ids.size(1), right.ids.size(0), right.ids.size(1)})
+            .sum({1, 3});
+    products.narrow(0, i, count).add_(sums.to(products.scalar_type()));
+  }
+}
+
+}  // namespace
+
+std::span<const LayerRule> embedding_rules() {
+  static const LayerRule rule = {.kind = LayerKind::kEmbedding,
+                                 .node = "EmbeddingBackward0",
+                                 .weight_edge = 0,
+                                 .applies = counts_no_frequencies,
+                                 .read = read_embedding,
+                                 .task_gradients = nullptr,
+                                 .row_products = embedding_row_products};
+  return {&rule, 1};
+}
+
+}  // namespace detente::autograd

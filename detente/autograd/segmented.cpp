@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// LayeredGradients where every task has its own examples.
+#include <ATen/core/grad_mode.h>
+#include <detente/autograd/layered.h>
+#include <detente/autograd/layers.h>
+#include <detente/autograd/passes.h>
+#include <detente/tensor/gram.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace detente::autograd {
+
+// One pass of the summed losses. The output gradients of plan_.captured, undefined for what a chain
+// has formed already; and the tasks' own gradients where the heads have not been passed before.
+TensorList LayeredGradients::pass_segments(
+    const std::function<UseBlocks(const LayerUse&)>& blocks_of, TaskGradients& result) {
+  const StepTensors& step = *step_;
+  std::vector<bool> by_hand;
+  for (const Form form : plan_.forms) by_hand.push_back(form == Form::kDirect);
+  const RowChain chain = find_row_chain(graph_, inputs_, by_hand);
+  std::vector<bool> in_chain(graph_.uses.size(), false);
+  for (const RowChain::Link& link : chain.links) {
+    if (link.use >= 0) in_chain[static_cast<std::size_t>(link.use)] = true;
+  }
+
+  TensorList captured(plan_.captured.size());
+  std::vector<Edge> above, below;
+  std::vector<std::size_t> places_above, places_below;  // in plan_.captured
+  for (std::size_t c = 0; c < plan_.captured.size(); ++c) {
+    const LayerUse& use = graph_.uses[plan_.captured[c]];
+    if (in_chain[plan_.captured[c]]) continue;
+    const bool lower = chain.below.contains(use.node);
+    (lower ? below : above).push_back(use.output());
+    (lower ? places_below : places_above).push_back(c);
+  }
+  const bool heads_passed = !finder_.edges.empty();
+  const std::size_t layers = above.size();
+  for (const auto& list : step.own) {
+    if (heads_passed) break;
+    for (const auto& parameter : list) above.push_back(edge_of(parameter));
+  }
+  above.insert(above.end(), chain.entries.begin(), chain.entries.end());
+  const bool keep_graph = !plan_.named.empty() || !chain.empty();
+  TensorList found = heads_passed
+                         ? gradients_at(finder_.edges, finder_.gradients, above, keep_graph)
+                         : gradients_at(roots_of(step.losses), starts_for(step), above, keep_graph);
+  for (std::size_t j = 0; j < layers; ++j) captured[places_above[j]] = std::move(found[j]);
+  std::size_t next = layers;
+  for (std::size_t k = 0; k < step.own.size() && !heads_passed; ++k) {
+    result.own_gradients[k] = owned_from(found, next, step.own[k]);
+    next += step.own[k].size();
+  }
+  if (chain.empty()) return captured;
+
+  found.erase(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(next));
+  const bool any = std::any_of(
+      found.begin(), found.end(), [](const at::Tensor& entering) { return entering.defined(); });
+  if (any) {
+    const at::Tensor leaving = pass_row_chain(chain, found, graph_, inputs_, blocks_of);
+    if (leaving.defined() && !below.empty()) {
+      found = gradients_at({chain.exit}, {leaving}, below, keep_graph);
+      for (std::size_t j = 0; j < below.size(); ++j) {
+        captured[places_below[j]] = std::move(found[j]);
+      }
+    }
+  }
+  if (plan_.named.empty()) free_graph(step.losses);
+  return captured;
+}
+
+// The parameters asked for by their names need a pass per task.
+void LayeredGradients::pass_named(TaskGradients& result) {
+  const StepTensors& step = *step_;
+  std::vector<Edge> rest;
+  for (const int p : plan_.named) rest.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
+  const TensorList starts = starts_for(step);
+  for (std::size_t k = 0; k < step.losses.size(); ++k) {
+    const TensorList pieces =
+        gradients_at({edge_of(step.losses[k])}, {starts[k]}, rest, k + 1 < step.losses.size());
+    const at::NoGradGuard no_grad;
+    for (std::size_t j = 0; j < plan_.named.size(); ++j) {
+      const auto i = static_cast<std::size_t>(plan_.named[j]);
+      at::Tensor row = blocks_[i][static_cast<std::int64_t>(k)];
+      if (pieces[j].defined()) {
+        row.copy_(pieces[j].reshape(-1));
+        result.reached[i] = true;
+      } else {
+        row.zero_();
+      }
+    }
+  }
+}
+
+bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
+  const StepTensors& step = *step_;
+  if (graph_.examples.empty()) {
+    why = "the tasks' losses do not come from separate rows of one batch";
+    return false;
+  }
+  plan_ = plan_segments(step, graph_);
+  std::int64_t named = 0;
+  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
+    if (plan_.forms[i] != Form::kNamed || graph_.uses.empty()) continue;
+    named += step.shared[i].numel();
+    if (result.notice.empty()) {
+      result.notice = graph_.unhandled_by[i].empty()
+                          ? "examples are mixed (batch statistics, for example)"
+                          : graph_.unhandled_by[i];
+    }
+  }
+  if (graph_.uses.empty() || 2 * named > step.layout.size()) {
+    why = "most shared parameters lie below an operation that segments cannot follow" +
+          (result.notice.empty() ? std::string() : " (" + result.notice + ")");
+    result.notice.clear();
+    plan_ = {};
+    return false;
+  }
+  for (const LayerUse& use : graph_.uses) inputs_.push_back(read_layer_input(use, step.shared));
+  make_blocks();
+
+  std::vector<bool> written(plan_.forms.size(), false);
+  const auto blocks_of = [&](const LayerUse& use) {
+    const auto to = [&](int p) {
+      if (p >= 0) result.reached[static_cast<std::size_t>(p)] = true;
+      TaskBlock rows{.rows = block_of(p)};
+      if (!rows.rows.defined()) return rows;
+      rows.add = written[static_cast<std::size_t>(p)];
+      written[static_cast<std::size_t>(p)] = true;
+      return rows;
+    };
+    const TaskBlock weight = to(use.weight);
+    return UseBlocks{weight, to(use.bias)};
+  };
+  TensorList found = pass_segments(blocks_of, result);
+  if (!plan_.named.empty()) pass_named(result);
+
+  const at::NoGradGuard no_grad;
+  for (std::size_t c = 0; c < plan_.captured.size(); ++c) {
+    if (!found[c].defined()) continue;
+    const std::size_t u = plan_.captured[c];
+    const LayerUse& use = graph_.uses[u];
+    const UseBlocks rows = blocks_of(use);
+    if (EmbeddingTable* table = table_of(use); table != nullptr) {
+      table->add(u, found[c], graph_.examples, use.inner);
+    } else {
+      task_gradients(use, inputs_[u], found[c], graph_.examples, rows.weight, rows.bias);
+    }
+    found[c].reset();
+  }
+  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
+    if (plan_.forms[i] == Form::kDirect && !written[i]) block_of(static_cast<int>(i)).zero_();
+  }
+  for (std::size_t i = 0; i < blocks_.size() && !step.in_full; ++i) {
+    if (blocks_[i].defined()) result.add(step, static_cast<int>(i), tensor::gram(blocks_[i]));
+  }
+  finish(result);
+  return true;
+}
+
+}  // namespace detente::autograd
