@@ -16,7 +16,7 @@ namespace {
 namespace nn = torch::nn;
 using testing::ElementsAre;
 
-constexpr std::int64_t kBatch = 6;
+constexpr std::int64_t kExamples = 6;
 
 at::Tensor parameter(at::IntArrayRef shape) {
   return torch::randn(shape, torch::kDouble).requires_grad_();
@@ -33,7 +33,7 @@ Graph read(const at::Tensor& features, const TensorList& shared) {
 
 TEST(Graph, FindsTheBorderAndTheTasksOfTheExamples) {
   const auto w = parameter({3, 5});
-  const auto z = torch::tanh(torch::randn({kBatch, 5}, torch::kDouble).matmul(w.t()));
+  const auto z = torch::tanh(torch::randn({kExamples, 5}, torch::kDouble).matmul(w.t()));
   const TensorList losses = losses_of(z);
   const Graph graph = read_graph(losses, {w}, {});
   ASSERT_EQ(graph.features.size(), 1U);
@@ -47,14 +47,14 @@ TEST(Graph, FindsTheBorderAndTheTasksOfTheExamples) {
 
 TEST(Graph, AnExampleOfTwoTasksTellsNothing) {
   const auto w = parameter({3, 5});
-  const auto z = torch::randn({kBatch, 5}, torch::kDouble).matmul(w.t());
+  const auto z = torch::randn({kExamples, 5}, torch::kDouble).matmul(w.t());
   const TensorList losses = {z.narrow(0, 0, 4).sum(), z.narrow(0, 3, 3).square().sum()};
   EXPECT_TRUE(read_graph(losses, {w}, {}).examples.empty());
 }
 
 TEST(Graph, GivenTasksCountInPlaceOfSlices) {
   const auto w = parameter({3, 5});
-  const auto z = torch::randn({kBatch, 5}, torch::kDouble).matmul(w.t());
+  const auto z = torch::randn({kExamples, 5}, torch::kDouble).matmul(w.t());
   const TensorList losses = {z.square().sum(), z.exp().sum()};
   const std::vector<std::int64_t> given = {1, 0, -1, 0, 1, 1};
   const Graph graph = read_graph(losses, {w}, given);
@@ -66,7 +66,7 @@ TEST(Graph, GivenTasksCountInPlaceOfSlices) {
 
 TEST(Graph, AHeadThatUsesASharedParameterHasItRefused) {
   const auto w = parameter({3, 5});
-  const auto z = torch::randn({kBatch, 5}, torch::kDouble).matmul(w.t());
+  const auto z = torch::randn({kExamples, 5}, torch::kDouble).matmul(w.t());
   const TensorList losses = {z.narrow(0, 0, 4).sum() + w.square().sum(), z.narrow(0, 4, 2).sum()};
   const Graph graph = read_graph(losses, {w}, {});
   EXPECT_TRUE(graph.heads_use_shared);
@@ -76,7 +76,7 @@ TEST(Graph, AHeadThatUsesASharedParameterHasItRefused) {
 
 TEST(Graph, NamesWhatNoRuleKnows) {
   const auto w = parameter({3, 5});
-  const auto x = torch::randn({kBatch, 5}, torch::kDouble);
+  const auto x = torch::randn({kExamples, 5}, torch::kDouble);
   const Graph graph = read(x.matmul(w.sin().t()), {w});
   EXPECT_THAT(graph.uses, testing::IsEmpty());
   EXPECT_FALSE(graph.handled[0]);
@@ -86,7 +86,7 @@ TEST(Graph, NamesWhatNoRuleKnows) {
 TEST(Graph, KnowsHowAWeightLies) {
   const auto out_in = parameter({3, 5});
   const auto in_out = parameter({3, 4});
-  const auto x = torch::randn({kBatch, 5}, torch::kDouble);
+  const auto x = torch::randn({kExamples, 5}, torch::kDouble);
   const Graph graph = read(x.matmul(out_in.t()).matmul(in_out), {out_in, in_out});
   ASSERT_EQ(graph.uses.size(), 2U);
   EXPECT_EQ(graph.uses[0].weight, 1);  // from the losses down
@@ -151,7 +151,7 @@ class GraphKinds : public testing::TestWithParam<Kind> {};
 TEST_P(GraphKinds, IsReadWithItsParametersAndTheBatch) {
   const Kind& kind = GetParam();
   std::vector<std::int64_t> shape = kind.input;
-  shape.insert(shape.begin(), kBatch);
+  shape.insert(shape.begin(), kExamples);
   TensorList shared;
   const auto y = kind.layer(torch::randn(shape, torch::kDouble), shared);
   const Graph graph = read(torch::tanh(y).flatten(1), shared);
@@ -180,9 +180,9 @@ class GraphFlow : public testing::TestWithParam<Flow> {};
 // A layer of scales at the bottom, [B, 4, 5] whatever happens above.
 TEST_P(GraphFlow, FollowsTheBatch) {
   const auto gain = parameter({5});
-  const auto x = torch::randn({kBatch, 4, 5}, torch::kDouble);
+  const auto x = torch::randn({kExamples, 4, 5}, torch::kDouble);
   const auto z = GetParam().above(x * gain);
-  ASSERT_EQ(z.size(0), kBatch);
+  ASSERT_EQ(z.size(0), kExamples);
   const Graph graph = read(z, {gain});
   ASSERT_EQ(graph.uses.size(), 1U);
   EXPECT_EQ(graph.uses[0].inner, GetParam().inner);
@@ -200,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(
              20},
         Flow{"flattened",
              [](const at::Tensor& h) {
-               return h.view({kBatch * 4, 5}).tanh().view({kBatch, 20});
+               return h.view({kExamples * 4, 5}).tanh().view({kExamples, 20});
              },
              20},
         Flow{"turned_twice",
@@ -227,7 +227,7 @@ TEST(Graph, BatchStatisticsMixExamples) {
   nn::BatchNorm1d norm(5);
   norm->to(torch::kDouble);
   const auto w = parameter({5, 3});
-  const auto z = norm->forward(torch::randn({kBatch, 3}, torch::kDouble).matmul(w.t()));
+  const auto z = norm->forward(torch::randn({kExamples, 3}, torch::kDouble).matmul(w.t()));
   const Graph graph = read(z, {w});
   ASSERT_EQ(graph.uses.size(), 1U);
   EXPECT_EQ(graph.uses[0].inner, 0);

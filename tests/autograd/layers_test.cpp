@@ -8,18 +8,18 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <functional>
+#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "../engine/zoo.h"
+#include "tests/support/layer_zoo.h"
 
 namespace detente::autograd {
 namespace {
 
-using engine::zoo::kBatch;
-using engine::zoo::Trunk;
-using engine::zoo::Zoo;
+using zoo::kBatch;
+using zoo::Trunk;
+using zoo::Zoo;
 
 // Every example's own loss, [N]; not the same function for all, so that no gradient is twice there.
 at::Tensor loss_of_each(const Trunk& trunk, const at::Tensor& input) {
@@ -30,10 +30,11 @@ at::Tensor loss_of_each(const Trunk& trunk, const at::Tensor& input) {
   return (z - 0.3 * target).square().sum(1);
 }
 
-// A trunk's layers with the gradients at their outputs.
+// A trunk's layers with the gradients at their outputs. Four tasks that share everything.
 struct Reading {
   explicit Reading(const Trunk& trunk, const at::Tensor& input, std::span<const std::int64_t> tasks)
-      : each(loss_of_each(trunk, input)), graph(read_graph({each, each}, trunk.parameters, tasks)) {
+      : each(loss_of_each(trunk, input)),
+        graph(read_graph(TensorList(4, each), trunk.parameters, tasks)) {
     std::vector<Edge> outputs;
     for (const LayerUse& use : graph.uses) {
       inputs.push_back(read_layer_input(use, trunk.parameters));
@@ -51,7 +52,7 @@ struct Reading {
 // Kinds whose examples do not influence each other, and whose layers are all handled.
 std::vector<Zoo> readable() {
   std::vector<Zoo> all;
-  for (const Zoo& zoo : engine::zoo::models()) {
+  for (const Zoo& zoo : zoo::models()) {
     // A hook changes what the gradient is; sparse gradients come apart from dense ones.
     if (zoo.segmentable && zoo.derivative) all.push_back(zoo);
   }
@@ -71,8 +72,7 @@ TEST_P(LayerRules, TaskGradientsAreThoseOfTheTasksLosses) {
        {std::vector<std::int64_t>{0, 0, 0, 1, 1, 1, 3, 3, 3},
         std::vector<std::int64_t>{0, 0, 1, 1, 1, 1, 1, 3, 3},
         std::vector<std::int64_t>{3, 1, 0, -1, 1, 1, 0, 3, 3}}) {
-    Reading reading(trunk, trunk.input, tasks);
-    reading.graph.examples.find_stretches(4);  // the third has no examples
+    const Reading reading(trunk, trunk.input, tasks);  // the third has no examples
     TensorList blocks;
     for (const auto& one : trunk.parameters) {
       blocks.push_back(torch::full({4, one.numel()}, 7.0, torch::kDouble));

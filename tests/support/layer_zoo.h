@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small trunks of many kinds of layers.
+#pragma once
+
+#include <detente/tensor/fwd.h>
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace detente::zoo {
+
+// A trunk: parameters and a function from the batch to features [B, F].
+struct Trunk {
+  TensorList parameters;
+  at::Tensor input;
+  std::function<at::Tensor(const at::Tensor&)> forward;
+  std::shared_ptr<torch::nn::Module> keep;  // owner of the layers
+};
+
+constexpr std::int64_t kBatch = 9;
+
+struct Zoo {
+  const char* name;
+  Trunk (*make)(torch::Dtype);
+  bool segmentable = true;  // completely, without a notice
+  bool derivative = true;   // no hook changes what the gradients are
+};
+
+inline Trunk from_module(torch::nn::Sequential net, const at::Tensor& input) {
+  net->to(input.is_floating_point() ? input.scalar_type() : torch::kDouble);
+  Trunk trunk;
+  trunk.parameters = net->parameters();
+  trunk.input = input;
+  trunk.keep = net.ptr();
+  trunk.forward = [net](const at::Tensor& x) mutable { return net->forward(x).flatten(1); };
+  return trunk;
+}
+
+inline at::Tensor batch_of(std::vector<std::int64_t> shape, torch::Dtype dtype) {
+  shape.insert(shape.begin(), kBatch);
+  return torch::randn(shape, torch::kDouble).to(dtype);
+}
+
+namespace nn = torch::nn;
+
+inline Trunk make_mlp(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Linear(5, 8),
+                                    nn::ReLU(nn::ReLUOptions(/*inplace=*/true)),
+                                    nn::Linear(nn::LinearOptions(8, 8).bias(false)),
+                                    nn::Tanh(),
+                                    nn::Linear(8, 6)),
+                     batch_of({5}, dtype));
+}
+
+inline Trunk make_wide_rows(torch::Dtype dtype) {  // Linear and LayerNorm on [B, T, D]
+  return from_module(nn::Sequential(nn::Linear(5, 8),
+                                    nn::GELU(),
+                                    nn::LayerNorm(nn::LayerNormOptions({8})),
+                                    nn::Linear(nn::LinearOptions(8, 4).bias(false)),
+                                    nn::Dropout(0.3)),
+                     batch_of({3, 5}, dtype));
+}
+
+inline Trunk make_convnet(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(nn::Conv2d(nn::Conv2dOptions(3, 4, 3).stride(2).padding(1)),
+                     nn::GroupNorm(nn::GroupNormOptions(2, 4)),
+                     nn::ReLU(),
+                     nn::Conv2d(nn::Conv2dOptions(4, 8, 3).groups(2).padding(2).dilation(2)),
+                     nn::LeakyReLU(),
+                     nn::MaxPool2d(nn::MaxPool2dOptions(2)),
+                     // So few positions that the unfolded product is taken.
+                     nn::Conv2d(nn::Conv2dOptions(8, 40, 3).padding(1).bias(false)),
+                     nn::SiLU(),
+                     nn::AdaptiveAvgPool2d(nn::AdaptiveAvgPool2dOptions({1, 1}))),
+      batch_of({3, 8, 8}, dtype));
+}
+
+inline Trunk make_conv1d(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Conv1d(nn::Conv1dOptions(3, 4, 3).padding(1)),
+                                    nn::Tanh(),
+                                    nn::Conv1d(nn::Conv1dOptions(4, 5, 2).stride(2))),
+                     batch_of({3, 8}, dtype));
+}
+
+inline Trunk make_conv3d(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Conv3d(nn::Conv3dOptions(2, 3, 2)), nn::Sigmoid()),
+                     batch_of({2, 4, 4, 4}, dtype));
+}
+
+// Decoders: strides, padding of both kinds, groups and dilation.
+inline Trunk make_decoder1d(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(
+          nn::ConvTranspose1d(nn::ConvTranspose1dOptions(3, 4, 3).stride(2).padding(1)),
+          nn::Tanh(),
+          nn::ConvTranspose1d(nn::ConvTranspose1dOptions(4, 6, 2).groups(2).bias(false))),
+      batch_of({3, 5}, dtype));
+}
+
+inline Trunk make_decoder2d(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(
+          nn::Conv2d(nn::Conv2dOptions(2, 4, 3).stride(2).padding(1)),
+          nn::ReLU(),
+          nn::ConvTranspose2d(
+              nn::ConvTranspose2dOptions(4, 6, 3).stride(2).padding(1).output_padding(1).groups(2)),
+          nn::GroupNorm(nn::GroupNormOptions(3, 6)),
+          nn::SiLU(),
+          nn::ConvTranspose2d(nn::ConvTranspose2dOptions(6, 2, 2).dilation(2))),
+      batch_of({2, 6, 6}, dtype));
+}
+
+inline Trunk make_decoder3d(torch::Dtype dtype) {
+  return from_module(
+      nn::Sequential(nn::ConvTranspose3d(nn::ConvTranspose3dOptions(2, 3, 2).stride(2)),
+                     nn::Sigmoid()),
+      batch_of({2, 2, 2, 2}, dtype));
+}
+
+inline Trunk make_batch_norm_in_eval(torch::Dtype dtype) {
+  nn::Sequential net(nn::Conv2d(nn::Conv2dOptions(3, 4, 3)), nn::BatchNorm2d(4), nn::ReLU());
+  net->to(dtype);
+  net->train();
+  net->forward(batch_of({3, 6, 6}, dtype));  // statistics other than 0 and 1
+  Trunk trunk = from_module(net, batch_of({3, 6, 6}, dtype));
+  net->eval();
+  return trunk;
+}
+
+inline Trunk make_batch_norm(torch::Dtype dtype) {
+  return from_module(nn::Sequential(nn::Linear(5, 8), nn::BatchNorm1d(8), nn::Linear(8, 6)),
+                     batch_of({5}, dtype));
+}
+
+inline Trunk make_table(torch::Dtype dtype, bool sparse) {
+  auto table = std::make_shared<nn::EmbeddingImpl>(
+      nn::EmbeddingOptions(40, 6).padding_idx(0).sparse(sparse));
+  nn::Linear top(6, 5);
+  table->to(dtype);
+  top->to(dtype);
+  Trunk trunk;
+  trunk.parameters = {table->weight, top->weight, top->bias};
+  trunk.input = torch::randint(0, 12, {kBatch, 7}, torch::kLong);
+  trunk.forward = [table, top](const at::Tensor& ids) mutable {
+    // The table serves twice, as in a siamese encoder.
+    const auto u = table->forward(ids).mean(1);
+    const auto v = table->forward(ids.flip(1).narrow(1, 0, 3)).sum(1);
+    return torch::tanh(top->forward(u) * v.narrow(1, 0, 5));
+  };
+  return trunk;
+}
+
+inline Trunk make_embedding(torch::Dtype dtype) { return make_table(dtype, false); }
+inline Trunk make_sparse_embedding(torch::Dtype dtype) { return make_table(dtype, true); }
+
+// The library's own encoder: [T, B, D], so the batch is not the first dimension inside.
+inline Trunk make_transformer(torch::Dtype dtype) {
+  nn::TransformerEncoder encoder(nn::TransformerEncoderOptions(
+      nn::TransformerEncoderLayer(
+          nn::TransformerEncoderLayerOptions(8, 2).dim_feedforward(12).dropout(0.0)),
+      2));
+  encoder->to(dtype);
+  auto position = torch::randn({4, 1, 8}, dtype).requires_grad_();
+  Trunk trunk;
+  trunk.parameters = encoder->parameters();
+  trunk.parameters.push_back(position);
+  trunk.input = batch_of({4, 8}, dtype);
+  trunk.forward = [encoder, position](const at::Tensor& x) mutable {
+    return encoder->forward(x.transpose(0, 1) + position).mean(0);
+  };
+  return trunk;
+}
+
+inline Trunk make_recurrent(torch::Dtype dtype) {  // one weight, six uses
+  nn::Linear in(3, 8);
+  nn::Linear hidden(8, 8);
+  in->to(dtype);
+  hidden->to(dtype);
+  Trunk trunk;
+  trunk.parameters = {in->weight, in->bias, hidden->weight, hidden->bias};
+  trunk.input = batch_of({6, 3}, dtype);
+  trunk.forward = [in, hidden](const at::Tensor& x) mutable {
+    at::Tensor h = torch::zeros({x.size(0), 8}, x.options());
+    for (std::int64_t t = 0; t < x.size(1); ++t) {
+      h = torch::tanh(in->forward(x.select(1, t)) + hidden->forward(h));
+    }
+    return h;
+  };
+  return trunk;
+}
+
+inline Trunk make_rms_norm(torch::Dtype dtype) {
+  auto weight = torch::randn({8, 5}, dtype).requires_grad_();
+  auto plain = torch::randn({8, 8}, dtype).requires_grad_();  // x W, not x Wᵀ
+  auto gain = torch::randn({8}, dtype).requires_grad_();
+  auto shift = torch::randn({1, 8}, dtype).requires_grad_();
+  Trunk trunk;
+  trunk.parameters = {weight, plain, gain, shift};
+  trunk.input = batch_of({5}, dtype);
+  trunk.forward = [=](const at::Tensor& x) {
+    const auto h = x.matmul(weight.t());
+    const auto normed = h * (h.square().mean(1, true) + 1e-3).rsqrt() * gain;
+    return shift + normed.matmul(plain);
+  };
+  return trunk;
+}
+
+// A product and a sum make a Linear layer, unless something else uses, watches or stretches what
+// lies between.
+inline Trunk make_products_and_sums(torch::Dtype dtype) {
+  const auto parameter = [&](at::IntArrayRef shape) {
+    return torch::randn(shape, dtype).requires_grad_();
+  };
+  TensorList w;
+  TensorList b;
+  for (const std::int64_t in : {5, 8, 8, 8, 8}) {
+    w.push_back(parameter({in, 8}));
+    b.push_back(parameter({8}));
+  }
+  w.push_back(parameter({8, 1}));
+  b.push_back(parameter({6}));
+  Trunk trunk;
+  trunk.parameters = w;
+  trunk.parameters.insert(trunk.parameters.end(), b.begin(), b.end());
+  trunk.input = batch_of({3, 5}, dtype);
+  trunk.forward = [=](const at::Tensor& x) {
+    at::Tensor h = torch::tanh(x.matmul(w[0]) + b[0]);
+    at::Tensor product = h.matmul(w[1]);
+    if (product.requires_grad()) {
+      product.register_hook([](const at::Tensor& gradient) { return 2 * gradient; });
+    }
+    h = torch::tanh(product + b[1]);
+    product = h.matmul(w[2]);
+    h = torch::tanh((product + b[2]) * product);
+    h = torch::tanh(torch::add(h.matmul(w[3]), b[3], 2.0));
+    h = torch::tanh(b[4] + h.matmul(w[4]));
+    return (h.matmul(w[5]) + b[5]).mean(1);
+  };
+  return trunk;
+}
+
+inline Trunk make_lstm(torch::Dtype dtype) {
+  nn::LSTM lstm(nn::LSTMOptions(3, 4).batch_first(true));
+  nn::Linear top(4, 40);
+  lstm->to(dtype);
+  top->to(dtype);
+  Trunk trunk;
+  trunk.parameters = lstm->parameters();
+  for (const auto& parameter : top->parameters()) trunk.parameters.push_back(parameter);
+  trunk.input = batch_of({5, 3}, dtype);
+  trunk.forward = [lstm, top](const at::Tensor& x) mutable {
+    return torch::tanh(top->forward(std::get<0>(lstm->forward(x)).select(1, 4)));
+  };
+  return trunk;
+}
+
+inline const std::vector<Zoo>& models() {
+  static const std::vector<Zoo> all = {{"mlp", make_mlp},
+                                       {"wide_rows", make_wide_rows},
+                                       {"convnet", make_convnet},
+                                       {"conv1d", make_conv1d},
+                                       {"conv3d", make_conv3d},
+                                       {"decoder1d", make_decoder1d},
+                                       {"decoder2d", make_decoder2d},
+                                       {"decoder3d", make_decoder3d},
+                                       {"batch_norm_in_eval", make_batch_norm_in_eval},
+                                       {"batch_norm", make_batch_norm, false},
+                                       {"embedding", make_embedding},
+                                       {"sparse_embedding", make_sparse_embedding},
+                                       {"transformer", make_transformer},
+                                       {"recurrent", make_recurrent},
+                                       {"rms_norm", make_rms_norm},
+                                       {"products_and_sums", make_products_and_sums, true, false},
+                                       {"lstm", make_lstm, false}};
+  return all;
+}
+
+}  // namespace detente::zoo
