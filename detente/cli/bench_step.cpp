@@ -27,13 +27,14 @@ void show(std::ostream& out,
     out << fmt::format("{:<18}{}\n", name, value);
   };
   line("model",
-       fmt::format("{}, {} input, {} tasks, {} examples{}, {} shared parameters, {} thread(s)",
+       fmt::format("{}, {} input, {} tasks, {} examples{}, {} shared parameters, {}, {} thread(s)",
                    options.model,
                    options.input,
                    options.tasks,
                    options.batch,
                    options.input == "multi" ? " each" : "",
                    result.parameters,
+                   options.device,
                    options.threads));
   line("method", fmt::format("{}, strategy {}", options.method, result.strategy));
   if (!result.notice.empty()) line("note", result.notice);
@@ -118,6 +119,7 @@ void add_bench_step(CLI::App& bench, Context& context) {
                    options.optimizer,
                    "adam: LibTorch's; adamw: the one that recipes train with")
       ->capture_default_str();
+  command->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--threads", options.threads, "Threads of LibTorch")->capture_default_str();
   command->add_option("--steps", options.steps, "Timed steps of each kind")->capture_default_str();
   command->add_option("--seed", options.seed, "Of parameters and data")->capture_default_str();

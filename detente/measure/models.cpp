@@ -22,21 +22,33 @@ using Forward = std::function<Tensor(const Tensor&)>;
 // errors.
 struct Parts {
   TensorList shared;
+  TensorList buffers;  // running statistics
   Forward trunk;
   Tensor input;        // of the joint batch
   std::int64_t width;  // of the features
   std::int64_t out;    // numbers per head
 };
 
-BenchmarkModel assemble(Parts parts, bool multi, std::int64_t tasks, std::int64_t batch) {
+// In place, because the layers hold the same tensors.
+void move(const TensorList& tensors, const at::TensorOptions& place) {
+  for (const Tensor& tensor : tensors) tensor.set_data(tensor.to(place.device()));
+}
+
+BenchmarkModel assemble(
+    Parts parts, bool multi, std::int64_t tasks, std::int64_t batch, tensor::Device device) {
+  const at::TensorOptions place = tensor::tensor_options(device, tensor::DType::kFloat32);
+  move(parts.shared, place);
+  move(parts.buffers, place);
   BenchmarkModel model;
   model.shared = parts.shared;
   std::vector<nn::Linear> heads;
   for (std::int64_t k = 0; k < tasks; ++k) {
     heads.emplace_back(parts.width, parts.out);
     model.own.push_back(heads.back()->parameters());
+    move(model.own.back(), place);
   }
   const Tensor target = at::randn({tasks, batch, parts.out});
+  move({parts.input, target}, place);
   model.losses = [parts, heads, target, multi, tasks, batch](std::int64_t rows) mutable {
     const std::int64_t n = rows > 0 ? std::min(rows, batch) : batch;
     Tensor input = parts.input;
@@ -90,6 +102,7 @@ Parts resnet18(std::int64_t rows, std::int64_t size, bool groups) {
   Parts parts;
   const auto keep = [&](const nn::Module& module) {
     for (const auto& parameter : module.parameters()) parts.shared.push_back(parameter);
+    for (const auto& buffer : module.buffers()) parts.buffers.push_back(buffer);
   };
   const auto convolution = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, int stride) {
     nn::Conv2d layer(
@@ -202,7 +215,8 @@ BenchmarkModel make_model(const std::string& name,
                           bool multi,
                           std::int64_t tasks,
                           std::int64_t batch,
-                          std::uint64_t seed) {
+                          std::uint64_t seed,
+                          tensor::Device device) {
   const auto names = model_names();
   DETENTE_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
                 ErrorCode::kInvalidArgument,
@@ -225,7 +239,7 @@ BenchmarkModel make_model(const std::string& name,
                 : name == "cnn"         ? resnet18(rows, multi ? 32 : 64, multi)
                 : name == "transformer" ? transformer(rows)
                                         : siamese(rows);
-  return assemble(std::move(parts), multi, tasks, batch);
+  return assemble(std::move(parts), multi, tasks, batch, device);
 }
 
 }  // namespace detente::measure

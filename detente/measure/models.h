@@ -3,7 +3,7 @@
 // multi-task methods use.
 #pragma once
 
-#include <detente/tensor/fwd.h>
+#include <detente/tensor/device.h>
 
 #include <cstdint>
 #include <functional>
@@ -29,11 +29,13 @@ std::vector<std::string> model_names();
 // transformer: 4 layers, width 256, 4 heads, feed-forward 1024, 64 positions, no dropout.
 // siamese: sentence pairs through one transformer layer of width 64 on a table of 32,000 tokens.
 // `multi`: every task has `batch` examples of its own in one joint forward pass; otherwise all
-// tasks share one batch. Parameters and data are drawn from `seed`. Throws kInvalidArgument.
+// tasks share one batch. Parameters and data are drawn from `seed` on the CPU, the same whatever the
+// device. Throws kInvalidArgument.
 BenchmarkModel make_model(const std::string& name,
                           bool multi,
                           std::int64_t tasks,
                           std::int64_t batch,
-                          std::uint64_t seed);
+                          std::uint64_t seed,
+                          tensor::Device device = {});
 
 }  // namespace detente::measure

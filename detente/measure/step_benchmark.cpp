@@ -75,8 +75,13 @@ class StepBenchmark {
  public:
   explicit StepBenchmark(const StepBenchmarkOptions& options)
       : options_(options),
-        model_(make_model(
-            options.model, options.input == "multi", options.tasks, options.batch, options.seed)),
+        device_(tensor::parse_device(options.device)),
+        model_(make_model(options.model,
+                          options.input == "multi",
+                          options.tasks,
+                          options.batch,
+                          options.seed,
+                          device_)),
         rng_(options.seed) {
     for (std::int64_t k = 0; k < options.tasks; ++k) names_.push_back("task" + std::to_string(k));
     all_ = model_.shared;
@@ -114,18 +119,18 @@ class StepBenchmark {
   void clear() { tensor::clear_gradients(all_); }
 
   double plain() {
-    const double start = now_ms();
+    const double start = at_rest_ms();
     tensor::clear_gradients(all_);
     const TensorList losses = model_.losses(0);
     at::Tensor total = losses[0];
     for (std::size_t k = 1; k < losses.size(); ++k) total = total + losses[k];
     total.backward();
     update();
-    return now_ms() - start;
+    return at_rest_ms() - start;
   }
 
   double floor() {
-    const double start = now_ms();
+    const double start = at_rest_ms();
     tensor::clear_gradients(all_);
     const TensorList losses = model_.losses(0);
     TensorList last;
@@ -142,14 +147,14 @@ class StepBenchmark {
       model_.shared[i].mutable_grad() = last[i];
     }
     update();
-    return now_ms() - start;
+    return at_rest_ms() - start;
   }
 
   struct Times {
     double total, forward, backward, solve;
   };
   Times method() {
-    const double start = now_ms();
+    const double start = at_rest_ms();
     double estimate = 0;
     if (estimates()) {
       backward_->set_estimate(estimate_losses());
@@ -162,7 +167,7 @@ class StepBenchmark {
     strategy_ = engine::name_of(report.strategy);
     if (!report.notice.empty()) notice_ = report.notice;
     update();
-    return {now_ms() - start, forward, estimate + report.backward_ms, report.solve_ms};
+    return {at_rest_ms() - start, forward, estimate + report.backward_ms, report.solve_ms};
   }
 
   double estimate_cosine() {
@@ -176,6 +181,11 @@ class StepBenchmark {
   std::int64_t parameters() const { return backward_->shared_size(); }
 
  private:
+  double at_rest_ms() const {
+    tensor::synchronize(device_);
+    return now_ms();
+  }
+
   void update() {
     if (adam_ != nullptr) {
       adam_->step();
@@ -192,12 +202,13 @@ class StepBenchmark {
     }
     std::optional<tensor::Autocast> autocast;
     if (options_.gram_precision == "bf16") {
-      autocast.emplace(tensor::Device(), tensor::LowPrecision::kBFloat16);
+      autocast.emplace(device_, tensor::LowPrecision::kBFloat16);
     }
     return model_.losses(rows);
   }
 
   StepBenchmarkOptions options_;
+  tensor::Device device_;
   BenchmarkModel model_;
   Rng rng_;
   TensorList all_;
@@ -247,6 +258,7 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                       optimizer,
                       {"adam", "adamw"},
                       "adam: LibTorch's; adamw: the one that recipes train with.");
+  visitor.text("device", device, "Where the model lives: cpu, cuda or cuda:N.");
   visitor.integer("threads", threads, {.min = 1, .max = 1024}, "Threads of LibTorch.");
   visitor.integer("steps", steps, {.min = 1, .max = 100000}, "Timed steps of each kind.");
 }

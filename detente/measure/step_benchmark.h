@@ -25,6 +25,7 @@ struct StepBenchmarkOptions {
   std::string passes = "auto";          // see the engine's option
   std::string memory = "fast";          // or "low": see engine/multi_task_backward.h
   std::string optimizer = "adam";       // LibTorch's; "adamw": the one recipes train with
+  std::string device = "cpu";           // or "cuda", "cuda:N"
   std::int64_t threads = 1;
   std::int64_t steps = 25;  // timed steps of each kind, after three for warming up
   std::uint64_t seed = 1;
@@ -32,7 +33,8 @@ struct StepBenchmarkOptions {
   void describe(FieldVisitor& visitor);
 };
 
-// Times are medians, in milliseconds of a whole step: forward, gradients, method, optimiser.
+// Times are medians, in milliseconds of a whole step: forward, gradients, method, optimiser. On a CUDA
+// device a step begins and ends with the device at rest; its parts are what the host spends on them.
 struct StepBenchmarkResult {
   double ms_plain = 0;     // the sum of the losses, one backward pass
   double ms_floor = 0;     // single input: forward, K backward passes to all shared parameters,

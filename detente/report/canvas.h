@@ -116,7 +116,7 @@ std::string to_svg(const Canvas& canvas, const std::string& id = "c", bool fixed
 void write_svg(const Canvas& canvas, const std::filesystem::path& path);
 
 // White background; `scale` pixels per unit. Atomic; kIo when it cannot be written, kUnsupported
-// when the picture is too large.
+// when the picture is too large or Detente was built without cairo.
 void write_png(const Canvas& canvas, const std::filesystem::path& path, double scale = 2.0);
 
 // "<", ">", "&" and quotes replaced, invalid UTF-8 and control characters by U+FFFD: safe as text

@@ -84,6 +84,11 @@ c10::TensorOptions tensor_options(Device device, DType dtype) {
                                                                           : at::kDouble);
 }
 
+void synchronize(Device device) {
+  if (!device.cuda) return;
+  at::detail::getCUDAHooks().deviceSynchronize(static_cast<at::DeviceIndex>(device.index));
+}
+
 int set_threads(int n) {
   DETENTE_CHECK(n >= 0,
                 ErrorCode::kInvalidArgument,

@@ -34,6 +34,9 @@ struct Device {
 Device parse_device(std::string_view text);
 bool cuda_available();
 
+// Waits until all that was asked of the device is done; on the CPU it always is.
+void synchronize(Device device);
+
 c10::TensorOptions tensor_options(Device device, DType dtype);
 
 // Threads inside one operation; n >= 1, 0 leaves the engine's own choice. Returns the number in

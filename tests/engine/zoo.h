@@ -63,7 +63,7 @@ struct Tasks {
       parts = {z.narrow(0, 0, 2), z.slice(0, 2, 6), z.slice(0, 6)};
     } else if (cut == Cut::kGivenRows) {
       for (std::int64_t k = 0; k < 3; ++k) {
-        const auto tasks = torch::tensor(rows);
+        const auto tasks = torch::tensor(rows).to(z.device());
         parts.push_back(z.index_select(0, (tasks == k).nonzero().view(-1)));
       }
     } else {
