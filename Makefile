@@ -2,7 +2,7 @@
 # Thin doors over scripts/setup.sh and the presets of CMakePresets.json, which work alone too.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help setup build test demo install bench lint clean distclean
+.PHONY: help setup build test demo install bench lint thorough clean distclean
 
 # The engine: empty (the PyTorch of python3, else build/venv), "system", or a folder.
 TORCH ?=
@@ -24,6 +24,7 @@ help:
 	@echo "  make install    program, library and CMake package below PREFIX=$(PREFIX)"
 	@echo "  make bench      build and run the benchmarks"
 	@echo "  make lint       the checks of scripts/lint.sh"
+	@echo "  make thorough   what takes hours: every file alone, clang-tidy, TSan, repeated tests"
 	@echo "  make clean      remove what was built (distclean: also build/venv)"
 	@echo
 	@echo "  TORCH=PATH|system   the LibTorch to use (docs/engines.md)    JOBS=N   parallel compilers"
@@ -77,10 +78,18 @@ lint:
 	@scripts/setup.sh --torch none --lint
 	@scripts/lint.sh
 
+thorough:
+	@$(SETUP) --tidy
+	@TORCH="$(TORCH)" JOBS="$(JOBS)" scripts/thorough.sh
+
 clean:
 	@echo "== removing everything in build/ but the virtual environment"
 	@find build -mindepth 1 -maxdepth 1 ! -name venv ! -name '.venv-begun' -exec rm -rf {} + 2>/dev/null || true
 
-distclean:
+distthorough:
+	@$(SETUP) --tidy
+	@TORCH="$(TORCH)" JOBS="$(JOBS)" scripts/thorough.sh
+
+clean:
 	@echo "== removing build/"
 	@rm -rf build

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What takes too long for every change, once a week: every file compiled by itself (no unity batches,
+# debug), all tests on that, the torch-free part under clang-tidy and ThreadSanitizer, its tests again
+# and again in random order, the benchmarks compiled. Every stage runs even when one before it failed;
+# the last lines say which did and how long each took. Two to three hours on two cores.
+#
+#   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench; default: all
+#   TORCH=PATH JOBS=N                  as with make
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec </dev/null
+
+jobs="${JOBS:-$(nproc)}"
+mkdir -p build
+summary=()
+failures=0
+
+build() {
+  local preset="$1"
+  shift
+  cmake --preset "$preset" "-DDETENTE_TORCH_ROOT=${TORCH:-}" >"build/$preset-configure.log" 2>&1 \
+    || { cat "build/$preset-configure.log"; return 1; }
+  cmake --build "build/$preset" --parallel "$jobs" "$@"
+}
+run_tests() {
+  local preset="$1"
+  shift
+  ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --parallel "$jobs" "$@"
+}
+
+# Go on past a finding, so that one run shows all.
+tidy() { build tidy -- -k 0; }
+tsan() { build tsan && run_tests tsan; }
+plain() { build plain -- -k 0 && run_tests plain; }
+repeat() { build numerics && run_tests numerics --repeat until-fail:5 --schedule-random; }
+bench() { build bench --target detente_benchmarks; }
+
+declare -A what=([tidy]="clang-tidy on the torch-free part" [tsan]="torch-free tests under TSan"
+  [plain]="every file by itself, all tests in debug" [repeat]="torch-free tests, five times, shuffled"
+  [bench]="benchmarks compile")
+
+stages=("$@")
+if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench); fi
+for stage in "${stages[@]}"; do
+  if [ -z "${what[$stage]:-}" ]; then
+    echo "thorough: no stage '$stage'; there are: tidy tsan plain repeat bench" >&2
+    exit 2
+  fi
+done
+for stage in "${stages[@]}"; do
+  start=$SECONDS
+  printf '\n##### %s: %s\n' "$stage" "${what[$stage]}"
+  if "$stage"; then result=passed; else result=FAILED; failures=$((failures + 1)); fi
+  summary+=("$(printf '%6d s  %s  %s: %s' $((SECONDS - start)) "$result" "$stage" "${what[$stage]}")")
+done
+
+printf '\n##### thorough\n'
+printf '%s\n' "${summary[@]}"
+printf '%6d s  in all; %d of %d stages failed\n' "$SECONDS" "$failures" "${#stages[@]}"
+exit $((failures > 0))
