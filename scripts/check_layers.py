@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TORCH_FREE = [
     ["core"],
     ["balance", "report", "metrics", "text", "machine"],
-    ["config", "data", "toy"],
+    ["config", "data", "toy", "solver"],
 ]
 TORCH = [
     ["tensor"],

@@ -75,4 +75,9 @@ void EmbeddingTable::add(std::size_t use,
   add_rows(values.flatten(0, 1), gradient, entries);
 }
 
+void EmbeddingTable::write_to(const at::Tensor& all) const {
+  all.zero_();
+  at::Tensor(all).index_copy_(1, ids, values);
+}
+
 }  // namespace detente::autograd

@@ -32,6 +32,8 @@ struct EmbeddingTable {
            const at::Tensor& gradient,
            const ExampleTasks& examples,
            std::int64_t inner);
+  // The whole gradients, zeros where nothing was touched, into `all` [K, entries, d].
+  void write_to(const at::Tensor& all) const;
 
  private:
   at::Tensor places_of(std::size_t use) const;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <detente/autograd/graph.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/step_tensors.h>
 
 #include <cstdint>
 #include <vector>

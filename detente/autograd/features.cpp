@@ -11,7 +11,7 @@
 
 namespace detente::autograd {
 
-bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std::string& why) {
+bool FeatureGradients::form(const StepTensors& step, TaskBlocks& blocks, std::string& why) {
   release();
   const Graph graph = read_graph(step.losses, step.shared, {});
   if (graph.features.empty() || graph.heads_use_shared) {
@@ -34,7 +34,7 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
     size += c10::multiply_integers(shapes_.back());
   }
   const auto k = static_cast<std::int64_t>(step.losses.size());
-  result.start(step);
+  blocks.start(step);
   rows_ = at::empty({k, size}, step.shared[0].options().requires_grad(false));
   for (std::int64_t i = 0; i < k; ++i) {
     const auto task = static_cast<std::size_t>(i);
@@ -56,10 +56,11 @@ bool FeatureGradients::form(const StepTensors& step, TaskGradients& result, std:
       }
       begin += n;
     }
-    result.own_gradients[task] = owned_from(found, features_.size(), step.own[task]);
+    blocks.own_gradients[task] = owned_from(found, features_.size(), step.own[task]);
   }
   const at::NoGradGuard no_grad;
-  result.gram = tensor::gram(rows_);
+  blocks.gram = tensor::gram(rows_);
+  blocks.finish();
   return true;
 }
 

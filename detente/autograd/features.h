@@ -5,7 +5,7 @@
 #pragma once
 
 #include <detente/autograd/graph.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/task_blocks.h>
 
 #include <string>
 
@@ -15,7 +15,7 @@ class FeatureGradients {
  public:
   // False when the losses share no representation; `why` says so. The Gram matrix is that of the
   // representation's gradients, all examples in a row.
-  bool form(const StepTensors& step, TaskGradients& result, std::string& why);
+  bool form(const StepTensors& step, TaskBlocks& blocks, std::string& why);
   // [k, n], and the representation's own values in the same order when there is one tensor of them
   // whose values the graph still knows (undefined otherwise).
   at::Tensor rows() const { return rows_; }

@@ -6,7 +6,6 @@
 #include <detente/autograd/layers.h>
 #include <detente/autograd/lockstep.h>
 #include <detente/autograd/passes.h>
-#include <detente/tensor/gram.h>
 #include <detente/tensor/narrow_product.h>
 
 #include <algorithm>
@@ -45,10 +44,10 @@ void LayeredGradients::take_use(std::size_t task,
   const bool bias_written = bias.defined() && written[static_cast<std::size_t>(use.bias)];
   if (bias.defined()) written[static_cast<std::size_t>(use.bias)] = true;
   const auto ghost =
-      std::find_if(plan_.ghosts.begin(), plan_.ghosts.end(), [&](const GhostLayer& layer) {
+      std::find_if(blocks_->ghosts.begin(), blocks_->ghosts.end(), [&](const GhostLayer& layer) {
         return layer.weight == use.weight;
       });
-  if (ghost != plan_.ghosts.end()) {
+  if (ghost != blocks_->ghosts.end()) {
     const std::size_t place = ghost->place_of(task, use_index);
     ghost->gradients[place] = rows;
     if (ghost->sketched) {
@@ -74,7 +73,7 @@ void LayeredGradients::take_pass(std::size_t task, const PlanPart& part, const T
   }
   for (std::size_t j = 0; j < part.named.size(); ++j) {
     const auto i = static_cast<std::size_t>(plan_.named[part.named[j]]);
-    at::Tensor row = blocks_[i][k];
+    at::Tensor row = blocks_->block(i)[k];
     const at::Tensor& gradient = found[part.captured.size() + j];
     if (gradient.defined()) {
       row.view(gradient.sizes()).copy_(gradient);
@@ -84,7 +83,7 @@ void LayeredGradients::take_pass(std::size_t task, const PlanPart& part, const T
   }
   for (const int p : part.blocks) {
     const auto i = static_cast<std::size_t>(p);
-    if (plan_.forms[i] == Form::kDirect && !written[i]) blocks_[i][k].zero_();
+    if (plan_.forms[i] == Form::kDirect && !written[i]) blocks_->block(i)[k].zero_();
   }
 }
 
@@ -93,8 +92,7 @@ void LayeredGradients::pass_part(const PlanPart& part,
                                  bool first,
                                  bool last,
                                  Fronts& fronts,
-                                 std::vector<std::vector<char>>& reached,
-                                 TaskGradients& result) {
+                                 std::vector<std::vector<char>>& reached) {
   const StepTensors& step = *step_;
   const std::size_t tasks = step.losses.size();
   std::vector<Edge> wanted;
@@ -113,7 +111,7 @@ void LayeredGradients::pass_part(const PlanPart& part,
     }
     TensorList found = fronts.pass(k, part.border, std::move(all), keep_graph || k + 1 < tasks);
     const at::NoGradGuard no_grad;
-    if (first) result.own_gradients[k] = owned_from(found, wanted.size(), step.own[k]);
+    if (first) blocks_->own_gradients[k] = owned_from(found, wanted.size(), step.own[k]);
     found.resize(wanted.size());
     const auto reach = [&](int i) {
       if (i >= 0) reached[k][static_cast<std::size_t>(i)] = 1;
@@ -131,41 +129,35 @@ void LayeredGradients::pass_part(const PlanPart& part,
   });
 }
 
-bool LayeredGradients::form_ghost(GhostRule rule, TaskGradients& result) {
+bool LayeredGradients::form_ghost(GhostRule rule) {
   const StepTensors& step = *step_;
-  result.own_gradients.assign(step.own.size(), {});
+  blocks_->own_gradients.assign(step.own.size(), {});
   for (const LayerUse& use : graph_.uses) {
     const bool wanted = readable_by_pass(use);
     inputs_.push_back(wanted ? read_layer_input(use, step.shared) : LayerInput());
   }
   plan_ = plan_passes(step, graph_, inputs_, rule);
   if (plan_.captured.empty()) return false;
+  const std::vector<PlanPart> parts = parts_of(plan_, step, graph_);
   make_blocks();
-  for (GhostLayer& ghost : plan_.ghosts) ghost.prepare(step, graph_, inputs_);
+  for (GhostLayer& ghost : blocks_->ghosts) ghost.prepare(step, graph_, inputs_);
 
   Fronts fronts(step);
   std::vector<std::vector<char>> reached(step.losses.size());  // not of bits: threads write at once
   for (auto& one : reached) one.assign(plan_.forms.size(), 0);
-  const std::vector<PlanPart> parts = parts_of(plan_, step, graph_);
   for (std::size_t p = 0; p < parts.size(); ++p) {
-    pass_part(parts[p], p == 0, p + 1 == parts.size(), fronts, reached, result);
-    for (const int i : parts[p].blocks) {
-      if (step.in_full) break;
-      result.add(step, i, tensor::gram(blocks_[static_cast<std::size_t>(i)]));
-    }
+    pass_part(parts[p], p == 0, p + 1 == parts.size(), fronts, reached);
+    for (const int i : parts[p].blocks) blocks_->complete(static_cast<std::size_t>(i));
   }
   if (step.side_by_side || parts.size() > 1) free_graph(step.losses);
   for (const auto& one : reached) {
     for (std::size_t i = 0; i < one.size(); ++i) {
-      if (one[i] != 0) result.reached[i] = true;
+      if (one[i] != 0) blocks_->reached[i] = true;
     }
   }
   const at::NoGradGuard no_grad;
-  for (GhostLayer& ghost : plan_.ghosts) {
-    ghost.join(step, graph_, inputs_);
-    ghost.add_gram(step, result);
-  }
-  finish(result);
+  for (GhostLayer& ghost : blocks_->ghosts) ghost.join(step, graph_, inputs_);
+  blocks_->finish();
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/autograd/ghost_layer.h>
 #include <detente/autograd/layers.h>
+#include <detente/autograd/task_blocks.h>
 #include <detente/tensor/gram.h>
 #include <detente/tensor/weighted_sum.h>
 
@@ -72,9 +73,9 @@ void GhostLayer::join(const StepTensors& step,
   gradients = std::move(joined);
 }
 
-void GhostLayer::add_gram(const StepTensors& step, TaskGradients& result) const {
+void GhostLayer::add_gram(const StepTensors& step, TaskBlocks& blocks) const {
   if (sketched) {
-    add_sketch(step, result);
+    add_sketch(step, blocks);
     return;
   }
   const std::size_t tasks = gradients.size();
@@ -83,21 +84,21 @@ void GhostLayer::add_gram(const StepTensors& step, TaskGradients& result) const 
       step.groups[static_cast<std::size_t>(bias)] != step.groups[static_cast<std::size_t>(weight)];
   Matrix part(tasks, tasks);
   add_ghost_gram(rows, gradients, bias >= 0 && !bias_apart, part);
-  result.add(step, weight, part);
+  blocks.add(static_cast<std::size_t>(weight), part);
   if (!bias_apart) return;
   TensorList sums;
   const std::int64_t out = step.shared[static_cast<std::size_t>(weight)].size(0);
   for (const at::Tensor& delta : gradients) {
     sums.push_back(delta.defined() ? delta.sum(0) : at::zeros({out}, rows.options()));
   }
-  result.add(step, bias, tensor::gram(at::stack(sums)));
+  blocks.add(static_cast<std::size_t>(bias), tensor::gram(at::stack(sums)));
 }
 
-void GhostLayer::add_sketch(const StepTensors& step, TaskGradients& result) const {
+void GhostLayer::add_sketch(const StepTensors& step, TaskBlocks& blocks) const {
   const Matrix estimate = tensor::gram(sketch);
   if (!step.sketch_apart) {
-    result.estimated = true;
-    result.add(step, weight, estimate);
+    blocks.estimated = true;
+    blocks.add(static_cast<std::size_t>(weight), estimate);
     return;
   }
   const at::Tensor& parameter = step.shared[static_cast<std::size_t>(weight)];
@@ -109,10 +110,10 @@ void GhostLayer::add_sketch(const StepTensors& step, TaskGradients& result) cons
     at::mm_out(row, gradients[k].t(), rows);
   }
   const Matrix exact = tensor::gram(full);
-  result.add(step, weight, exact);
-  if (result.estimate.rows() == 0) result.estimate = Matrix(exact.rows(), exact.cols());
-  add_to(result.estimate, estimate);
-  add_to(result.estimate, exact, -1.0);
+  blocks.add(static_cast<std::size_t>(weight), exact);
+  if (blocks.estimate.rows() == 0) blocks.estimate = Matrix(exact.rows(), exact.cols());
+  add_to(blocks.estimate, estimate);
+  add_to(blocks.estimate, exact, -1.0);
 }
 
 at::Tensor GhostLayer::weighted(const std::vector<double>& weights) const {

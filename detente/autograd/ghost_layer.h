@@ -6,12 +6,14 @@
 
 #include <detente/autograd/graph.h>
 #include <detente/autograd/layers/layer_rule.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/step_tensors.h>
 
 #include <cstddef>
 #include <vector>
 
 namespace detente::autograd {
+
+class TaskBlocks;
 
 // All uses of one weight, by layers of one kind.
 struct GhostLayer {
@@ -32,13 +34,13 @@ struct GhostLayer {
   // not reach as zeros.
   void join(const StepTensors& step, const Graph& graph, const std::vector<LayerInput>& inputs);
   // Adds the layer's part of the Gram matrix.
-  void add_gram(const StepTensors& step, TaskGradients& result) const;
+  void add_gram(const StepTensors& step, TaskBlocks& blocks) const;
   // Σ_k w_k δ_k, undefined where no task reaches the layer.
   at::Tensor weighted(const std::vector<double>& weights) const;
 
  private:
   at::Tensor projection(const StepTensors& step) const;
-  void add_sketch(const StepTensors& step, TaskGradients& result) const;
+  void add_sketch(const StepTensors& step, TaskBlocks& blocks) const;
 };
 
 }  // namespace detente::autograd

@@ -7,7 +7,7 @@
 #include <detente/autograd/embedding_table.h>
 #include <detente/autograd/ghost_layer.h>
 #include <detente/autograd/graph.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/step_tensors.h>
 
 #include <cstddef>
 #include <vector>

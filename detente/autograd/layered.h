@@ -12,7 +12,7 @@
 #include <detente/autograd/example_finder.h>
 #include <detente/autograd/layer_plan.h>
 #include <detente/autograd/row_chain.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/task_blocks.h>
 
 #include <functional>
 #include <optional>
@@ -31,45 +31,29 @@ enum class LayeredMode {
 class LayeredGradients {
  public:
   // False, having done nothing that lasts, when the graph does not allow it; `why` then says so.
-  bool form(const StepTensors& step, LayeredMode mode, TaskGradients& result, std::string& why);
+  bool form(const StepTensors& step, LayeredMode mode, TaskBlocks& blocks, std::string& why);
 
-  // What the batch touched of an embedding table.
-  struct TableGradient {
-    std::size_t parameter;
-    at::Tensor ids;     // [U] ascending
-    at::Tensor values;  // [U, d]
-  };
-
-  // d = Σ_k w_k ∇L_k into `direction` [P]; once per step, after forming. With `tables` those of
-  // embeddings go there, and their part of `direction` is left as it was.
-  void combine(const ParameterWeights& weights,
-               at::Tensor& direction,
-               std::vector<TableGradient>* tables = nullptr);
-  // The gradients themselves into `rows` [k, P], instead of combine(); after forming in full.
-  void write_rows(const at::Tensor& rows) const;
   // Which of the two the last form() was.
   bool segmented() const { return segmented_; }
-  // Drops what belongs to the step.
-  void release();
 
  private:
+  bool try_modes(LayeredMode mode, std::string& why);
   void make_blocks();
   at::Tensor block_of(int parameter) const;  // [K, n] where formed by hand
   EmbeddingTable* table_of(const LayerUse& use);
-  void finish(TaskGradients& result);
+  // Drops what belongs to the step.
+  void release();
   // segmented.cpp
-  bool form_segmented(TaskGradients& result, std::string& why);
-  TensorList pass_segments(const std::function<UseBlocks(const LayerUse&)>& blocks_of,
-                           TaskGradients& result);
-  void pass_named(TaskGradients& result);
+  bool form_segmented(std::string& why);
+  TensorList pass_segments(const std::function<UseBlocks(const LayerUse&)>& blocks_of);
+  void pass_named();
   // ghost.cpp
-  bool form_ghost(GhostRule rule, TaskGradients& result);
+  bool form_ghost(GhostRule rule);
   void pass_part(const PlanPart& part,
                  bool first,
                  bool last,
                  class Fronts& fronts,
-                 std::vector<std::vector<char>>& reached,
-                 TaskGradients& result);
+                 std::vector<std::vector<char>>& reached);
   void take_pass(std::size_t task, const PlanPart& part, const TensorList& found);
   void take_use(std::size_t task,
                 std::size_t use,
@@ -82,9 +66,7 @@ class LayeredGradients {
   ExampleFinder finder_;
   std::vector<LayerInput> inputs_;  // per use
   LayerPlan plan_;
-  // Per parameter with a gradient per task: those gradients [K, n], one parameter after the other
-  // so that equal segments are one batched product. Kept between steps.
-  TensorList blocks_;
+  TaskBlocks* blocks_ = nullptr;
 };
 
 }  // namespace detente::autograd

@@ -3,7 +3,6 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/autograd/lockstep.h>
 #include <detente/autograd/passes.h>
-#include <detente/tensor/gram.h>
 #include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/variable.h>
 
@@ -132,9 +131,9 @@ TensorList Fronts::pass(std::size_t k,
   return found;
 }
 
-void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients& result) {
+void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskBlocks& blocks) {
   const std::size_t tasks = step.losses.size();
-  result.start(step);
+  blocks.start(step);
   const std::vector<Stretch> stretches = find_stretches(step.losses, step.shared, numbers);
 
   Fronts fronts(step);
@@ -168,7 +167,7 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
         const std::int64_t n = step.shared[static_cast<std::size_t>(p)].numel();
         at::Tensor row = rows[static_cast<std::int64_t>(k)].narrow(0, column, n);
         if (gradient.defined()) {
-          result.reached[static_cast<std::size_t>(p)] = true;
+          blocks.reached[static_cast<std::size_t>(p)] = true;
           row.copy_(gradient.reshape(-1));
         } else {
           row.zero_();
@@ -177,20 +176,13 @@ void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients&
         column += n;
       }
       if (with_own) {
-        result.own_gradients[k] = owned_from(found, stretch.parameters.size(), step.own[k]);
+        blocks.own_gradients[k] = owned_from(found, stretch.parameters.size(), step.own[k]);
       }
     }
     if (!rows.defined()) continue;
-    add_to(result.gram, tensor::gram(rows));
-    if (step.groups.empty()) continue;
-    std::int64_t column = 0;
-    for (const int p : stretch.parameters) {
-      const auto i = static_cast<std::size_t>(p);
-      const std::int64_t n = step.shared[i].numel();
-      result.add_to_group(step, i, tensor::gram(rows.narrow(1, column, n)));
-      column += n;
-    }
+    blocks.complete_and_drop(rows, stretch.parameters);
   }
+  blocks.finish();
 }
 
 }  // namespace detente::autograd

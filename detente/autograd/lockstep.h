@@ -6,7 +6,7 @@
 #pragma once
 
 #include <detente/autograd/graph.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/task_blocks.h>
 
 #include <cstddef>
 #include <vector>
@@ -46,6 +46,6 @@ class Fronts {
 
 // Fills in the Gram matrix, the tasks' own gradients and `reached`. The graph stays whole for the
 // weighted pass. `numbers`: see find_stretches; at most K times as many gradients are in memory.
-void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskGradients& result);
+void form_lockstep(const StepTensors& step, std::int64_t numbers, TaskBlocks& blocks);
 
 }  // namespace detente::autograd

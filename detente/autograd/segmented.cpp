@@ -4,7 +4,6 @@
 #include <detente/autograd/layered.h>
 #include <detente/autograd/layers.h>
 #include <detente/autograd/passes.h>
-#include <detente/tensor/gram.h>
 
 #include <algorithm>
 #include <utility>
@@ -14,7 +13,7 @@ namespace detente::autograd {
 // One pass of the summed losses. The output gradients of plan_.captured, undefined for what a chain
 // has formed already; and the tasks' own gradients where the heads have not been passed before.
 TensorList LayeredGradients::pass_segments(
-    const std::function<UseBlocks(const LayerUse&)>& blocks_of, TaskGradients& result) {
+    const std::function<UseBlocks(const LayerUse&)>& blocks_of) {
   const StepTensors& step = *step_;
   std::vector<bool> by_hand;
   for (const Form form : plan_.forms) by_hand.push_back(form == Form::kDirect);
@@ -48,7 +47,7 @@ TensorList LayeredGradients::pass_segments(
   for (std::size_t j = 0; j < layers; ++j) captured[places_above[j]] = std::move(found[j]);
   std::size_t next = layers;
   for (std::size_t k = 0; k < step.own.size() && !heads_passed; ++k) {
-    result.own_gradients[k] = owned_from(found, next, step.own[k]);
+    blocks_->own_gradients[k] = owned_from(found, next, step.own[k]);
     next += step.own[k].size();
   }
   if (chain.empty()) return captured;
@@ -70,7 +69,7 @@ TensorList LayeredGradients::pass_segments(
 }
 
 // The parameters asked for by their names need a pass per task.
-void LayeredGradients::pass_named(TaskGradients& result) {
+void LayeredGradients::pass_named() {
   const StepTensors& step = *step_;
   std::vector<Edge> rest;
   for (const int p : plan_.named) rest.push_back(edge_of(step.shared[static_cast<std::size_t>(p)]));
@@ -81,10 +80,10 @@ void LayeredGradients::pass_named(TaskGradients& result) {
     const at::NoGradGuard no_grad;
     for (std::size_t j = 0; j < plan_.named.size(); ++j) {
       const auto i = static_cast<std::size_t>(plan_.named[j]);
-      at::Tensor row = blocks_[i][static_cast<std::int64_t>(k)];
+      at::Tensor row = blocks_->block(i)[static_cast<std::int64_t>(k)];
       if (pieces[j].defined()) {
         row.copy_(pieces[j].reshape(-1));
-        result.reached[i] = true;
+        blocks_->reached[i] = true;
       } else {
         row.zero_();
       }
@@ -92,7 +91,7 @@ void LayeredGradients::pass_named(TaskGradients& result) {
   }
 }
 
-bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
+bool LayeredGradients::form_segmented(std::string& why) {
   const StepTensors& step = *step_;
   if (graph_.examples.empty()) {
     why = "the tasks' losses do not come from separate rows of one batch";
@@ -103,16 +102,16 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
     if (plan_.forms[i] != Form::kNamed || graph_.uses.empty()) continue;
     named += step.shared[i].numel();
-    if (result.notice.empty()) {
-      result.notice = graph_.unhandled_by[i].empty()
-                          ? "examples are mixed (batch statistics, for example)"
-                          : graph_.unhandled_by[i];
+    if (blocks_->notice.empty()) {
+      blocks_->notice = graph_.unhandled_by[i].empty()
+                            ? "examples are mixed (batch statistics, for example)"
+                            : graph_.unhandled_by[i];
     }
   }
   if (graph_.uses.empty() || 2 * named > step.layout.size()) {
     why = "most shared parameters lie below an operation that segments cannot follow" +
-          (result.notice.empty() ? std::string() : " (" + result.notice + ")");
-    result.notice.clear();
+          (blocks_->notice.empty() ? std::string() : " (" + blocks_->notice + ")");
+    blocks_->notice.clear();
     plan_ = {};
     return false;
   }
@@ -122,7 +121,7 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   std::vector<bool> written(plan_.forms.size(), false);
   const auto blocks_of = [&](const LayerUse& use) {
     const auto to = [&](int p) {
-      if (p >= 0) result.reached[static_cast<std::size_t>(p)] = true;
+      if (p >= 0) blocks_->reached[static_cast<std::size_t>(p)] = true;
       TaskBlock rows{.rows = block_of(p)};
       if (!rows.rows.defined()) return rows;
       rows.add = written[static_cast<std::size_t>(p)];
@@ -132,8 +131,8 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
     const TaskBlock weight = to(use.weight);
     return UseBlocks{weight, to(use.bias)};
   };
-  TensorList found = pass_segments(blocks_of, result);
-  if (!plan_.named.empty()) pass_named(result);
+  TensorList found = pass_segments(blocks_of);
+  if (!plan_.named.empty()) pass_named();
 
   const at::NoGradGuard no_grad;
   for (std::size_t c = 0; c < plan_.captured.size(); ++c) {
@@ -151,10 +150,10 @@ bool LayeredGradients::form_segmented(TaskGradients& result, std::string& why) {
   for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
     if (plan_.forms[i] == Form::kDirect && !written[i]) block_of(static_cast<int>(i)).zero_();
   }
-  for (std::size_t i = 0; i < blocks_.size() && !step.in_full; ++i) {
-    if (blocks_[i].defined()) result.add(step, static_cast<int>(i), tensor::gram(blocks_[i]));
+  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
+    if (plan_.has_block(i)) blocks_->complete(i);
   }
-  finish(result);
+  blocks_->finish();
   return true;
 }
 

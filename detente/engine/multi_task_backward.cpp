@@ -8,7 +8,6 @@
 namespace detente::engine {
 
 using internal::kNan;
-using internal::Stopwatch;
 using internal::trainable;
 
 MultiTaskBackward::MultiTaskBackward(const TensorList& shared,
@@ -16,12 +15,9 @@ MultiTaskBackward::MultiTaskBackward(const TensorList& shared,
                                      std::shared_ptr<balance::Method> method,
                                      std::vector<std::string> names,
                                      const MultiTaskOptions& options)
-    : impl_(std::make_unique<Impl>()) {
+    : impl_(std::make_unique<Impl>(std::move(method), std::move(names), options)) {
   impl_->all_shared = shared;
   impl_->all_own = own;
-  impl_->method = std::move(method);
-  impl_->names = std::move(names);
-  impl_->options = options;
   validate_fields([&](FieldVisitor& visitor) { impl_->options.describe(visitor); },
                   "[engine::MultiTaskBackward] option");
   if (options.loss_scaling == MultiTaskOptions::LossScaling::kDynamic) {
@@ -35,48 +31,34 @@ MultiTaskBackward::~MultiTaskBackward() = default;
 MultiTaskBackward::MultiTaskBackward(MultiTaskBackward&&) noexcept = default;
 MultiTaskBackward& MultiTaskBackward::operator=(MultiTaskBackward&&) noexcept = default;
 
-const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> losses, Rng& rng) {
+const StepReport& MultiTaskBackward::operator()(const StepInput& input, Rng& rng) {
   Impl& impl = *impl_;
   const Impl::Release release{impl};
   DETENTE_CHECK(!impl.accumulated.any(),
                 ErrorCode::kInvalidArgument,
                 "[engine::MultiTaskBackward] batches have been accumulated; expected finish().");
-  tensor::translate_errors("engine::MultiTaskBackward", [&] {
-    impl.begin(losses);
-    using balance::MethodClass;
-    const bool due = impl.due;
-    const MethodClass needs = impl.asked().needs();
-    const bool at_features = impl.at_features();
-    if (impl.present.empty()) {
-      tensor::clear_gradients(impl.all_shared);
-      for (const auto& list : impl.all_own) tensor::clear_gradients(list);
-    } else if (at_features && impl.present.size() > 1 && !impl.shared.empty()) {
-      impl.run_features(rng);
-    } else if (!due && impl.given_cross.rows() > 0 && needs == MethodClass::kCross) {
-      // The weights follow from the other batches; here one pass is enough.
-      const Matrix gram = impl.of_present(impl.given_first);
-      impl.run_weighted(gram, rng);
-    } else if (!due && needs != MethodClass::kLoss && impl.estimate_usable()) {
-      const Matrix gram = impl.of_present(impl.given_estimate);
-      impl.report.estimated = true;
-      impl.run_weighted(gram, rng);
-    } else if (needs != MethodClass::kLoss || due || impl.by_group() ||
-               impl.options.strategy == Strategy::kSequential) {
-      impl.run_gradients(rng);
-    } else {
-      impl.run_weighted({}, rng);
-    }
-  });
+  impl.check_examples(input.examples);
+  tensor::translate_errors("engine::MultiTaskBackward", [&] { impl.run(input, rng); });
   impl.end_step();
   return impl.report;
+}
+
+const StepReport& MultiTaskBackward::operator()(std::span<const at::Tensor> losses, Rng& rng) {
+  StepInput input = std::move(impl_->next);
+  impl_->next = {};
+  input.losses = losses;
+  return (*this)(input, rng);
 }
 
 void MultiTaskBackward::accumulate(std::span<const at::Tensor> losses,
                                    std::span<const double> shares) {
   Impl& impl = *impl_;
+  StepInput input = impl.next;
+  input.losses = losses;
+  input.shares = shares;
   const Impl::Release release{impl};
   try {
-    tensor::translate_errors("engine::MultiTaskBackward", [&] { impl.add_batch(losses, shares); });
+    tensor::translate_errors("engine::MultiTaskBackward", [&] { impl.add_batch(input); });
   } catch (...) {
     impl.accumulated.forget();
     throw;
@@ -97,7 +79,7 @@ const StepReport& MultiTaskBackward::finish(Rng& rng) {
   return impl.report;
 }
 
-const std::vector<std::string>& MultiTaskBackward::names() const { return impl_->names; }
+const std::vector<std::string>& MultiTaskBackward::names() const { return impl_->names(); }
 
 std::int64_t MultiTaskBackward::shared_size() const {
   return tensor::FlatLayout(trainable(impl_->all_shared)).size();
@@ -126,7 +108,7 @@ void MultiTaskBackward::set_groups(std::vector<std::string> names,
   }
   impl_->group_names = std::move(names);
   impl_->group_of = std::move(group_of_shared_parameter);
-  impl_->group_methods.clear();
+  impl_->solver.balance_by_group({});
 }
 
 void MultiTaskBackward::balance_by_group(std::vector<std::shared_ptr<balance::Method>> methods) {
@@ -137,85 +119,70 @@ void MultiTaskBackward::balance_by_group(std::vector<std::shared_ptr<balance::Me
                 "groups (see set_groups), got {}.",
                 groups,
                 methods.size());
-  for (const auto& method : methods) {
-    using balance::MethodClass;
-    DETENTE_CHECK(method != nullptr && (method->method_class() == MethodClass::kGram ||
-                                        method->method_class() == MethodClass::kGramLoss),
-                  ErrorCode::kInvalidArgument,
-                  "[engine::MultiTaskBackward] balance_by_group: method '{}' is of class {}; "
-                  "expected methods that see the Gram matrix (G or G+L): others answer the same "
-                  "for every group or need all parameters together.",
-                  method == nullptr ? "(none)" : method->name(),
-                  method == nullptr ? "?" : balance::name_of(method->method_class()));
-    DETENTE_CHECK(std::string(method->name()) == methods[0]->name(),
-                  ErrorCode::kInvalidArgument,
-                  "[engine::MultiTaskBackward] balance_by_group: expected methods of one kind, got "
-                  "'{}' and '{}'.",
-                  methods[0]->name(),
-                  method->name());
-  }
-  impl_->group_methods = std::move(methods);
+  DETENTE_CHECK(methods.empty() || impl_->options.strategy != Strategy::kFeatures,
+                ErrorCode::kInvalidArgument,
+                "[engine::MultiTaskBackward] balance_by_group: strategy features balances at the "
+                "shared representation and knows no groups of parameters. Use another strategy.");
+  impl_->solver.balance_by_group(std::move(methods));
+  impl_->check_group();
 }
 
-void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_row) {
-  const auto tasks = static_cast<std::int64_t>(impl_->tasks());
-  for (std::size_t r = 0; r < task_of_row.size(); ++r) {
-    DETENTE_CHECK(task_of_row[r] >= -1 && task_of_row[r] < tasks,
-                  ErrorCode::kInvalidArgument,
-                  "[engine::MultiTaskBackward] set_rows: row {} belongs to task {}; expected -1 "
-                  "(none) to {}.",
-                  r,
-                  task_of_row[r],
-                  tasks - 1);
-  }
-  impl_->given_rows.assign(task_of_row.begin(), task_of_row.end());
+void MultiTaskBackward::set_group(std::shared_ptr<tensor::Group> group) {
+  DETENTE_CHECK(group != nullptr,
+                ErrorCode::kInvalidArgument,
+                "[engine::MultiTaskBackward] set_group: there is no group; expected the processes "
+                "of the run.");
+  impl_->group = std::move(group);
+  impl_->check_group();
+}
+
+void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_example) {
+  impl_->check_examples(task_of_example);
+  impl_->next.examples.assign(task_of_example.begin(), task_of_example.end());
 }
 
 void MultiTaskBackward::set_features(const at::Tensor& features) {
-  impl_->given_features = features;
+  impl_->next_features = features;
+  impl_->next.features = &impl_->next_features;
+}
+
+IndependentGrams MultiTaskBackward::independent_grams(std::span<const at::Tensor> first,
+                                                      std::span<const at::Tensor> second) const {
+  IndependentGrams grams;
+  tensor::translate_errors("engine::MultiTaskBackward",
+                           [&] { grams = impl_->independent_grams(first, second); });
+  return grams;
+}
+
+Matrix MultiTaskBackward::estimated_gram(std::span<const at::Tensor> losses_of_part) const {
+  Matrix gram;
+  tensor::translate_errors("engine::MultiTaskBackward",
+                           [&] { gram = tensor::gram(impl_->rows_of(losses_of_part)); });
+  return gram;
 }
 
 void MultiTaskBackward::set_independent(std::span<const at::Tensor> first,
                                         std::span<const at::Tensor> second) {
-  tensor::translate_errors("engine::MultiTaskBackward", [&] {
-    const at::Tensor rows = impl_->rows_of(first);
-    impl_->given_cross = tensor::inner_products(rows, impl_->rows_of(second));
-    impl_->given_first = tensor::gram(rows);
-  });
-  for (std::size_t i = 0; i < impl_->tasks(); ++i) {
-    if (!first[i].defined() || !second[i].defined()) continue;
-    DETENTE_CHECK(std::isfinite(impl_->given_cross(i, i)),
-                  ErrorCode::kNumeric,
-                  "[engine::MultiTaskBackward] set_independent: the gradient of task '{}' is not "
-                  "finite in one of the two batches. Look for square roots or logarithms at 0 in "
-                  "its loss, or lower the learning rate.",
-                  impl_->names[i]);
-  }
+  impl_->next.independent = independent_grams(first, second);
 }
 
 void MultiTaskBackward::set_estimate(std::span<const at::Tensor> losses_of_part) {
-  tensor::translate_errors("engine::MultiTaskBackward", [&] {
-    impl_->given_estimate = tensor::gram(impl_->rows_of(losses_of_part));
-  });
+  impl_->next.estimate = estimated_gram(losses_of_part);
 }
 
 bool MultiTaskBackward::wants_independent() const {
-  return impl_->asked().needs() == balance::MethodClass::kCross && !impl_->at_features();
+  return impl_->solver.needs() == balance::MethodClass::kCross && !impl_->at_features();
 }
 
 bool MultiTaskBackward::wants_estimate() const {
-  using balance::MethodClass;
-  const MethodClass needs = impl_->asked().needs();
-  if ((needs != MethodClass::kGram && needs != MethodClass::kGramLoss) || impl_->at_features() ||
-      impl_->by_group()) {
-    return false;
-  }
-  return impl_->diagnosis_due() ? impl_->method->state().is_null() : impl_->estimate_good_enough();
+  const solver::Solver& solver = impl_->solver;
+  if (!solver.sees_gram_alone() || impl_->at_features() || solver.by_group()) return false;
+  return impl_->diagnosis_due() ? solver.method().state().is_null() : impl_->estimate_good_enough();
 }
 
 void MultiTaskBackward::after_step(std::span<const at::Tensor> losses) {
   Impl& impl = *impl_;
-  if (!impl.method->wants_losses_after_step() || impl.present.empty()) return;
+  if (!impl.solver.method().wants_losses_after_step() || impl.present.empty()) return;
   DETENTE_CHECK(losses.size() == impl.tasks(),
                 ErrorCode::kShape,
                 "[engine::MultiTaskBackward] after_step: expected {} losses, got {}.",
@@ -223,16 +190,19 @@ void MultiTaskBackward::after_step(std::span<const at::Tensor> losses) {
                 losses.size());
   std::vector<double> values;
   for (const std::size_t i : impl.present) {
+    if (impl.parts[i] == 0) {
+      values.push_back(0.0);  // another process has the task
+      continue;
+    }
     DETENTE_CHECK(losses[i].defined() && losses[i].numel() == 1,
                   ErrorCode::kInvalidArgument,
                   "[engine::MultiTaskBackward] after_step: the loss of task '{}', which took part "
                   "in the step, is missing or no scalar.",
-                  impl.names[i]);
-    values.push_back(losses[i].item<double>());
+                  impl.names()[i]);
+    values.push_back(impl.parts[i] * losses[i].item<double>());
   }
-  balance::Problem problem = impl.make_problem({}, nullptr);
-  problem.losses = values;
-  impl.method->losses_after_step(problem);
+  impl.group->sum(values);
+  impl.solver.losses_after_step(values);
 }
 
 Json MultiTaskBackward::state() const {

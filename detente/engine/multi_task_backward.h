@@ -17,6 +17,7 @@
 #include <detente/core/json.h>
 #include <detente/core/matrix.h>
 #include <detente/core/rng.h>
+#include <detente/solver/solver.h>
 #include <detente/tensor/fwd.h>
 
 #include <cstdint>
@@ -24,6 +25,10 @@
 #include <span>
 #include <string>
 #include <vector>
+
+namespace detente::tensor {
+class Group;
+}
 
 namespace detente::engine {
 
@@ -50,11 +55,7 @@ struct MultiTaskOptions {
   // the direction by one more pass; about 2P numbers beside the model's own.
   enum class Memory { kFast, kLow };
 
-  // What the weights are multiplied by: nothing; what makes their sum 1 (a mean of the gradients),
-  // or K (a sum); or what makes the direction as long as the mean gradient. Papers and codes differ
-  // in this, which is only a factor in the learning rate, but another one for every method and
-  // step.
-  enum class Scale { kNative, kSumToOne, kSumToTasks, kMeanNorm };
+  using Scale = solver::Scale;  // what the weights are multiplied by
 
   // Activations in fp16 lose small gradients. kDynamic: losses are multiplied by a large power of
   // two in the backward passes, gradients divided by it before anything looks at them; a step
@@ -86,7 +87,7 @@ struct MultiTaskOptions {
   // dense gradient to the bit; LibTorch's Adam does not.
   bool sparse_tables = false;
   std::int64_t diagnose_every = 0;  // every n-th step measures Gram and cosines whatever the method
-  double estimate_floor = 0.95;     // see set_estimate
+  double estimate_floor = 0.95;     // see estimated_gram
   double clip_norm = 0.0;  // 0: off; else the norm over all gradients written is at most this
 
   void describe(FieldVisitor& visitor);
@@ -142,6 +143,33 @@ struct StepReport {
   double solve_ms = 0.0;     // the method
 };
 
+// What class X methods learn of two batches independent of each other and of the one of the step.
+struct IndependentGrams {
+  Matrix first;  // K×K, the Gram matrix of the first; NaN for tasks it lacks
+  Matrix cross;  // K×K, inner products of the first's gradients with the second's
+};
+
+// One step's input. Views must outlive the call.
+struct StepInput {
+  // One per task, a scalar with its graph; an undefined tensor means that the task is absent in
+  // this step and takes no part.
+  std::span<const at::Tensor> losses;
+  // What each loss counts beside those of other batches (accumulate) and processes (set_group): the
+  // examples that are in its mean, one number > 0 per task. Empty: all the same.
+  std::span<const double> shares = {};
+  // Where the tasks have examples of their own in one joint batch: the task of each example
+  // (dimension 0 of the shared representation), -1 for none. Without it the engine finds slices of
+  // the batch in the graph; needed where the examples of a task are picked in a way that neither
+  // the graph nor the gradients tell. Examples of one task must not influence the losses of others.
+  std::vector<std::int64_t> examples = {};
+  // The values of the shared representation, for methods that look at them (graddrop under strategy
+  // features); null: unknown.
+  const at::Tensor* features = nullptr;
+  // See independent_grams() and estimated_gram(); empty: none.
+  IndependentGrams independent = {};
+  Matrix estimate = {};
+};
+
 class MultiTaskBackward {
  public:
   // `shared`: the parameters whose gradients are balanced, one dtype and device; those with
@@ -157,13 +185,13 @@ class MultiTaskBackward {
   MultiTaskBackward(MultiTaskBackward&&) noexcept;
   MultiTaskBackward& operator=(MultiTaskBackward&&) noexcept;
 
-  // One loss per task, a scalar with its graph; an undefined tensor means that the task is absent
-  // in this step and takes no part. Replaces .grad of every parameter given to the constructor
-  // (undefined where no present task reaches it, so optimisers leave it alone) and frees the graph
+  // One step. Replaces .grad of every parameter given to the constructor (undefined where no present task reaches it, so optimisers leave it alone) and frees the graph
   // of the shared part; what is left of the heads goes with the losses.
   // Throws kNumeric naming the task when a loss or gradient is not finite, kShape when a loss is no
   // scalar or the count differs; after an exception every .grad is as it was before.
   // The report is valid until the next call.
+  const StepReport& operator()(const StepInput& input, Rng& rng);
+  // The same with what the setters below have given.
   const StepReport& operator()(std::span<const at::Tensor> losses, Rng& rng);
 
   // A step over several batches, for batches that do not fit into memory together: accumulate()
@@ -177,24 +205,20 @@ class MultiTaskBackward {
   void accumulate(std::span<const at::Tensor> losses, std::span<const double> shares = {});
   const StepReport& finish(Rng& rng);
 
-  // For the next call only, where the tasks have examples of their own in one joint batch: the task
-  // of each example (dimension 0 of the shared representation), -1 for none. Without it the engine
-  // finds slices of the batch in the graph; needed where the examples of a task are picked in
-  // another way. Examples of one task must not influence the losses of others.
-  void set_rows(std::span<const std::int64_t> task_of_row);
+  // Class X methods: from the losses of two batches, with their graphs, what StepInput::independent
+  // takes. Without it a step uses its own batch twice (a biased estimate), as it does when one of
+  // the two lacks a task that takes part. 2K passes here, one in the step. Throws kNumeric naming
+  // the task when a gradient is not finite.
+  IndependentGrams independent_grams(std::span<const at::Tensor> first,
+                                     std::span<const at::Tensor> second) const;
+  // A cheap estimate of the Gram matrix from a part of the batch: losses on some of its examples,
+  // with their graphs. A step that is given it solves with it and needs one pass.
+  Matrix estimated_gram(std::span<const at::Tensor> losses_of_part) const;
 
-  // For the next call only: the values of the shared representation, for methods that look at them
-  // (graddrop under strategy features).
+  // The same, and StepInput's other parts, given beforehand for the next call.
+  void set_rows(std::span<const std::int64_t> task_of_example);
   void set_features(const at::Tensor& features);
-
-  // Class X methods: losses of two batches independent of each other and of the one of the next
-  // call, with their graphs. Without it the next call uses its own batch twice (a biased estimate),
-  // as it does when one of the two lacks a task that takes part. 2K passes here, one in the next
-  // call. Throws kNumeric naming the task when a gradient is not finite.
   void set_independent(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
-
-  // A cheap estimate of the Gram matrix from a part of the batch: losses on some of its rows, with
-  // their graphs. The next call solves with it and needs one pass.
   void set_estimate(std::span<const at::Tensor> losses_of_part);
 
   // Whether the next call would look at what these give; ask at every step, the answer changes
@@ -222,6 +246,13 @@ class MultiTaskBackward {
   // asked meanwhile. Costs the Gram matrices of the groups (see set_groups), one solve each, and
   // with memory = low one pass each. Estimates of the Gram matrix are not used.
   void balance_by_group(std::vector<std::shared_ptr<balance::Method>> methods);
+
+  // From then on this is one of several processes that train one model: each has an engine of its
+  // own with the same method, options and steps, and gives it the losses of its examples of every
+  // batch, with their shares. Losses, the Gram matrix, weights and gradients are those of all
+  // examples, in every process the same; generators must be in the same state. Each keeps its share
+  // of the gradients' columns alone. Not with memory = low (kUnsupported).
+  void set_group(std::shared_ptr<tensor::Group> group);
 
   // The number of scalars in the shared parameters.
   std::int64_t shared_size() const;

@@ -163,7 +163,7 @@ TEST(Lockstep, FormsTheGramMatrixOfAllAndOfGroups) {
   const Model model;
   for (const std::int64_t numbers : {1, 50, 1000}) {
     const Step step(model, {1, 0, 1, 0});
-    TaskGradients result;
+    TaskBlocks result;
     form_lockstep(step.tensors, numbers, result);
     const at::Tensor rows = rows_of(step.losses, model.weights);
     const at::Tensor gram = rows.mm(rows.t());

@@ -217,6 +217,32 @@ TEST(ByGroup, OneGroupOfEverythingIsTheOrdinaryStep) {
   EXPECT_TRUE(backward(tasks.losses(), rng).group_weights.empty());
 }
 
+// Whatever it is: a task whose weight nearly vanishes in every group keeps learning its head, and
+// nothing of another class is asked for.
+TEST(ByGroup, TheMethodOfTheConstructorIsNotAsked) {
+  TensorList wanted;
+  for (const char* method : {"mgda", "ew", "graddrop", "mgda_ub", "sdmgrad", "famo"}) {
+    SCOPED_TRACE(method);
+    Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
+    MultiTaskBackward backward = make(tasks, method);
+    backward.set_groups({"all"}, std::vector<int>(tasks.trunk.parameters.size(), 0));
+    backward.balance_by_group({balance::make_method("mgda")});
+    EXPECT_FALSE(backward.wants_independent());
+    Rng rng(3);
+    TensorList losses = tasks.losses();
+    losses[2] = losses[2] * 100.0;  // so long a gradient that the shortest sum does without it
+    const StepReport& report = backward(losses, rng);
+    EXPECT_LT(report.weights[2], 0.01);
+    backward.after_step(tasks.losses());
+    const TensorList own = torch::autograd::grad({tasks.losses()[2] * 100.0}, tasks.heads[2]);
+    for (std::size_t j = 0; j < own.size(); ++j) {
+      EXPECT_TRUE(torch::allclose(tasks.heads[2][j].grad(), own[j], 1e-10, 1e-12));
+    }
+    if (wanted.empty()) wanted = tasks.gradients();
+    expect_same(tasks.gradients(), wanted, 1e-12);
+  }
+}
+
 TEST(ByGroup, RefusesMethodsThatKnowNoGroups) {
   Tasks tasks(Setting{{"mlp", make_mlp}, Cut::kSingleInput, torch::kDouble});
   MultiTaskBackward backward = make(tasks, "mgda");

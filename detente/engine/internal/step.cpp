@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/autograd/passes.h>
+#include <ATen/TensorOperators.h>
 #include <detente/core/error.h>
 #include <detente/engine/internal/step.h>
 
@@ -9,8 +9,8 @@
 
 namespace detente::engine {
 
+using balance::MethodClass;
 using internal::kNan;
-using internal::Stopwatch;
 using internal::trainable;
 
 namespace {
@@ -26,25 +26,18 @@ bool same_tensors(const TensorList& a, const TensorList& b) {
 }  // namespace
 
 void MultiTaskBackward::Impl::check_parameters() const {
-  DETENTE_CHECK(!names.empty(),
-                ErrorCode::kInvalidArgument,
-                "[engine::MultiTaskBackward] there is no task; expected at least one name.");
-  DETENTE_CHECK(method != nullptr,
-                ErrorCode::kInvalidArgument,
-                "[engine::MultiTaskBackward] there is no method; make one with "
-                "balance::make_method.");
-  DETENTE_CHECK(all_own.empty() || all_own.size() == names.size(),
+  DETENTE_CHECK(all_own.empty() || all_own.size() == tasks(),
                 ErrorCode::kShape,
                 "[engine::MultiTaskBackward] expected {} lists of task parameters (or none), got "
                 "{}.",
-                names.size(),
+                tasks(),
                 all_own.size());
-  DETENTE_CHECK(options.strategy != Strategy::kWeighted || needs_losses_only(),
+  DETENTE_CHECK(options.strategy != Strategy::kWeighted || solver.needs() == MethodClass::kLoss,
                 ErrorCode::kInvalidArgument,
                 "[engine::MultiTaskBackward] method '{}' needs the gradient of each task (class "
                 "{}); strategy weighted cannot give it. Use auto or sequential.",
-                method->name(),
-                balance::name_of(method->method_class()));
+                solver.method().name(),
+                balance::name_of(solver.method().method_class()));
   std::unordered_set<const void*> seen;
   const auto check = [&](const TensorList& list, const std::string& what) {
     for (std::size_t i = 0; i < list.size(); ++i) {
@@ -63,7 +56,38 @@ void MultiTaskBackward::Impl::check_parameters() const {
     }
   };
   check(all_shared, "shared");
-  for (std::size_t k = 0; k < all_own.size(); ++k) check(all_own[k], "task '" + names[k] + "'");
+  for (std::size_t k = 0; k < all_own.size(); ++k) check(all_own[k], "task '" + names()[k] + "'");
+}
+
+// What needs everything in one place.
+void MultiTaskBackward::Impl::check_group() const {
+  if (!spread()) return;
+  DETENTE_CHECK(
+      options.memory == MultiTaskOptions::Memory::kFast,
+      ErrorCode::kUnsupported,
+      "[engine::MultiTaskBackward] memory = low goes through the model stretch by stretch "
+      "in one process; with {} processes each keeps its share of the gradients already. "
+      "Use memory = fast.",
+      group->size());
+  DETENTE_CHECK(!at_features() || !solver.writes_direction(),
+                ErrorCode::kUnsupported,
+                "[engine::MultiTaskBackward] method '{}' writes the direction at the shared "
+                "representation, whose examples lie in {} processes. Use another strategy.",
+                solver.method().name(),
+                group->size());
+}
+
+void MultiTaskBackward::Impl::check_examples(std::span<const std::int64_t> task_of_example) const {
+  const auto count = static_cast<std::int64_t>(tasks());
+  for (std::size_t r = 0; r < task_of_example.size(); ++r) {
+    DETENTE_CHECK(task_of_example[r] >= -1 && task_of_example[r] < count,
+                  ErrorCode::kInvalidArgument,
+                  "[engine::MultiTaskBackward] example {} belongs to task {}; expected -1 (none) "
+                  "to {}.",
+                  r,
+                  task_of_example[r],
+                  count - 1);
+  }
 }
 
 // What is of one step starts empty.
@@ -80,89 +104,130 @@ void MultiTaskBackward::Impl::start_report() {
   losses.clear();
   own.clear();
   formed.own_gradients.clear();
-  group_weights.clear();
   groups.clear();
   due = diagnosis_due();
-  for (std::size_t i = 0; (due || by_group()) && i < group_of.size(); ++i) {
+  for (std::size_t i = 0; (due || solver.by_group()) && i < group_of.size(); ++i) {
     if (all_shared[i].requires_grad()) groups.push_back(group_of[i]);
   }
 }
 
-void MultiTaskBackward::Impl::begin(std::span<const at::Tensor> given) {
-  const std::size_t k = tasks();
-  DETENTE_CHECK(given.size() == k,
+void MultiTaskBackward::Impl::check_loss(std::size_t task, const at::Tensor& loss) const {
+  DETENTE_CHECK(loss.numel() == 1,
                 ErrorCode::kShape,
-                "[engine::MultiTaskBackward] expected {} losses, got {}. An absent task is an "
-                "undefined tensor.",
-                k,
-                given.size());
-  start_report();
+                "[engine::MultiTaskBackward] the loss of task '{}' has {} numbers; expected one.",
+                names()[task],
+                loss.numel());
+  DETENTE_CHECK(loss.requires_grad() || !std::isfinite(loss.item<double>()),
+                ErrorCode::kInvalidArgument,
+                "[engine::MultiTaskBackward] the loss of task '{}' depends on no trainable "
+                "parameter. Leave the task out (an undefined tensor).",
+                names()[task]);
+}
+
+// Takes the losses that are there, then what all processes have; fills in report.losses, the
+// present tasks and the parts that this process's examples count.
+void MultiTaskBackward::Impl::take_part(const std::vector<double>& values,
+                                        std::span<const double> shares) {
+  const std::size_t k = tasks();
+  std::vector<double> counted(k, 0.0);
   for (std::size_t i = 0; i < k; ++i) {
-    if (!given[i].defined()) continue;
-    DETENTE_CHECK(given[i].numel() == 1,
-                  ErrorCode::kShape,
-                  "[engine::MultiTaskBackward] the loss of task '{}' has {} numbers; expected one.",
-                  names[i],
-                  given[i].numel());
-    report.losses[i] = given[i].item<double>();
+    if (input.losses[i].defined()) counted[i] = shares.empty() ? 1.0 : shares[i];
+  }
+  internal::Agreement all = internal::agree(*group, values, counted, way());
+  present = std::move(all.present);
+  report.losses = std::move(all.losses);
+  parts = std::move(all.parts);
+  for (const std::size_t i : present) {
     DETENTE_CHECK(std::isfinite(report.losses[i]),
                   ErrorCode::kNumeric,
                   "[engine::MultiTaskBackward] the loss of task '{}' is {}; expected a finite "
                   "number. Look at its targets, or lower the learning rate.",
-                  names[i],
+                  names()[i],
                   report.losses[i]);
-    DETENTE_CHECK(given[i].requires_grad(),
+  }
+}
+
+void MultiTaskBackward::Impl::begin(const StepInput& given) {
+  const std::size_t k = tasks();
+  DETENTE_CHECK(given.losses.size() == k,
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] expected {} losses, got {}. An absent task is an "
+                "undefined tensor.",
+                k,
+                given.losses.size());
+  DETENTE_CHECK(given.shares.empty() || given.shares.size() == k,
+                ErrorCode::kShape,
+                "[engine::MultiTaskBackward] expected {} shares or none, got {}.",
+                k,
+                given.shares.size());
+  input = given;
+  start_report();
+  std::vector<double> values(k, kNan);
+  for (std::size_t i = 0; i < k; ++i) {
+    if (!input.losses[i].defined()) continue;
+    check_loss(i, input.losses[i]);
+    values[i] = input.losses[i].item<double>();
+    DETENTE_CHECK(input.shares.empty() || (input.shares[i] > 0 && std::isfinite(input.shares[i])),
                   ErrorCode::kInvalidArgument,
-                  "[engine::MultiTaskBackward] the loss of task '{}' depends on no trainable "
-                  "parameter. Leave the task out (an undefined tensor).",
-                  names[i]);
-    present.push_back(i);
-    losses.push_back(given[i]);
+                  "[engine::MultiTaskBackward] the share of task '{}' is {}; expected a number "
+                  "above 0.",
+                  names()[i],
+                  input.shares[i]);
+  }
+  take_part(values, input.shares);
+  take_parameters();
+  for (const std::size_t i : present) {
+    const at::Tensor& loss = input.losses[i];
+    if (!loss.defined()) {
+      losses.push_back(internal::no_loss(shared.empty() ? at::empty({0}) : shared[0]));
+    } else {
+      losses.push_back(parts[i] == 1.0 ? loss : loss * parts[i]);
+    }
     own.push_back(all_own.empty() ? TensorList{} : trainable(all_own[i]));
   }
   report.present = present.size();
+  translate_examples();
+  std::vector<double> of_present;
+  for (const std::size_t i : present) of_present.push_back(report.losses[i]);
+  solver.begin(present, std::move(of_present));
+  if (!covers_present(input.independent.cross)) input.independent = {};
+}
+
+void MultiTaskBackward::Impl::take_parameters() {
   TensorList now = trainable(all_shared);
-  if (!same_tensors(now, shared)) {
-    layout = tensor::FlatLayout(now);
-    shared = std::move(now);
-    direction.reset();
-    spare.reset();
-  }
-  translate_rows();
-  if (!covers_present(given_cross)) given_cross = {};
+  if (same_tensors(now, shared)) return;
+  layout = tensor::FlatLayout(now);
+  shared = std::move(now);
+  direction.reset();
+  spare.reset();
 }
 
 // The caller names tasks by their place among all; strategies know the present ones.
-void MultiTaskBackward::Impl::translate_rows() {
+void MultiTaskBackward::Impl::translate_examples() {
   std::vector<std::int64_t> place(tasks(), -1);
   for (std::size_t i = 0; i < present.size(); ++i) {
     place[present[i]] = static_cast<std::int64_t>(i);
   }
-  rows.clear();
-  for (const std::int64_t task : given_rows) {
-    rows.push_back(task < 0 ? -1 : place[static_cast<std::size_t>(task)]);
+  examples.clear();
+  for (const std::int64_t task : input.examples) {
+    examples.push_back(task < 0 ? -1 : place[static_cast<std::size_t>(task)]);
   }
 }
 
-// The method sees the present tasks, and which of all tasks they are.
-balance::Problem MultiTaskBackward::Impl::make_problem(MatrixView gram, Rng* rng) {
-  problem_losses.clear();
-  problem_names.clear();
-  problem_ids = present;
-  for (const std::size_t i : present) {
-    problem_losses.push_back(report.losses[i]);
-    problem_names.push_back(names[i]);
-  }
-  balance::Problem problem{.tasks = present.size(),
-                           .gram = gram,
-                           .losses = problem_losses,
-                           .names = problem_names,
-                           .rng = rng};
-  if (present.size() < tasks()) {
-    problem.ids = problem_ids;
-    problem.all_tasks = tasks();
-  }
-  return problem;
+// What the coming step does, as a number for the other processes to compare with theirs.
+int MultiTaskBackward::Impl::way() const {
+  int code = static_cast<int>(solver.needs());
+  code = 2 * code + (due ? 1 : 0);
+  code = 2 * code + (solver.by_group() ? 1 : 0);
+  code = 2 * code + (input.independent.cross.rows() > 0 ? 1 : 0);
+  code = 2 * code + (input.estimate.rows() > 0 ? 1 : 0);
+  code = 8 * code + static_cast<int>(options.strategy);
+  return 1024 * code + static_cast<int>(steps % 1024);
+}
+
+void MultiTaskBackward::Impl::clear_all() const {
+  tensor::clear_gradients(all_shared);
+  for (const auto& list : all_own) tensor::clear_gradients(list);
 }
 
 Matrix MultiTaskBackward::Impl::of_present(const Matrix& all) const {
@@ -180,243 +245,42 @@ bool MultiTaskBackward::Impl::covers_present(const Matrix& all) const {
          });
 }
 
-void MultiTaskBackward::Impl::solve(MatrixView gram, Rng& rng) {
-  if (by_group()) {
-    solve_by_group(rng);
-    return;
-  }
-  balance::Problem problem = make_problem(needs_losses_only() ? MatrixView{} : gram, &rng);
-  if (given_cross.rows() > 0 && method->needs() == balance::MethodClass::kCross) {
-    small_cross = of_present(given_cross);
-    problem.cross = small_cross;
-  }
-  const Stopwatch watch;
-  method->solve(problem, result);
-  report.solve_ms = watch.milliseconds();
-  take_result(gram);
+bool MultiTaskBackward::Impl::at_features() const {
+  return options.strategy == Strategy::kFeatures ||
+         (solver.method().at_features() && solver.needs() != MethodClass::kLoss);
 }
 
-// Every group of parameters is a problem of its own.
-void MultiTaskBackward::Impl::solve_by_group(Rng& rng) {
-  const Stopwatch watch;
-  std::vector<double> sizes(group_methods.size());
-  for (std::size_t i = 0; i < shared.size(); ++i) {
-    sizes[static_cast<std::size_t>(groups[i])] += static_cast<double>(shared[i].numel());
-  }
-  // Groups of frozen parameters alone may be missing at the end.
-  formed.group_grams.resize(group_methods.size(), Matrix(present.size(), present.size()));
-  small_weights.assign(present.size(), 0.0);
-  const double total = static_cast<double>(std::max<std::int64_t>(1, layout.size()));
-  for (std::size_t g = 0; g < group_methods.size(); ++g) {
-    const Matrix& gram = formed.group_grams[g];
-    balance::Problem problem = make_problem(gram, &rng);
-    group_methods[g]->solve(problem, result);
-    std::vector<double> weights = result.weights;
-    const double scale = scale_of(weights, gram);
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      weights[i] *= scale;
-      small_weights[i] += sizes[g] / total * weights[i];
-    }
-    group_weights.push_back(std::move(weights));
-    report.group_weights.emplace_back(tasks(), 0.0);
-    for (std::size_t i = 0; i < present.size(); ++i) {
-      report.group_weights[g][present[i]] = group_weights[g][i];
-    }
-    take_certificate(result);
-  }
-  report.solve_ms = watch.milliseconds();
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    report.weights[present[i]] = small_weights[i];
-    DETENTE_CHECK(std::isfinite(small_weights[i]),
-                  ErrorCode::kNumeric,
-                  "[engine::MultiTaskBackward] method '{}' gave task '{}' a weight that is not "
-                  "finite in one group of parameters.",
-                  group_methods[0]->name(),
-                  names[present[i]]);
-  }
+bool MultiTaskBackward::Impl::low_memory() const {
+  return options.memory == MultiTaskOptions::Memory::kLow && present.size() > 1 &&
+         !shared.empty() && solver.needs() != MethodClass::kCoordinates;
 }
 
-// Of several solves the report shows the worst.
-void MultiTaskBackward::Impl::take_certificate(const balance::Result& from) {
-  const bool worse = static_cast<int>(from.stop) > static_cast<int>(report.stop);
-  if (worse) report.stop = from.stop;
-  report.iterations = std::max(report.iterations, from.iterations);
-  if (!(report.certificate >= from.certificate)) report.certificate = from.certificate;
-  if (report.message.empty() || (worse && !from.message.empty())) report.message = from.message;
+void MultiTaskBackward::Impl::note(const std::string& text) {
+  if (std::find(notices.begin(), notices.end(), text) != notices.end()) return;
+  notices.push_back(text);
+  report.notice = text;
 }
 
-// A sum or a length that vanishes next to its terms says nothing; the weights then stay as they
-// are.
-double MultiTaskBackward::Impl::scale_of(const std::vector<double>& w, MatrixView gram) const {
-  constexpr double kVanishing = 1e-12;
-  const auto k = static_cast<double>(w.size());
-  if (options.scale == MultiTaskOptions::Scale::kNative) return 1.0;
-  if (options.scale != MultiTaskOptions::Scale::kMeanNorm) {
-    double sum = 0;
-    double size = 0;
-    for (const double x : w) {
-      sum += x;
-      size += std::abs(x);
-    }
-    const double wanted = options.scale == MultiTaskOptions::Scale::kSumToOne ? 1.0 : k;
-    return sum > kVanishing * size ? wanted / sum : 1.0;
-  }
-  if (gram.empty()) return 1.0;
-  double mean = 0;
-  double length = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    for (std::size_t j = 0; j < w.size(); ++j) {
-      mean += gram(i, j) / k / k;
-      length += w[i] * w[j] * gram(i, j);
-      size += std::abs(w[i] * w[j] * gram(i, j));
-    }
-  }
-  return length > kVanishing * size && mean > 0 ? std::sqrt(mean / length) : 1.0;
-}
-
-void MultiTaskBackward::Impl::take_result(MatrixView gram) {
-  small_weights = result.weights;
-  // Class J methods have written the direction themselves.
-  if (method->method_class() != balance::MethodClass::kCoordinates) {
-    const double scale = scale_of(small_weights, gram);
-    for (double& w : small_weights) w *= scale;
-  }
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    report.weights[present[i]] = small_weights[i];
-    DETENTE_CHECK(std::isfinite(small_weights[i]),
-                  ErrorCode::kNumeric,
-                  "[engine::MultiTaskBackward] method '{}' gave task '{}' the weight {}.",
-                  method->name(),
-                  names[present[i]],
-                  small_weights[i]);
-  }
-  take_certificate(result);
-}
-
-// With `factor` in every weight.
-autograd::ParameterWeights MultiTaskBackward::Impl::parameter_weights(double factor) const {
-  autograd::ParameterWeights weights{.lists = {small_weights}};
-  if (by_group()) weights = {.lists = group_weights, .group_of = groups};
-  for (auto& list : weights.lists) {
-    for (double& w : list) w *= factor;
-  }
-  return weights;
-}
-
-// ‖Σ_k w_k ∇L_k‖² over the shared parameters.
-double MultiTaskBackward::Impl::direction_squared() const {
-  if (!by_group()) return internal::squared_length(small_weights, formed.gram);
-  double sum = 0;
-  for (std::size_t g = 0; g < group_weights.size(); ++g) {
-    sum += internal::squared_length(group_weights[g], formed.group_grams[g]);
-  }
-  return sum;
-}
-
-// Gradients formed from scaled losses become those of the losses. The factor is a power of two.
-void MultiTaskBackward::Impl::unscale() {
-  if (loss_scale == 1.0) return;
-  const double square = 1.0 / (loss_scale * loss_scale);
-  const auto shrink = [&](Matrix& gram) {
-    for (std::size_t i = 0; i < gram.rows() * gram.cols(); ++i) gram.data()[i] *= square;
-  };
-  shrink(formed.gram);
-  for (Matrix& gram : formed.group_grams) shrink(gram);
-  for (const auto& list : formed.own_gradients) {
-    for (at::Tensor gradient : list) {
-      if (gradient.defined()) gradient.mul_(1.0 / loss_scale);
-    }
-  }
-}
-
-// Whether gradients of scaled losses left the range of numbers. At scale 1 that is an error like
-// any other.
-bool MultiTaskBackward::Impl::overflowed() {
-  if (loss_scale <= 1.0) return false;
-  for (std::size_t i = 0; i < formed.gram.rows(); ++i) {
-    if (!std::isfinite(formed.gram(i, i))) return true;
-  }
-  for (const auto& list : formed.own_gradients) {
-    if (!std::isfinite(autograd::squared_norm(list))) return true;
-  }
-  return false;
-}
-
-void MultiTaskBackward::Impl::skip() {
-  tensor::clear_gradients(all_shared);
-  for (const auto& list : all_own) tensor::clear_gradients(list);
-  report.skipped = true;
-  loss_scale /= 2;
-  good_steps = 0;
-}
-
-void MultiTaskBackward::Impl::end_step() {
-  ++steps;
-  if (options.loss_scaling == MultiTaskOptions::LossScaling::kNone || report.skipped) return;
-  constexpr std::int64_t kGoodSteps = 2000;
-  constexpr double kLargest = 16777216.0;  // 2^24: fp16 ends at 65504
-  if (++good_steps < kGoodSteps) return;
-  good_steps = 0;
-  loss_scale = std::min(2 * loss_scale, kLargest);
-}
-
-bool MultiTaskBackward::Impl::heads_weighted() const {
-  if (options.heads == MultiTaskOptions::HeadGradient::kAuto)
-    return method->method_class() == balance::MethodClass::kLoss;
-  return options.heads == MultiTaskOptions::HeadGradient::kWeighted;
-}
-
-double MultiTaskBackward::Impl::own_factor(std::size_t i) const {
-  return heads_weighted() ? small_weights[i] : 1.0;
-}
-
-// Sets clip_factor; the last thing that can fail, so it comes before anything is written.
-// own_gradients already carry their weights.
-void MultiTaskBackward::Impl::check_total_norm(double shared_squared) {
-  if (options.clip_norm <= 0.0) return;
-  double squared = shared_squared;
-  for (const auto& list : formed.own_gradients) squared += autograd::squared_norm(list);
-  report.total_norm = std::sqrt(squared);
-  DETENTE_CHECK(std::isfinite(report.total_norm),
-                ErrorCode::kNumeric,
-                "[engine::MultiTaskBackward] the gradient is not finite (norm {}) although every "
-                "loss is. Look for square roots or logarithms at 0, or lower the learning rate.",
-                report.total_norm);
-  if (report.total_norm > options.clip_norm) {
-    report.clip_factor = options.clip_norm / report.total_norm;
-  }
-}
-
-void MultiTaskBackward::Impl::write_own(double factor) {
-  for (const auto& list : all_own) tensor::clear_gradients(list);
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    for (std::size_t j = 0; j < own[i].size(); ++j) {
-      at::Tensor& gradient = formed.own_gradients[i][j];
-      if (!gradient.defined()) continue;
-      if (factor != 1.0) gradient.mul_(factor);
-      own[i][j].mutable_grad() = std::move(gradient);
-    }
-  }
-}
-
-void MultiTaskBackward::Impl::scale_own() {
-  for (std::size_t i = 0; i < present.size(); ++i) {
-    const double factor = own_factor(i);
-    if (factor == 1.0) continue;
-    for (auto& gradient : formed.own_gradients[i]) {
-      if (gradient.defined()) gradient.mul_(factor);
-    }
-  }
-}
-
-// One gradient per shared parameter, undefined where no task reaches it.
-void MultiTaskBackward::Impl::write_shared(TensorList found, double factor) {
-  tensor::clear_gradients(all_shared);
-  for (std::size_t i = 0; i < shared.size(); ++i) {
-    if (!found[i].defined()) continue;
-    if (factor != 1.0) found[i].mul_(factor);
-    shared[i].mutable_grad() = std::move(found[i]);
+void MultiTaskBackward::Impl::run(const StepInput& given, Rng& rng) {
+  begin(given);
+  const MethodClass needs = solver.needs();
+  if (present.empty()) {
+    clear_all();
+  } else if (at_features() && present.size() > 1 && !shared.empty()) {
+    run_features(rng);
+  } else if (!due && input.independent.cross.rows() > 0 && needs == MethodClass::kCross) {
+    // The weights follow from the other batches; here one pass is enough.
+    const Matrix gram = of_present(input.independent.first);
+    run_weighted(gram, rng);
+  } else if (!due && needs != MethodClass::kLoss && estimate_usable()) {
+    const Matrix gram = of_present(input.estimate);
+    report.estimated = true;
+    run_weighted(gram, rng);
+  } else if (needs != MethodClass::kLoss || due || solver.by_group() ||
+             options.strategy == Strategy::kSequential) {
+    run_gradients(rng);
+  } else {
+    run_weighted({}, rng);
   }
 }
 

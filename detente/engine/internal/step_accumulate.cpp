@@ -10,47 +10,43 @@
 
 namespace detente::engine {
 
-using internal::Stopwatch;
 using internal::trainable;
 
-void MultiTaskBackward::Impl::add_batch(std::span<const at::Tensor> given,
-                                        std::span<const double> shares) {
+void MultiTaskBackward::Impl::start_sum() {
+  Accumulated& sum = accumulated;
+  sum.shares.assign(tasks(), 0.0);
+  sum.losses.assign(tasks(), 0.0);
+  sum.own.assign(tasks(), {});
+  sum.reached.assign(shared.size(), false);
+  sum.backward_ms = 0.0;
+  const auto k = static_cast<std::int64_t>(tasks());
+  if (shared.empty()) {
+    sum.rows = at::zeros({k, 0});
+  } else if (sum.rows.defined() && sum.rows.size(1) == layout.size() &&
+             sum.rows.options().type_equal(shared[0].options())) {
+    sum.rows.zero_();
+  } else {
+    sum.rows = at::zeros({k, layout.size()}, shared[0].options().requires_grad(false));
+  }
+}
+
+// A batch of its own: other processes are met in the end.
+void MultiTaskBackward::Impl::add_batch(const StepInput& given) {
   DETENTE_CHECK(options.memory == MultiTaskOptions::Memory::kFast && !at_features(),
                 ErrorCode::kInvalidArgument,
                 "[engine::MultiTaskBackward] accumulate: the gradients of the batches are kept, "
                 "which memory = low and strategy features do not do. Use memory = fast and "
                 "another strategy, or one batch per step.");
-  DETENTE_CHECK(shares.empty() || shares.size() == tasks(),
-                ErrorCode::kShape,
-                "[engine::MultiTaskBackward] accumulate: expected {} shares or none, got {}.",
-                tasks(),
-                shares.size());
+  const std::shared_ptr<tensor::Group> all = group;
+  struct Restore {
+    Impl& impl;
+    const std::shared_ptr<tensor::Group>& group;
+    ~Restore() { impl.group = group; }
+  } const restore{*this, all};
+  group = std::make_shared<tensor::Group>();
   begin(given);
-  for (const std::size_t k : present) {
-    DETENTE_CHECK(shares.empty() || (shares[k] > 0 && std::isfinite(shares[k])),
-                  ErrorCode::kInvalidArgument,
-                  "[engine::MultiTaskBackward] accumulate: the share of task '{}' is {}; expected "
-                  "a number above 0.",
-                  names[k],
-                  shares[k]);
-  }
   Accumulated& sum = accumulated;
-  if (!sum.any()) {
-    sum.shares.assign(tasks(), 0.0);
-    sum.losses.assign(tasks(), 0.0);
-    sum.own.assign(tasks(), {});
-    sum.reached.assign(shared.size(), false);
-    sum.backward_ms = 0.0;
-    const auto k = static_cast<std::int64_t>(tasks());
-    if (shared.empty()) {
-      sum.rows = at::zeros({k, 0});
-    } else if (sum.rows.defined() && sum.rows.size(1) == layout.size() &&
-               sum.rows.options().type_equal(shared[0].options())) {
-      sum.rows.zero_();
-    } else {
-      sum.rows = at::zeros({k, layout.size()}, shared[0].options().requires_grad(false));
-    }
-  }
+  if (!sum.any()) start_sum();
   DETENTE_CHECK(sum.reached.size() == shared.size() && sum.rows.size(1) == layout.size(),
                 ErrorCode::kInvalidArgument,
                 "[engine::MultiTaskBackward] accumulate: other shared parameters are trainable "
@@ -63,15 +59,15 @@ void MultiTaskBackward::Impl::add_batch(std::span<const at::Tensor> given,
   step.in_full = true;
   sum.strategy = form(step);
   const at::NoGradGuard no_grad;
-  at::Tensor rows = sequential.rows();
-  if (sum.strategy != Strategy::kSequential) {
+  at::Tensor rows = formed.matrix();
+  if (!rows.defined()) {
     rows =
         at::empty({static_cast<std::int64_t>(present.size()), layout.size()}, sum.rows.options());
-    layered.write_rows(rows);
+    formed.write_to(rows);
   }
   for (std::size_t i = 0; i < present.size(); ++i) {
     const std::size_t k = present[i];
-    const double share = shares.empty() ? 1.0 : shares[k];
+    const double share = input.shares.empty() ? 1.0 : input.shares[k];
     sum.shares[k] += share;
     sum.losses[k] += share * report.losses[k];
     sum.rows[static_cast<std::int64_t>(k)].add_(rows[static_cast<std::int64_t>(i)], share);
@@ -100,38 +96,53 @@ void MultiTaskBackward::Impl::finish_batches(Rng& rng) {
                 "[engine::MultiTaskBackward] finish: there is no batch; expected accumulate() "
                 "before.");
   const std::string notice = std::move(report.notice);
+  input = next;
   start_report();
   report.notice = notice;
   const at::NoGradGuard no_grad;
+  std::vector<double> means(tasks(), internal::kNan);
   for (std::size_t k = 0; k < tasks(); ++k) {
-    if (!(sum.shares[k] > 0)) continue;
-    const double part = 1.0 / sum.shares[k];
-    present.push_back(k);
-    report.losses[k] = part * sum.losses[k];
+    if (sum.shares[k] > 0) means[k] = (1.0 / sum.shares[k]) * sum.losses[k];
+  }
+  internal::Agreement all = internal::agree(*group, means, sum.shares, way());
+  present = std::move(all.present);
+  report.losses = std::move(all.losses);
+  parts = std::move(all.parts);
+  std::vector<TensorList> own_sums;
+  for (const std::size_t k : present) {
     own.push_back(all_own.empty() ? TensorList{} : trainable(all_own[k]));
-    for (at::Tensor& gradient : sum.own[k]) {
+    own_sums.push_back(std::move(sum.own[k]));
+    own_sums.back().resize(own.back().size());
+    if (!(sum.shares[k] > 0)) continue;  // another process has the task
+    const double part = parts[k] / sum.shares[k];
+    for (at::Tensor& gradient : own_sums.back()) {
       if (gradient.defined()) gradient.mul_(part);
     }
-    formed.own_gradients.push_back(std::move(sum.own[k]));
     sum.rows[static_cast<std::int64_t>(k)].mul_(part);
   }
   report.present = present.size();
   report.strategy = sum.strategy;
   if (present.empty()) {
-    tensor::clear_gradients(all_shared);
-    for (const auto& list : all_own) tensor::clear_gradients(list);
+    clear_all();
     return;
   }
-  if (!covers_present(given_cross)) given_cross = {};
+  std::vector<double> values;
+  for (const std::size_t k : present) values.push_back(report.losses[k]);
+  solver.begin(present, std::move(values));
+  if (!covers_present(input.independent.cross)) input.independent = {};
   losses.resize(present.size());  // their graphs have gone
-  formed.reached = sum.reached;
   at::Tensor rows = sum.rows;
   if (present.size() < tasks()) {
     std::vector<at::Tensor> list;
     for (const std::size_t k : present) list.push_back(sum.rows[static_cast<std::int64_t>(k)]);
     rows = at::stack(list);
   }
-  sequential.adopt(rows, step_tensors(), formed);
+  formed.start(step_tensors());
+  formed.own_gradients = std::move(own_sums);
+  formed.reached = sum.reached;
+  formed.use_matrix(rows);
+  formed.complete_matrix();
+  formed.finish();
   run_formed(Strategy::kSequential, sum.backward_ms, rng);
 }
 

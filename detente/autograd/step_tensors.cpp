@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
-#include <detente/autograd/task_gradients.h>
+#include <detente/autograd/step_tensors.h>
 
 namespace detente::autograd {
 
