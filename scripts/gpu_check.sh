@@ -203,10 +203,6 @@ threads="$(nproc)"
 [ "$threads" -le 8 ] || threads=8
 export threads
 
-# A shell of its own so that `timeout` can hold a function; SECONDS goes on from here.
-in_shell() { bash -c "SECONDS=$SECONDS; $1"; }
-export -f in_shell
-
 stage configure bash -c configure || finish "gpu_check: FAILED to configure" 1
 grep -E '^-- LibTorch' "$results/configure.log"
 jobs="$(nproc)"
@@ -217,17 +213,20 @@ stage build cmake --build "$build" --parallel "$jobs" --target gpu_test detente_
 
 stage "gpu tests" ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error
 tests="$results/gpu_tests.log"
-skipped="$(grep -c 'Skipped' "$tests")"
+skipped="$(grep -c '\*\*\*Skipped' "$tests")"
 grep -E '(tests passed|tests failed)' "$tests"
 
 if on_cuda --model mlp --tasks 2 --batch 2 --steps 1 >"$results/device.log" 2>&1; then
-  stage "step table" bash -c "SECONDS=$SECONDS; table"
-  cat "$results/step_table.log"
+  # In a shell of its own, so that `timeout` can hold a function.
+  stage "step table" bash -c "SECONDS=$SECONDS; table" && cat "$results/step_table.log"
   if [ "$failed" = yes ] || [ "$skipped" -gt 0 ]; then
     finish "gpu_check: FAILED on a device ($skipped tests skipped)" 1
   fi
   finish "gpu_check: all passed on the device" 0
 fi
 cat "$results/device.log"
+if ! grep -q 'there is no CUDA device' "$results/device.log"; then
+  finish "gpu_check: FAILED to run a step ($results/device.log)" 1
+fi
 if [ "$failed" = yes ]; then finish "gpu_check: FAILED, and there is no device" 1; fi
 finish "gpu_check: built and linked, but NOTHING was checked on a device: $skipped tests skipped" 2
