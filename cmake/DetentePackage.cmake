@@ -18,6 +18,7 @@ function(_detente_finder target out)
   endif()
   set(known
     "^fmt::=find_dependency(fmt)"
+    "^hwy::=find_dependency(hwy)"
     "^nlohmann_json::=find_dependency(nlohmann_json)"
     "^ZLIB::=find_dependency(ZLIB)"
     "^Eigen3::=find_dependency(Eigen3 NO_MODULE)"

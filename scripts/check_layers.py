@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # docs/layers.md has the same rows.
 TORCH_FREE = [
     ["core"],
-    ["balance", "report", "metrics", "text", "machine"],
+    ["balance", "report", "metrics", "text", "machine", "simd"],
     ["config", "data", "toy", "solver"],
 ]
 TORCH = [

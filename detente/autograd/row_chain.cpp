@@ -181,13 +181,13 @@ class Finder {
       std::int64_t share = 0;
       for (std::int64_t j = k; j < std::min(tasks, k + each); ++j) {
         const auto i = static_cast<std::size_t>(j);
-        if ((rows.end[i] - rows.begin[i]) * bytes > RowChain::kBytes) return false;
+        if ((rows.end[i] - rows.begin[i]) * bytes > RowChain::bytes()) return false;
         share += rows.end[i] - rows.begin[i];
       }
       all += share;
       largest = std::max(largest, share);
     }
-    return all * bytes > RowChain::kBytes &&
+    return all * bytes > RowChain::bytes() &&
            static_cast<double>(all) >= kChainBalance * static_cast<double>(threads * largest);
   }
 

@@ -8,7 +8,9 @@
 #include <ATen/core/Tensor.h>
 #include <detente/autograd/graph.h>
 #include <detente/autograd/layers.h>
+#include <detente/simd/caches.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <unordered_set>
@@ -18,8 +20,9 @@ namespace detente::autograd {
 
 struct RowChain {
   // What a core's second cache holds of one layer's rows (docs/engine.md has the measurement):
-  // tasks go through the chain together up to this size, and a batch below it gains nothing.
-  static constexpr std::int64_t kBytes = std::int64_t{1} << 20;
+  // tasks go through the chain together up to this size, and a batch below it gains nothing. Half
+  // of the cache: the layer below has its rows there, too.
+  static std::int64_t bytes() { return std::max(simd::caches().l2 / 2, std::int64_t{256} << 10); }
 
   struct Link {
     Node* node = nullptr;

@@ -161,7 +161,7 @@ class Passage {
       const std::int64_t begin = examples_.begin[i] * within_;
       const std::int64_t end = examples_.end[i] * within_;
       if (!result.empty() && result.back().end == begin &&
-          (end - result.back().begin) * row <= RowChain::kBytes) {
+          (end - result.back().begin) * row <= RowChain::bytes()) {
         result.back().last = k + 1;
         result.back().end = end;
       } else {

@@ -8,13 +8,14 @@
 namespace detente::tensor {
 
 // rows [K, P], float32 or float64, any device. The result is exactly symmetric and does not depend
-// on the number of threads. Products are summed in the rows' type over short pieces of a row and in
-// double from there: relative to ‖g_i‖‖g_j‖ the error is about 1e-8 for long float32 rows, at most
-// 1e-7 (what rounding the rows themselves costs), and 1e-15 for float64.
+// on the number of threads, though its last bits do on the instruction set in use and the sizes of
+// the caches (simd/target.h, simd/caches.h). Products are summed in the rows' type over short
+// pieces of a row and in double from there: relative to ‖g_i‖‖g_j‖ the error is about 1e-8 for long
+// float32 rows, at most 1e-7 (what rounding the rows themselves costs), and 1e-15 for float64.
 // Cost: K²P/2 multiply-adds, one pass over the rows; on a CPU shared among LibTorch's threads.
 Matrix gram(const at::Tensor& rows);
 
-// All inner products of the rows of two matrices [K, P], accumulated in double; not symmetric.
+// All inner products of the rows of two matrices [K, P] and [L, P], summed as above; not symmetric.
 Matrix inner_products(const at::Tensor& a, const at::Tensor& b);
 
 // ‖x‖² in double, any shape.

@@ -2,7 +2,7 @@
 #include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
-#include <detente/tensor/clones.h>
+#include <detente/simd/weighted_sum.h>
 #include <detente/tensor/parallel.h>
 #include <detente/tensor/weighted_sum.h>
 
@@ -13,37 +13,8 @@
 namespace detente::tensor {
 namespace {
 
-// Numbers of the sum that stay in the first cache while row after row is added; long enough for the
-// processor to foresee each row.
-constexpr std::int64_t kSumTile = 2048;
-constexpr std::int64_t kSumAhead = 128;  // numbers of a row, asked for before they are needed
-constexpr std::int64_t kSumRows = 4;  // in one go, so that the sum is read and written less often
-
-typedef float SumFloats __attribute__((vector_size(64), aligned(4), may_alias));
-typedef double SumDoubles __attribute__((vector_size(64), aligned(8), may_alias));
-
-// out (+)= Σ_{j<4} w[j] · row[j] over n numbers.
-#define DETENTE_SUM_KERNEL(name, T, Lanes)                                                      \
-  DETENTE_CLONES void name(T* out, const T* const* row, const T* w, std::int64_t n, bool add) { \
-    constexpr std::int64_t kLanes = sizeof(Lanes) / sizeof(T);                                  \
-    std::int64_t c = 0;                                                                         \
-    for (; c + kLanes <= n; c += kLanes) {                                                      \
-      Lanes sum = add ? *reinterpret_cast<const Lanes*>(out + c) : Lanes{};                     \
-      for (std::int64_t j = 0; j < kSumRows; ++j) {                                             \
-        sum += *reinterpret_cast<const Lanes*>(row[j] + c) * w[j];                              \
-        __builtin_prefetch(row[j] + c + kSumAhead);                                             \
-      }                                                                                         \
-      *reinterpret_cast<Lanes*>(out + c) = sum;                                                 \
-    }                                                                                           \
-    for (; c < n; ++c) {                                                                        \
-      T sum = add ? out[c] : T{0};                                                              \
-      for (std::int64_t j = 0; j < kSumRows; ++j) sum += row[j][c] * w[j];                      \
-      out[c] = sum;                                                                             \
-    }                                                                                           \
-  }
-DETENTE_SUM_KERNEL(sum_rows, float, SumFloats)
-DETENTE_SUM_KERNEL(sum_rows, double, SumDoubles)
-#undef DETENTE_SUM_KERNEL
+// Numbers of the sum that a thread takes at least.
+constexpr std::int64_t kSumGrain = 1 << 14;
 
 template <class T>
 void sum_on_host(const std::vector<const T*>& rows,
@@ -52,22 +23,8 @@ void sum_on_host(const std::vector<const T*>& rows,
                  at::Tensor& sum) {
   const auto k = static_cast<std::int64_t>(rows.size());
   T* out = sum.data_ptr<T>();
-  // Rows that fill the last four are zeros.
-  static const std::vector<T> zeros(kSumTile, T{0});
-  std::vector<T> w(static_cast<std::size_t>((k + kSumRows - 1) / kSumRows * kSumRows), T{0});
-  for (std::size_t i = 0; i < weights.size(); ++i) w[i] = static_cast<T>(weights[i]);
-  const std::int64_t tiles = (p + kSumTile - 1) / kSumTile;
-  parallel_for(0, tiles, 8, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t c = first * kSumTile; c < std::min(p, last * kSumTile); c += kSumTile) {
-      const std::int64_t n = std::min(kSumTile, p - c);
-      for (std::int64_t i = 0; i < k; i += kSumRows) {
-        const T* row[kSumRows];
-        for (std::int64_t j = 0; j < kSumRows; ++j) {
-          row[j] = i + j < k ? rows[static_cast<std::size_t>(i + j)] + c : zeros.data();
-        }
-        sum_rows(out + c, row, w.data() + i, n, i > 0);
-      }
-    }
+  parallel_for(0, p, kSumGrain, [&](std::int64_t begin, std::int64_t end) {
+    simd::weighted_sum(rows.data(), weights.data(), k, begin, end, out);
   });
 }
 

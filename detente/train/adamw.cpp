@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
-#include <detente/tensor/clones.h>
+#include <detente/simd/adamw.h>
 #include <detente/tensor/parallel.h>
 #include <detente/train/adamw.h>
 #include <torch/types.h>
@@ -12,53 +12,7 @@
 namespace detente::train {
 namespace {
 
-struct AdamWFactors {
-  double decay;  // 1 − η λ
-  double beta1;
-  double beta2;
-  double step_size;  // η / (1 − β₁ᵗ)
-  double scale;      // 1 / √(1 − β₂ᵗ)
-  double eps;
-};
-
-template <class T>
-struct AdamWNumbers {
-  T decay, beta1, beta2, rest1, rest2, step_size, scale, eps;
-
-  explicit AdamWNumbers(const AdamWFactors& f)
-      : decay(static_cast<T>(f.decay)),
-        beta1(static_cast<T>(f.beta1)),
-        beta2(static_cast<T>(f.beta2)),
-        rest1(static_cast<T>(1.0 - f.beta1)),
-        rest2(static_cast<T>(1.0 - f.beta2)),
-        step_size(static_cast<T>(f.step_size)),
-        scale(static_cast<T>(f.scale)),
-        eps(static_cast<T>(f.eps)) {}
-};
-
-// Without -fno-math-errno (see CMakeLists.txt) the square root keeps the loop from being
-// vectorised. GRADIENT: gradient[i], or 0 for entries known to have none, whose `gradient` is null.
-#define DETENTE_ADAMW_KERNEL(name, T, GRADIENT)                                                   \
-  DETENTE_CLONES void name(T* __restrict theta,                                                   \
-                           [[maybe_unused]] const T* __restrict gradient,                         \
-                           T* __restrict m,                                                       \
-                           T* __restrict v,                                                       \
-                           std::int64_t count,                                                    \
-                           AdamWNumbers<T> f) {                                                   \
-    for (std::int64_t i = 0; i < count; ++i) {                                                    \
-      const T g = GRADIENT;                                                                       \
-      const T mean = f.beta1 * m[i] + f.rest1 * g;                                                \
-      const T square = f.beta2 * v[i] + f.rest2 * g * g;                                          \
-      m[i] = mean;                                                                                \
-      v[i] = square;                                                                              \
-      theta[i] = f.decay * theta[i] - f.step_size * mean / (std::sqrt(square) * f.scale + f.eps); \
-    }                                                                                             \
-  }
-DETENTE_ADAMW_KERNEL(adamw_update, float, gradient[i])
-DETENTE_ADAMW_KERNEL(adamw_update, double, gradient[i])
-DETENTE_ADAMW_KERNEL(adamw_update_unmoved, float, 0)
-DETENTE_ADAMW_KERNEL(adamw_update_unmoved, double, 0)
-#undef DETENTE_ADAMW_KERNEL
+using simd::AdamWFactors;
 
 // The same numbers as with a dense gradient that is zero outside `ids` (ascending), which is
 // neither written nor read.
@@ -75,7 +29,6 @@ void adamw_update_rows(at::Tensor& theta,
   const T* values_data = values.data_ptr<T>();
   const std::int64_t* first = ids.data_ptr<std::int64_t>();
   const std::int64_t* last = first + ids.numel();
-  const AdamWNumbers<T> numbers(f);
   const std::int64_t rows = theta.size(0);
   const std::int64_t width = theta.numel() / std::max<std::int64_t>(rows, 1);
   const std::int64_t grain = (std::int64_t{1} << 16) / std::max<std::int64_t>(width, 1) + 1;
@@ -84,20 +37,20 @@ void adamw_update_rows(at::Tensor& theta,
     for (std::int64_t row = begin; row < end;) {
       const std::int64_t stop = next < last ? std::min(*next, end) : end;
       const std::int64_t at = row * width;
-      adamw_update_unmoved(theta_data + at,
-                           static_cast<const T*>(nullptr),
-                           m_data + at,
-                           v_data + at,
-                           (stop - row) * width,
-                           numbers);
+      simd::adamw_update(theta_data + at,
+                         static_cast<const T*>(nullptr),
+                         m_data + at,
+                         v_data + at,
+                         (stop - row) * width,
+                         f);
       row = stop;
       if (row == end) break;
-      adamw_update(theta_data + row * width,
-                   values_data + (next - first) * width,
-                   m_data + row * width,
-                   v_data + row * width,
-                   width,
-                   numbers);
+      simd::adamw_update(theta_data + row * width,
+                         values_data + (next - first) * width,
+                         m_data + row * width,
+                         v_data + row * width,
+                         width,
+                         f);
       ++next;
       ++row;
     }
@@ -121,12 +74,8 @@ void adamw_update_cpu(at::Tensor& theta,
   T* m_data = m.data_ptr<T>();
   T* v_data = v.data_ptr<T>();
   tensor::parallel_for(0, theta.numel(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    adamw_update(theta_data + begin,
-                 gradient_data + begin,
-                 m_data + begin,
-                 v_data + begin,
-                 end - begin,
-                 AdamWNumbers<T>(f));
+    simd::adamw_update(
+        theta_data + begin, gradient_data + begin, m_data + begin, v_data + begin, end - begin, f);
   });
 }
 
