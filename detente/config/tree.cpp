@@ -93,7 +93,7 @@ std::vector<YAML::Node> load_documents(const std::string& text, const std::strin
   }
 }
 
-const char* kind_text(const Node& node) {
+const char* node_text(const Node& node) {
   switch (node.kind) {
     case Node::Kind::kNull:
       return "nothing";
@@ -187,7 +187,7 @@ class ReadVisitor : public FieldVisitor {
                   "{} '{}' must be a list; got {}.",
                   where(*node),
                   path(name),
-                  kind_text(*node));
+                  node_text(*node));
     resize(node->items.size());
     for (std::size_t i = 0; i < node->items.size(); ++i) {
       read_map(node->items[i],
@@ -203,7 +203,7 @@ class ReadVisitor : public FieldVisitor {
                   "got {}.",
                   where(node),
                   prefix.empty() ? "recipe" : prefix,
-                  kind_text(node));
+                  node_text(node));
     ReadVisitor visitor(node, prefix);
     describe(visitor);
     visitor.refuse_unknown();
@@ -229,7 +229,7 @@ class ReadVisitor : public FieldVisitor {
                   "{} '{}' must be a single value; got {}.",
                   where(*node),
                   path(name),
-                  kind_text(*node));
+                  node_text(*node));
     return node;
   }
   const Node* list(const char* name) {
@@ -240,7 +240,7 @@ class ReadVisitor : public FieldVisitor {
                   "{} '{}' must be a list, e.g. [a, b]; got {}.",
                   where(*node),
                   path(name),
-                  kind_text(*node));
+                  node_text(*node));
     return node;
   }
   const std::string& item_text(const Node& item, const char* name) const {
@@ -249,7 +249,7 @@ class ReadVisitor : public FieldVisitor {
                   "{} an entry of '{}' must be a single value; got {}.",
                   where(item),
                   path(name),
-                  kind_text(item));
+                  node_text(item));
     return item.scalar;
   }
   void refuse_unknown() const {
@@ -341,6 +341,23 @@ Node* Node::find(const std::string& key) {
   return const_cast<Node*>(static_cast<const Node*>(this)->find(key));
 }
 
+const Node* Node::element(const std::string& key) const {
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
+  if (error == std::errc() && end == key.data() + key.size()) {
+    return index < items.size() ? &items[index] : nullptr;
+  }
+  for (const Node& item : items) {
+    const Node* name = item.find("name");
+    if (name != nullptr && name->scalar == key) return &item;
+  }
+  return nullptr;
+}
+
+Node* Node::element(const std::string& key) {
+  return const_cast<Node*>(static_cast<const Node*>(this)->element(key));
+}
+
 void Node::erase(const std::string& key) {
   std::erase_if(entries, [&](const auto& entry) { return entry.first == key; });
 }
@@ -401,17 +418,7 @@ void apply_override(Node& root, const std::string& assignment) {
                   "[config::apply_override] '{}' has an empty part between dots.",
                   path);
     if (at->kind == Node::Kind::kList) {
-      Node* element = nullptr;
-      std::size_t index = 0;
-      const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
-      if (error == std::errc() && end == key.data() + key.size()) {
-        if (index < at->items.size()) element = &at->items[index];
-      } else {
-        for (Node& item : at->items) {
-          const Node* name = item.find("name");
-          if (name != nullptr && name->scalar == key) element = &item;
-        }
-      }
+      Node* element = at->element(key);
       DETENTE_CHECK(element != nullptr,
                     ErrorCode::kInvalidArgument,
                     "[config::apply_override] {}: the list has no element '{}'; it has {} (an "

@@ -23,6 +23,9 @@ struct Node {
 
   const Node* find(const std::string& key) const;
   Node* find(const std::string& key);
+  // Of a list: by its index or by the `name:` it holds; null where there is none.
+  const Node* element(const std::string& key) const;
+  Node* element(const std::string& key);
   void erase(const std::string& key);
 };
 

@@ -70,6 +70,35 @@ class FieldVisitor {
                         const std::function<void(std::size_t, FieldVisitor&)>& body,
                         const char* doc) = 0;
 
+  // A word that decides which options stand beside it. `options` describes those of the word as it
+  // is then; a visitor that changes the word does so before it calls `options`.
+  virtual void kind_text(const char* name,
+                         std::string& word,
+                         const std::vector<std::string>& names,
+                         const std::function<void(FieldVisitor&)>& options,
+                         const char* doc) {
+    choice_text(name, word, names, doc);
+    options(*this);
+  }
+
+  // An object of one of several kinds, chosen by a word, and its own options beside the word: a
+  // method by `balance.method`, a loss by `loss.name`. `current` points to the object and is made
+  // anew, by `make(word)`, where the word is no longer what the object's name() (or kind()) says.
+  // config/kinds.h lets `--set` replace the word without stumbling over the earlier one's options.
+  template <class Pointer, class Make>
+  void kind(const char* name,
+            std::string& word,
+            const std::vector<std::string>& names,
+            Pointer& current,
+            const Make& make,
+            const char* doc) {
+    const auto options = [&](FieldVisitor& visitor) {
+      if (current == nullptr || word != word_of(*current)) current = make(word);
+      current->describe(visitor);
+    };
+    kind_text(name, word, names, options, doc);
+  }
+
   // An enumeration through the names of its values.
   template <class E>
   void choice(const char* name,
@@ -85,6 +114,16 @@ class FieldVisitor {
     choice_text(name, word, allowed, doc);
     for (const auto& [key, enumerator] : names) {
       if (key == word) value = enumerator;
+    }
+  }
+
+ private:
+  template <class T>
+  static std::string word_of(const T& object) {
+    if constexpr (requires { object.name(); }) {
+      return object.name();
+    } else {
+      return object.kind();
     }
   }
 };

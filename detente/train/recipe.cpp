@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
+#include <detente/config/kinds.h>
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
@@ -20,40 +21,6 @@ constexpr NumberRule kCountOrZero{.min = 0, .max = 1e9};
 
 Describe describe_of(Recipe& recipe) {
   return [&recipe](FieldVisitor& visitor) { recipe.describe(visitor); };
-}
-
-// A method's options as it is made; none for a name that is no method.
-std::vector<FieldInfo> options_of(const std::string& name) {
-  if (balance::find_method(name) == nullptr) return {};
-  const auto method = balance::make_method(name);
-  return list_fields([&](FieldVisitor& visitor) { method->describe(visitor); });
-}
-
-// With `--set balance.method=ew` the options of the file's method would be unknown keys, and with
-// balance.inner.method those of the method inside a wrapper.
-void drop_options_of_replaced_method(config::Node& root, const std::string& assignment) {
-  const std::size_t equals = assignment.find('=');
-  const std::string key = assignment.substr(0, equals);
-  const bool inner = key == "balance.inner.method";
-  if (equals == std::string::npos || (!inner && key != "balance.method")) return;
-  config::Node* section = root.find("balance");
-  if (section == nullptr) return;
-  std::string before = Recipe{}.method;
-  if (const config::Node* written = section->find("method")) before = written->scalar;
-  if (inner) {
-    const std::string wrapper = before;
-    before.clear();
-    for (const FieldInfo& field : options_of(wrapper)) {
-      if (field.name == "inner.method") before = field.default_value;
-    }
-    section = section->find("inner");
-    if (section == nullptr) return;
-    if (const config::Node* written = section->find("method")) before = written->scalar;
-  }
-  if (before == assignment.substr(equals + 1)) return;
-  for (const FieldInfo& field : options_of(before)) {
-    section->erase(field.name.substr(0, field.name.find('.')));
-  }
 }
 
 void make_absolute(std::string& path, const std::filesystem::path& folder) {
@@ -171,15 +138,13 @@ void TaskRecipe::describe(FieldVisitor& visitor) {
   visitor.section(
       "loss", "The task's loss; its options stand beside its name.", [this](FieldVisitor& section) {
         if (loss_name.empty()) loss_name = losses::default_loss(head.kind);
-        section.choice_text("name",
-                            loss_name,
-                            losses::loss_names(),
-                            "See docs/losses.md; default: mse, bce or cross_entropy, "
-                            "by the head.");
-        if (loss == nullptr || loss_name != loss->name()) {
-          loss = losses::make_loss(loss_name);
-        }
-        loss->describe(section);
+        section.kind(
+            "name",
+            loss_name,
+            losses::loss_names(),
+            loss,
+            [](const std::string& word) { return losses::make_loss(word); },
+            "See docs/losses.md; default: mse, bce or cross_entropy, by the head.");
       });
   visitor.texts("metrics",
                 metrics,
@@ -298,13 +263,13 @@ void Recipe::describe(FieldVisitor& visitor) {
       [this](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); },
       "One entry per task.");
   visitor.section("balance", "", [this](FieldVisitor& s) {
-    s.choice_text("method",
-                  method,
-                  balance::method_names(),
-                  "How the tasks' gradients are reconciled; `detente methods` explains each. The "
-                  "method's options stand beside it.");
-    if (balance == nullptr || method != balance->name()) balance = balance::make_method(method);
-    balance->describe(s);
+    s.kind("method",
+           method,
+           balance::method_names(),
+           balance,
+           balance::make_method,
+           "How the tasks' gradients are reconciled; `detente methods` explains each. The method's "
+           "options stand beside it.");
   });
   visitor.section("engine", "", [this](FieldVisitor& s) {
     engine.describe(s);
@@ -361,7 +326,8 @@ std::string Recipe::to_yaml() const {
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
   config::Node root = config::load_yaml(path);
   for (const auto& assignment : overrides) {
-    drop_options_of_replaced_method(root, assignment);
+    Recipe pattern;
+    config::drop_replaced_options(root, assignment, describe_of(pattern));
     config::apply_override(root, assignment);
   }
   Recipe recipe;

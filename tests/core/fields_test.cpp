@@ -6,6 +6,9 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace detente {
 namespace {
@@ -44,6 +47,55 @@ struct Outer {
         "Several.");
   }
 };
+
+// Chosen by a word that stands beside its options.
+struct Engine {
+  virtual ~Engine() = default;
+  virtual std::string name() const = 0;
+  virtual void describe(FieldVisitor& v) = 0;
+};
+struct Steam : Engine {
+  double pressure = 3;
+  std::string name() const override { return "steam"; }
+  void describe(FieldVisitor& v) override { v.number("pressure", pressure, {.min = 0}, "Bar."); }
+};
+struct Diesel : Engine {
+  std::int64_t cylinders = 4;
+  std::string name() const override { return "diesel"; }
+  void describe(FieldVisitor& v) override { v.integer("cylinders", cylinders, {.min = 1}, "N."); }
+};
+
+struct Car {
+  std::string word = "steam";
+  std::unique_ptr<Engine> engine;
+  void describe(FieldVisitor& v) {
+    const auto make = [](const std::string& name) -> std::unique_ptr<Engine> {
+      if (name == "diesel") return std::make_unique<Diesel>();
+      return std::make_unique<Steam>();
+    };
+    v.kind("engine", word, {"steam", "diesel"}, engine, make, "What drives it.");
+  }
+};
+
+TEST(Kind, HasTheOptionsOfItsWordBesideIt) {
+  Car car;
+  const Describe all = [&](FieldVisitor& v) { car.describe(v); };
+  auto fields = list_fields(all);
+  ASSERT_EQ(fields.size(), 2U);
+  EXPECT_EQ(fields[0].type, "choice");
+  EXPECT_EQ(fields[0].default_value, "steam");
+  EXPECT_EQ(fields[1].name, "pressure");
+  set_field(all, "pressure", "5", "[test]");
+  EXPECT_EQ(fields_to_json(all).dump(), R"({"engine":"steam","pressure":5.0})");
+  // Another word, another object; the same word keeps the object and what was set in it.
+  set_field(all, "engine", "steam", "[test]");
+  EXPECT_EQ(fields_to_json(all)["pressure"], 5.0);
+  set_field(all, "engine", "diesel", "[test]");
+  EXPECT_EQ(fields_to_json(all).dump(), R"({"engine":"diesel","cylinders":4})");
+  EXPECT_THROW(set_field(all, "pressure", "5", "[test]"), Error);
+  EXPECT_THROW(set_field(all, "engine", "wind", "[test]"), Error);
+  EXPECT_EQ(car.engine->name(), "diesel");
+}
 
 Describe describe(Outer& outer) {
   return [&](FieldVisitor& v) { outer.describe(v); };

@@ -60,6 +60,17 @@ TEST_F(RecipeTest, ReplacingTheMethodInsideAWrapperDropsItsOptions) {
   EXPECT_THAT(recipe({"balance.inner.method=pcgrad"}).to_yaml(), HasSubstr("method: pcgrad"));
 }
 
+TEST_F(RecipeTest, ReplacingALossDropsItsOptions) {
+  // The file says {name: correlation, alpha: 0.2}.
+  const std::string replaced = recipe({"tasks.score.loss.name=mse"}).to_yaml();
+  EXPECT_THAT(replaced, HasSubstr("name: mse"));
+  EXPECT_THAT(replaced, Not(HasSubstr("alpha: 0.2")));
+  EXPECT_EQ(recipe({"tasks.0.loss.name=huber", "tasks.0.loss.delta=2"}).tasks[0].loss_name, "huber");
+  EXPECT_THAT(recipe({"tasks.score.loss.name=correlation"}).to_yaml(), HasSubstr("alpha: 0.2"));
+  EXPECT_THAT(error_with({"tasks.score.loss.alpha=3", "tasks.score.loss.nam=mse"}),
+              HasSubstr("Did you mean 'name'?"));
+}
+
 TEST_F(RecipeTest, NamesWhatIsWrong) {
   EXPECT_THAT(error_with({"balance.method=cagrda"}), HasSubstr("Did you mean 'cagrad'?"));
   EXPECT_THAT(error_with({"balance.c=-1"}), HasSubstr("balance.c"));

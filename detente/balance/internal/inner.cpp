@@ -26,9 +26,8 @@ InnerMethod::InnerMethod() : name_("mgda"), method_(make_mgda()) {}
 void InnerMethod::describe(FieldVisitor& visitor) {
   visitor.section(
       "inner", "The method whose weights are used; its options stand here.", [this](auto& section) {
-        section.choice_text("method", name_, inner_names(), "Name of the method inside.");
-        if (name_ != method_->name()) method_ = make_method(name_);
-        method_->describe(section);
+        section.kind(
+            "method", name_, inner_names(), method_, make_method, "Name of the method inside.");
       });
 }
 
