@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/balance/registry.h>
-#include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/train/surgery.h>
@@ -95,69 +93,6 @@ LayerGroups parameter_groups(const SurgeryOptions& options,
                              const std::vector<std::string>& parameters) {
   if (options.groups != SurgeryOptions::Groups::kNamed) return layer_groups(parameters);
   return named_groups(options.prefixes, parameters);
-}
-
-MethodList methods_like(balance::Method& method, std::size_t n) {
-  const Describe options = [&](FieldVisitor& visitor) { method.describe(visitor); };
-  const bool has_options = !list_fields(options).empty();
-  MethodList methods;
-  for (std::size_t i = 0; i < n; ++i) {
-    std::shared_ptr<balance::Method> copy = balance::make_method(method.name());
-    if (has_options) {
-      config::read_fields(config::parse_yaml(config::to_yaml(options), method.name()),
-                          [&](FieldVisitor& visitor) { copy->describe(visitor); });
-    }
-    methods.push_back(std::move(copy));
-  }
-  return methods;
-}
-
-Json methods_state(const MethodList& methods) {
-  if (methods.size() == 1) return methods[0]->state();
-  Json states = Json::array();
-  for (const auto& method : methods) states.push_back(method->state());
-  return states;
-}
-
-void load_methods_state(const MethodList& methods, const Json& state) {
-  if (methods.size() == 1) {
-    methods[0]->load_state(state);
-    return;
-  }
-  DETENTE_CHECK(state.is_array() && state.size() == methods.size(),
-                ErrorCode::kData,
-                "[train::load_methods_state] the saved state is not that of {} groups' methods.",
-                methods.size());
-  for (std::size_t i = 0; i < methods.size(); ++i) methods[i]->load_state(state[i]);
-}
-
-std::vector<balance::StateArray> methods_arrays(const MethodList& methods) {
-  if (methods.size() == 1) return methods[0]->state_arrays();
-  std::vector<balance::StateArray> all;
-  for (std::size_t i = 0; i < methods.size(); ++i) {
-    for (balance::StateArray& array : methods[i]->state_arrays()) {
-      array.name = std::to_string(i) + "." + array.name;
-      all.push_back(std::move(array));
-    }
-  }
-  return all;
-}
-
-void load_methods_arrays(const MethodList& methods, std::vector<balance::StateArray> arrays) {
-  if (methods.size() == 1) {
-    methods[0]->load_state_arrays(std::move(arrays));
-    return;
-  }
-  for (std::size_t i = 0; i < methods.size(); ++i) {
-    const std::string prefix = std::to_string(i) + ".";
-    std::vector<balance::StateArray> own;
-    for (const balance::StateArray& array : arrays) {
-      if (!array.name.starts_with(prefix)) continue;
-      own.push_back(array);
-      own.back().name.erase(0, prefix.size());
-    }
-    methods[i]->load_state_arrays(std::move(own));
-  }
 }
 
 }  // namespace detente::train

@@ -4,12 +4,9 @@
 // the gradients alone (engine::MultiTaskBackward::balance_by_group).
 #pragma once
 
-#include <detente/balance/method.h>
 #include <detente/core/fields.h>
-#include <detente/core/json.h>
 #include <detente/train/layer_groups.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,19 +27,5 @@ struct SurgeryOptions {
 // longest wins. Throws kInvalidArgument for a prefix that has no parameter.
 LayerGroups parameter_groups(const SurgeryOptions& options,
                              const std::vector<std::string>& parameters);
-
-// The methods of one run: a single one for the whole model, or one per group.
-using MethodList = std::vector<std::shared_ptr<balance::Method>>;
-
-// n new methods with the options of this one and no state.
-MethodList methods_like(balance::Method& method, std::size_t n);
-
-// The state of all; that of a single method is the method's own. Throws kData.
-Json methods_state(const MethodList& methods);
-void load_methods_state(const MethodList& methods, const Json& state);
-
-// The same for the large arrays; the names of several methods' start with "0.", "1.", ...
-std::vector<balance::StateArray> methods_arrays(const MethodList& methods);
-void load_methods_arrays(const MethodList& methods, std::vector<balance::StateArray> arrays);
 
 }  // namespace detente::train

@@ -12,6 +12,7 @@
 #include <detente/train/evaluate.h>
 #include <detente/train/initial_model.h>
 #include <detente/train/interrupt.h>
+#include <detente/train/label_losses.h>
 #include <detente/train/run_log.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
@@ -35,7 +36,6 @@ class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, std::ostream& log)
       : recipe_(recipe), options_(options) {
-    for (const TaskRecipe& task : recipe_.tasks) task_names_.push_back(task.name);
     observers_.add(std::make_shared<FileLog>());
     if (recipe_.tensorboard) observers_.add(std::make_shared<EventLog>());
     observers_.add(std::make_shared<ProgressLog>(log, options.progress));
@@ -117,15 +117,49 @@ class Trainer {
       start_from_data(recipe_, corpus_, *model_);
     }
     model_->to(device_, dtype);
-    losses_.emplace(recipe_, corpus_.train, *model_, device_, dtype);
-    step_.emplace(recipe_, *model_, *losses_, total_steps_);
+    make_losses(dtype);
+    step_.emplace(recipe_, shared_parameters(), *losses_, total_steps_);
     if (resumed_) {
-      restore_snapshot(snapshot_tensors_, state_, *model_, step_->optimizer(), step_->methods());
+      DETENTE_CHECK(
+          state_.loss_sums.size() == step_->tasks().size(),
+          ErrorCode::kData,
+          "[train::train] the snapshot is of a run with {} losses, this one has {}. A run "
+          "goes on with the losses it was started with (TrainOptions::losses): there were "
+          "other losses.",
+          state_.loss_sums.size(),
+          step_->tasks().size());
+      restore_snapshot(snapshot_tensors_, state_parts());
       snapshot_tensors_.clear();
-      step_->backward().load_state(state_.engine_state);
     } else {
-      state_.begin_epoch(task_names_.size());
+      state_.begin_epoch(step_->tasks().size());
     }
+  }
+
+  void make_losses(tensor::DType dtype) {
+    std::vector<std::unique_ptr<LossSource>> sources;
+    sources.push_back(
+        std::make_unique<LabelLosses>(recipe_, corpus_.train, *model_, device_, dtype));
+    for (const MakeLosses& make : options_.losses) {
+      sources.push_back(make({recipe_, corpus_, *model_}));
+    }
+    losses_ = std::make_unique<JoinedLosses>(std::move(sources));
+  }
+
+  NamedTensors shared_parameters() const {
+    const auto names = model_->shared_names();
+    const TensorList tensors = model_->shared_parameters();
+    NamedTensors shared;
+    for (std::size_t i = 0; i < names.size(); ++i) shared.emplace_back(names[i], tensors[i]);
+    return shared;
+  }
+
+  std::vector<StatePart> state_parts() {
+    std::vector<StatePart> parts = step_->state_parts(state_);
+    parts.insert(parts.begin(),
+                 {"model.",
+                  [this] { return model_->state(); },
+                  [this](const NamedTensors& tensors) { model_->load_state(tensors); }});
+    return parts;
   }
 
   void open(const std::filesystem::path& root) {
@@ -190,7 +224,7 @@ class Trainer {
     ++state_.step;
     ++state_.batch;
     state_.epoch_seconds += 1e-3 * result.total_ms;
-    report::StepRecord record = step_record(task_names_, *result.report, result.curvature);
+    report::StepRecord record = step_record(step_->tasks(), *result.report, result.curvature);
     record.epoch = state_.epoch + 1;
     record.step = state_.step;
     record.lr = result.learning_rate;
@@ -242,7 +276,7 @@ class Trainer {
     report::EpochRecord record;
     record.epoch = state_.epoch;
     record.step = state_.step;
-    record.train_losses = by_task(task_names_, state_.train_losses());
+    record.train_losses = by_task(step_->tasks(), state_.train_losses());
     record.dev = metrics_by_task(recipe_, metrics);
     record.seconds = state_.epoch_seconds;
     record.examples_per_second =
@@ -255,7 +289,7 @@ class Trainer {
       save_model();
     }
     observers_.on_epoch(record);
-    state_.begin_epoch(task_names_.size());
+    state_.begin_epoch(step_->tasks().size());
     state_.finished = state_.epoch >= recipe_.loop.epochs;
     save_snapshot();
   }
@@ -267,11 +301,7 @@ class Trainer {
 
   void save_snapshot() {
     state_.seconds = seconds_before_ + seconds_since(start_);
-    state_.method_state = methods_state(step_->methods());
-    state_.engine_state = step_->backward().state();
-    state_.optimizer_steps = step_->optimizer().steps();
-    write_snapshot(
-        run_.snapshot(), state_, *model_, step_->optimizer(), step_->methods(), recipe_.to_yaml());
+    write_snapshot(run_.snapshot(), state_, state_parts(), recipe_.to_yaml());
     last_snapshot_ = Clock::now();
   }
 
@@ -305,7 +335,6 @@ class Trainer {
   Recipe recipe_;
   TrainOptions options_;
   ObserverList observers_;
-  std::vector<std::string> task_names_;
   RunDirectory run_;
   Corpus corpus_;
   std::vector<std::size_t> lengths_;
@@ -315,7 +344,7 @@ class Trainer {
   tensor::Device device_;
   std::optional<DeterministicAlgorithms> deterministic_;
   std::unique_ptr<nn::PairModel> model_;
-  std::optional<StepLosses> losses_;
+  std::unique_ptr<LossSource> losses_;
   std::optional<TrainingStep> step_;
   RunState state_;
   NamedTensors snapshot_tensors_;

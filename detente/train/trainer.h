@@ -3,17 +3,29 @@
 #pragma once
 
 #include <detente/core/json.h>
+#include <detente/nn/pair_model.h>
+#include <detente/train/corpus.h>
+#include <detente/train/loss_source.h>
 #include <detente/train/progress.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_directory.h>
 #include <detente/train/run_observer.h>
 
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <vector>
 
 namespace detente::train {
+
+// What a source of losses is made from; all of it outlives the source.
+struct LossContext {
+  const Recipe& recipe;
+  const Corpus& corpus;        // the rows that the source is asked about are those of corpus.train
+  const nn::PairModel& model;  // on its device
+};
+using MakeLosses = std::function<std::unique_ptr<LossSource>(const LossContext&)>;
 
 struct TrainOptions {
   std::filesystem::path out;  // empty: the recipe's output.dir
@@ -21,6 +33,9 @@ struct TrainOptions {
   Progress::Style progress = Progress::Style::kLines;
   // Asked after the run's own (log, events, progress), in this order.
   std::vector<std::shared_ptr<RunObserver>> observers = {};
+  // Losses beside those of the recipe's tasks: further tasks of the run, which have no metrics. A
+  // run is resumed with the losses it was started with.
+  std::vector<MakeLosses> losses = {};
 };
 
 struct TrainOutcome {

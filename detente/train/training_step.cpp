@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
 #include <detente/train/step_rules.h>
+#include <detente/train/surgery.h>
 #include <detente/train/training_step.h>
 
 #include <chrono>
@@ -16,44 +17,50 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-NamedTensors named_parameters(const nn::PairModel& model) {
-  NamedTensors parameters;
-  const auto add = [&](const std::vector<std::string>& names, const TensorList& tensors) {
-    for (std::size_t i = 0; i < names.size(); ++i) parameters.emplace_back(names[i], tensors[i]);
-  };
-  add(model.shared_names(), model.shared_parameters());
-  for (std::size_t k = 0; k < model.heads().size(); ++k) {
-    add(model.head_names(k), model.head_parameters(k));
-  }
-  return parameters;
+TensorList tensors_of(const NamedTensors& named) {
+  TensorList tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
 }
 
-engine::MultiTaskBackward make_backward(const Recipe& recipe, const nn::PairModel& model) {
+std::vector<NamedTensors> own_parameters(const LossSource& losses) {
+  std::vector<NamedTensors> own;
+  for (std::size_t k = 0; k < losses.tasks().size(); ++k) own.push_back(losses.own_parameters(k));
+  return own;
+}
+
+NamedTensors joined(NamedTensors first, const std::vector<NamedTensors>& more) {
+  for (const NamedTensors& some : more) first.insert(first.end(), some.begin(), some.end());
+  return first;
+}
+
+engine::MultiTaskBackward make_backward(const Recipe& recipe,
+                                        const NamedTensors& shared,
+                                        const LossSource& losses) {
   std::vector<TensorList> own;
-  std::vector<std::string> names;
-  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
-    own.push_back(model.head_parameters(k));
-    names.push_back(recipe.tasks[k].name);
-  }
+  for (const NamedTensors& some : own_parameters(losses)) own.push_back(tensors_of(some));
   engine::MultiTaskOptions options = recipe.engine;
   options.sparse_tables = true;  // AdamW takes them
-  return {model.shared_parameters(), own, recipe.balance, names, options};
+  return {tensors_of(shared), own, recipe.balance, losses.tasks(), options};
 }
 
 }  // namespace
 
 TrainingStep::TrainingStep(const Recipe& recipe,
-                           const nn::PairModel& model,
-                           const StepLosses& losses,
+                           const NamedTensors& shared,
+                           LossSource& losses,
                            std::int64_t total_steps)
     : recipe_(recipe),
-      model_(model),
       losses_(losses),
       total_steps_(total_steps),
-      optimizer_(named_parameters(model), recipe.optimizer),
+      shared_(tensors_of(shared)),
+      own_(tensors_of(joined({}, own_parameters(losses)))),
+      optimizer_(joined(shared, own_parameters(losses)), recipe.optimizer),
       methods_{recipe.balance},
-      backward_(make_backward(recipe, model)) {
-  LayerGroups groups = parameter_groups(recipe.surgery, model.shared_names());
+      backward_(make_backward(recipe, shared, losses)) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : shared) names.push_back(name);
+  LayerGroups groups = parameter_groups(recipe.surgery, names);
   const bool by_group = recipe.surgery.by_group();
   if (by_group) methods_ = methods_like(*recipe.balance, groups.names.size());
   backward_.set_groups(std::move(groups.names), std::move(groups.group_of));
@@ -91,100 +98,118 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   if (!result.report->skipped) {
     optimizer_.step(factor);
     const auto done = Clock::now();
-    look_back(rows, position.step);
-    if (probe) {
-      result.curvature =
-          probe->measure([&] { return losses_of(rows, kDropoutStream, position.step); });
+    if (recipe_.balance->wants_losses_after_step()) {
+      const at::NoGradGuard no_grad;
+      backward_.after_step(losses_again(rows, position.step));
     }
+    if (probe) {
+      result.curvature = probe->measure([&] { return losses_again(rows, position.step); });
+    }
+    losses_.after_step(position.step + 1);
     result.extra_ms += ms_since(done);
   }
   result.total_ms = ms_since(begin);
   return result;
 }
 
-// One loss per task, undefined where no row has a target.
-TensorList TrainingStep::losses_of(const data::RowList& rows,
-                                   RandomStream stream,
-                                   std::int64_t step) const {
-  return losses_(rows, step_rng(recipe_.seed, stream, step), recipe_.autocast).values;
+StepDraws TrainingStep::draws(RandomStream stream, std::int64_t step) const {
+  return {step_rng(recipe_.seed, stream, step), recipe_.autocast};
 }
 
 // What the method wants to know of other rows before the step.
 void TrainingStep::look_ahead(const std::vector<data::RowList>& batches,
                               const StepPosition& position) {
   const auto b = static_cast<std::size_t>(position.batch);
+  const auto losses_of = [&](const data::RowList& rows, const StepDraws& draws) {
+    return losses_(rows, draws).values;
+  };
   if (backward_.wants_independent()) {
     const std::size_t n = batches.size();
     // Fewer than three batches are not independent of this one: the engine takes it alone.
     if (n < 3) return;
     const TensorList first =
-        losses_of(batches[(b + n / 3) % n], kFirstIndependentStream, position.step);
+        losses_of(batches[(b + n / 3) % n], draws(kFirstIndependentStream, position.step));
     const TensorList second =
-        losses_of(batches[(b + 2 * n / 3) % n], kSecondIndependentStream, position.step);
+        losses_of(batches[(b + 2 * n / 3) % n], draws(kSecondIndependentStream, position.step));
     backward_.set_independent(first, second);
   } else if (estimates_gram(recipe_) && backward_.wants_estimate()) {
-    backward_.set_estimate(
-        losses_(part_of(batches[b], recipe_.gram_rows),
-                step_rng(recipe_.seed, kEstimateStream, position.step),
-                recipe_.gram_precision ? recipe_.gram_precision : recipe_.autocast)
-            .values);
+    StepDraws estimate = draws(kEstimateStream, position.step);
+    if (recipe_.gram_precision) estimate.precision = recipe_.gram_precision;
+    backward_.set_estimate(losses_of(part_of(batches[b], recipe_.gram_rows), estimate));
   }
 }
 
-// The parts of the step's batch one after the other, each with dropout of its own.
 void TrainingStep::for_each_part(const data::RowList& rows,
                                  std::int64_t step,
                                  const std::function<void(TaskLosses)>& use) const {
-  const Rng dropout = step_rng(recipe_.seed, kDropoutStream, step);
+  const StepDraws whole = draws(kDropoutStream, step);
   std::uint64_t part = 0;
   for (const data::RowList& some : micro_batches(rows, recipe_.loop.micro_batches)) {
-    use(losses_(some, part == 0 ? dropout : dropout.fork(part), recipe_.autocast));
+    StepDraws own = whole;
+    if (part > 0) own.rng = whole.rng.fork(part);
+    use(losses_(some, own));
     ++part;
   }
 }
 
-// The losses of the same rows under the new parameters, with the same dropout.
-void TrainingStep::look_back(const data::RowList& rows, std::int64_t step) {
-  if (!recipe_.balance->wants_losses_after_step()) return;
+TensorList TrainingStep::losses_again(const data::RowList& rows, std::int64_t step) const {
   std::vector<TaskLosses> parts;
-  {
-    const at::NoGradGuard no_grad;
-    for_each_part(rows, step, [&](TaskLosses losses) { parts.push_back(std::move(losses)); });
-  }
-  backward_.after_step(joined_losses(parts));
+  for_each_part(rows, step, [&](TaskLosses losses) { parts.push_back(std::move(losses)); });
+  return joined_losses(parts);
 }
 
-// Forward and backward of one batch; adds to `forward_ms`.
+// Forward and backward of one batch; adds to `forward_ms`. A batch in one piece is a call of the
+// engine, which knows more ways then; one in parts is the sum of them.
 const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
                                                   std::int64_t step,
                                                   std::optional<CurvatureProbe>& probe,
                                                   double& forward_ms) {
   Rng method_rng = step_rng(recipe_.seed, kMethodStream, step);
+  const std::int64_t every = recipe_.loop.curvature_every;
+  const bool whole = recipe_.loop.micro_batches == 1;
+  const engine::StepReport* report = nullptr;
   auto begin = Clock::now();
-  if (recipe_.loop.micro_batches == 1) {
-    const TensorList losses = losses_of(rows, kDropoutStream, step);
-    forward_ms += ms_since(begin);
-    probe = make_probe(losses, step);
-    return backward_(losses, method_rng);
-  }
   for_each_part(rows, step, [&](const TaskLosses& losses) {
     forward_ms += ms_since(begin);
-    backward_.accumulate(losses.values, losses.rows);
+    // Before the engine frees the losses' graph.
+    if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);
+    if (whole) {
+      report = &backward_(losses.values, method_rng);
+    } else {
+      backward_.accumulate(losses.values, losses.rows);
+    }
     begin = Clock::now();
   });
-  return backward_.finish(method_rng);
+  return whole ? *report : backward_.finish(method_rng);
 }
 
-// Before the engine frees the losses' graph; nothing where no curvature is due.
-std::optional<CurvatureProbe> TrainingStep::make_probe(const TensorList& losses,
-                                                       std::int64_t step) const {
-  const std::int64_t every = recipe_.loop.curvature_every;
-  if (every == 0 || step % every != 0) return std::nullopt;
-  TensorList own;
-  for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
-    for (const auto& parameter : model_.head_parameters(k)) own.push_back(parameter);
-  }
-  return CurvatureProbe(losses, model_.shared_parameters(), own);
+std::vector<StatePart> TrainingStep::state_parts(RunState& state) {
+  return {{"optimizer.",
+           [this, &state] {
+             state.optimizer_steps = optimizer_.steps();
+             return optimizer_.state();
+           },
+           [this, &state](const NamedTensors& tensors) {
+             optimizer_.load_state(tensors, state.optimizer_steps);
+           }},
+          {"method.",
+           [this, &state] {
+             state.method_state = methods_state(methods_);
+             return methods_tensors(methods_);
+           },
+           [this, &state](const NamedTensors& tensors) {
+             load_methods_state(methods_, state.method_state);
+             load_methods_tensors(methods_, tensors);
+           }},
+          {"engine.",
+           [this, &state] {
+             state.engine_state = backward_.state();
+             return NamedTensors{};
+           },
+           [this, &state](const NamedTensors&) { backward_.load_state(state.engine_state); }},
+          {"losses.",
+           [this] { return losses_.state(); },
+           [this](const NamedTensors& tensors) { losses_.load_state(tensors); }}};
 }
 
 }  // namespace detente::train

@@ -2,20 +2,23 @@
 // One step of training: losses of a batch, the balanced direction, the optimiser's move.
 #pragma once
 
+#include <detente/core/rng.h>
 #include <detente/data/batches.h>
 #include <detente/engine/multi_task_backward.h>
-#include <detente/nn/pair_model.h>
 #include <detente/tensor/fwd.h>
 #include <detente/train/adamw.h>
 #include <detente/train/curvature.h>
+#include <detente/train/loss_source.h>
+#include <detente/train/method_list.h>
 #include <detente/train/recipe.h>
+#include <detente/train/run_state.h>
+#include <detente/train/snapshot.h>
 #include <detente/train/step_draws.h>
-#include <detente/train/step_losses.h>
-#include <detente/train/surgery.h>
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace detente::train {
@@ -39,40 +42,44 @@ struct StepResult {
 
 class TrainingStep {
  public:
-  // Trains the model's parameters as they are now (after PairModel::to). The recipe, the model and
-  // the losses must outlive it. `total_steps` is the whole run's, for the schedule.
+  // `shared`: the parameters whose gradients are balanced; each task's own ones come with the
+  // losses. Recipe and losses must outlive it. `total_steps` is the whole run's, for the schedule.
   TrainingStep(const Recipe& recipe,
-               const nn::PairModel& model,
-               const StepLosses& losses,
+               const NamedTensors& shared,
+               LossSource& losses,
                std::int64_t total_steps);
 
   // The step on batches[position.batch]; methods that want independent batches take others of the
   // list. An error says which step it was.
   StepResult operator()(const std::vector<data::RowList>& batches, const StepPosition& position);
 
-  const engine::MultiTaskBackward& backward() const { return backward_; }
-  engine::MultiTaskBackward& backward() { return backward_; }
-  AdamW& optimizer() { return optimizer_; }
-  const MethodList& methods() const { return methods_; }
+  // The tasks of all losses, in their order.
+  const std::vector<std::string>& tasks() const { return backward_.names(); }
+
+  // Optimiser, methods, engine and losses, for a snapshot. Saving writes their numbers to `state`,
+  // loading takes them from there; both must outlive the list.
+  std::vector<StatePart> state_parts(RunState& state);
 
  private:
   StepResult make(const std::vector<data::RowList>& batches, const StepPosition& position);
-  TensorList losses_of(const data::RowList& rows, RandomStream stream, std::int64_t step) const;
   void look_ahead(const std::vector<data::RowList>& batches, const StepPosition& position);
-  void look_back(const data::RowList& rows, std::int64_t step);
-  void for_each_part(const data::RowList& rows,
-                     std::int64_t step,
-                     const std::function<void(TaskLosses)>& use) const;
   const engine::StepReport& gradients(const data::RowList& rows,
                                       std::int64_t step,
                                       std::optional<CurvatureProbe>& probe,
                                       double& forward_ms);
-  std::optional<CurvatureProbe> make_probe(const TensorList& losses, std::int64_t step) const;
+  // The face of "the losses of this batch": of its parts, one after the other.
+  void for_each_part(const data::RowList& rows,
+                     std::int64_t step,
+                     const std::function<void(TaskLosses)>& use) const;
+  // The same rows once more, under the parameters of now, with the draws of before.
+  TensorList losses_again(const data::RowList& rows, std::int64_t step) const;
+  StepDraws draws(RandomStream stream, std::int64_t step) const;
 
   const Recipe& recipe_;
-  const nn::PairModel& model_;
-  const StepLosses& losses_;
+  LossSource& losses_;
   std::int64_t total_steps_;
+  TensorList shared_;
+  TensorList own_;  // of all tasks together
   AdamW optimizer_;
   MethodList methods_;
   engine::MultiTaskBackward backward_;

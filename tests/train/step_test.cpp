@@ -5,8 +5,8 @@
 #include <detente/balance/registry.h>
 #include <detente/report/inspection.h>
 #include <detente/tensor/safetensors.h>
+#include <detente/train/loss_source.h>
 #include <detente/train/snapshot.h>
-#include <detente/train/step_losses.h>
 #include <gmock/gmock.h>
 #include <tests/train/tiny_run.h>
 #include <torch/types.h>

@@ -2,6 +2,7 @@
 #include <detente/balance/registry.h>
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
+#include <detente/train/method_list.h>
 #include <detente/train/surgery.h>
 #include <gmock/gmock.h>
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The losses of a recipe's tasks on the labels of the training rows.
+#pragma once
+
+#include <detente/data/pairs.h>
+#include <detente/nn/pair_model.h>
+#include <detente/tensor/device.h>
+#include <detente/train/loss_source.h>
+#include <detente/train/recipe.h>
+
+namespace detente::train {
+
+// What it is made from must outlive it.
+class LabelLosses final : public LossSource {
+ public:
+  LabelLosses(const Recipe& recipe,
+              const data::PairData& data,
+              const nn::PairModel& model,
+              tensor::Device device,
+              tensor::DType dtype)
+      : recipe_(recipe), data_(data), model_(model), device_(device), dtype_(dtype) {}
+
+  std::vector<std::string> tasks() const override;
+  NamedTensors own_parameters(std::size_t task) const override;  // of its head
+  // After the tasks' factors (tasks.weight); the losses are computed in the parameters' type,
+  // whatever the model computes in.
+  TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override;
+
+ private:
+  const Recipe& recipe_;
+  const data::PairData& data_;
+  const nn::PairModel& model_;
+  tensor::Device device_;
+  tensor::DType dtype_;
+};
+
+}  // namespace detente::train
