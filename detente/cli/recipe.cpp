@@ -48,6 +48,7 @@ void add_recipe(CLI::App& app, Context& context) {
   add_recipe_subcommand(*group, "check", "Say whether the recipe is right, and why not", flags)
       ->callback([flags, &context] {
         const train::Recipe recipe = train::load_recipe(flags->recipe, flags->overrides);
+        for (const std::string& note : recipe.notes) context.err << "notice: " << note << "\n";
         context.out << "'" << flags->recipe << "' is a valid recipe: " << recipe.tasks.size()
                     << " tasks, method " << recipe.method << ", " << recipe.loop.epochs
                     << " epochs.\n";

@@ -23,6 +23,50 @@ Describe describe_of(Recipe& recipe) {
   return [&recipe](FieldVisitor& visitor) { recipe.describe(visitor); };
 }
 
+// Keys that had another name before; recipes and runs from then go on.
+struct RenamedKey {
+  const char* section;
+  const char* before;
+  const char* now;
+};
+constexpr RenamedKey kRenamedKeys[] = {{"engine", "surgery", "granularity"},
+                                       {"engine", "surgery_groups", "groups"}};
+
+// Where both names are there, the old one was said later (--set) and counts.
+void take_old_names(config::Node& root, std::vector<std::string>& notes) {
+  for (const RenamedKey& key : kRenamedKeys) {
+    config::Node* section = root.find(key.section);
+    config::Node* old = section == nullptr ? nullptr : section->find(key.before);
+    if (old == nullptr) continue;
+    notes.push_back(fmt::format("{}: '{}.{}' is called '{}.{}' now; the old name still works.",
+                                old->origin,
+                                key.section,
+                                key.before,
+                                key.section,
+                                key.now));
+    section->erase(key.now);
+    for (auto& [name, value] : section->entries) {
+      if (name == key.before) name = key.now;
+    }
+  }
+}
+
+// In a file there is no later.
+void refuse_both_names(const config::Node& root, const std::string& source) {
+  for (const RenamedKey& key : kRenamedKeys) {
+    const config::Node* section = root.find(key.section);
+    if (section == nullptr || section->find(key.before) == nullptr) continue;
+    if (section->find(key.now) == nullptr) continue;
+    fail(ErrorCode::kInvalidArgument,
+         "[train::load_recipe] {}: '{}.{}' is the old name of '{}.{}'; leave it out.",
+         source,
+         key.section,
+         key.before,
+         key.section,
+         key.now);
+  }
+}
+
 void make_absolute(std::string& path, const std::filesystem::path& folder) {
   if (path.empty()) return;
   path = std::filesystem::weakly_canonical(folder / path).string();
@@ -273,7 +317,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   });
   visitor.section("engine", "", [this](FieldVisitor& s) {
     engine.describe(s);
-    surgery.describe(s);
+    granularity.describe(s);
     s.number("gram_rows",
              gram_rows,
              {.min = 0, .max = 1, .min_open = true},
@@ -325,17 +369,28 @@ std::string Recipe::to_yaml() const {
 
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
   config::Node root = config::load_yaml(path);
+  std::vector<std::string> notes;
+  refuse_both_names(root, path.string());
+  take_old_names(root, notes);
   for (const auto& assignment : overrides) {
     Recipe pattern;
     config::drop_replaced_options(root, assignment, describe_of(pattern));
     config::apply_override(root, assignment);
+    take_old_names(root, notes);
   }
   Recipe recipe;
+  recipe.notes = std::move(notes);
   config::read_fields(root, describe_of(recipe));
   const std::string source = path.string();
   if (recipe.name.empty()) recipe.name = path.stem().string();
   if (recipe.data.train.empty()) refuse(source, "'data.train' is missing; name the training file.");
   if (recipe.data.dev.empty()) refuse(source, "'data.dev' is missing; name the validation file.");
+  if (recipe.data.text_a.empty()) {
+    refuse(source, "'data.text_a' is empty; name the column of the first sentence.");
+  }
+  if (recipe.data.text_b.empty()) {
+    refuse(source, "'data.text_b' is empty; name the column of the second sentence.");
+  }
   check_tasks(recipe, source);
   keep_chosen_tasks(recipe, source);
   recipe.model.options.validate();
@@ -354,7 +409,9 @@ namespace {
 
 // Keys that are younger than the recipe get the values that make no difference.
 std::string with_all_keys(const std::string& yaml) {
-  const config::Node root = config::parse_yaml(yaml, "snapshot");
+  config::Node root = config::parse_yaml(yaml, "snapshot");
+  std::vector<std::string> ignored;
+  take_old_names(root, ignored);
   Recipe recipe;
   try {
     config::read_fields(root, describe_of(recipe));

@@ -13,8 +13,8 @@
 #include <detente/tensor/autocast.h>
 #include <detente/text/tokenizer.h>
 #include <detente/train/adamw.h>
+#include <detente/train/granularity.h>
 #include <detente/train/schedule.h>
-#include <detente/train/surgery.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -92,7 +92,7 @@ struct Recipe {
   std::string method = "cagrad";
   std::shared_ptr<balance::Method> balance;
   engine::MultiTaskOptions engine;
-  SurgeryOptions surgery;
+  GranularityOptions granularity;
   double gram_rows = 1.0;  // share of a batch's rows the Gram matrix is formed from; 1: all
   std::optional<tensor::LowPrecision> gram_precision;  // nothing: as the step
   AdamWOptions optimizer;
@@ -111,6 +111,9 @@ struct Recipe {
   Selection selection() const;
 
   std::string to_yaml() const;
+
+  // What a person should know about the text it was read from: keys under an old name.
+  std::vector<std::string> notes;
 };
 
 // Reads a recipe file, applies `overrides` ("a.b=c") and checks what one field alone cannot show:

@@ -31,21 +31,21 @@ std::string precision_conflict(const Recipe& recipe) {
   return "";
 }
 
-std::string surgery_conflict(const Recipe& recipe) {
-  const bool named = recipe.surgery.groups == SurgeryOptions::Groups::kNamed;
-  if (named && recipe.surgery.prefixes.empty()) {
-    return "'engine.surgery: groups' needs 'engine.surgery_groups', a list of the beginnings of "
+std::string granularity_conflict(const Recipe& recipe) {
+  const bool named = recipe.granularity.groups == GranularityOptions::Groups::kNamed;
+  if (named && recipe.granularity.prefixes.empty()) {
+    return "'engine.granularity: groups' needs 'engine.groups', a list of the beginnings of "
            "parameters' names, e.g. [embedding, layers.0].";
   }
-  if (!named && !recipe.surgery.prefixes.empty()) {
-    return "'engine.surgery_groups' is for 'engine.surgery: groups'; set that, or leave the list "
+  if (!named && !recipe.granularity.prefixes.empty()) {
+    return "'engine.groups' is for 'engine.granularity: groups'; set that, or leave the list "
            "out.";
   }
-  if (!recipe.surgery.by_group()) return "";
+  if (!recipe.granularity.by_group()) return "";
   const MethodClass kind = recipe.balance->method_class();
   if ((kind != MethodClass::kGram && kind != MethodClass::kGramLoss) || at_features(recipe)) {
     return fmt::format(
-        "'engine.surgery' other than model is for methods that look at the Gram matrix of the "
+        "'engine.granularity' other than model is for methods that look at the Gram matrix of the "
         "parameters' gradients (class G or G+L); got {}{}. Methods that see losses alone answer "
         "the same for every group, the others need all parameters together. `detente methods` "
         "tells the classes.",
@@ -54,8 +54,8 @@ std::string surgery_conflict(const Recipe& recipe) {
   }
   if (estimates_gram(recipe)) {
     return "'engine.gram_rows' and 'engine.gram_precision' estimate the Gram matrix of the whole "
-           "model, which 'engine.surgery' does not look at. Set gram_rows: 1 and gram_precision: "
-           "same, or surgery: model.";
+           "model, which 'engine.granularity' does not look at. Set gram_rows: 1 and "
+           "gram_precision: same, or granularity: model.";
   }
   return "";
 }
@@ -98,7 +98,7 @@ bool estimates_gram(const Recipe& recipe) {
 }
 
 std::string step_conflict(const Recipe& recipe) {
-  for (const auto rule : {precision_conflict, surgery_conflict, micro_batch_conflict}) {
+  for (const auto rule : {precision_conflict, granularity_conflict, micro_batch_conflict}) {
     std::string conflict = rule(recipe);
     if (!conflict.empty()) return conflict;
   }

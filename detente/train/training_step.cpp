@@ -2,8 +2,8 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
+#include <detente/train/granularity.h>
 #include <detente/train/step_rules.h>
-#include <detente/train/surgery.h>
 #include <detente/train/training_step.h>
 
 #include <chrono>
@@ -60,8 +60,8 @@ TrainingStep::TrainingStep(const Recipe& recipe,
       backward_(make_backward(recipe, shared, losses)) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : shared) names.push_back(name);
-  LayerGroups groups = parameter_groups(recipe.surgery, names);
-  const bool by_group = recipe.surgery.by_group();
+  LayerGroups groups = parameter_groups(recipe.granularity, names);
+  const bool by_group = recipe.granularity.by_group();
   if (by_group) methods_ = methods_like(*recipe.balance, groups.names.size());
   backward_.set_groups(std::move(groups.names), std::move(groups.group_of));
   if (by_group) backward_.balance_by_group(methods_);

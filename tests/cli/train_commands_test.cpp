@@ -107,6 +107,10 @@ TEST_F(TrainCommandsTest, RecipeCheckAndShow) {
   EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "sed=9"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("Did you mean 'seed'?"));
   EXPECT_EQ(call({"recipe", "check", path("none.yaml")}), 3);
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "data.text_b=''"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("'data.text_b' is empty"));
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "engine.surgery=layers"}), 0);
+  EXPECT_THAT(err_.str(), HasSubstr("'engine.granularity' now"));
 }
 
 TEST_F(TrainCommandsTest, UsageErrorsAreTwo) {

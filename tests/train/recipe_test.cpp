@@ -65,10 +65,44 @@ TEST_F(RecipeTest, ReplacingALossDropsItsOptions) {
   const std::string replaced = recipe({"tasks.score.loss.name=mse"}).to_yaml();
   EXPECT_THAT(replaced, HasSubstr("name: mse"));
   EXPECT_THAT(replaced, Not(HasSubstr("alpha: 0.2")));
-  EXPECT_EQ(recipe({"tasks.0.loss.name=huber", "tasks.0.loss.delta=2"}).tasks[0].loss_name, "huber");
+  EXPECT_EQ(recipe({"tasks.0.loss.name=huber", "tasks.0.loss.delta=2"}).tasks[0].loss_name,
+            "huber");
   EXPECT_THAT(recipe({"tasks.score.loss.name=correlation"}).to_yaml(), HasSubstr("alpha: 0.2"));
-  EXPECT_THAT(error_with({"tasks.score.loss.alpha=3", "tasks.score.loss.nam=mse"}),
-              HasSubstr("Did you mean 'name'?"));
+  EXPECT_THAT(error_with({"tasks.score.loss.nam=mse"}), HasSubstr("Did you mean 'name'?"));
+}
+
+TEST_F(RecipeTest, OldNamesOfKeysStillWorkAndAreTold) {
+  EXPECT_TRUE(recipe().notes.empty());
+  const Recipe set = recipe({"balance.method=gradvac", "engine.surgery=layers"});
+  EXPECT_EQ(set.granularity.groups, GranularityOptions::Groups::kLayers);
+  ASSERT_EQ(set.notes.size(), 1U);
+  EXPECT_THAT(set.notes[0], HasSubstr("'engine.surgery' is called 'engine.granularity' now"));
+
+  const std::string text = read_file(recipe_path());
+  const auto with_engine = [&](const std::string& keys) {
+    std::string changed = text;
+    changed.replace(changed.find("diagnose_every: 1"), 17, keys);
+    write_file_atomic(recipe_path(), changed);
+  };
+  with_engine("surgery: groups, surgery_groups: [trunk]");
+  const Recipe old = recipe();
+  EXPECT_EQ(old.notes.size(), 2U);
+  EXPECT_THAT(old.granularity.prefixes, ::testing::ElementsAre("trunk"));
+  // What is said later counts, under either name.
+  EXPECT_THAT(recipe({"engine.groups=[embedding]"}).granularity.prefixes,
+              ::testing::ElementsAre("embedding"));
+  with_engine("granularity: groups, groups: [trunk]");
+  EXPECT_TRUE(recipe().notes.empty());
+  EXPECT_THAT(recipe({"engine.surgery_groups=[embedding]"}).granularity.prefixes,
+              ::testing::ElementsAre("embedding"));
+  with_engine("granularity: layers, surgery: model");
+  EXPECT_THAT(error_with({}), HasSubstr("the old name of 'engine.granularity'; leave it out"));
+
+  // A run that was started with the old name goes on.
+  std::string before = old.to_yaml();
+  before.replace(before.find("granularity:"), 12, "surgery:");
+  before.replace(before.find("  groups:"), 9, "  surgery_groups:");
+  EXPECT_TRUE(recipe_differences(before, old.to_yaml()).empty());
 }
 
 TEST_F(RecipeTest, NamesWhatIsWrong) {
@@ -86,6 +120,8 @@ TEST_F(RecipeTest, NamesWhatIsWrong) {
   EXPECT_THAT(error_with({"train.tasks=[sam]"}), HasSubstr("Did you mean 'same'?"));
   EXPECT_THAT(error_with({"model.heads=3"}), HasSubstr("multiple of heads"));
   EXPECT_THAT(error_with({"data.train="}), HasSubstr("'data.train' is missing"));
+  EXPECT_THAT(error_with({"data.text_a=\"\""}), HasSubstr("'data.text_a' is empty"));
+  EXPECT_THAT(error_with({"data.text_b=\"\""}), HasSubstr("'data.text_b' is empty"));
   EXPECT_THAT(error_with({"tasks.score.low=7"}), HasSubstr("low must be below high"));
   EXPECT_THAT(error_with({"model.mode=cross", "model.alignment=both"}), HasSubstr("mode cross"));
 }
@@ -94,16 +130,16 @@ TEST_F(RecipeTest, SaysWhichWishesForAStepDoNotGoTogether) {
   EXPECT_THAT(error_with({"autocast=bf16", "precision=float64"}), HasSubstr("'autocast' lets"));
   EXPECT_THAT(error_with({"engine.gram_precision=bf16", "precision=float64"}),
               HasSubstr("'engine.gram_precision' lets"));
-  EXPECT_THAT(error_with({"engine.surgery=groups"}), HasSubstr("needs 'engine.surgery_groups'"));
-  EXPECT_THAT(error_with({"engine.surgery_groups=[trunk]"}), HasSubstr("engine.surgery: groups"));
+  EXPECT_THAT(error_with({"engine.granularity=groups"}), HasSubstr("needs 'engine.groups'"));
+  EXPECT_THAT(error_with({"engine.groups=[trunk]"}), HasSubstr("engine.granularity: groups"));
   for (const char* method : {"uw", "sdmgrad", "graddrop", "mgda_ub"}) {
-    EXPECT_THAT(error_with({"engine.surgery=layers", std::string("balance.method=") + method}),
+    EXPECT_THAT(error_with({"engine.granularity=layers", std::string("balance.method=") + method}),
                 HasSubstr("class G or G+L); got '" + std::string(method)));
   }
-  EXPECT_THAT(error_with({"engine.surgery=layers", "engine.strategy=features"}),
+  EXPECT_THAT(error_with({"engine.granularity=layers", "engine.strategy=features"}),
               HasSubstr("at the shared representation"));
-  EXPECT_THAT(error_with({"engine.surgery=layers", "engine.gram_rows=0.5"}),
-              HasSubstr("or surgery: model"));
+  EXPECT_THAT(error_with({"engine.granularity=layers", "engine.gram_rows=0.5"}),
+              HasSubstr("or granularity: model"));
   const std::string parts = "train.micro_batches=2";
   EXPECT_THAT(error_with({parts, "balance.method=sdmgrad"}), HasSubstr("'sdmgrad' (class X)"));
   EXPECT_THAT(error_with({parts, "balance={method: every_n, inner: {method: modo}}"}),

@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
                       PartsCase{"graddrop", {"balance.method=graddrop"}},
                       PartsCase{"clipped", {"engine.clip_norm=0.1"}},
                       PartsCase{"scaled", {"engine.loss_scaling=dynamic"}},
-                      PartsCase{"surgery", {"balance.method=mgda", "engine.surgery=layers"}}),
+                      PartsCase{"layers", {"balance.method=mgda", "engine.granularity=layers"}}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(StepTest, PartsHaveDropoutOfTheirOwn) {
@@ -183,7 +183,7 @@ TEST_F(StepTest, AutocastInFp16ScalesTheLosses) {
 }
 
 TEST_F(StepTest, LayersHaveWeightsOfTheirOwnInTheLog) {
-  run("run", {"engine.surgery=layers", "balance.method=mgda", "engine.diagnose_every=2"});
+  run("run", {"engine.granularity=layers", "balance.method=mgda", "engine.diagnose_every=2"});
   bool differ = false;
   int measured = 0;
   for (const Json& line : steps("run")) {
@@ -205,14 +205,13 @@ TEST_F(StepTest, LayersHaveWeightsOfTheirOwnInTheLog) {
 }
 
 TEST_F(StepTest, NamedGroupsAreThoseOfTheReport) {
-  run("run",
-      {"engine.surgery=groups", "engine.surgery_groups=[layers.0, trunk]", "train.epochs=1"});
+  run("run", {"engine.granularity=groups", "engine.groups=[layers.0, trunk]", "train.epochs=1"});
   std::vector<std::string> names;
   const Json line = steps("run")[0];
   for (const auto& [name, group] : line["diagnosis"]["groups"].items()) names.push_back(name);
   EXPECT_THAT(names, ::testing::UnorderedElementsAre("layers.0", "trunk", "rest"));
   const Error error = error_of([&] {
-    run("wrong", {"engine.surgery=groups", "engine.surgery_groups=[trunc]"});
+    run("wrong", {"engine.granularity=groups", "engine.groups=[trunc]"});
   });
   EXPECT_THAT(error.what(), HasSubstr("trunk"));
 }
@@ -349,8 +348,8 @@ TEST_F(StepTest, ARunFromBeforeTheseKeysGoesOn) {
     for (const char* key : {"autocast:",
                             "deterministic:",
                             "loss_scaling:",
-                            "surgery:",
-                            "surgery_groups:",
+                            "granularity:",
+                            " groups:",
                             "gram_precision:",
                             "micro_batches:"}) {
       young = young || line.find(key) != std::string::npos;

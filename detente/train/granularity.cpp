@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
-#include <detente/train/surgery.h>
+#include <detente/train/granularity.h>
 
 #include <algorithm>
 
@@ -56,12 +56,12 @@ LayerGroups named_groups(const std::vector<std::string>& prefixes,
     });
     DETENTE_CHECK(sizes[i] > 0 || !taken,
                   ErrorCode::kInvalidArgument,
-                  "[train::parameter_groups] 'engine.surgery_groups': other entries take all "
+                  "[train::parameter_groups] 'engine.groups': other entries take all "
                   "parameters of '{}'. Leave it out.",
                   prefixes[i]);
     DETENTE_CHECK(sizes[i] > 0,
                   ErrorCode::kInvalidArgument,
-                  "[train::parameter_groups] 'engine.surgery_groups': no shared parameter is named "
+                  "[train::parameter_groups] 'engine.groups': no shared parameter is named "
                   "'{0}' or begins with '{0}.'; the nearest names: {1}.",
                   prefixes[i],
                   join_names(nearest_prefixes(prefixes[i], parameters)));
@@ -72,26 +72,27 @@ LayerGroups named_groups(const std::vector<std::string>& prefixes,
 
 }  // namespace
 
-void SurgeryOptions::describe(FieldVisitor& visitor) {
+void GranularityOptions::describe(FieldVisitor& visitor) {
   visitor.choice(
-      "surgery",
+      "granularity",
       groups,
       {{"model", Groups::kModel}, {"layers", Groups::kLayers}, {"groups", Groups::kNamed}},
       "For which shared parameters one direction is found: for all of them (model), for "
-      "each layer, or for each group of surgery_groups. A layer or group is balanced by "
+      "each layer, or for each of `groups`. A layer or group is balanced by "
       "a method of its own that sees its part of the gradients alone; for methods that "
       "look at the Gram matrix (class G, G+L).");
-  visitor.texts("surgery_groups",
-                prefixes,
-                {},
-                "surgery groups: the beginnings of parameters' names, up to a dot or the end, e.g. "
-                "[embedding, layers.0]. The longest that fits counts; what none fits is one more "
-                "group, `rest`.");
+  visitor.texts(
+      "groups",
+      prefixes,
+      {},
+      "granularity groups: the beginnings of parameters' names, up to a dot or the end, e.g. "
+      "[embedding, layers.0]. The longest that fits counts; what none fits is one more "
+      "group, `rest`.");
 }
 
-LayerGroups parameter_groups(const SurgeryOptions& options,
+LayerGroups parameter_groups(const GranularityOptions& options,
                              const std::vector<std::string>& parameters) {
-  if (options.groups != SurgeryOptions::Groups::kNamed) return layer_groups(parameters);
+  if (options.groups != GranularityOptions::Groups::kNamed) return layer_groups(parameters);
   return named_groups(options.prefixes, parameters);
 }
 

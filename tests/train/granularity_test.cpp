@@ -2,8 +2,8 @@
 #include <detente/balance/registry.h>
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
+#include <detente/train/granularity.h>
 #include <detente/train/method_list.h>
-#include <detente/train/surgery.h>
 #include <gmock/gmock.h>
 
 namespace detente::train {
@@ -20,7 +20,7 @@ const std::vector<std::string> kParameters = {"embedding.weight",
                                               "trunk.weight"};
 
 LayerGroups named(std::vector<std::string> prefixes) {
-  return parameter_groups({SurgeryOptions::Groups::kNamed, std::move(prefixes)}, kParameters);
+  return parameter_groups({GranularityOptions::Groups::kNamed, std::move(prefixes)}, kParameters);
 }
 
 std::string refusal(std::vector<std::string> prefixes) {
@@ -45,7 +45,8 @@ TEST(ParameterGroups, HaveNoRestWhenEverythingIsNamed) {
 }
 
 TEST(ParameterGroups, AreTheLayersUnlessNamed) {
-  for (const auto kind : {SurgeryOptions::Groups::kModel, SurgeryOptions::Groups::kLayers}) {
+  for (const auto kind :
+       {GranularityOptions::Groups::kModel, GranularityOptions::Groups::kLayers}) {
     const LayerGroups groups = parameter_groups({kind, {}}, kParameters);
     EXPECT_EQ(groups.names, layer_groups(kParameters).names);
     EXPECT_EQ(groups.group_of, layer_groups(kParameters).group_of);
