@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/metrics/registry.h>
 #include <detente/report/run_data.h>
 
 #include <algorithm>
@@ -241,6 +242,10 @@ RunData parse_run(const std::string& folder,
 }
 
 bool lower_is_better(std::string_view metric) {
+  for (const metrics::MetricInfo& info : metrics::registry()) {
+    if (info.name == metric) return !info.higher_is_better;
+  }
+  // Logs may hold others.
   for (const char* word : {"mae", "mse", "loss", "err", "nll", "perplexity", "entropy", "brier"}) {
     if (metric.find(word) != std::string_view::npos) return true;
   }

@@ -79,7 +79,7 @@ RunData parse_run(const std::string& folder,
                   std::string_view metrics,
                   std::string recipe);
 
-// Mean absolute error, losses, perplexity and their like.
+// As the registry of metrics says; of names that are not in it, losses, errors and their like.
 bool lower_is_better(std::string_view metric);
 
 // Mean of the finite values; NaN without any.

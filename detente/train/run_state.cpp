@@ -23,6 +23,12 @@ void RunState::count(const report::StepRecord& record) {
   }
 }
 
+bool RunState::is_best(double value) const {
+  if (best_epoch == 0) return true;
+  if (std::isnan(value)) return false;
+  return std::isnan(best_value) || value > best_value;
+}
+
 void RunState::begin_epoch(std::size_t tasks) {
   loss_sums.assign(tasks, 0.0);
   loss_counts.assign(tasks, 0.0);
@@ -43,7 +49,7 @@ Json RunState::to_json() const {
               {"loss_counts", loss_counts},
               {"seconds", seconds},
               {"epoch_seconds", epoch_seconds},
-              {"best_value", best_value},
+              {"best_value", json_number(best_value)},
               {"best_epoch", best_epoch},
               {"best_metrics", best_metrics},
               {"diagnosed_steps", diagnosed_steps},
@@ -67,7 +73,8 @@ RunState RunState::from_json(const Json& json) {
   json.at("loss_counts").get_to(state.loss_counts);
   json.at("seconds").get_to(state.seconds);
   json.at("epoch_seconds").get_to(state.epoch_seconds);
-  json.at("best_value").get_to(state.best_value);
+  // JSON has no word for the undefined.
+  if (!json.at("best_value").is_null()) json.at("best_value").get_to(state.best_value);
   json.at("best_epoch").get_to(state.best_epoch);
   state.best_metrics = json.at("best_metrics");
   json.at("diagnosed_steps").get_to(state.diagnosed_steps);

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ struct RunState {
   std::vector<double> loss_counts;
   double seconds = 0;  // time spent training
   double epoch_seconds = 0;
-  double best_value = 0;        // of the selection metric; valid when best_epoch > 0
   std::int64_t best_epoch = 0;  // from 1; 0: none yet
+  // Of the selection metric, higher is better; NaN: undefined in all epochs so far.
+  double best_value = std::numeric_limits<double>::quiet_NaN();
   Json best_metrics = nullptr;  // of the kept model
   std::int64_t diagnosed_steps = 0;
   std::int64_t conflict_steps = 0;
@@ -34,6 +36,10 @@ struct RunState {
   Json engine_state = nullptr;
   std::vector<std::string> notices;  // of the engine, in the log already
   bool finished = false;
+
+  // Whether an epoch with this value (NaN: undefined) is the best so far: the first one is, then
+  // one that is better, or defined where none was.
+  bool is_best(double value) const;
 
   // What a step's record adds to the sums above; step, epoch and batch are the trainer's.
   void count(const report::StepRecord& record);

@@ -3,7 +3,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/version.h>
-#include <detente/report/run_data.h>
+#include <detente/metrics/registry.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/corpus.h>
@@ -40,6 +40,7 @@ class Trainer {
     if (recipe_.tensorboard) observers_.add(std::make_shared<EventLog>());
     observers_.add(std::make_shared<ProgressLog>(log, options.progress));
     for (const auto& observer : options.observers) observers_.add(observer);
+    for (const std::string& note : recipe_.notes) observers_.on_message("notice: " + note);
   }
 
   TrainOutcome run() {
@@ -260,17 +261,36 @@ class Trainer {
     }
   }
 
+  // Of the metric that chooses the best epoch, higher is better; NaN where it is undefined.
+  double selected_value(const std::vector<std::vector<MetricValue>>& metrics) {
+    const Recipe::Selection selection = recipe_.selection();
+    const TaskRecipe& task = recipe_.tasks[selection.task];
+    for (const MetricValue& metric : metrics[selection.task]) {
+      if (metric.name != selection.metric) continue;
+      if (!std::isfinite(metric.value)) {
+        if (state_.best_epoch == 0) {
+          observers_.on_message(fmt::format(
+              "notice: {}.{} chooses the epoch whose model is kept, but is undefined on the "
+              "validation rows ({}). The first epoch's model is kept until it is defined; "
+              "train.select names another metric.",
+              task.name,
+              metric.name,
+              metric.reason));
+        }
+        return std::nan("");
+      }
+      const bool higher = metrics::get_metric(metric.name, task.head.kind).higher_is_better;
+      return higher ? metric.value : -metric.value;
+    }
+    return std::nan("");
+  }
+
   void end_epoch() {
     const auto predictions =
         predict_rows(*model_, corpus_.dev, 4 * recipe_.loop.batches.batch_size);
     const auto metrics = evaluate(recipe_, predictions, corpus_.dev);
-    const Recipe::Selection selection = recipe_.selection();
-    double value = std::nan("");
-    for (const auto& metric : metrics[selection.task]) {
-      if (metric.name == selection.metric) value = metric.value;
-    }
-    if (report::lower_is_better(selection.metric)) value = -value;
-    const bool best = state_.best_epoch == 0 || value > state_.best_value;
+    const double value = selected_value(metrics);
+    const bool best = state_.is_best(value);
     ++state_.epoch;
     state_.batch = 0;
     report::EpochRecord record;
@@ -284,7 +304,7 @@ class Trainer {
     record.best = best;
     if (best) {
       state_.best_epoch = state_.epoch;
-      state_.best_value = std::isfinite(value) ? value : -HUGE_VAL;
+      state_.best_value = value;
       state_.best_metrics = report::to_json(record.dev);
       save_model();
     }

@@ -7,7 +7,9 @@
 #include <tests/train/tiny_run.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
+#include <memory>
 #include <sstream>
 
 namespace detente::train {
@@ -108,11 +110,11 @@ INSTANTIATE_TEST_SUITE_P(
         ResumeCase{
             "estimate",
             {"engine.gram_rows=0.5", "engine.diagnose_every=4", "engine.estimate_floor=0.9"}},
-        ResumeCase{"surgery", {"balance.method=gradvac", "engine.surgery=layers"}},
-        ResumeCase{"surgery_groups",
+        ResumeCase{"layers", {"balance.method=gradvac", "engine.granularity=layers"}},
+        ResumeCase{"groups",
                    {"balance.method=cr_mogm",
-                    "engine.surgery=groups",
-                    "engine.surgery_groups=[embedding, layers.0]"}},
+                    "engine.granularity=groups",
+                    "engine.groups=[embedding, layers.0]"}},
         ResumeCase{"micro_batches", {"balance.method=gradvac", "train.micro_batches=3"}},
         ResumeCase{"autocast", {"autocast=bf16"}},
         ResumeCase{"gram_precision", {"engine.gram_precision=bf16", "engine.diagnose_every=4"}},
@@ -252,6 +254,60 @@ TEST_F(TrainerTest, ResumingAFinishedRunChangesNothing) {
   const TrainOutcome second = run("run", {}, ExistingRun::kResume);
   EXPECT_EQ(second.summary["steps"], first.summary["steps"]);
   EXPECT_EQ(read_file(first.run.model()), model);
+}
+
+TEST_F(TrainerTest, GoesOnWhereTheSelectedMetricIsUndefined) {
+  // Of equal targets there is no correlation.
+  std::string text = "sentence1\tsentence2\tscore\tsame\n";
+  for (int i = 0; i < 12; ++i) text += "붉은 산이\t푸른 산이\t3\t" + std::to_string(i % 2) + "\n";
+  write_file_atomic(folder_ / "dev.tsv", text);
+  run("whole");
+  std::ostringstream log;
+  struct StopsAfterSeven : RunObserver {
+    void on_step(const report::StepRecord& record) override { step = record.step; }
+    bool stop() override { return step == 7; }
+    std::int64_t step = 0;
+  };
+  TrainOptions options{folder_ / "parted", ExistingRun::kRefuse, Progress::Style::kLines};
+  options.observers = {std::make_shared<StopsAfterSeven>()};
+  train(recipe(), options, log);
+  const TrainOutcome resumed = run("parted", {}, ExistingRun::kResume);
+  EXPECT_EQ(timeless(read_lines(folder_ / "whole/metrics.jsonl")),
+            timeless(read_lines(folder_ / "parted/metrics.jsonl")));
+  EXPECT_EQ(resumed.summary["best_epoch"], 1);
+  EXPECT_TRUE(resumed.summary["tasks"]["score"]["pearson"].is_null());
+  EXPECT_THAT(log.str(), HasSubstr("score.pearson chooses the epoch"));
+}
+
+TEST(RunState, TakesTheFirstEpochThenWhatIsDefinedThenWhatIsBetter) {
+  const double undefined = std::nan("");
+  RunState state;
+  EXPECT_TRUE(state.is_best(undefined));
+  state.best_epoch = 1;
+  state = RunState::from_json(Json::parse(state.to_json().dump()));
+  EXPECT_TRUE(std::isnan(state.best_value));
+  EXPECT_FALSE(state.is_best(undefined));
+  EXPECT_TRUE(state.is_best(-5));
+  state.best_value = -5;
+  state = RunState::from_json(Json::parse(state.to_json().dump()));
+  EXPECT_FALSE(state.is_best(undefined));
+  EXPECT_FALSE(state.is_best(-5));
+  EXPECT_TRUE(state.is_best(-4));
+}
+
+TEST_F(TrainerTest, KeepsTheEpochWithTheLowestError) {
+  const TrainOutcome outcome = run("run", {"train.select=score.mae", "train.epochs=5"});
+  double lowest = HUGE_VAL;
+  std::int64_t best = 0;
+  for (const Json& line : read_lines(outcome.run.metrics())) {
+    if (line["type"] != "epoch") continue;
+    const double mae = line["dev"]["score"]["mae"].get<double>();
+    EXPECT_EQ(line["best"].get<bool>(), mae < lowest);
+    if (mae < lowest) best = line["epoch"].get<std::int64_t>();
+    lowest = std::min(lowest, mae);
+  }
+  EXPECT_EQ(outcome.summary["best_epoch"], best);
+  EXPECT_EQ(outcome.summary["tasks"]["score"]["mae"], lowest);
 }
 
 TEST_F(TrainerTest, RefusesToResumeWithAnotherRecipe) {
