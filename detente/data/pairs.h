@@ -3,28 +3,17 @@
 #pragma once
 
 #include <detente/core/matrix.h>
-#include <detente/core/task_kind.h>
 #include <detente/data/table.h>
+#include <detente/data/targets.h>
 #include <detente/text/lexical.h>
 #include <detente/text/tokenizer.h>
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace detente::data {
-
-// Where a task's targets come from.
-struct TargetColumn {
-  std::string task;  // names the task in messages
-  std::string column;
-  TaskKind kind = TaskKind::kRegression;
-  std::optional<double> threshold;       // kBinary: the target is 1 when the cell is >= threshold
-  std::int64_t classes = 0;              // kClasses: ids lie below this; 0 = any id >= 0
-  std::vector<std::string> class_names;  // kClasses: cells hold these names; id = position
-};
 
 struct PairOptions {
   std::string text_a = "sentence1";
@@ -40,13 +29,6 @@ struct PairOptions {
   text::IdfTable* fit_idf = nullptr;
   // Folder for encoded ids; empty = no cache. It is made when it is missing.
   std::filesystem::path cache;
-};
-
-struct Target {
-  std::string task;
-  TaskKind kind = TaskKind::kRegression;
-  std::vector<double> values;  // NaN = missing, masked in the loss
-  std::size_t missing = 0;
 };
 
 struct PairData {

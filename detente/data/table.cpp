@@ -9,6 +9,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <unordered_map>
 
@@ -66,8 +67,11 @@ void check_bytes(const std::string& content, const std::string& source) {
                 static_cast<unsigned char>(content[bad]));
 }
 
+}  // namespace
+
 bool is_missing(std::string_view cell) {
-  if (cell.empty()) return true;
+  cell = trim(cell);
+  if (cell.empty() || cell == "?") return true;
   if (cell.size() > 4) return false;
   const std::string word = lower_ascii(std::string(cell));
   return word == "na" || word == "nan" || word == "null";
@@ -79,7 +83,19 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-}  // namespace
+std::optional<double> parse_cell(std::string_view cell) {
+  cell = trim(cell);
+  if (cell.size() > 1 && cell.front() == '+' && cell[1] != '-') cell.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  if (cell.empty() || end != cell.data() + cell.size()) return std::nullopt;
+  if (error == std::errc::result_out_of_range) {
+    // Too small is 0, too large is infinite; from_chars does not say which.
+    return std::strtod(std::string(cell).c_str(), nullptr);
+  }
+  if (error != std::errc()) return std::nullopt;
+  return value;
+}
 
 Table Table::read(const std::filesystem::path& path, TableFormat format) {
   std::string content = read_file(path);
@@ -92,8 +108,7 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
   check_bytes(content, source);
   Table table;
   table.source_ = source;
-  table.content_ = std::move(content);
-  std::string& bytes = table.content_;
+  std::string& bytes = content;
   const char separator = format == TableFormat::kCsv ? ',' : '\t';
 
   // Quoted CSV fields lose their quotes in place: `out` never overtakes `in`.
@@ -198,6 +213,21 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
                 ErrorCode::kData,
                 "[data::Table] '{}' has a header but no rows; expected at least one.",
                 source);
+  table.content_ = std::make_shared<const std::string>(std::move(content));
+  return table;
+}
+
+Table Table::select(std::span<const std::size_t> rows) const {
+  Table table;
+  table.source_ = source_;
+  table.content_ = content_;
+  table.names_ = names_;
+  for (const std::size_t row : rows) {
+    const auto begin = cells_.begin() + static_cast<std::ptrdiff_t>(row * names_.size());
+    table.cells_.insert(
+        table.cells_.end(), begin, begin + static_cast<std::ptrdiff_t>(names_.size()));
+    table.lines_.push_back(lines_.at(row));
+  }
   return table;
 }
 
@@ -222,7 +252,7 @@ std::size_t Table::column_index(std::string_view name) const {
 
 std::string_view Table::cell(std::size_t row, std::size_t column) const {
   const Cell& cell = cells_.at(row * names_.size() + column);
-  return std::string_view(content_).substr(cell.begin, cell.size);
+  return std::string_view(*content_).substr(cell.begin, cell.size);
 }
 
 std::vector<std::string_view> Table::text_column(std::string_view name) const {
@@ -239,19 +269,17 @@ std::vector<double> Table::numeric_column(std::string_view name) const {
   for (std::size_t i = 0; i < rows(); ++i) {
     const std::string_view text = trim(cell(i, column));
     if (is_missing(text)) continue;
-    const std::string_view digits = text.substr(text.front() == '+' && text.size() > 1 ? 1 : 0);
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), values[i]);
-    const bool whole = end == digits.data() + digits.size();
+    const std::optional<double> value = parse_cell(text);
     DETENTE_CHECK(
-        error == std::errc() && whole && std::isfinite(values[i]),
+        value && std::isfinite(*value),
         ErrorCode::kData,
         "[data::Table] line {} of '{}', column '{}': '{}' is not a finite number; expected "
-        "a number, or nothing, NA, NaN or null for a missing one.",
+        "a number, or nothing, ?, NA, NaN or null for a missing one.",
         lines_[i],
         source_,
         name,
         text);
+    values[i] = *value;
   }
   return values;
 }

@@ -9,6 +9,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +24,13 @@ enum class TableFormat {
   kCsv,
 };
 
+// Cells without blanks around them that stand for nothing: empty, ?, NA, NaN, null in any case.
+bool is_missing(std::string_view cell);
+// Without blanks at both ends.
+std::string_view trim(std::string_view text);
+// The number a whole cell spells ("7", " +0.5", "3.38e-005", "inf"), or nothing.
+std::optional<double> parse_cell(std::string_view cell);
+
 class Table {
  public:
   // Throws kIo (missing, unreadable) or kData, naming file and line: empty file, header without
@@ -30,6 +40,9 @@ class Table {
   // The same from memory; `source` stands for the file in messages.
   static Table parse(std::string content, const std::string& source, TableFormat format);
 
+  // The same table with these rows alone, in this order; lines stay those of the file.
+  Table select(std::span<const std::size_t> rows) const;
+
   const std::string& source() const { return source_; }
   std::size_t rows() const { return lines_.size(); }
   const std::vector<std::string>& column_names() const { return names_; }
@@ -37,10 +50,10 @@ class Table {
   // Throws kData with the nearest name and the list.
   std::size_t column_index(std::string_view name) const;
 
-  // Views into the table: they live as long as it does.
+  // Views into the table: they live as long as it or a table selected from it does.
   std::string_view cell(std::size_t row, std::size_t column) const;
   std::vector<std::string_view> text_column(std::string_view name) const;
-  // Missing cells (empty, NA, NaN, null in any case) become NaN. Anything else that is not a finite
+  // Missing cells (is_missing) become NaN. Anything else that is not a finite
   // number throws kData with the line.
   std::vector<double> numeric_column(std::string_view name) const;
 
@@ -55,7 +68,7 @@ class Table {
   Table() = default;
 
   std::string source_;
-  std::string content_;
+  std::shared_ptr<const std::string> content_;
   std::vector<std::string> names_;
   std::vector<Cell> cells_;  // rows × columns
   std::vector<std::size_t> lines_;

@@ -70,9 +70,13 @@ void HeadOptions::describe(FieldVisitor& visitor) {
   visitor.choice(
       "output",
       output,
-      {{"raw", Output::kRaw}, {"scaled", Output::kScaled}, {"sigmoid", Output::kSigmoid}},
-      "Regression: raw number; scaled to low + (high - low) x; sigmoid squeezes into "
-      "(low, high).");
+      {{"raw", Output::kRaw},
+       {"scaled", Output::kScaled},
+       {"sigmoid", Output::kSigmoid},
+       {"standard", Output::kStandard}},
+      "Regression: raw number; scaled to low + (high - low) x; sigmoid squeezes into (low, high); "
+      "standard: loss and network see deviations from the mean of the training targets. Default: "
+      "standard for tables, else raw.");
   visitor.number("low", low, {}, "Regression: lower end of the target's scale.");
   visitor.number("high", high, {}, "Regression: upper end of the target's scale.");
 }

@@ -43,12 +43,13 @@ struct PairModelOptions {
 
 // One task's head over the shared features.
 struct HeadOptions {
-  enum class Output { kRaw, kScaled, kSigmoid };
+  enum class Output { kRaw, kScaled, kSigmoid, kStandard };
 
   HeadKind kind = HeadKind::kRegression;
   std::int64_t classes = 2;  // kClasses only
   // kRegression only. raw: the number itself; scaled: low + (high − low) · number, so that the
-  // network works on a scale of one; sigmoid: the same, squeezed into (low, high).
+  // network works on a scale of one; sigmoid: the same, squeezed into (low, high); standard: in
+  // deviations from the mean of the training targets (nn/heads.h).
   Output output = Output::kRaw;
   double low = 0.0;
   double high = 1.0;

@@ -492,7 +492,7 @@ TEST(PairModel, RefusesWhatDoesNotFit) {
     try {
       body();
     } catch (const Error& error) {
-      EXPECT_THAT(error.what(), testing::StartsWith("[nn::PairModel]"));
+      EXPECT_THAT(error.what(), testing::StartsWith("[nn::"));
       return error.code();
     }
     return ErrorCode::kInternal;

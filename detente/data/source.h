@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Examples of one kind, read and encoded once, and their batches as plain arrays. What the training
+// examples teach about encoding (a tokenizer, scales, categories) is fitted on them, saved with the
+// run and applied to all others.
+//
+//   const auto train = make_source("table");            // or a recipe's, with its options
+//   train->read({files, Part::kTrain, targets}, nullptr);
+//   const auto dev = train->fresh();
+//   dev->read({files, Part::kDev, targets}, train.get());
+//   const Batch batch = dev->batch(rows, nullptr);
+//
+// Neither LibTorch nor a network is known here: what a network wants of its data it asks for
+// (nn/trunk.h), and a kind of data names its arrays in its own header.
+#pragma once
+
+#include <detente/core/fields.h>
+#include <detente/core/rng.h>
+#include <detente/data/batches.h>
+#include <detente/data/source_files.h>
+#include <detente/data/targets.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace detente::data {
+
+struct Array {
+  std::string name;
+  std::vector<std::size_t> shape;  // shape[0]: examples of the batch; row-major
+  std::variant<std::vector<std::int32_t>,
+               std::vector<float>,
+               std::vector<double>,
+               std::vector<std::uint8_t>>
+      values;
+};
+using Batch = std::vector<Array>;
+
+// Null when there is none of this name.
+const Array* find_array(const Batch& batch, std::string_view name);
+// kInternal when there is none of this name.
+const Array& array_of(const Batch& batch, std::string_view name);
+
+struct SourceInput {
+  SourceFiles files;
+  Part part = Part::kTrain;
+  std::vector<TargetColumn> targets;  // empty: for prediction, none is read
+  std::filesystem::path cache;        // folder for what encoding costs; empty: none
+};
+
+// A column as predictions show it beside themselves.
+struct ShownColumn {
+  std::string name;
+  std::vector<std::string> cells;
+};
+
+// A number per example that predicts something without training.
+struct UntrainedScore {
+  std::string name;
+  std::vector<double> values;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  virtual const char* kind() const = 0;  // "pairs", "table"
+  // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
+  virtual void describe(FieldVisitor& data) = 0;
+  virtual void describe_sections(FieldVisitor& /*recipe*/) {}
+  // Makes paths in the options absolute.
+  virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
+  // Columns that are targets of tasks left out of this run: never inputs.
+  virtual void leave_out(const std::vector<std::string>& /*columns*/) {}
+  // The same options, nothing read.
+  virtual std::unique_ptr<Source> fresh() const = 0;
+
+  // Reads and encodes. `fitted`: a source of the same kind that has read training examples or
+  // loaded what they taught; none: these are the training examples. Throws kIo, kData (naming file
+  // and line), kInvalidArgument.
+  void read(const SourceInput& input, const Source* fitted);
+
+  virtual std::size_t size() const = 0;
+  // What each example costs; epoch_batches sorts by it.
+  virtual std::span<const std::size_t> costs() const = 0;
+  // `augment`: random changes of training examples come from it; none: as they are.
+  virtual Batch batch(std::span<const std::size_t> rows, Rng* augment) const = 0;
+
+  const std::vector<Target>& targets() const { return targets_; }
+  const Target& target(std::string_view task) const { return find_target(targets_, task); }
+  // One array [rows] of doubles per task, NaN where missing.
+  Batch target_batch(std::span<const std::size_t> rows) const;
+  // One sentence each, for the user.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  // What was fitted, in a run's folder, with the source's own names; exact on reload.
+  virtual void save(const std::filesystem::path& run) const = 0;
+  virtual void load(const std::filesystem::path& run) = 0;
+
+  // For prediction files; `taken` are the names of the columns predicted.
+  virtual std::vector<ShownColumn> shown(const std::vector<std::string>& taken) const = 0;
+  // The same scores in the same order for every source fitted alike.
+  virtual std::vector<UntrainedScore> untrained_scores() const { return {}; }
+
+ protected:
+  // Fills the source; targets are read from the same table. Warnings go to warnings_.
+  virtual void read_rows(const SourceInput& input, const Source* fitted) = 0;
+
+  std::vector<Target> targets_;
+  std::vector<std::string> warnings_;
+};
+
+// The kinds, in the order of the documentation.
+std::vector<std::string> source_kinds();
+// Throws kInvalidArgument with the nearest name and the list.
+std::unique_ptr<Source> make_source(std::string_view kind);
+
+}  // namespace detente::data

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/rng.h>
+#include <detente/data/source_files.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace detente::data {
+
+const char* name_of(Part part) {
+  switch (part) {
+    case Part::kTrain:
+      return "train";
+    case Part::kDev:
+      return "dev";
+    case Part::kTest:
+      return "test";
+  }
+  return "train";
+}
+
+RowList Split::rows(Part part, std::size_t count) const {
+  const auto share_of = [&](double share) {
+    if (share <= 0) return std::size_t{0};
+    const auto rows = static_cast<std::size_t>(std::llround(share * static_cast<double>(count)));
+    return std::max<std::size_t>(rows, 1);
+  };
+  const std::size_t test_rows = share_of(test);
+  const std::size_t dev_rows = share_of(dev);
+  DETENTE_CHECK(test_rows + dev_rows < count,
+                ErrorCode::kData,
+                "[data::Split] dev {} and test {} of {} rows leave none for training; expected at "
+                "least one. Give more rows or smaller shares.",
+                number_text(dev),
+                number_text(test),
+                count);
+  RowList order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  Rng rng = Rng(static_cast<std::uint64_t>(seed)).fork(0x73706c6974);
+  rng.shuffle(order);
+  std::size_t begin = 0;
+  std::size_t end = test_rows;
+  if (part == Part::kDev) {
+    begin = test_rows;
+    end = test_rows + dev_rows;
+  } else if (part == Part::kTrain) {
+    begin = test_rows + dev_rows;
+    end = count;
+  }
+  RowList rows(order.begin() + static_cast<std::ptrdiff_t>(begin),
+               order.begin() + static_cast<std::ptrdiff_t>(end));
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+void SourceFiles::describe(FieldVisitor& visitor) {
+  constexpr NumberRule kShare{.min = 0, .max = 1, .max_open = true};
+  visitor.text("train",
+               train,
+               "Training file (TSV or CSV with a header line, gzip or not), "
+               "relative to the recipe.");
+  visitor.text("dev", dev, "Validation file with the same columns; or use split.");
+  visitor.section("split", "Hold rows of the training file out.", [&](FieldVisitor& section) {
+    section.number("dev", split.dev, kShare, "Share of rows for validation, in place of data.dev.");
+    section.number(
+        "test", split.test, kShare, "Share of rows nobody sees before `detente eval --part test`.");
+    section.integer("seed", split.seed, {.min = 0, .max = 9e15}, "Decides which rows.");
+  });
+  visitor.choice(
+      "format",
+      format,
+      {{"auto", TableFormat::kAuto}, {"tsv", TableFormat::kTsv}, {"csv", TableFormat::kCsv}},
+      "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
+  visitor.integer(
+      "max_rows", max_rows, {.min = 0, .max = 1e9}, "Use only the first n training rows; 0: all.");
+}
+
+void SourceFiles::validate(const std::string& where) const {
+  DETENTE_CHECK(!train.empty(),
+                ErrorCode::kInvalidArgument,
+                "{}: 'data.train' is missing; name the training file.",
+                where);
+  DETENTE_CHECK(!dev.empty() || split.dev > 0,
+                ErrorCode::kInvalidArgument,
+                "{}: 'data.dev' is missing; name the validation file, or hold rows of the training "
+                "file out (data.split.dev: 0.1).",
+                where);
+  DETENTE_CHECK(dev.empty() || split.dev == 0,
+                ErrorCode::kInvalidArgument,
+                "{}: both 'data.dev' and 'data.split.dev' are given; expected one of them.",
+                where);
+  DETENTE_CHECK(split.dev + split.test < 1,
+                ErrorCode::kInvalidArgument,
+                "{}: 'data.split' holds out {} and {} of the rows; expected less than 1 together.",
+                where,
+                number_text(split.dev),
+                number_text(split.test));
+}
+
+std::string SourceFiles::file(Part part) const {
+  if (part == Part::kDev && !dev.empty()) return dev;
+  const double share = part == Part::kDev ? split.dev : split.test;
+  DETENTE_CHECK(part == Part::kTrain || share > 0,
+                ErrorCode::kInvalidArgument,
+                "[data::SourceFiles] the recipe has no {} rows; expected data.split.{} above 0.",
+                name_of(part),
+                name_of(part));
+  return train;
+}
+
+Table SourceFiles::read_table(Part part) const {
+  Table table = Table::read(file(part), format);
+  if (split.any() && (part != Part::kDev || dev.empty())) {
+    table = table.select(split.rows(part, table.rows()));
+  }
+  const auto limit = static_cast<std::size_t>(max_rows);
+  if (part == Part::kTrain && limit > 0 && limit < table.rows()) {
+    RowList first(limit);
+    std::iota(first.begin(), first.end(), std::size_t{0});
+    table = table.select(first);
+  }
+  return table;
+}
+
+SourceFiles one_file(const std::string& path, TableFormat format) {
+  SourceFiles files;
+  files.dev = path;
+  files.format = format;
+  return files;
+}
+
+}  // namespace detente::data

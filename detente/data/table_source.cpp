@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/json.h>
+#include <detente/core/suggest.h>
+#include <detente/data/table_source.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace detente::data {
+namespace {
+
+constexpr const char* kFormat = "detente-columns-1";
+
+std::filesystem::path columns_file(const std::filesystem::path& run) {
+  return run / "columns.json";
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The chosen rows of a rows × width matrix; nothing without columns.
+template <class T>
+void add_rows(Batch& batch,
+              const char* name,
+              const std::vector<T>& all,
+              std::size_t width,
+              std::span<const std::size_t> rows) {
+  if (width == 0) return;
+  std::vector<T> values;
+  values.reserve(rows.size() * width);
+  for (const std::size_t row : rows) {
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(row * width);
+    values.insert(values.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+  }
+  batch.push_back({name, {rows.size(), width}, std::move(values)});
+}
+
+}  // namespace
+
+void TableSource::describe(FieldVisitor& data) {
+  data.texts("inputs",
+             inputs_,
+             {},
+             "Tables: the input columns; default: every column that is no task's target and not in "
+             "data.ignore.");
+  data.texts("ignore", ignore_, {}, "Tables: columns that are no inputs.");
+  data.texts("categories",
+             categories_,
+             {},
+             "Tables: columns whose cells are names even where they look like numbers.");
+  data.integer("few_values",
+               options_.few_values,
+               {.min = 0, .max = 1e6},
+               "Tables: columns of whole numbers with at most so many different ones count as "
+               "categories; 0: none.");
+  data.integer("min_count",
+               options_.min_count,
+               {.min = 1, .max = 1e9},
+               "Tables: categories in fewer training rows count as unknown.");
+  data.integer("max_categories",
+               options_.max_categories,
+               {.min = 1, .max = 1e6},
+               "Tables: so many categories of a column are known, the most frequent ones.");
+}
+
+void TableSource::leave_out(const std::vector<std::string>& columns) {
+  for (const std::string& column : columns) {
+    if (!contains(ignore_, column)) ignore_.push_back(column);
+  }
+}
+
+std::unique_ptr<Source> TableSource::fresh() const {
+  auto source = std::make_unique<TableSource>();
+  source->inputs_ = inputs_;
+  source->ignore_ = ignore_;
+  source->categories_ = categories_;
+  source->options_ = options_;
+  return source;
+}
+
+std::vector<std::string> TableSource::input_names(const Table& table,
+                                                  const std::vector<TargetColumn>& targets) const {
+  for (const auto* list : {&inputs_, &ignore_, &categories_}) {
+    for (const std::string& name : *list) table.column_index(name);
+  }
+  const auto target_of = [&](const std::string& name) {
+    return std::find_if(
+        targets.begin(), targets.end(), [&](const auto& target) { return target.column == name; });
+  };
+  std::vector<std::string> names;
+  for (const std::string& name : inputs_.empty() ? table.column_names() : inputs_) {
+    const auto target = target_of(name);
+    const bool named = !inputs_.empty();
+    DETENTE_CHECK(!named || target == targets.end(),
+                  ErrorCode::kInvalidArgument,
+                  "[data::TableSource] data.inputs names '{}', the target of task '{}'; expected "
+                  "columns that are not asked for.",
+                  name,
+                  target == targets.end() ? "" : target->task);
+    DETENTE_CHECK(!named || !contains(ignore_, name),
+                  ErrorCode::kInvalidArgument,
+                  "[data::TableSource] '{}' is in data.inputs and in data.ignore; expected one of "
+                  "them.",
+                  name);
+    DETENTE_CHECK(!contains(names, name),
+                  ErrorCode::kInvalidArgument,
+                  "[data::TableSource] data.inputs names '{}' twice.",
+                  name);
+    if (target == targets.end() && !contains(ignore_, name)) names.push_back(name);
+  }
+  for (const std::string& name : categories_) {
+    DETENTE_CHECK(contains(names, name),
+                  ErrorCode::kInvalidArgument,
+                  "[data::TableSource] data.categories names '{}', which is no input; the inputs "
+                  "are: {}.",
+                  name,
+                  join_names(names));
+  }
+  return names;
+}
+
+void TableSource::fit(const Table& table, const std::vector<TargetColumn>& targets) {
+  columns_.clear();
+  for (const std::string& name : input_names(table, targets)) {
+    std::string note;
+    auto column = TableColumn::fit(table, name, contains(categories_, name), options_, note);
+    if (!note.empty()) warnings_.push_back(std::move(note));
+    if (column) columns_.push_back(std::move(*column));
+  }
+  if (columns_.empty()) {
+    std::string notes;
+    for (const std::string& note : warnings_) notes += "\n  " + note;
+    fail(ErrorCode::kData,
+         "[data::TableSource] '{}' has no input column left; expected at least one that differs "
+         "between rows and is neither a target nor in data.ignore.{}",
+         table.source(),
+         notes);
+  }
+}
+
+void TableSource::encode(const Table& table) {
+  const std::size_t rows = table.rows();
+  const std::size_t numbers = number_columns();
+  const std::size_t marks = missing_columns();
+  const std::size_t words = category_counts().size();
+  numbers_.assign(rows * numbers, 0.0F);
+  missing_.assign(rows * marks, 0);
+  ids_.assign(rows * words, 0);
+  costs_.assign(rows, 1);
+  std::size_t number = 0;
+  std::size_t mark = 0;
+  std::size_t word = 0;
+  for (const TableColumn& column : columns_) {
+    if (column.kind() == TableColumn::Kind::kCategory) {
+      const auto ids = column.category_ids(table);
+      for (std::size_t i = 0; i < rows; ++i) ids_[i * words + word] = ids[i];
+      ++word;
+      continue;
+    }
+    const auto values = column.numbers(table);
+    for (std::size_t i = 0; i < rows; ++i) {
+      const bool missing = std::isnan(values[i]);
+      if (!missing) numbers_[i * numbers + number] = static_cast<float>(values[i]);
+      if (missing && column.marks_missing()) missing_[i * marks + mark] = 1;
+    }
+    ++number;
+    if (column.marks_missing()) ++mark;
+  }
+}
+
+void TableSource::read_rows(const SourceInput& input, const Source* fitted) {
+  table_ = input.files.read_table(input.part);
+  for (const TargetColumn& target : input.targets) {
+    targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
+  }
+  if (fitted == nullptr) {
+    fit(*table_, input.targets);
+  } else {
+    columns_ = dynamic_cast<const TableSource&>(*fitted).columns_;
+  }
+  encode(*table_);
+}
+
+Batch TableSource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
+  Batch batch;
+  add_rows(batch, "numbers", numbers_, number_columns(), rows);
+  add_rows(batch, "missing", missing_, missing_columns(), rows);
+  add_rows(batch, "categories", ids_, category_counts().size(), rows);
+  return batch;
+}
+
+void TableSource::save(const std::filesystem::path& run) const {
+  Json columns = Json::array();
+  for (const TableColumn& column : columns_) columns.push_back(column.to_json());
+  write_file_atomic(columns_file(run),
+                    Json{{"format", kFormat}, {"columns", std::move(columns)}}.dump(1) + "\n");
+}
+
+void TableSource::load(const std::filesystem::path& run) {
+  const std::string path = columns_file(run).string();
+  const Json json = Json::parse(read_file(path), nullptr, false);
+  DETENTE_CHECK(
+      json.is_object() && json.value("format", "") == kFormat && json.contains("columns") &&
+          json["columns"].is_array() && !json["columns"].empty(),
+      ErrorCode::kData,
+      "[data::TableSource] '{}' is damaged or of another version; expected {} with a list "
+      "of columns.",
+      path,
+      kFormat);
+  columns_.clear();
+  for (const Json& column : json["columns"]) columns_.push_back(TableColumn::from_json(column));
+}
+
+std::vector<ShownColumn> TableSource::shown(const std::vector<std::string>& taken) const {
+  std::vector<ShownColumn> columns;
+  if (!table_) return columns;
+  for (const std::string& name : table_->column_names()) {
+    if (contains(taken, name)) continue;
+    const auto cells = table_->text_column(name);
+    columns.push_back({name, {cells.begin(), cells.end()}});
+  }
+  return columns;
+}
+
+std::size_t TableSource::number_columns() const {
+  return columns_.size() - category_counts().size();
+}
+
+std::size_t TableSource::missing_columns() const {
+  return static_cast<std::size_t>(std::count_if(
+      columns_.begin(), columns_.end(), [](const auto& column) { return column.marks_missing(); }));
+}
+
+std::vector<std::size_t> TableSource::category_counts() const {
+  std::vector<std::size_t> counts;
+  for (const TableColumn& column : columns_) {
+    if (column.kind() == TableColumn::Kind::kCategory) counts.push_back(column.category_count());
+  }
+  return counts;
+}
+
+}  // namespace detente::data

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One linear head per task over shared features.
+//
+//   raw       y                       the number itself
+//   scaled    low + (high − low) y    the network works on a scale of one
+//   sigmoid   the same, y squeezed into (0, 1) first
+//   standard  mean + deviation y      of the training targets; losses see y and (target − mean) /
+//                                     deviation, so that tasks of any unit weigh alike
+#pragma once
+
+#include <detente/core/rng.h>
+#include <detente/nn/options.h>
+#include <detente/nn/parameters.h>
+#include <detente/tensor/fwd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace detente::nn {
+
+struct TaskHead {
+  std::string name;
+  HeadOptions options;
+};
+
+class Heads {
+ public:
+  Heads() = default;
+  // Parameters "heads.<task>.weight" and ".bias", in the order of the tasks; standard heads also
+  // have the fixed ".mean" and ".deviation".
+  Heads(std::vector<TaskHead> tasks, std::int64_t features, Draw& draw);
+
+  std::size_t size() const { return tasks_.size(); }
+  const std::vector<TaskHead>& tasks() const { return tasks_; }
+  const Parameters& parameters(std::size_t head) const { return parameters_.at(head); }
+
+  // What losses see: [B] (regression value, binary logit) or [B, classes] (logits).
+  TensorList operator()(const at::Tensor& features) const;
+  // The task's targets as its loss wants them beside operator()'s numbers. NaN stays NaN.
+  at::Tensor loss_target(std::size_t head, const at::Tensor& target) const;
+  // The answer a user reads, from operator()'s numbers: value in the target's own unit [B],
+  // probability of class 1 [B], probabilities [B, classes].
+  at::Tensor answer(std::size_t head, const at::Tensor& prediction) const;
+
+  // What an untrained head answers, and the unit of a standard one, from the training targets (NaN:
+  // missing): the mean of a regression task, the share of ones of a binary one.
+  void start_from(std::size_t head, std::span<const double> targets);
+  // The answer alone.
+  void set_initial_prediction(std::size_t head, double value);
+
+  void to(tensor::Device device, tensor::DType dtype);
+
+ private:
+  std::vector<TaskHead> tasks_;
+  std::vector<Parameters> parameters_;
+};
+
+}  // namespace detente::nn

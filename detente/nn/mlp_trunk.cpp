@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/data/table_source.h>
+#include <detente/nn/mlp_trunk.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace detente::nn {
+namespace {
+
+// Beside standardised numbers a category's vector starts small: what it means is yet to be learned.
+constexpr double kEmbeddingDeviation = 0.1;
+constexpr std::int64_t kWidestEmbedding = 32;
+
+std::string layer_name(std::size_t i) { return "layers." + std::to_string(i); }
+std::string embedding_name(std::size_t i) { return "embeddings." + std::to_string(i) + ".weight"; }
+
+const data::TableSource& table_source(const data::Source& source) {
+  const auto* table = dynamic_cast<const data::TableSource*>(&source);
+  DETENTE_CHECK(table != nullptr,
+                ErrorCode::kInvalidArgument,
+                "[nn::MlpTrunk] model.kind mlp takes rows of a table; data.kind is {}. Use "
+                "data.kind: table or another model.",
+                source.kind());
+  return *table;
+}
+
+// [B, width]; undefined when the batch has none and none are expected.
+at::Tensor columns(const data::Batch& batch, const char* name, std::size_t width) {
+  const data::Array* array = data::find_array(batch, name);
+  const std::size_t found = array == nullptr ? 0 : array->shape.at(1);
+  DETENTE_CHECK(found == width && (array == nullptr || array->shape[0] > 0),
+                ErrorCode::kShape,
+                "[nn::MlpTrunk] a batch needs at least one row of {} '{}'; got {} rows of {}.",
+                width,
+                name,
+                array == nullptr ? 0 : array->shape[0],
+                found);
+  if (array == nullptr) return {};
+  return tensor_of(*array);
+}
+
+}  // namespace
+
+void MlpTrunk::describe(FieldVisitor& model) {
+  model.numbers("widths", widths_, {.min = 1, .max = 1e6}, "Widths of the hidden layers.");
+  model.choice(
+      "activation",
+      activation_,
+      {{"relu", Activation::kRelu}, {"gelu", Activation::kGelu}, {"silu", Activation::kSilu}},
+      "Between the layers.");
+  model.number("dropout",
+               dropout_,
+               {.min = 0, .max = 1, .max_open = true},
+               "Share of activations dropped after each hidden layer.");
+  model.integer("embedding",
+                embedding_,
+                {.min = 0, .max = 1e6},
+                "Numbers per category; 0: 1 + the root of how many there are, at most 32.");
+}
+
+void MlpTrunk::validate() const {
+  DETENTE_CHECK(!widths_.empty(),
+                ErrorCode::kInvalidArgument,
+                "[nn::MlpTrunk] 'widths' is empty; expected at least one hidden layer.");
+  for (const double width : widths_) {
+    DETENTE_CHECK(width == std::floor(width),
+                  ErrorCode::kInvalidArgument,
+                  "[nn::MlpTrunk] 'widths' holds {}; expected whole numbers.",
+                  width);
+  }
+}
+
+void MlpTrunk::prepare(data::Source& source) const { table_source(source); }
+
+void MlpTrunk::build(const data::Source& fitted, Draw& draw) {
+  const data::TableSource& table = table_source(fitted);
+  build(table.number_columns(), table.missing_columns(), table.category_counts(), draw);
+}
+
+void MlpTrunk::build(std::size_t numbers,
+                     std::size_t missing,
+                     const std::vector<std::size_t>& categories,
+                     Draw& draw) {
+  validate();
+  numbers_ = numbers;
+  missing_ = missing;
+  categories_ = categories;
+  parameters_ = Parameters();
+  auto in = static_cast<std::int64_t>(numbers + missing);
+  for (std::size_t i = 0; i < categories.size(); ++i) {
+    const auto count = static_cast<std::int64_t>(categories[i]);
+    const std::int64_t width = embedding_width(categories[i]);
+    at::Tensor table = draw.normal({count, width}, kEmbeddingDeviation);
+    table[0].zero_();
+    parameters_.add(embedding_name(i), table);
+    in += width;
+  }
+  for (std::size_t i = 0; i < widths_.size(); ++i) {
+    const auto out = static_cast<std::int64_t>(widths_[i]);
+    parameters_.add_linear(draw, layer_name(i), in, out);
+    in = out;
+  }
+}
+
+std::int64_t MlpTrunk::width() const { return static_cast<std::int64_t>(widths_.back()); }
+
+std::int64_t MlpTrunk::embedding_width(std::size_t count) const {
+  if (embedding_ > 0) return embedding_;
+  const auto root = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  return std::min(1 + root, kWidestEmbedding);
+}
+
+at::Tensor MlpTrunk::features(const data::Batch& batch, Rng* random) const {
+  const at::TensorOptions type = parameters_(layer_name(0) + ".weight").options();
+  TensorList joined;
+  if (const at::Tensor numbers = columns(batch, "numbers", numbers_); numbers.defined()) {
+    joined.push_back(numbers.to(type));
+  }
+  if (const at::Tensor missing = columns(batch, "missing", missing_); missing.defined()) {
+    joined.push_back(missing.to(type));
+  }
+  if (const at::Tensor ids = columns(batch, "categories", categories_.size()); ids.defined()) {
+    for (std::size_t i = 0; i < categories_.size(); ++i) {
+      const at::Tensor column = ids.select(1, static_cast<std::int64_t>(i)).contiguous();
+      const auto count = static_cast<std::int64_t>(categories_[i]);
+      DETENTE_CHECK(
+          column.min().item<std::int64_t>() >= 0 && column.max().item<std::int64_t>() < count,
+          ErrorCode::kData,
+          "[nn::MlpTrunk] category column {} holds an id outside its {} categories; the "
+          "rows were encoded for another run.",
+          i,
+          count);
+      joined.push_back(torch::embedding(parameters_(embedding_name(i)), column.to(type.device())));
+    }
+  }
+  DETENTE_CHECK(!joined.empty(), ErrorCode::kShape, "[nn::MlpTrunk] the batch has no columns.");
+  Dropout drop(random);
+  at::Tensor x = joined.size() == 1 ? joined.front() : torch::cat(joined, 1);
+  for (std::size_t i = 0; i < widths_.size(); ++i) {
+    x = parameters_.linear(x, layer_name(i));
+    switch (activation_) {
+      case Activation::kRelu:
+        x = torch::relu(x);
+        break;
+      case Activation::kGelu:
+        x = torch::gelu(x);
+        break;
+      case Activation::kSilu:
+        x = torch::silu(x);
+        break;
+    }
+    x = drop(x, dropout_);
+  }
+  return x;
+}
+
+}  // namespace detente::nn

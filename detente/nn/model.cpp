@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/nn/model.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace detente::nn {
+
+Model::Model(std::unique_ptr<Trunk> trunk,
+             std::vector<TaskHead> heads,
+             const data::Source& fitted,
+             std::uint64_t seed)
+    : trunk_(std::move(trunk)) {
+  trunk_->validate();
+  Rng rng = initial_rng(seed);
+  Draw draw(rng);
+  trunk_->build(fitted, draw);
+  heads_ = Heads(std::move(heads), trunk_->width(), draw);
+}
+
+Model::Model(std::unique_ptr<Trunk> trunk, Heads heads)
+    : trunk_(std::move(trunk)), heads_(std::move(heads)) {}
+
+Rng Model::initial_rng(std::uint64_t seed) { return Rng(seed).fork(0x6d6f64656c); }
+
+Model Model::clone() const { return {trunk_->clone(), Heads(heads_)}; }
+
+TensorList Model::forward(const data::Batch& batch, Rng* random, at::Tensor* features) const {
+  const at::Tensor shared = trunk_->features(batch, random);
+  if (features != nullptr) *features = shared;
+  return heads_(shared);
+}
+
+std::vector<Matrix> Model::predict(const data::Batch& batch) const {
+  const torch::NoGradGuard no_grad;
+  return predict(trunk_->views(batch));
+}
+
+std::vector<Matrix> Model::predict(const TensorList& views) const {
+  const torch::NoGradGuard no_grad;
+  TensorList predictions;
+  for (const at::Tensor& features : views) {
+    const TensorList one = heads_(features);
+    if (predictions.empty()) {
+      predictions = one;
+      continue;
+    }
+    for (std::size_t k = 0; k < one.size(); ++k) predictions[k] = predictions[k] + one[k];
+  }
+  std::vector<Matrix> results;
+  for (std::size_t k = 0; k < predictions.size(); ++k) {
+    at::Tensor y = predictions[k];
+    if (views.size() > 1) y = (1.0 / static_cast<double>(views.size())) * y;
+    y = heads_.answer(k, y).to(torch::kCPU, torch::kFloat64).contiguous();
+    Matrix result(static_cast<std::size_t>(y.size(0)),
+                  y.dim() == 1 ? 1 : static_cast<std::size_t>(y.size(1)));
+    std::copy_n(y.data_ptr<double>(), y.numel(), result.data());
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+void Model::start_from(const data::Source& training, Rng& rng) {
+  trunk_->start_from(training, rng);
+  for (std::size_t k = 0; k < heads_.size(); ++k) {
+    heads_.start_from(k, training.targets().at(k).values);
+  }
+}
+
+TensorList Model::shared_parameters() const { return trunk_->parameters().trained_tensors(); }
+
+TensorList Model::head_parameters(std::size_t head) const {
+  return heads_.parameters(head).trained_tensors();
+}
+
+std::vector<std::string> Model::shared_names() const {
+  return trunk_->parameters().trained_names();
+}
+
+std::vector<std::string> Model::head_names(std::size_t head) const {
+  return heads_.parameters(head).trained_names();
+}
+
+std::int64_t Model::parameter_count() const {
+  std::int64_t count = trunk_->parameters().trained_count();
+  for (std::size_t k = 0; k < heads_.size(); ++k) count += heads_.parameters(k).trained_count();
+  return count;
+}
+
+NamedTensors Model::state() const {
+  NamedTensors state;
+  const auto add = [&](const NamedTensors& list) {
+    for (const auto& [name, tensor] : list) state.emplace_back(name, tensor.detach());
+  };
+  add(trunk_->parameters().trained());
+  for (std::size_t k = 0; k < heads_.size(); ++k) add(heads_.parameters(k).trained());
+  add(trunk_->parameters().fixed());
+  for (std::size_t k = 0; k < heads_.size(); ++k) add(heads_.parameters(k).fixed());
+  return state;
+}
+
+void Model::load_state(const NamedTensors& state) { load_named(state, this->state()); }
+
+void Model::to(tensor::Device device, tensor::DType dtype) {
+  trunk_->parameters().to(device, dtype);
+  heads_.to(device, dtype);
+}
+
+}  // namespace detente::nn

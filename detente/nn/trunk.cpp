@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
+#include <detente/nn/mlp_trunk.h>
+#include <detente/nn/pair_trunk.h>
+#include <detente/nn/trunk.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+namespace detente::nn {
+namespace {
+
+struct TrunkKind {
+  const char* name;
+  const char* data;  // the kind of data it is the default for
+  std::unique_ptr<Trunk> (*make)();
+};
+
+const auto& trunk_table() {
+  static const std::array kinds = {
+      TrunkKind{
+          "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
+      TrunkKind{
+          "mlp", "table", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+  };
+  return kinds;
+}
+
+}  // namespace
+
+TensorList Trunk::views(const data::Batch& batch) const { return {features(batch)}; }
+
+std::vector<std::string> trunk_kinds() {
+  std::vector<std::string> names;
+  for (const TrunkKind& kind : trunk_table()) names.emplace_back(kind.name);
+  return names;
+}
+
+const char* default_trunk(std::string_view source_kind) {
+  for (const TrunkKind& kind : trunk_table()) {
+    if (kind.data == source_kind) return kind.name;
+  }
+  fail(ErrorCode::kInternal, "[nn::default_trunk] no trunk takes data of kind '{}'.", source_kind);
+}
+
+std::unique_ptr<Trunk> make_trunk(std::string_view kind) {
+  for (const TrunkKind& entry : trunk_table()) {
+    if (entry.name == kind) return entry.make();
+  }
+  const auto names = trunk_kinds();
+  fail(ErrorCode::kInvalidArgument,
+       "[nn::make_trunk] '{}' is not a kind of model; expected one of: {}.{}",
+       kind,
+       join_names(names),
+       did_you_mean(kind, names));
+}
+
+at::Tensor tensor_of(const data::Array& array) {
+  const Sizes shape(array.shape.begin(), array.shape.end());
+  return std::visit(
+      [&](const auto& values) {
+        using T = typename std::decay_t<decltype(values)>::value_type;
+        using Out = std::conditional_t<std::is_same_v<T, std::int32_t>, std::int64_t, T>;
+        at::Tensor tensor = torch::empty(shape, torch::CppTypeToScalarType<Out>::value);
+        DETENTE_DCHECK(static_cast<std::size_t>(tensor.numel()) == values.size());
+        std::copy(values.begin(), values.end(), tensor.template data_ptr<Out>());
+        return tensor;
+      },
+      array.values);
+}
+
+}  // namespace detente::nn

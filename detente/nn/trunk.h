@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shared part of a network: examples of a source in, features for all heads out.
+//
+// Three states: options alone (a recipe's), with parameters (build: from what the source was fitted
+// to), with the training examples' statistics in them (start_from). A saved model needs the first
+// two; its parameters come from the file.
+#pragma once
+
+#include <detente/core/fields.h>
+#include <detente/core/rng.h>
+#include <detente/data/source.h>
+#include <detente/nn/parameters.h>
+#include <detente/tensor/fwd.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace detente::nn {
+
+class Trunk {
+ public:
+  virtual ~Trunk() = default;
+
+  virtual const char* kind() const = 0;  // "pairs", "mlp"
+  virtual void describe(FieldVisitor& model) = 0;
+  // Rules between fields; throws kInvalidArgument.
+  virtual void validate() const {}
+  // Options and, when there are some, parameters.
+  virtual std::unique_ptr<Trunk> clone() const = 0;
+
+  // Tells the source, before it reads, what this trunk wants of it. Throws kInvalidArgument for a
+  // source whose examples it cannot take.
+  virtual void prepare(data::Source& source) const = 0;
+  // Makes the parameters for a source that has read training examples or loaded what they taught.
+  virtual void build(const data::Source& fitted, Draw& draw) = 0;
+  // What the training examples say before any training. `rng` is for this alone.
+  virtual void start_from(const data::Source& /*training*/, Rng& /*rng*/) {}
+
+  virtual std::int64_t width() const = 0;
+  // [B, width] with its graph. Dropout and whatever else is random in training are on exactly when
+  // `random` is given; their bits come from there alone. kShape for an empty batch.
+  virtual at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const = 0;
+  // The features whose predictions are averaged when the model is used: one, unless a trunk looks
+  // at its examples in several ways.
+  virtual TensorList views(const data::Batch& batch) const;
+
+  const Parameters& parameters() const { return parameters_; }
+  Parameters& parameters() { return parameters_; }
+
+ protected:
+  Parameters parameters_;
+};
+
+// The kinds, in the order of the documentation.
+std::vector<std::string> trunk_kinds();
+// The kind that takes a kind of data when a recipe names none.
+const char* default_trunk(std::string_view source_kind);
+// Throws kInvalidArgument with the nearest name and the list.
+std::unique_ptr<Trunk> make_trunk(std::string_view kind);
+
+// A batch's array as a tensor on the host: int32 becomes int64, the others keep their type.
+at::Tensor tensor_of(const data::Array& array);
+
+}  // namespace detente::nn
