@@ -3,7 +3,7 @@
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
 #include <detente/report/html_comparison.h>
-#include <detente/train/lexical_baseline.h>
+#include <detente/train/untrained_baseline.h>
 #include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
@@ -28,10 +28,7 @@ void run_compare(const CompareFlags& flags, Context& context) {
   std::vector<report::Baseline> baselines;
   if (flags.baseline) {
     const train::LoadedRun run = train::load_run(flags.runs.front(), {});
-    baselines.push_back({"overlap", train::lexical_baseline(run.recipe, train::overlap_score())});
-    baselines.push_back(
-        {"tf-idf",
-         train::lexical_baseline(run.recipe, train::tfidf_score(*run.tokenizer, run.idf))});
+    baselines = train::untrained_baselines(run);
   }
   const std::filesystem::path page = flags.out.empty()
                                          ? flags.runs.front() / ".." / "comparison.html"
@@ -44,9 +41,11 @@ void run_compare(const CompareFlags& flags, Context& context) {
   }
   context.out << comparison.table.text();
   if (flags.baseline) {
-    context.out
-        << "\nNothing is trained for 'overlap' (of character pairs) and 'tf-idf' (cosine of "
-           "the tokens' tf-idf\nvectors); their thresholds come from the training file.\n";
+    context.out << "\nNothing is trained for:";
+    for (const auto& baseline : baselines) context.out << " " << baseline.label;
+    context.out << ".\nThresholds, means and most frequent classes come from the training rows; "
+                   "overlap is that of character\npairs, tf-idf the cosine of the tokens' tf-idf "
+                   "vectors, constant the mean or most frequent class.\n";
   }
   context.out << "\nPage: " << page.lexically_normal().string() << "\n";
 }
@@ -62,7 +61,7 @@ void add_compare(CLI::App& app, Context& context) {
   command->add_option("--title", flags->title, "Headline of the page");
   command->add_flag("--baseline",
                     flags->baseline,
-                    "Add what two plain likenesses of the sentences reach without training");
+                    "Add what is reached without training: likeness of the sentences, or a constant");
   command->add_flag("--json", flags->json, "Print the table as JSON");
   command->callback([flags, &context] { run_compare(*flags, context); });
 }

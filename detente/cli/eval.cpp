@@ -3,7 +3,7 @@
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
-#include <detente/data/table.h>
+#include <detente/data/source_files.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
@@ -20,27 +20,30 @@ namespace {
 struct EvalFlags {
   std::string run;
   std::string data;
+  std::string part = "dev";
   std::vector<std::string> overrides;
   bool json = false;
 };
 
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
-  const std::string file = flags.data.empty() ? run.recipe.data.dev : flags.data;
-  const data::Table table = data::Table::read(
-      file, flags.data.empty() ? run.recipe.data.format : data::TableFormat::kAuto);
-  const data::PairData rows =
-      train::load_rows(run.recipe, table, *run.tokenizer, run.idf, {}, true);
-  for (const auto& warning : rows.warnings) context.err << "warning: " << warning << "\n";
+  const bool given = !flags.data.empty();
+  const data::SourceFiles files = given ? data::one_file(flags.data) : run.recipe.data.files;
+  const data::Part part = given                 ? data::Part::kDev
+                          : flags.part == "train" ? data::Part::kTrain
+                          : flags.part == "test"  ? data::Part::kTest
+                                                  : data::Part::kDev;
+  const auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
+  for (const auto& warning : rows->warnings()) context.err << "warning: " << warning << "\n";
   const auto predictions =
-      train::predict_rows(*run.model, rows, 4 * run.recipe.loop.batches.batch_size);
-  const auto metrics = train::evaluate(run.recipe, predictions, rows);
+      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
+  const auto metrics = train::evaluate(run.recipe, predictions, *rows);
   const Json tasks = report::to_json(train::metrics_by_task(run.recipe, metrics));
   if (flags.json) {
-    context.out << Json{{"tasks", tasks}, {"rows", rows.size()}}.dump(2) << "\n";
+    context.out << Json{{"tasks", tasks}, {"rows", rows->size()}}.dump(2) << "\n";
     return;
   }
-  context.out << file << ", " << rows.size() << " rows\n\n";
+  context.out << files.file(part) << ", " << rows->size() << " rows\n\n";
   print_task_metrics(tasks, context.out);
   for (std::size_t k = 0; k < metrics.size(); ++k) {
     for (const auto& metric : metrics[k]) {
@@ -59,6 +62,12 @@ void add_eval(CLI::App& app, Context& context) {
   command->add_option("RUN", flags->run, "Folder of the run")->required();
   command->add_option(
       "--data", flags->data, "File with the recipe's columns; default: its validation file");
+  command
+      ->add_option("--part",
+                   flags->part,
+                   "Rows of the recipe's own data: dev (default), test (data.split) or train")
+      ->check(CLI::IsMember({"dev", "test", "train"}))
+      ->excludes("--data");
   add_set_flag(*command, flags->overrides);
   command->add_flag("--json", flags->json, "Print {\"tasks\": ..., \"rows\": n}");
   command->callback([flags, &context] { run_eval(*flags, context); });

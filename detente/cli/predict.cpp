@@ -5,12 +5,12 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
-#include <detente/data/table.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
+#include <cctype>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -68,36 +68,51 @@ std::vector<PredictionColumn> prediction_columns(
   return columns;
 }
 
-std::string as_tsv(const data::PairData& rows,
-                   const train::Recipe& recipe,
-                   const std::vector<PredictionColumn>& columns) {
-  std::string text = recipe.data.text_a;
-  if (rows.has_pairs()) text += "\t" + recipe.data.text_b;
-  for (const auto& column : columns) text += "\t" + column.name;
-  text += "\n";
-  // TSV has no quoting: tabs and line ends inside a sentence (possible in CSV) become blanks.
-  const auto cell = [](std::string sentence) {
-    for (char& c : sentence) {
-      if (c == '\t' || c == '\n' || c == '\r') c = ' ';
-    }
-    return sentence;
-  };
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    text += cell(rows.text_a[i]);
-    if (rows.has_pairs()) text += "\t" + cell(rows.text_b[i]);
-    for (const auto& column : columns) text += "\t" + column.cells[i];
-    text += "\n";
+// TSV has no quoting: tabs and line ends inside a cell (possible in CSV) become blanks.
+std::string tsv_cell(std::string cell) {
+  for (char& c : cell) {
+    if (c == '\t' || c == '\n' || c == '\r') c = ' ';
   }
-  return text;
+  return cell;
 }
 
-std::string as_json_lines(const data::PairData& rows,
-                          const train::Recipe& recipe,
+std::string csv_cell(std::string cell) {
+  if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
+  std::string quoted = "\"";
+  for (const char c : cell) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+std::string as_table(std::size_t rows,
+                     const std::vector<data::ShownColumn>& shown,
+                     const std::vector<PredictionColumn>& columns,
+                     char separator,
+                     std::string (*cell)(std::string)) {
+  std::string text;
+  bool first = true;
+  const auto add = [&](const std::string& value) {
+    if (!first) text += separator;
+    text += cell(value);
+    first = false;
+  };
+  for (const auto& column : shown) add(column.name);
+  for (const auto& column : columns) add(column.name);
+  for (std::size_t i = 0; i < rows; ++i) {
+    text += "\n";
+    first = true;
+    for (const auto& column : shown) add(column.cells[i]);
+    for (const auto& column : columns) add(column.cells[i]);
+  }
+  return text + "\n";
+}
+
+std::string as_json_lines(std::size_t rows,
+                          const std::vector<data::ShownColumn>& shown,
                           const std::vector<PredictionColumn>& columns) {
   std::string text;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    Json line{{recipe.data.text_a, rows.text_a[i]}};
-    if (rows.has_pairs()) line[recipe.data.text_b] = rows.text_b[i];
+  for (std::size_t i = 0; i < rows; ++i) {
+    Json line = Json::object();
+    for (const auto& column : shown) line[column.name] = column.cells[i];
     for (const auto& column : columns) {
       line[column.name] =
           column.quoted ? Json(column.cells[i]) : Json::parse(column.cells[i], nullptr, false);
@@ -107,39 +122,48 @@ std::string as_json_lines(const data::PairData& rows,
   return text;
 }
 
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
 void run_predict(const PredictFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
-  const data::Table table = data::Table::read(flags.data);
-  const data::PairData rows =
-      train::load_rows(run.recipe, table, *run.tokenizer, run.idf, {}, false);
-  for (const auto& warning : rows.warnings) context.err << "warning: " << warning << "\n";
+  const auto rows = train::load_rows(
+      run.recipe, data::one_file(flags.data), data::Part::kDev, *run.source, false);
+  for (const auto& warning : rows->warnings()) context.err << "warning: " << warning << "\n";
   const auto predictions =
-      train::predict_rows(*run.model, rows, 4 * run.recipe.loop.batches.batch_size);
+      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
   const auto columns = prediction_columns(run.recipe, predictions);
-  const bool json_lines = flags.out.ends_with(".jsonl");
-  const std::string text =
-      json_lines ? as_json_lines(rows, run.recipe, columns) : as_tsv(rows, run.recipe, columns);
+  std::vector<std::string> taken;
+  for (const auto& column : columns) taken.push_back(column.name);
+  const auto shown = rows->shown(taken);
+  const std::string name = lower(flags.out);
+  const std::string text = name.ends_with(".jsonl") ? as_json_lines(rows->size(), shown, columns)
+                           : name.ends_with(".csv")
+                               ? as_table(rows->size(), shown, columns, ',', csv_cell)
+                               : as_table(rows->size(), shown, columns, '\t', tsv_cell);
   if (flags.out == "-") {
     context.out << text;
     return;
   }
   write_file_atomic(flags.out, text);
-  context.out << "Wrote " << rows.size() << " predictions to " << flags.out << ".\n";
+  context.out << "Wrote " << rows->size() << " predictions to " << flags.out << ".\n";
 }
 
 }  // namespace
 
 void add_predict(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("predict", "Use a run's model on new sentences");
+  CLI::App* command = app.add_subcommand("predict", "Use a run's model on new rows");
   auto flags = std::make_shared<PredictFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  command->add_option("--data", flags->data, "TSV or CSV with the recipe's text columns")
+  command->add_option("--data", flags->data, "TSV or CSV with the recipe's input columns")
       ->required();
   command
       ->add_option("--out",
                    flags->out,
-                   "File to write: .tsv, or .jsonl for one JSON object per row; - for standard "
-                   "output (TSV)")
+                   "File to write: .tsv, .csv, or .jsonl for one JSON object per row; - for "
+                   "standard output (TSV)")
       ->required();
   add_set_flag(*command, flags->overrides);
   command->callback([flags, &context] { run_predict(*flags, context); });

@@ -24,6 +24,7 @@ class PairSource final : public Source {
   void describe(FieldVisitor& data) override;
   void describe_sections(FieldVisitor& recipe) override;
   void resolve_paths(const std::filesystem::path& folder) override;
+  bool standard_targets() const override { return false; }
   std::unique_ptr<Source> fresh() const override;
 
   std::size_t size() const override { return data_.size(); }
@@ -38,7 +39,8 @@ class PairSource final : public Source {
   // What the network asks for, before reading.
   void set_max_length(std::size_t tokens) { max_length_ = tokens; }
   void set_lexical(bool lexical) { lexical_ = lexical; }
-  bool two_texts() const { return !text_b_.empty(); }
+  // kInvalidArgument for a sentence without a column.
+  void check_two_texts() const;
 
   // kInternal before reading or loading.
   const text::Tokenizer& tokenizer() const;

@@ -74,6 +74,8 @@ class Source {
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
+  // Whether regression heads start as `output: standard`: targets in any unit.
+  virtual bool standard_targets() const { return true; }
   // Makes paths in the options absolute.
   virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
   // Columns that are targets of tasks left out of this run: never inputs.

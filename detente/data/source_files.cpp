@@ -56,18 +56,11 @@ RowList Split::rows(Part part, std::size_t count) const {
 }
 
 void SourceFiles::describe(FieldVisitor& visitor) {
-  constexpr NumberRule kShare{.min = 0, .max = 1, .max_open = true};
   visitor.text("train",
                train,
                "Training file (TSV or CSV with a header line, gzip or not), "
                "relative to the recipe.");
   visitor.text("dev", dev, "Validation file with the same columns; or use split.");
-  visitor.section("split", "Hold rows of the training file out.", [&](FieldVisitor& section) {
-    section.number("dev", split.dev, kShare, "Share of rows for validation, in place of data.dev.");
-    section.number(
-        "test", split.test, kShare, "Share of rows nobody sees before `detente eval --part test`.");
-    section.integer("seed", split.seed, {.min = 0, .max = 9e15}, "Decides which rows.");
-  });
   visitor.choice(
       "format",
       format,
@@ -75,6 +68,16 @@ void SourceFiles::describe(FieldVisitor& visitor) {
       "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
   visitor.integer(
       "max_rows", max_rows, {.min = 0, .max = 1e9}, "Use only the first n training rows; 0: all.");
+}
+
+void SourceFiles::describe_split(FieldVisitor& visitor) {
+  constexpr NumberRule kShare{.min = 0, .max = 1, .max_open = true};
+  visitor.section("split", "Hold rows of the training file out.", [&](FieldVisitor& section) {
+    section.number("dev", split.dev, kShare, "Share of rows for validation, in place of data.dev.");
+    section.number(
+        "test", split.test, kShare, "Share of rows nobody sees before `detente eval --part test`.");
+    section.integer("seed", split.seed, {.min = 0, .max = 9e15}, "Decides which rows.");
+  });
 }
 
 void SourceFiles::validate(const std::string& where) const {

@@ -34,7 +34,9 @@ struct SourceFiles {
   TableFormat format = TableFormat::kAuto;
   std::int64_t max_rows = 0;  // of the training rows; 0: all
 
+  // The section split stands apart, so that the keys of a kind of data can come before it.
   void describe(FieldVisitor& visitor);
+  void describe_split(FieldVisitor& visitor);
   // Rules between fields; throws kInvalidArgument, its message opened by `where`.
   void validate(const std::string& where) const;
 

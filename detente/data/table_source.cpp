@@ -68,6 +68,7 @@ void TableSource::describe(FieldVisitor& data) {
 }
 
 void TableSource::leave_out(const std::vector<std::string>& columns) {
+  if (!inputs_.empty()) return;  // whoever names the inputs means them
   for (const std::string& column : columns) {
     if (!contains(ignore_, column)) ignore_.push_back(column);
   }

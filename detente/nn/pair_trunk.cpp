@@ -79,11 +79,7 @@ void PairTrunk::describe(FieldVisitor& model) {
 void PairTrunk::prepare(data::Source& source) const {
   pair_source(source);  // refuses other kinds
   auto& pairs = static_cast<data::PairSource&>(source);
-  DETENTE_CHECK(
-      pairs.two_texts(),
-      ErrorCode::kInvalidArgument,
-      "[nn::PairTrunk] model.kind pairs compares two sentences, but data.text_b is empty; "
-      "expected the name of a column.");
+  pairs.check_two_texts();
   pairs.set_max_length(static_cast<std::size_t>(options_.max_length));
   pairs.set_lexical(lexical_);
 }
@@ -170,6 +166,11 @@ std::int64_t PairTrunk::alignment_width() const {
   }
   return 0;
 }
+std::string PairTrunk::long_start() const {
+  if (embedding_init_ != EmbeddingInit::kPpmi) return {};
+  return "Computing initial embeddings from the training sentences.";
+}
+
 std::int64_t PairTrunk::joined_width() const {
   return encoded_width() + alignment_width() + numbers_;
 }

@@ -44,6 +44,7 @@ class PairTrunk final : public Trunk {
   void build(const data::Source& fitted, Draw& draw) override;
   // Scale of the numbers beside the pairs; embeddings from co-occurrence if the options say so.
   void start_from(const data::Source& training, Rng& rng) override;
+  std::string long_start() const override;
   std::int64_t width() const override;
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
   // Symmetric siamese trunks look at the pair in both orders.

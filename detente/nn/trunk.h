@@ -39,6 +39,9 @@ class Trunk {
   // What the training examples say before any training. `rng` is for this alone.
   virtual void start_from(const data::Source& /*training*/, Rng& /*rng*/) {}
 
+  // What start_from is about to do, when it takes long enough to say so; else empty.
+  virtual std::string long_start() const { return {}; }
+
   virtual std::int64_t width() const = 0;
   // [B, width] with its graph. Dropout and whatever else is random in training are on exactly when
   // `random` is given; their bits come from there alone. kShape for an empty batch.

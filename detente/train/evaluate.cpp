@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/data/batches.h>
 #include <detente/metrics/registry.h>
-#include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 
 namespace detente::train {
 
-std::vector<TaskPredictions> predict_rows(const nn::PairModel& model,
-                                          const data::PairData& data,
+std::vector<TaskPredictions> predict_rows(const nn::Model& model,
+                                          const data::Source& source,
                                           std::int64_t batch_size) {
-  const auto& heads = model.heads();
+  const auto& heads = model.heads().tasks();
   std::vector<TaskPredictions> predictions(heads.size());
   for (std::size_t k = 0; k < heads.size(); ++k) {
-    predictions[k].values.resize(data.size());
-    if (heads[k].options.kind == TaskKind::kClasses) predictions[k].confidence.resize(data.size());
+    predictions[k].values.resize(source.size());
+    if (heads[k].options.kind == TaskKind::kClasses) predictions[k].confidence.resize(source.size());
   }
-  const auto lengths = data::row_lengths(data);
-  for (const auto& rows : data::evaluation_batches(lengths, batch_size)) {
-    const std::vector<Matrix> outputs = model.predict(make_pair_batch(data, rows));
+  for (const auto& rows : data::evaluation_batches(source.costs(), batch_size)) {
+    const std::vector<Matrix> outputs = model.predict(source.batch(rows, nullptr));
     for (std::size_t k = 0; k < heads.size(); ++k) {
       const Matrix& output = outputs[k];
       for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -39,11 +37,11 @@ std::vector<TaskPredictions> predict_rows(const nn::PairModel& model,
 
 std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
                                                const std::vector<TaskPredictions>& predictions,
-                                               const data::PairData& data) {
+                                               const data::Source& source) {
   std::vector<std::vector<MetricValue>> results(recipe.tasks.size());
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
     const TaskRecipe& task = recipe.tasks[k];
-    const auto& targets = data.target(task.name).values;
+    const auto& targets = source.target(task.name).values;
     for (const auto& name : task.metrics) {
       const auto& metric = metrics::get_metric(name, task.head.kind);
       const metrics::Score score = metric.compute(predictions[k].values, targets);

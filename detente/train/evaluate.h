@@ -2,8 +2,8 @@
 // A model's predictions on a data set, and the metrics of every task.
 #pragma once
 
-#include <detente/data/pairs.h>
-#include <detente/nn/pair_model.h>
+#include <detente/data/source.h>
+#include <detente/nn/model.h>
 #include <detente/report/run_record.h>
 #include <detente/train/recipe.h>
 
@@ -23,8 +23,8 @@ struct TaskPredictions {
 };
 
 // In the order of the rows, one entry per head.
-std::vector<TaskPredictions> predict_rows(const nn::PairModel& model,
-                                          const data::PairData& data,
+std::vector<TaskPredictions> predict_rows(const nn::Model& model,
+                                          const data::Source& source,
                                           std::int64_t batch_size);
 
 struct MetricValue {
@@ -36,7 +36,7 @@ struct MetricValue {
 // Per task, in the order of the recipe; regression tasks with positive_from also have "f1".
 std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
                                                const std::vector<TaskPredictions>& predictions,
-                                               const data::PairData& data);
+                                               const data::Source& source);
 
 // Task → metric → value, as epochs are recorded.
 report::NamedTables metrics_by_task(const Recipe& recipe,

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/core/Tensor.h>
+#include <c10/core/TensorOptions.h>
 #include <detente/train/corpus.h>
 #include <detente/train/label_losses.h>
-#include <torch/types.h>
 
 #include <optional>
 
 namespace detente::train {
+namespace {
+
+constexpr std::uint64_t kAugmentStream = 0x6175676d;
+
+}  // namespace
 
 std::vector<std::string> LabelLosses::tasks() const {
   std::vector<std::string> names;
@@ -23,8 +29,10 @@ NamedTensors LabelLosses::own_parameters(std::size_t task) const {
 
 TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& draws) {
   Rng dropout = draws.rng;
-  const nn::PairBatch batch = make_pair_batch(data_, rows);
-  const TensorList targets = make_targets(data_, rows, device_, dtype_);
+  // Sources without augmentation draw nothing from it.
+  Rng augment = dropout.fork(kAugmentStream);
+  const data::Batch batch = data_.batch(rows, &augment);
+  const TensorList labels = make_targets(data_, rows);
   TensorList predictions;
   {
     std::optional<tensor::Autocast> autocast;
@@ -34,8 +42,11 @@ TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& d
   TaskLosses losses;
   for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
     losses::LossInfo info;
-    const at::Tensor prediction = predictions[k].to(targets[k].scalar_type());
-    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, targets[k], &info);
+    const at::Tensor target = model_.heads()
+                                  .loss_target(k, labels[k])
+                                  .to(tensor::tensor_options(device_, dtype_));
+    const at::Tensor prediction = predictions[k].to(target.scalar_type());
+    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info);
     if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
     losses.values.push_back(std::move(loss));
     losses.rows.push_back(static_cast<double>(info.rows));

@@ -2,8 +2,8 @@
 // The losses of a recipe's tasks on the labels of the training rows.
 #pragma once
 
-#include <detente/data/pairs.h>
-#include <detente/nn/pair_model.h>
+#include <detente/data/source.h>
+#include <detente/nn/model.h>
 #include <detente/tensor/device.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/recipe.h>
@@ -14,8 +14,8 @@ namespace detente::train {
 class LabelLosses final : public LossSource {
  public:
   LabelLosses(const Recipe& recipe,
-              const data::PairData& data,
-              const nn::PairModel& model,
+              const data::Source& data,
+              const nn::Model& model,
               tensor::Device device,
               tensor::DType dtype)
       : recipe_(recipe), data_(data), model_(model), device_(device), dtype_(dtype) {}
@@ -28,8 +28,8 @@ class LabelLosses final : public LossSource {
 
  private:
   const Recipe& recipe_;
-  const data::PairData& data_;
-  const nn::PairModel& model_;
+  const data::Source& data_;
+  const nn::Model& model_;
   tensor::Device device_;
   tensor::DType dtype_;
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
-#include <detente/core/file.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/initial_model.h>
@@ -13,16 +12,11 @@ LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::str
   LoadedRun loaded;
   loaded.run = existing_run(root);
   loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
-  loaded.tokenizer = text::load_tokenizer(loaded.run.tokenizer());
-  const Json idf = Json::parse(read_file(loaded.run.idf()), nullptr, false);
-  DETENTE_CHECK(!idf.is_discarded(),
-                ErrorCode::kData,
-                "[train::load_run] '{}' is damaged (not JSON).",
-                loaded.run.idf().string());
-  loaded.idf = text::IdfTable::from_json(idf);
+  loaded.source = loaded.recipe.data.source->fresh();
+  loaded.source->load(loaded.run.root);
   tensor::translate_errors("[train::load_run]", [&] {
     tensor::set_threads(static_cast<int>(loaded.recipe.threads));
-    loaded.model = make_model(loaded.recipe, *loaded.tokenizer, loaded.idf);
+    loaded.model = make_model(loaded.recipe, *loaded.source);
     tensor::Metadata metadata;
     const NamedTensors tensors = tensor::read_safetensors(loaded.run.model(), &metadata);
     DETENTE_CHECK(metadata["format"] == kModelFormat,

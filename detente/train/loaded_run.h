@@ -2,9 +2,8 @@
 // The model of a finished or interrupted run, with what is needed to use it.
 #pragma once
 
-#include <detente/nn/pair_model.h>
-#include <detente/text/lexical.h>
-#include <detente/text/tokenizer.h>
+#include <detente/data/source.h>
+#include <detente/nn/model.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_directory.h>
 
@@ -18,9 +17,8 @@ namespace detente::train {
 struct LoadedRun {
   RunDirectory run;
   Recipe recipe;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  text::IdfTable idf;
-  std::unique_ptr<nn::PairModel> model;
+  std::unique_ptr<data::Source> source;  // fitted, without rows
+  std::unique_ptr<nn::Model> model;
 };
 
 // The best model on validation, on the recipe's device; `overrides` as in load_recipe. Throws kIo

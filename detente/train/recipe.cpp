@@ -134,31 +134,33 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& source) {
                  join_names(names) + "." + did_you_mean(wanted, names));
     }
   }
+  std::vector<std::string> kept;
+  std::vector<std::string> others;
   std::erase_if(recipe.tasks, [&](const TaskRecipe& task) {
-    return std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) ==
-           recipe.loop.tasks.end();
+    const bool chosen = std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) !=
+                        recipe.loop.tasks.end();
+    (chosen ? kept : others).push_back(task.column);
+    return !chosen;
   });
+  // An answer left out must not become a question.
+  std::erase_if(others, [&](const std::string& column) {
+    return std::find(kept.begin(), kept.end(), column) != kept.end();
+  });
+  recipe.data.source->leave_out(others);
 }
 
 }  // namespace
 
 void DataRecipe::describe(FieldVisitor& visitor) {
-  visitor.text("train",
-               train,
-               "Training file (TSV or CSV with a header line, gzip or not), "
-               "relative to the recipe.");
-  visitor.text("dev", dev, "Validation file with the same columns.");
-  visitor.choice("format",
-                 format,
-                 {{"auto", data::TableFormat::kAuto},
-                  {"tsv", data::TableFormat::kTsv},
-                  {"csv", data::TableFormat::kCsv}},
-                 "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
-  visitor.text("text_a", text_a, "Column of the first sentence.");
-  visitor.text("text_b", text_b, "Column of the second sentence.");
-  visitor.integer(
-      "max_rows", max_rows, kCountOrZero, "Use only the first n training rows; 0: all.");
-  visitor.flag("cache", cache, "Keep the encoded sentences in the run's folder.");
+  files.describe(visitor);
+  visitor.kind("kind",
+               kind,
+               data::source_kinds(),
+               source,
+               data::make_source,
+               "What an example is: pairs of sentences, or rows of a table (docs/data.md). Its "
+               "options stand beside it.");
+  files.describe_split(visitor);
 }
 
 void TaskRecipe::describe(FieldVisitor& visitor) {
@@ -217,21 +219,15 @@ std::optional<double> TaskRecipe::positive_threshold() const {
   return parse_number(positive_from, "[train::recipe]", "positive_from");
 }
 
-void ModelRecipe::describe(FieldVisitor& visitor) {
-  options.describe(visitor);
-  visitor.flag("lexical_features",
-               lexical_features,
-               "Give the trunk explicit word-overlap numbers of the pair beside what it learns "
-               "(docs/tokenizers.md lists them).");
-  visitor.choice("embedding_init",
-                 embedding_init,
-                 {{"random", EmbeddingInit::kRandom}, {"ppmi", EmbeddingInit::kPpmi}},
-                 "ppmi: embeddings start from the training sentences' own co-occurrence counts "
-                 "(positive pointwise mutual information, truncated SVD).");
-  visitor.integer("ppmi_window",
-                  ppmi_window,
-                  {.min = 1, .max = 50},
-                  "Tokens on each side that count as neighbours for embedding_init ppmi.");
+void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
+  if (kind.empty()) kind = nn::default_trunk(data_kind);
+  visitor.kind("kind",
+               kind,
+               nn::trunk_kinds(),
+               trunk,
+               nn::make_trunk,
+               "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
+               "table. Default: the one for data.kind. Its options stand beside it.");
 }
 
 void LoopRecipe::describe(FieldVisitor& visitor) {
@@ -298,12 +294,18 @@ void Recipe::describe(FieldVisitor& visitor) {
                "where it costs time and operations without one are an error; on the CPU two runs "
                "of a recipe with one number of threads give the same bits anyway.");
   visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
-  visitor.section("tokenizer", "", [this](FieldVisitor& s) { tokenizer.describe(s); });
-  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s); });
+  data.source->describe_sections(visitor);
+  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, data.kind); });
   visitor.sections(
       "tasks",
       tasks.size(),
-      [this](std::size_t n) { tasks.resize(n); },
+      [this](std::size_t n) {
+        TaskRecipe task;
+        if (data.source->standard_targets()) {
+          task.head.output = nn::HeadOptions::Output::kStandard;
+        }
+        tasks.resize(n, task);
+      },
       [this](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); },
       "One entry per task.");
   visitor.section("balance", "", [this](FieldVisitor& s) {
@@ -383,25 +385,19 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   config::read_fields(root, describe_of(recipe));
   const std::string source = path.string();
   if (recipe.name.empty()) recipe.name = path.stem().string();
-  if (recipe.data.train.empty()) refuse(source, "'data.train' is missing; name the training file.");
-  if (recipe.data.dev.empty()) refuse(source, "'data.dev' is missing; name the validation file.");
-  if (recipe.data.text_a.empty()) {
-    refuse(source, "'data.text_a' is empty; name the column of the first sentence.");
-  }
-  if (recipe.data.text_b.empty()) {
-    refuse(source, "'data.text_b' is empty; name the column of the second sentence.");
-  }
+  recipe.data.files.validate("[train::load_recipe] " + source);
   check_tasks(recipe, source);
   keep_chosen_tasks(recipe, source);
-  recipe.model.options.validate();
+  recipe.model.trunk->validate();
+  recipe.model.trunk->prepare(*recipe.data.source);
   recipe.selection();
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     refuse(source, conflict);
   }
   const auto folder = std::filesystem::absolute(path).parent_path();
-  make_absolute(recipe.data.train, folder);
-  make_absolute(recipe.data.dev, folder);
-  make_absolute(recipe.tokenizer.vocab, folder);
+  make_absolute(recipe.data.files.train, folder);
+  make_absolute(recipe.data.files.dev, folder);
+  recipe.data.source->resolve_paths(folder);
   return recipe;
 }
 
@@ -450,6 +446,19 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
 
 std::string recipe_markdown() {
   Recipe recipe;
+  std::string other_kinds;
+  for (const std::string& kind : data::source_kinds()) {
+    if (kind == DataRecipe{}.kind) continue;
+    const auto source = data::make_source(kind);
+    const auto trunk = nn::make_trunk(nn::default_trunk(kind));
+    other_kinds += "\n## With `data.kind: " + kind + "`\n\n" +
+                   "These stand in place of the sections of the same name but for their `kind`, "
+                   "`train`, `dev`, `format`, `max_rows` and `split`; there is no `tokenizer`.\n" +
+                   config::fields_markdown([&](FieldVisitor& visitor) {
+                     visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });
+                     visitor.section("model", "", [&](FieldVisitor& s) { trunk->describe(s); });
+                   });
+  }
   return "# Recipe reference\n\n"
          "<!-- written by `detente recipe docs`; do not edit by hand -->\n\n"
          "Every key of a recipe, its type, default and allowed values. A recipe is read strictly: "
@@ -458,7 +467,7 @@ std::string recipe_markdown() {
          "`--set tasks.score.weight=2`. The options of the balancing method stand beside "
          "`balance.method` and those of a loss beside its `name`; the tables show the ones of the "
          "defaults, [docs/methods](methods/README.md) and [docs/losses.md](losses.md) show all.\n" +
-         config::fields_markdown(describe_of(recipe));
+         config::fields_markdown(describe_of(recipe)) + other_kinds;
 }
 
 }  // namespace detente::train

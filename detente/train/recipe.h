@@ -6,12 +6,12 @@
 #include <detente/balance/method.h>
 #include <detente/core/fields.h>
 #include <detente/data/batches.h>
-#include <detente/data/pairs.h>
+#include <detente/data/source.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/losses/loss.h>
 #include <detente/nn/options.h>
+#include <detente/nn/trunk.h>
 #include <detente/tensor/autocast.h>
-#include <detente/text/tokenizer.h>
 #include <detente/train/adamw.h>
 #include <detente/train/granularity.h>
 #include <detente/train/schedule.h>
@@ -26,13 +26,9 @@
 namespace detente::train {
 
 struct DataRecipe {
-  std::string train;
-  std::string dev;
-  data::TableFormat format = data::TableFormat::kAuto;
-  std::string text_a = "sentence1";
-  std::string text_b = "sentence2";
-  std::int64_t max_rows = 0;
-  bool cache = true;
+  std::string kind = "pairs";
+  data::SourceFiles files;
+  std::shared_ptr<data::Source> source;  // the options of the kind; never read
 
   void describe(FieldVisitor& visitor);
 };
@@ -55,14 +51,10 @@ struct TaskRecipe {
 };
 
 struct ModelRecipe {
-  enum class EmbeddingInit { kRandom, kPpmi };
+  std::string kind;                  // empty: the default of the kind of data
+  std::shared_ptr<nn::Trunk> trunk;  // the options of the kind; never built
 
-  nn::PairModelOptions options;
-  bool lexical_features = false;
-  EmbeddingInit embedding_init = EmbeddingInit::kRandom;
-  std::int64_t ppmi_window = 4;
-
-  void describe(FieldVisitor& visitor);
+  void describe(FieldVisitor& visitor, const std::string& data_kind);
 };
 
 struct LoopRecipe {
@@ -86,7 +78,6 @@ struct Recipe {
   std::optional<tensor::LowPrecision> autocast;  // of a training step's forward passes
   bool deterministic = false;
   DataRecipe data;
-  text::TokenizerOptions tokenizer;
   ModelRecipe model;
   std::vector<TaskRecipe> tasks;
   std::string method = "cagrad";

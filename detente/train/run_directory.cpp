@@ -15,6 +15,7 @@ bool run_directory_owns(const std::filesystem::path& entry) {
                                            "summary.json",
                                            "model.safetensors",
                                            "tokenizer",
+                                           "columns.json",
                                            "snapshot.safetensors",
                                            "report.html"};
   for (const char* own : kNames) {

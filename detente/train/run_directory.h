@@ -5,7 +5,8 @@
 //   metrics.jsonl         a line per step and per epoch
 //   summary.json          the result
 //   model.safetensors     the best model on validation
-//   tokenizer/            vocab.txt, tokenizer_config.json and idf.json
+//   tokenizer/            of sentence pairs: vocab.txt, tokenizer_config.json and idf.json
+//   columns.json          of tables: input columns, scales, categories
 //   snapshot.safetensors  everything needed to go on
 //   report.html           the picture
 //   events.out.tfevents.* for TensorBoard
@@ -31,7 +32,6 @@ struct RunDirectory {
   std::filesystem::path summary() const { return root / "summary.json"; }
   std::filesystem::path model() const { return root / "model.safetensors"; }
   std::filesystem::path tokenizer() const { return root / "tokenizer"; }
-  std::filesystem::path idf() const { return tokenizer() / "idf.json"; }
   std::filesystem::path snapshot() const { return root / "snapshot.safetensors"; }
   std::filesystem::path report() const { return root / "report.html"; }
 

@@ -89,19 +89,20 @@ class Trainer {
     const bool had_cache = std::filesystem::exists(cache);
     try {
       make_directories(root);
-      corpus_ = load_corpus(recipe_, recipe_.data.cache ? cache : std::filesystem::path());
+      corpus_ = load_corpus(recipe_, cache);
     } catch (...) {
       std::error_code ignored;
       if (!had_cache) std::filesystem::remove_all(cache, ignored);
       if (!had_root) std::filesystem::remove(root, ignored);
       throw;
     }
-    for (const auto* data : {&corpus_.train, &corpus_.dev}) {
-      for (const auto& warning : data->warnings) observers_.on_message("warning: " + warning);
+    for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
+      for (const auto& warning : source->warnings()) {
+        observers_.on_message("warning: " + warning);
+      }
     }
-    lengths_ = data::row_lengths(corpus_.train);
     steps_per_epoch_ =
-        static_cast<std::int64_t>(data::batch_count(corpus_.train.size(), recipe_.loop.batches));
+        static_cast<std::int64_t>(data::batch_count(corpus_.train->size(), recipe_.loop.batches));
     total_steps_ = steps_per_epoch_ * recipe_.loop.epochs;
   }
 
@@ -110,12 +111,12 @@ class Trainer {
     device_ = tensor::parse_device(recipe_.device);
     const tensor::DType dtype = tensor::parse_dtype(recipe_.precision);
     if (recipe_.deterministic) deterministic_.emplace(device_);
-    model_ = make_model(recipe_, *corpus_.tokenizer, corpus_.idf);
+    model_ = make_model(recipe_, *corpus_.train);
     if (!resumed_) {
-      if (recipe_.model.embedding_init == ModelRecipe::EmbeddingInit::kPpmi) {
-        observers_.on_message("Computing initial embeddings from the training sentences.");
+      if (const std::string what = recipe_.model.trunk->long_start(); !what.empty()) {
+        observers_.on_message(what);
       }
-      start_from_data(recipe_, corpus_, *model_);
+      start_from_data(recipe_, *corpus_.train, *model_);
     }
     model_->to(device_, dtype);
     make_losses(dtype);
@@ -139,7 +140,7 @@ class Trainer {
   void make_losses(tensor::DType dtype) {
     std::vector<std::unique_ptr<LossSource>> sources;
     sources.push_back(
-        std::make_unique<LabelLosses>(recipe_, corpus_.train, *model_, device_, dtype));
+        std::make_unique<LabelLosses>(recipe_, *corpus_.train, *model_, device_, dtype));
     for (const MakeLosses& make : options_.losses) {
       sources.push_back(make({recipe_, corpus_, *model_}));
     }
@@ -165,9 +166,7 @@ class Trainer {
 
   void open(const std::filesystem::path& root) {
     run_ = open_run_directory(root, options_.existing);
-    make_directories(run_.tokenizer());
-    corpus_.tokenizer->save(run_.tokenizer());
-    write_file_atomic(run_.idf(), corpus_.idf.to_json().dump());
+    corpus_.train->save(run_.root);
     write_file_atomic(run_.recipe(), recipe_.to_yaml());
     observers_.on_start({.recipe = recipe_,
                          .run = run_,
@@ -175,13 +174,13 @@ class Trainer {
                          .resumed = resumed_,
                          .steps_per_epoch = steps_per_epoch_,
                          .total_steps = total_steps_,
-                         .train_rows = static_cast<std::int64_t>(corpus_.train.size())});
+                         .train_rows = static_cast<std::int64_t>(corpus_.train->size())});
     observers_.on_message(fmt::format(
         "{}: {} training rows, {} validation rows, {} tasks, {} parameters, {} on {} with {} "
         "threads.",
         recipe_.name,
-        corpus_.train.size(),
-        corpus_.dev.size(),
+        corpus_.train->size(),
+        corpus_.dev->size(),
         recipe_.tasks.size(),
         model_->parameter_count(),
         recipe_.method,
@@ -200,7 +199,7 @@ class Trainer {
         state_.finished = true;
         break;
       }
-      const auto batches = data::epoch_batches(lengths_,
+      const auto batches = data::epoch_batches(corpus_.train->costs(),
                                                recipe_.loop.batches,
                                                static_cast<std::uint64_t>(recipe_.seed),
                                                static_cast<std::uint64_t>(state_.epoch));
@@ -287,8 +286,8 @@ class Trainer {
 
   void end_epoch() {
     const auto predictions =
-        predict_rows(*model_, corpus_.dev, 4 * recipe_.loop.batches.batch_size);
-    const auto metrics = evaluate(recipe_, predictions, corpus_.dev);
+        predict_rows(*model_, *corpus_.dev, 4 * recipe_.loop.batches.batch_size);
+    const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
     const double value = selected_value(metrics);
     const bool best = state_.is_best(value);
     ++state_.epoch;
@@ -300,7 +299,7 @@ class Trainer {
     record.dev = metrics_by_task(recipe_, metrics);
     record.seconds = state_.epoch_seconds;
     record.examples_per_second =
-        static_cast<double>(corpus_.train.size()) / std::max(1e-9, state_.epoch_seconds);
+        static_cast<double>(corpus_.train->size()) / std::max(1e-9, state_.epoch_seconds);
     record.best = best;
     if (best) {
       state_.best_epoch = state_.epoch;
@@ -338,8 +337,8 @@ class Trainer {
                  {"skipped_steps", state_.skipped_steps},
                  {"best_epoch", state_.best_epoch},
                  {"tasks", state_.best_metrics},
-                 {"dev_rows", corpus_.dev.size()},
-                 {"train_rows", corpus_.train.size()},
+                 {"dev_rows", corpus_.dev->size()},
+                 {"train_rows", corpus_.train->size()},
                  {"parameters", model_->parameter_count()},
                  {"conflict_share",
                   share(static_cast<double>(state_.conflict_steps), state_.diagnosed_steps)},
@@ -357,13 +356,12 @@ class Trainer {
   ObserverList observers_;
   RunDirectory run_;
   Corpus corpus_;
-  std::vector<std::size_t> lengths_;
   std::int64_t steps_per_epoch_ = 0;
   std::int64_t total_steps_ = 0;
   int threads_ = 0;
   tensor::Device device_;
   std::optional<DeterministicAlgorithms> deterministic_;
-  std::unique_ptr<nn::PairModel> model_;
+  std::unique_ptr<nn::Model> model_;
   std::unique_ptr<LossSource> losses_;
   std::optional<TrainingStep> step_;
   RunState state_;

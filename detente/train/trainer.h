@@ -3,7 +3,7 @@
 #pragma once
 
 #include <detente/core/json.h>
-#include <detente/nn/pair_model.h>
+#include <detente/nn/model.h>
 #include <detente/train/corpus.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/progress.h>
@@ -23,7 +23,7 @@ namespace detente::train {
 struct LossContext {
   const Recipe& recipe;
   const Corpus& corpus;        // the rows that the source is asked about are those of corpus.train
-  const nn::PairModel& model;  // on its device
+  const nn::Model& model;  // on its device
 };
 using MakeLosses = std::function<std::unique_ptr<LossSource>(const LossContext&)>;
 

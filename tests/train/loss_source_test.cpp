@@ -18,7 +18,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-NamedTensors parameters_of(const nn::PairModel& model) {
+NamedTensors parameters_of(const nn::Model& model) {
   NamedTensors named;
   const auto names = model.shared_names();
   const TensorList tensors = model.shared_parameters();
@@ -36,14 +36,14 @@ class Consistency final : public LossSource {
  public:
   explicit Consistency(const LossContext& context)
       : context_(context),
-        teacher_(make_model(context.recipe, *context.corpus.tokenizer, context.corpus.idf)),
+        teacher_(make_model(context.recipe, *context.corpus.train)),
         average_(parameters_of(context.model), {.decay = 0.8}) {
     average_.copy_to(parameters_of(*teacher_));
   }
 
   std::vector<std::string> tasks() const override { return {"consistency"}; }
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override {
-    const nn::PairBatch batch = make_pair_batch(context_.corpus.train, rows);
+    const data::Batch batch = context_.corpus.train->batch(rows, nullptr);
     at::Tensor target;
     {
       const torch::NoGradGuard no_grad;
@@ -65,7 +65,7 @@ class Consistency final : public LossSource {
 
  private:
   LossContext context_;
-  std::unique_ptr<nn::PairModel> teacher_;
+  std::unique_ptr<nn::Model> teacher_;
   nn::Ema average_;
 };
 

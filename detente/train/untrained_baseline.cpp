@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/moments.h>
+#include <detente/metrics/metrics.h>
+#include <detente/metrics/registry.h>
+#include <detente/train/corpus.h>
+#include <detente/train/evaluate.h>
+#include <detente/train/untrained_baseline.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <utility>
+
+namespace detente::train {
+namespace {
+
+// Targets 1 where at least `threshold`; missing stays missing.
+std::vector<double> at_least(std::vector<double> values, double threshold) {
+  for (double& value : values) {
+    if (!std::isnan(value)) value = value >= threshold ? 1.0 : 0.0;
+  }
+  return values;
+}
+
+// One pass over the rows from the largest score down: F1 = 2 TP / (predicted + positives).
+double best_f1_threshold(const std::vector<double>& scores, const std::vector<double>& targets) {
+  std::vector<std::pair<double, double>> rows;
+  double positives = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (std::isnan(targets[i])) continue;
+    rows.emplace_back(scores[i], targets[i]);
+    positives += targets[i];
+  }
+  std::sort(rows.begin(), rows.end(), std::greater<>());
+  double best = 0;
+  double threshold = 0;
+  double hits = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    hits += rows[i].second;
+    const bool last_of_value = i + 1 == rows.size() || rows[i + 1].first != rows[i].first;
+    const double f1 = 2 * hits / (static_cast<double>(i + 1) + positives);
+    if (last_of_value && f1 > best) {
+      best = f1;
+      threshold = rows[i].first;
+    }
+  }
+  return threshold;
+}
+
+Json score_baseline(const Recipe& recipe,
+                    const data::Source& train,
+                    const std::vector<double>& train_scores,
+                    const data::Source& dev,
+                    const std::vector<double>& dev_scores) {
+  Json tasks = Json::object();
+  for (const TaskRecipe& task : recipe.tasks) {
+    if (task.head.kind == TaskKind::kClasses) continue;
+    const std::vector<double>& train_targets = train.target(task.name).values;
+    const std::vector<double>& dev_targets = dev.target(task.name).values;
+    Json values = Json::object();
+    const auto add_binary = [&](const std::vector<double>& train_ones,
+                                const std::vector<double>& dev_ones,
+                                bool accuracy) {
+      const double threshold = best_f1_threshold(train_scores, train_ones);
+      if (accuracy) {
+        values["accuracy"] =
+            json_number(metrics::binary_accuracy(dev_scores, dev_ones, threshold).value);
+      }
+      values["f1"] = json_number(metrics::f1(dev_scores, dev_ones, threshold).value);
+    };
+    if (task.head.kind == TaskKind::kRegression) {
+      values["pearson"] = json_number(metrics::pearson(dev_scores, dev_targets).value);
+      values["spearman"] = json_number(metrics::spearman(dev_scores, dev_targets).value);
+      if (const auto threshold = task.positive_threshold()) {
+        add_binary(at_least(train_targets, *threshold), at_least(dev_targets, *threshold), false);
+      }
+    } else {
+      add_binary(train_targets, dev_targets, true);
+    }
+    tasks[task.name] = std::move(values);
+  }
+  return tasks;
+}
+
+double most_frequent(const std::vector<double>& values) {
+  std::map<double, std::size_t> counts;
+  for (const double value : values) {
+    if (!std::isnan(value)) ++counts[value];
+  }
+  return std::max_element(counts.begin(),
+                          counts.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+Json constant_baseline(const Recipe& recipe, const data::Source& train, const data::Source& dev) {
+  std::vector<TaskPredictions> predictions;
+  for (const TaskRecipe& task : recipe.tasks) {
+    const std::vector<double>& targets = train.target(task.name).values;
+    const double answer = task.head.kind == TaskKind::kRegression ? finite_moments(targets).mean
+                                                                  : most_frequent(targets);
+    predictions.push_back({std::vector<double>(dev.size(), answer), {}});
+  }
+  return report::to_json(metrics_by_task(recipe, evaluate(recipe, predictions, dev)));
+}
+
+}  // namespace
+
+std::vector<report::Baseline> untrained_baselines(const LoadedRun& run) {
+  const Recipe& recipe = run.recipe;
+  const auto rows_of = [&](data::Part part) {
+    return load_rows(recipe, recipe.data.files, part, *run.source, true);
+  };
+  const auto train = rows_of(data::Part::kTrain);
+  const auto dev = rows_of(data::Part::kDev);
+  const auto train_scores = train->untrained_scores();
+  const auto dev_scores = dev->untrained_scores();
+  std::vector<report::Baseline> baselines;
+  for (std::size_t i = 0; i < train_scores.size(); ++i) {
+    baselines.push_back(
+        {train_scores[i].name,
+         score_baseline(recipe, *train, train_scores[i].values, *dev, dev_scores[i].values)});
+  }
+  if (baselines.empty()) {
+    baselines.push_back({"constant", constant_baseline(recipe, *train, *dev)});
+  }
+  return baselines;
+}
+
+}  // namespace detente::train
