@@ -3,8 +3,8 @@
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
 #include <detente/report/html_comparison.h>
-#include <detente/train/untrained_baseline.h>
 #include <detente/train/loaded_run.h>
+#include <detente/train/untrained_baseline.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -59,9 +59,10 @@ void add_compare(CLI::App& app, Context& context) {
   command->add_option(
       "--out", flags->out, "The page to write; default: comparison.html beside the first run");
   command->add_option("--title", flags->title, "Headline of the page");
-  command->add_flag("--baseline",
-                    flags->baseline,
-                    "Add what is reached without training: likeness of the sentences, or a constant");
+  command->add_flag(
+      "--baseline",
+      flags->baseline,
+      "Add what is reached without training: likeness of the sentences, or a constant");
   command->add_flag("--json", flags->json, "Print the table as JSON");
   command->callback([flags, &context] { run_compare(*flags, context); });
 }

@@ -29,7 +29,7 @@ void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
   const bool given = !flags.data.empty();
   const data::SourceFiles files = given ? data::one_file(flags.data) : run.recipe.data.files;
-  const data::Part part = given                 ? data::Part::kDev
+  const data::Part part = given                   ? data::Part::kDev
                           : flags.part == "train" ? data::Part::kTrain
                           : flags.part == "test"  ? data::Part::kTest
                                                   : data::Part::kDev;

@@ -66,12 +66,14 @@ std::unique_ptr<Source> PairSource::fresh() const {
 }
 
 void PairSource::check_two_texts() const {
-  DETENTE_CHECK(!text_a_.empty(),
-                ErrorCode::kInvalidArgument,
-                "[data::PairSource] 'data.text_a' is empty; name the column of the first sentence.");
-  DETENTE_CHECK(!text_b_.empty(),
-                ErrorCode::kInvalidArgument,
-                "[data::PairSource] 'data.text_b' is empty; name the column of the second sentence.");
+  DETENTE_CHECK(
+      !text_a_.empty(),
+      ErrorCode::kInvalidArgument,
+      "[data::PairSource] 'data.text_a' is empty; name the column of the first sentence.");
+  DETENTE_CHECK(
+      !text_b_.empty(),
+      ErrorCode::kInvalidArgument,
+      "[data::PairSource] 'data.text_b' is empty; name the column of the second sentence.");
 }
 
 void PairSource::read_rows(const SourceInput& input, const Source* fitted) {

@@ -12,7 +12,8 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
   std::vector<TaskPredictions> predictions(heads.size());
   for (std::size_t k = 0; k < heads.size(); ++k) {
     predictions[k].values.resize(source.size());
-    if (heads[k].options.kind == TaskKind::kClasses) predictions[k].confidence.resize(source.size());
+    if (heads[k].options.kind == TaskKind::kClasses)
+      predictions[k].confidence.resize(source.size());
   }
   for (const auto& rows : data::evaluation_batches(source.costs(), batch_size)) {
     const std::vector<Matrix> outputs = model.predict(source.batch(rows, nullptr));

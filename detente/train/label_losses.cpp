@@ -42,9 +42,8 @@ TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& d
   TaskLosses losses;
   for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
     losses::LossInfo info;
-    const at::Tensor target = model_.heads()
-                                  .loss_target(k, labels[k])
-                                  .to(tensor::tensor_options(device_, dtype_));
+    const at::Tensor target =
+        model_.heads().loss_target(k, labels[k]).to(tensor::tensor_options(device_, dtype_));
     const at::Tensor prediction = predictions[k].to(target.scalar_type());
     at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info);
     if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;

@@ -293,6 +293,8 @@ void Recipe::describe(FieldVisitor& visitor) {
                "Let LibTorch take only algorithms that give the same bits every time. For CUDA, "
                "where it costs time and operations without one are an error; on the CPU two runs "
                "of a recipe with one number of threads give the same bits anyway.");
+  // A visitor may pass by the section, but what comes after it depends on the kind.
+  if (data.source == nullptr) data.source = data::make_source(data.kind);
   visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
   data.source->describe_sections(visitor);
   visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, data.kind); });

@@ -22,7 +22,7 @@ namespace detente::train {
 // What a source of losses is made from; all of it outlives the source.
 struct LossContext {
   const Recipe& recipe;
-  const Corpus& corpus;        // the rows that the source is asked about are those of corpus.train
+  const Corpus& corpus;    // the rows that the source is asked about are those of corpus.train
   const nn::Model& model;  // on its device
 };
 using MakeLosses = std::function<std::unique_ptr<LossSource>(const LossContext&)>;

@@ -111,7 +111,8 @@ TEST_F(SourceFilesTest, SayWhatIsMissing) {
   files.split.test = 0.5;
   EXPECT_THAT(source_error([&] { files.validate("here"); }).what(), HasSubstr("less than 1"));
   files.split.test = 0;
-  EXPECT_THAT(source_error([&] { files.read_table(Part::kTest); }).what(), HasSubstr("no test rows"));
+  EXPECT_THAT(source_error([&] { files.read_table(Part::kTest); }).what(),
+              HasSubstr("no test rows"));
 }
 
 TEST(SourceRegistry, KnowsItsKinds) {
@@ -157,18 +158,20 @@ TEST_F(PairSourceTest, BatchesHoldTheEncodedSentences) {
   for (const char* side : {"first", "second"}) {
     const Array& ids = array_of(batch, side);
     const auto& values = std::get<std::vector<std::int32_t>>(ids.values);
-    const auto& lengths = std::get<std::vector<std::int32_t>>(
-        array_of(batch, std::string(side) + "_length").values);
+    const auto& lengths =
+        std::get<std::vector<std::int32_t>>(array_of(batch, std::string(side) + "_length").values);
     const auto& expected =
         std::string(side) == "first" ? source.pairs().ids_a : source.pairs().ids_b;
     const std::size_t width = ids.shape[1];
     for (std::size_t i = 0; i < 2; ++i) {
-      const std::vector<std::int32_t> row(values.begin() + static_cast<std::ptrdiff_t>(i * width),
-                                          values.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
+      const std::vector<std::int32_t> row(
+          values.begin() + static_cast<std::ptrdiff_t>(i * width),
+          values.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
       const auto length = static_cast<std::size_t>(lengths[i]);
       EXPECT_EQ(std::vector<std::int32_t>(row.begin(), row.begin() + lengths[i]),
                 expected[rows[i]]);
-      for (std::size_t j = length; j < width; ++j) EXPECT_EQ(row[j], source.tokenizer().special().pad);
+      for (std::size_t j = length; j < width; ++j)
+        EXPECT_EQ(row[j], source.tokenizer().special().pad);
     }
   }
   EXPECT_EQ(array_of(batch, "numbers").shape[1], source.numbers());

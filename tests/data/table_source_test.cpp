@@ -31,8 +31,18 @@ TEST(ParseDate, ReadsDaysSince1970) {
 }
 
 TEST(ParseDate, RefusesOthers) {
-  for (const char* cell : {"", "2011", "20110101", "2011-13-01", "2011-02-29", "2011-1-1", "11-01-01",
-                           "2011-01/01", "2011-01-01x", "2011-01-01 25:00", "2011-01-01 1:00", "one"}) {
+  for (const char* cell : {"",
+                           "2011",
+                           "20110101",
+                           "2011-13-01",
+                           "2011-02-29",
+                           "2011-1-1",
+                           "11-01-01",
+                           "2011-01/01",
+                           "2011-01-01x",
+                           "2011-01-01 25:00",
+                           "2011-01-01 1:00",
+                           "one"}) {
     EXPECT_FALSE(parse_date(cell)) << cell;
   }
 }
@@ -64,7 +74,9 @@ class TableSourceTest : public ::testing::Test {
     const Array* array = find_array(batch, name);
     return array == nullptr ? std::vector<T>{} : std::get<std::vector<T>>(array->values);
   }
-  static std::vector<float> numbers(const Source& source) { return values<float>(source, "numbers"); }
+  static std::vector<float> numbers(const Source& source) {
+    return values<float>(source, "numbers");
+  }
   static std::vector<std::int32_t> ids(const Source& source) {
     return values<std::int32_t>(source, "categories");
   }
@@ -128,7 +140,8 @@ TEST_F(TableSourceTest, AMissingCellThatTrainingNeverSawIsTheMean) {
 
 TEST_F(TableSourceTest, UnknownAndRareCategoriesShareARow) {
   TableSource train;
-  const SourceInput files = input("k,same\nb,7\nb,7\na,7\na,7\nrare,7\n", "k,same\na,7\nnew,7\nrare,7\n,7\n");
+  const SourceInput files =
+      input("k,same\nb,7\nb,7\na,7\na,7\nrare,7\n", "k,same\na,7\nnew,7\nrare,7\n,7\n");
   train.read(files, nullptr);
   EXPECT_THAT(train.category_counts(), ElementsAre(3));
   EXPECT_THAT(ids(train), ElementsAre(2, 2, 1, 1, 0));
@@ -258,9 +271,9 @@ TEST_F(TableSourceTest, HugeAndTinyNumbersStayFinite) {
 
 TEST_F(TableSourceTest, OddNamesQuotesAndScripts) {
   TableSource train;
-  const SourceInput files =
-      input("\xef\xbb\xbf\"a, \"\"b\"\"\",기온,ключ\r\n1,높음,\"x,y\"\r\n2,낮음,\"x,y\"\r\n3,높음,z\r\n"
-            "4,낮음,z\r\n");
+  const SourceInput files = input(
+      "\xef\xbb\xbf\"a, \"\"b\"\"\",기온,ключ\r\n1,높음,\"x,y\"\r\n2,낮음,\"x,y\"\r\n3,높음,z\r\n"
+      "4,낮음,z\r\n");
   train.read(files, nullptr);
   ASSERT_EQ(train.columns().size(), 3U);
   EXPECT_EQ(train.columns()[0].name(), "a, \"b\"");
@@ -287,7 +300,9 @@ TEST_F(TableSourceTest, ReloadIsExact) {
   EXPECT_EQ(ids(*a), ids(*b));
   EXPECT_EQ(values<std::uint8_t>(*a, "missing"), values<std::uint8_t>(*b, "missing"));
   EXPECT_EQ(train.columns()[0].mean(), loaded.columns()[0].mean());
-  for (const char* bad : {"", "{}", "{\"format\":\"detente-columns-1\",\"columns\":[]}",
+  for (const char* bad : {"",
+                          "{}",
+                          "{\"format\":\"detente-columns-1\",\"columns\":[]}",
                           "{\"format\":\"detente-columns-1\",\"columns\":[{\"name\":\"x\"}]}",
                           "{\"format\":\"detente-columns-1\",\"columns\":[{\"name\":\"x\",\"kind\":"
                           "\"colour\"}]}"}) {

@@ -43,13 +43,12 @@ std::vector<double> plain(const MlpTrunk& trunk, std::size_t row) {
   const auto& numbers = std::get<std::vector<float>>(batch[0].values);
   const auto& missing = std::get<std::vector<std::uint8_t>>(batch[1].values);
   const auto& ids = std::get<std::vector<std::int32_t>>(batch[2].values);
-  std::vector<double> x = {numbers[2 * row], numbers[2 * row + 1],
-                           static_cast<double>(missing[row])};
+  std::vector<double> x = {
+      numbers[2 * row], numbers[2 * row + 1], static_cast<double>(missing[row])};
   for (std::size_t c = 0; c < 2; ++c) {
     const std::int64_t width = trunk.embedding_width(c == 0 ? 3 : 4);
     for (std::int64_t j = 0; j < width; ++j) {
-      x.push_back(at("embeddings." + std::to_string(c) + ".weight",
-                     ids[2 * row + c] * width + j));
+      x.push_back(at("embeddings." + std::to_string(c) + ".weight", ids[2 * row + c] * width + j));
     }
   }
   for (const char* layer : {"layers.0", "layers.1"}) {
@@ -76,9 +75,10 @@ TEST(MlpTrunk, EqualsThePlainComputation) {
   for (std::size_t i = 0; i < 3; ++i) {
     const auto expected = plain(trunk, i);
     for (std::size_t j = 0; j < expected.size(); ++j) {
-      EXPECT_NEAR(features[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)].item<double>(),
-                  expected[j],
-                  test::kRounding);
+      EXPECT_NEAR(
+          features[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)].item<double>(),
+          expected[j],
+          test::kRounding);
     }
   }
 }

@@ -34,8 +34,7 @@ class ModelTest : public ::testing::Test {
     source_.read(input, nullptr);
   }
   static std::vector<TaskHead> heads() {
-    return {{"big",
-             {.kind = HeadKind::kRegression, .output = HeadOptions::Output::kStandard}},
+    return {{"big", {.kind = HeadKind::kRegression, .output = HeadOptions::Output::kStandard}},
             {"ones", {.kind = HeadKind::kBinary}},
             {"kind", {.kind = HeadKind::kClasses, .classes = 3}}};
   }

@@ -70,14 +70,17 @@ TEST_F(TableRunTest, TheLoadedRunGivesTheMetricsOfTheSummary) {
   const TrainOutcome outcome = run("run");
   const LoadedRun loaded = load_run(folder_ / "run", {});
   const auto metrics_of = [&](data::Part part) {
-    const auto rows = load_rows(loaded.recipe, loaded.recipe.data.files, part, *loaded.source, true);
+    const auto rows =
+        load_rows(loaded.recipe, loaded.recipe.data.files, part, *loaded.source, true);
     return report::to_json(metrics_by_task(
         loaded.recipe, evaluate(loaded.recipe, predict_rows(*loaded.model, *rows, 7), *rows)));
   };
   const Json dev = metrics_of(data::Part::kDev);
   for (const auto& [task, metrics] : outcome.summary["tasks"].items()) {
     for (const auto& [name, value] : metrics.items()) {
-      EXPECT_NEAR(dev[task][name].get<double>(), value.get<double>(), 1e-5 * std::abs(value.get<double>()) + 1e-12)
+      EXPECT_NEAR(dev[task][name].get<double>(),
+                  value.get<double>(),
+                  1e-5 * std::abs(value.get<double>()) + 1e-12)
           << task << name;
     }
   }
@@ -86,8 +89,8 @@ TEST_F(TableRunTest, TheLoadedRunGivesTheMetricsOfTheSummary) {
 
 TEST_F(TableRunTest, ResumedEqualsNeverStopped) {
   run("whole", {"train.epochs=3"});
-  const TrainOutcome stopped = run_with_trigger(
-      "stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, {"train.epochs=3"});
+  const TrainOutcome stopped =
+      run_with_trigger("stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, {"train.epochs=3"});
   EXPECT_TRUE(stopped.interrupted);
   run("stopped", {"train.epochs=3"}, ExistingRun::kResume);
   EXPECT_EQ(read_file(folder_ / "whole/model.safetensors"),
@@ -119,11 +122,14 @@ TEST_F(TableRunTest, TheConstantBaselineIsTheFloor) {
 }
 
 TEST_F(TableRunTest, KindsMustFitEachOther) {
-  EXPECT_THAT(error_of([&] { recipe({"model.kind=pairs", "model.widths="}); }).what(),
+  EXPECT_THAT(error_of([&] {
+                recipe({"model.kind=pairs", "model.widths="});
+              }).what(),
               HasSubstr("widths"));
   EXPECT_THAT(error_of([&] { recipe({"data.kind=tables"}); }).what(), HasSubstr("'table'"));
   EXPECT_THAT(error_of([&] { recipe({"data.text_a=x"}); }).what(), HasSubstr("text_a"));
-  EXPECT_THAT(error_of([&] { recipe({"tokenizer.kind=syllable"}); }).what(), HasSubstr("tokenizer"));
+  EXPECT_THAT(error_of([&] { recipe({"tokenizer.kind=syllable"}); }).what(),
+              HasSubstr("tokenizer"));
   EXPECT_THAT(error_of([&] { recipe({"data.split.dev=0"}); }).what(), HasSubstr("data.dev"));
 }
 
