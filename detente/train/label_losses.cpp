@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/core/Tensor.h>
-#include <c10/core/TensorOptions.h>
 #include <detente/train/corpus.h>
 #include <detente/train/label_losses.h>
+#include <torch/types.h>
 
 #include <optional>
 
