@@ -187,26 +187,28 @@ void bench_solve(const BenchFlags& flags, Context& context) {
   const auto cpu = machine::look_at_process().cpu;
   const auto rows = measure_all(flags, context);
   if (flags.json) {
-    const Json json = {{"machine",
-                        {{"cpu", cpu.model},
-                         {"cores", cpu.cores},
-                         {"load_before", json_number(cpu.load)},
-                         {"load_after", json_number(machine::look_at_process().cpu.load)}}},
-                       {"problems", kProblems},
-                       {"drift", flags.drift},
-                       {"seed", flags.seed},
-                       {"rows", rows_json(rows)}};
+    Json json = {{"machine",
+                  {{"cpu", cpu.model},
+                   {"cores", cpu.cores},
+                   {"load_before", json_number(cpu.load)},
+                   {"load_after", json_number(machine::look_at_process().cpu.load)}}},
+                 {"problems", kProblems},
+                 {"drift", flags.drift},
+                 {"seed", flags.seed},
+                 {"rows", rows_json(rows)}};
+    json.update(bench_machine());
     context.out << json.dump(2) << "\n";
     return;
   }
   context.out << rows_text(rows)
               << fmt::format(
                      "\nMedian time of one solve over {} {}. certificate: the largest of them.\n"
-                     "{} core(s), load average {:.2f} before and {:.2f} after; other programs "
+                     "{}, {} core(s), load average {:.2f} before and {:.2f} after; other programs "
                      "lengthen the times.\n",
                      kProblems,
                      flags.drift ? "problems, each the one before slightly changed"
                                  : "problems that share nothing, so no warm start helps",
+                     bench_machine_text(),
                      cpu.cores,
                      cpu.load,
                      machine::look_at_process().cpu.load);

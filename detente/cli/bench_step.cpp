@@ -61,6 +61,7 @@ void show(std::ostream& out,
        fmt::format("{:.1f} MB, plain {:.1f} MB (above the step's start)",
                    static_cast<double>(result.peak_bytes) / 1e6,
                    static_cast<double>(result.plain_peak_bytes) / 1e6));
+  line("processor", bench_machine_text());
   line("load average",
        fmt::format("{:.2f} before, {:.2f} after; other programs lengthen the times",
                    result.load_before,
@@ -138,6 +139,7 @@ void add_bench_step(CLI::App& bench, Context& context) {
     measure::StepBenchmarkOptions given = flags->options;
     Json json = fields_to_json([&](FieldVisitor& v) { given.describe(v); });
     json.update(result.to_json());
+    json.update(bench_machine());
     context.out << json.dump(2) << "\n";
   });
 }

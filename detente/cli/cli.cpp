@@ -5,6 +5,8 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/core/version.h>
+#include <detente/simd/caches.h>
+#include <detente/simd/target.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -72,6 +74,11 @@ int run(std::span<const std::string> args, std::ostream& out, std::ostream& err)
   app.set_help_all_flag("--help-all", "Help for every command");
   try {
     for (const AddCommand add : commands()) add(app, context);
+    // Wrong variables are refused before a command does anything.
+    app.parse_complete_callback([] {
+      simd::target();
+      simd::caches();
+    });
     std::vector<std::string> words(args.begin(), args.end());
     std::reverse(words.begin(), words.end());
     app.parse(words);

@@ -4,6 +4,8 @@
 #include <detente/core/version.h>
 #include <detente/machine/findings.h>
 #include <detente/machine/process.h>
+#include <detente/simd/caches.h>
+#include <detente/simd/target.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -38,6 +40,36 @@ std::string doctor_cpu(const machine::Cpu& cpu) {
                      : cpu.avx2 ? "AVX2"
                                 : "no AVX2",
                      cpu.load);
+}
+
+std::vector<std::string> doctor_targets() {
+  std::vector<std::string> names;
+  for (const simd::Target one : simd::available_targets()) names.emplace_back(simd::name_of(one));
+  return names;
+}
+
+void doctor_simd_lines(std::ostream& out) {
+  const simd::Caches& caches = simd::caches();
+  doctor_line(out,
+              "simd",
+              fmt::format("{} in Detente's own loops; here are {} (DETENTE_SIMD)",
+                          simd::name_of(simd::target()),
+                          fmt::join(doctor_targets(), ", ")));
+  doctor_line(out,
+              "caches",
+              fmt::format("{} KB, {} KB and {} KB for each core",
+                          caches.l1d >> 10,
+                          caches.l2 >> 10,
+                          caches.l3 >> 10));
+}
+
+Json doctor_simd_json() {
+  const simd::Caches& caches = simd::caches();
+  return {{"target", simd::name_of(simd::target())},
+          {"available", doctor_targets()},
+          {"l1d_kb", caches.l1d >> 10},
+          {"l2_kb", caches.l2 >> 10},
+          {"l3_kb", caches.l3 >> 10}};
 }
 
 std::string doctor_blas(const machine::Facts& facts) {
@@ -101,6 +133,7 @@ void doctor_text(std::ostream& out,
   }
   doctor_line(out, "blas", doctor_blas(facts));
   doctor_line(out, "cpu", doctor_cpu(facts.cpu));
+  doctor_simd_lines(out);
   if (facts.engine) doctor_speed_lines(out, facts);
   const char* title = "libraries";
   for (const auto& path : facts.libraries) {
@@ -136,6 +169,7 @@ void doctor_run(const DoctorFlags& flags, Context& context) {
   if (flags.json) {
     Json json = {{"detente", DETENTE_VERSION}};
     json.update(machine::to_json(facts));
+    json["simd"] = doctor_simd_json();
     json["findings"] = machine::to_json(findings);
     json["warnings"] = warnings;
     context.out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";

@@ -32,7 +32,11 @@ constexpr std::array kVariables = {"OMP_NUM_THREADS",
                                    "OPENBLAS_CORETYPE",
                                    "LD_PRELOAD",
                                    "LD_LIBRARY_PATH",
-                                   "CUDA_VISIBLE_DEVICES"};
+                                   "CUDA_VISIBLE_DEVICES",
+                                   "ATEN_CPU_CAPABILITY",
+                                   "MKL_ENABLE_INSTRUCTIONS",
+                                   "DETENTE_SIMD",
+                                   "DETENTE_L2_KB"};
 
 std::string cpu_model() {
   std::ifstream file("/proc/cpuinfo");

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
@@ -7,6 +6,7 @@
 #include <detente/machine/process.h>
 #include <detente/measure/models.h>
 #include <detente/measure/step_benchmark.h>
+#include <detente/measure/timing.h>
 #include <detente/tensor/allocation_peak.h>
 #include <detente/tensor/autocast.h>
 #include <detente/tensor/compat.h>
@@ -15,7 +15,6 @@
 #include <torch/optim/adam.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -26,19 +25,6 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr int kWarmUp = 3;
-
-double now_ms() {
-  return std::chrono::duration<double, std::milli>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return kNan;
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
 
 double minimum(const std::vector<double>& values) {
   return values.empty() ? kNan : *std::min_element(values.begin(), values.end());
@@ -57,19 +43,6 @@ std::int64_t peak_of(const StepBenchmarkOptions& options, Step step) {
   step(bench);
   return counter.peak() - before;
 }
-
-class Threads {
- public:
-  explicit Threads(std::int64_t count) : before_(at::get_num_threads()) {
-    at::set_num_threads(static_cast<int>(count));
-  }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 class StepBenchmark {
  public:
