@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 
-// The same loops compiled for wider vectors and chosen at load time. AVX2 without fused
-// multiply-adds, which would round differently. The thread sanitizer cannot choose at load time.
+// The same loops compiled for wider vectors and chosen at load time; not in the module `simd`, which
+// `balance` does without: matrices of some tens of rows, half of a solve's time, gain nothing from
+// 64 bytes. AVX2 without fused multiply-adds, which would round differently: a solve gives the same
+// bits everywhere. The thread sanitizer cannot choose at load time.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define DETENTE_DENSE_CLONES __attribute__((target_clones("avx2", "default")))
 #else
