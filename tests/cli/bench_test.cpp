@@ -21,6 +21,7 @@ TEST(BenchSolve, TimesEveryMethodOnEveryFamily) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.err, "");
   const Json rows = run.json().at("rows");
+  for (const char* key : {"cpu", "simd", "l2_kb"}) EXPECT_TRUE(run.json().contains(key)) << key;
   std::set<std::string> names;
   for (const Json& row : rows) {
     names.insert(row.at("method").get<std::string>());
