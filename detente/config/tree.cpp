@@ -6,6 +6,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 namespace detente::config {
@@ -276,7 +277,11 @@ bool needs_quotes(const std::string& text) {
   if (text.empty()) return true;
   static const std::vector<std::string> words = {
       "null", "~", "true", "false", "yes", "no", "on", "off"};
-  if (std::find(words.begin(), words.end(), text) != words.end()) return true;
+  std::string lower = text;  // YAML reads NULL and Yes like null and yes
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) {
+    return static_cast<char>(std::tolower(c));
+  });
+  if (std::find(words.begin(), words.end(), lower) != words.end()) return true;
   if (text.find_first_of(":#{}[],&*!|>'\"%@`\n\t\\") != std::string::npos) return true;
   return text.front() == ' ' || text.back() == ' ' || text.front() == '-' || text.front() == '?';
 }

@@ -76,7 +76,50 @@ std::string read_file(const std::filesystem::path& path) {
   return content;
 }
 
-void write_file_atomic(const std::filesystem::path& path, std::string_view content) {
+namespace {
+
+void write_all(int file, std::string_view content, const auto& give_up) {
+  std::size_t written = 0;
+  while (written < content.size()) {
+    const ssize_t n = ::write(file, content.data() + written, content.size() - written);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      give_up("write", errno);
+    }
+    written += static_cast<std::size_t>(n);
+  }
+}
+
+// Devices and pipes are written to: a rename would put a file in their place.
+void write_to_special(const std::filesystem::path& path, std::string_view content) {
+  const auto give_up = [&](const char* doing, int error) {
+    fail(ErrorCode::kIo,
+         "[core::write_file_atomic] cannot {} '{}': {}.",
+         doing,
+         path.string(),
+         system_reason(error));
+  };
+  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.get() < 0) give_up("open", errno);
+  write_all(file.get(), content, give_up);
+  if (::close(file.release()) != 0) give_up("close", errno);
+}
+
+}  // namespace
+
+void write_file_atomic(const std::filesystem::path& target, std::string_view content) {
+  std::error_code error;
+  const auto status = std::filesystem::status(target, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+      !std::filesystem::is_directory(status)) {
+    write_to_special(target, content);
+    return;
+  }
+  // A link stays; what it leads to is replaced.
+  std::filesystem::path path = target;
+  for (int links = 0; links < 40 && std::filesystem::is_symlink(path, error); ++links) {
+    path = path.parent_path() / std::filesystem::read_symlink(path, error);
+  }
   const std::filesystem::path folder =
       path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   const std::string temporary = path.string() + ".tmp" + std::to_string(::getpid());
@@ -90,15 +133,7 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
   };
   FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (fd.get() < 0) give_up("create", errno);
-  std::size_t written = 0;
-  while (written < content.size()) {
-    const ssize_t n = ::write(fd.get(), content.data() + written, content.size() - written);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      give_up("write", errno);
-    }
-    written += static_cast<std::size_t>(n);
-  }
+  write_all(fd.get(), content, give_up);
   if (::fsync(fd.get()) != 0) give_up("flush", errno);
   if (::close(fd.release()) != 0) give_up("close", errno);
   if (::rename(temporary.c_str(), path.c_str()) != 0) give_up("rename", errno);

@@ -14,7 +14,8 @@ namespace detente {
 std::string read_file(const std::filesystem::path& path);
 
 // Writes `content` so that `path` holds either its old content or all of the new one, whatever
-// happens: temporary file in the same folder, fsync, rename, fsync of the folder. Throws kIo with
+// happens: temporary file in the same folder, fsync, rename, fsync of the folder. A symbolic link
+// stays and what it leads to is replaced; a device or a pipe is written to. Throws kIo with
 // the system's reason (no space left, read-only, ...), and removes the temporary file.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 

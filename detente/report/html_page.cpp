@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 namespace detente::report {
 namespace {
@@ -102,7 +103,10 @@ const char* css_class(Align align) {
   return "";
 }
 
-double short_number(double value) { return std::stod(fmt::format("{:.5g}", value)); }
+// strtod, because std::stod throws on numbers so small that they lose digits.
+double short_number(double value) {
+  return std::strtod(fmt::format("{:.5g}", value).c_str(), nullptr);
+}
 
 // A percent sign must not start a line of its own.
 std::string prose(const std::string& text) {

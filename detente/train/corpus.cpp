@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/nn/trunk.h>
 #include <detente/train/corpus.h>
 #include <torch/types.h>
@@ -21,6 +23,32 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
   input.part = data::Part::kDev;
   corpus.dev->read(input, corpus.train.get());
   return corpus;
+}
+
+void check_fitted(const data::Source& train, const std::filesystem::path& run) {
+  namespace fs = std::filesystem;
+  const fs::path now = run / ".fitted-now";
+  fs::remove_all(now);
+  make_directories(now);
+  train.save(now);
+  std::string changed;
+  for (const auto& entry : fs::recursive_directory_iterator(now)) {
+    if (!entry.is_regular_file()) continue;
+    const fs::path name = fs::relative(entry.path(), now);
+    if (!fs::exists(run / name) || read_file(entry.path()) != read_file(run / name)) {
+      changed = name.string();
+      break;
+    }
+  }
+  fs::remove_all(now);
+  DETENTE_CHECK(
+      changed.empty(),
+      ErrorCode::kData,
+      "[train::check_fitted] the training data are not those that '{}' began with: '{}' "
+      "would change, and the trained model with it. Bring the data of then back, or begin "
+      "a new run with another --out.",
+      run.string(),
+      changed);
 }
 
 std::unique_ptr<data::Source> load_rows(const Recipe& recipe,

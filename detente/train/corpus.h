@@ -21,6 +21,10 @@ struct Corpus {
 // `cache` is the folder for encoded rows, empty for none.
 Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache);
 
+// Before a run goes on: what `train` has learnt from its rows must be what `run` holds, else kData.
+// Other categories or scales would give the trained numbers another meaning.
+void check_fitted(const data::Source& train, const std::filesystem::path& run);
+
 // Other rows with an encoding that is fitted. With `targets` false the input columns are enough
 // (prediction).
 std::unique_ptr<data::Source> load_rows(const Recipe& recipe,

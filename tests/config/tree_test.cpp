@@ -143,6 +143,13 @@ TEST(Tree, AppliesOverrides) {
   EXPECT_THAT(error_of("seed: 1\n", {"seed.x=1"}), HasSubstr("below a single value"));
 }
 
+TEST(Tree, QuotesWordsThatYamlReadsAsSomethingElse) {
+  for (const char* word : {"null", "NULL", "Null", "~", "Yes", "NO", "True", "oFF"}) {
+    Sample s = read("tasks: [{name: \"" + std::string(word) + "\"}]\n");
+    EXPECT_EQ(read(to_yaml(describe(s))).tasks.at(0).name, word);
+  }
+}
+
 TEST(Tree, WritesYamlThatReadsBack) {
   Sample s = read("seed: 3\nmetrics: [mae]\ntasks: [{name: 'a: b'}, {name: '7', weight: 1e-8}]\n");
   s.rate = 1.0 / 3.0;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -84,6 +87,29 @@ TEST(File, NamesWhatCannotBeWritten) {
   std::filesystem::create_directory(dir.file("folder/inside"));
   EXPECT_EQ(code_of([&] { write_file_atomic(dir.file("folder"), "x"); }, "folder"), ErrorCode::kIo);
   EXPECT_EQ(entries(dir.path()), 1u);  // the temporary file is gone
+}
+
+TEST(File, KeepsLinksAndReplacesWhatTheyLeadTo) {
+  const TempDir dir;
+  std::filesystem::create_symlink("later", dir.file("link"));  // leads nowhere yet
+  for (const char* content : {"first", "second"}) {
+    write_file_atomic(dir.file("link"), content);
+    EXPECT_TRUE(std::filesystem::is_symlink(dir.file("link")));
+    EXPECT_EQ(read_file(dir.file("later")), content);
+  }
+}
+
+TEST(File, WritesToAPipeInsteadOfReplacingIt) {
+  const TempDir dir;
+  const std::string pipe = dir.file("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  write_file_atomic(pipe, "abc");
+  char got[4] = {};
+  EXPECT_EQ(::read(reader, got, 3), 3);
+  ::close(reader);
+  EXPECT_STREQ(got, "abc");
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
 }
 
 TEST(File, MakesParentsOfAFolder) {

@@ -99,6 +99,28 @@ TEST_F(TableRunTest, ResumedEqualsNeverStopped) {
             timeless(read_lines(folder_ / "stopped/metrics.jsonl")));
 }
 
+TEST_F(TableRunTest, RefusesToGoOnWithOtherData) {
+  run("run", {"train.epochs=2"});
+  const std::string was = read_file(folder_ / "t.csv");
+  const std::string learnt = read_file(folder_ / "run/columns.json");
+  std::string other = was;
+  for (std::size_t at = other.find("red"); at != std::string::npos; at = other.find("red", at)) {
+    other.replace(at, 3, "sad");
+  }
+  write_file_atomic(folder_ / "t.csv", other);
+  const auto go_on = [&] { run("run", {"train.epochs=2"}, ExistingRun::kResume); };
+  try {
+    go_on();
+    FAIL() << "resumed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_THAT(error.what(), HasSubstr("columns.json"));
+  }
+  EXPECT_EQ(read_file(folder_ / "run/columns.json"), learnt);
+  write_file_atomic(folder_ / "t.csv", was);
+  EXPECT_NO_THROW(go_on());
+}
+
 TEST_F(TableRunTest, ATaskLeftOutIsNoInput) {
   run("run", {"train.tasks=[above]", "train.epochs=1"});
   const std::string columns = read_file(folder_ / "run/columns.json");
