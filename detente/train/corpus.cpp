@@ -27,7 +27,7 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
 
 void check_fitted(const data::Source& train, const std::filesystem::path& run) {
   namespace fs = std::filesystem;
-  const fs::path now = run / ".fitted-now";
+  const fs::path now = run / ".fitted.tmp";  // by its name the run's own, should it be left behind
   fs::remove_all(now);
   make_directories(now);
   train.save(now);

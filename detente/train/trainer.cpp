@@ -166,8 +166,11 @@ class Trainer {
 
   void open(const std::filesystem::path& root) {
     run_ = open_run_directory(root, options_.existing);
-    if (resumed_) check_fitted(*corpus_.train, run_.root);
-    corpus_.train->save(run_.root);
+    if (resumed_) {
+      check_fitted(*corpus_.train, run_.root);
+    } else {
+      corpus_.train->save(run_.root);
+    }
     write_file_atomic(run_.recipe(), recipe_.to_yaml());
     observers_.on_start({.recipe = recipe_,
                          .run = run_,
