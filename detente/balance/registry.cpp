@@ -133,10 +133,9 @@ std::unique_ptr<Method> make_method(std::string_view name) {
   if (const MethodInfo* info = find_method(name)) return info->make();
   const auto names = method_names();
   fail(ErrorCode::kInvalidArgument,
-       "[balance::make_method] '{}' is not a method; expected one of: {}.{}",
+       "[balance::make_method] '{}' is not a method; {}",
        name,
-       join_names(names),
-       did_you_mean(name, names));
+       expected_one_of(name, names));
 }
 
 }  // namespace detente::balance

@@ -132,10 +132,9 @@ const MethodInfo& methods_named(const std::string& name) {
   if (const MethodInfo* info = balance::find_method(name)) return *info;
   const auto names = balance::method_names();
   fail(ErrorCode::kInvalidArgument,
-       "[cli::methods] '{}' is not a method; expected one of: {}.{}",
+       "[cli::methods] '{}' is not a method; {}",
        name,
-       join_names(names),
-       did_you_mean(name, names));
+       expected_one_of(name, names));
 }
 
 }  // namespace

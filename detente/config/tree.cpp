@@ -258,12 +258,11 @@ class ReadVisitor : public FieldVisitor {
       if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
       const std::string inside = prefix_.empty() ? "" : " in '" + prefix_ + "'";
       fail(ErrorCode::kInvalidArgument,
-           "{} unknown key '{}'{}; expected one of: {}.{}",
+           "{} unknown key '{}'{}; {}",
            where(value),
            key,
            inside,
-           join_names(known_),
-           did_you_mean(key, known_));
+           expected_one_of(key, known_));
     }
   }
 

@@ -333,11 +333,10 @@ void set_field(const Describe& describe,
                 where,
                 name);
   fail(ErrorCode::kInvalidArgument,
-       "{} '{}' is not an option; expected one of: {}.{}",
+       "{} '{}' is not an option; {}",
        where,
        name,
-       join_names(visitor.seen),
-       did_you_mean(name, visitor.seen));
+       expected_one_of(name, visitor.seen));
 }
 
 double parse_number(std::string_view text, const std::string& where, const std::string& name) {

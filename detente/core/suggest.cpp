@@ -49,4 +49,8 @@ std::string join_names(std::span<const std::string> names) {
   return text;
 }
 
+std::string expected_one_of(std::string_view name, std::span<const std::string> allowed) {
+  return "expected one of: " + join_names(allowed) + "." + did_you_mean(name, allowed);
+}
+
 }  // namespace detente

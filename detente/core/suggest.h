@@ -17,6 +17,9 @@ std::string nearest_name(std::string_view name, std::span<const std::string> all
 // " Did you mean 'x'?" or "" — to be appended to a message.
 std::string did_you_mean(std::string_view name, std::span<const std::string> allowed);
 
+// "expected one of: a, b, c." and the hint of did_you_mean: how a message on an unknown name ends.
+std::string expected_one_of(std::string_view name, std::span<const std::string> allowed);
+
 // "a, b, c".
 std::string join_names(std::span<const std::string> names);
 

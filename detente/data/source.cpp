@@ -74,10 +74,9 @@ std::unique_ptr<Source> make_source(std::string_view kind) {
   }
   const auto names = source_kinds();
   fail(ErrorCode::kInvalidArgument,
-       "[data::make_source] '{}' is not a kind of data; expected one of: {}.{}",
+       "[data::make_source] '{}' is not a kind of data; {}",
        kind,
-       join_names(names),
-       did_you_mean(kind, names));
+       expected_one_of(kind, names));
 }
 
 }  // namespace detente::data

@@ -118,10 +118,9 @@ const Target& find_target(std::span<const Target> targets, std::string_view task
     names.push_back(entry.task);
   }
   fail(ErrorCode::kInvalidArgument,
-       "[data::find_target] there is no task '{}'; expected one of: {}.{}",
+       "[data::find_target] there is no task '{}'; {}",
        task,
-       join_names(names),
-       did_you_mean(task, names));
+       expected_one_of(task, names));
 }
 
 }  // namespace detente::data

@@ -66,10 +66,9 @@ std::unique_ptr<Loss> make_loss(std::string_view name) {
   }
   const auto names = loss_names();
   fail(ErrorCode::kInvalidArgument,
-       "[losses::make_loss] '{}' is not a loss; expected one of: {}.{}",
+       "[losses::make_loss] '{}' is not a loss; {}",
        name,
-       join_names(names),
-       did_you_mean(name, names));
+       expected_one_of(name, names));
 }
 
 std::unique_ptr<Loss> make_loss(std::string_view name, HeadKind head) {

@@ -220,10 +220,9 @@ BenchmarkModel make_model(const std::string& name,
   const auto names = model_names();
   DETENTE_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
                 ErrorCode::kInvalidArgument,
-                "[measure::make_model] '{}' is no model; expected one of: {}.{}",
+                "[measure::make_model] '{}' is no model; {}",
                 name,
-                join_names(names),
-                did_you_mean(name, names));
+                expected_one_of(name, names));
   DETENTE_CHECK(tasks >= 1 && batch >= 1,
                 ErrorCode::kInvalidArgument,
                 "[measure::make_model] expected at least one task and one example, got {} and {}.",

@@ -77,11 +77,10 @@ const MetricInfo& get_metric(std::string_view name, TaskKind kind) {
   if (const MetricInfo* info = find_metric(name, kind)) return *info;
   const auto names = metric_names(kind);
   fail(ErrorCode::kInvalidArgument,
-       "[metrics::get_metric] '{}' is not a metric of {} tasks; expected one of: {}.{}",
+       "[metrics::get_metric] '{}' is not a metric of {} tasks; {}",
        name,
        name_of(kind),
-       join_names(names),
-       did_you_mean(name, names));
+       expected_one_of(name, names));
 }
 
 }  // namespace detente::metrics

@@ -52,10 +52,9 @@ std::unique_ptr<Trunk> make_trunk(std::string_view kind) {
   }
   const auto names = trunk_kinds();
   fail(ErrorCode::kInvalidArgument,
-       "[nn::make_trunk] '{}' is not a kind of model; expected one of: {}.{}",
+       "[nn::make_trunk] '{}' is not a kind of model; {}",
        kind,
-       join_names(names),
-       did_you_mean(kind, names));
+       expected_one_of(kind, names));
 }
 
 at::Tensor tensor_of(const data::Array& array) {

@@ -119,10 +119,9 @@ const ToyProblem& find_problem(std::string_view name) {
     names.push_back(problem.name);
   }
   fail(ErrorCode::kInvalidArgument,
-       "[toy::find_problem] '{}' is not a toy problem; expected one of: {}.{}",
+       "[toy::find_problem] '{}' is not a toy problem; {}",
        name,
-       join_names(names),
-       did_you_mean(name, names));
+       expected_one_of(name, names));
 }
 
 double min_norm(const Evaluation& evaluation) {

@@ -34,5 +34,11 @@ TEST(Suggest, JoinsNames) {
   EXPECT_EQ(join_names({}), "");
 }
 
+TEST(Suggest, EndsAMessageOnAnUnknownName) {
+  const std::vector<std::string> names = {"mgda", "ew"};
+  EXPECT_EQ(expected_one_of("mdga", names), "expected one of: mgda, ew. Did you mean 'mgda'?");
+  EXPECT_EQ(expected_one_of("xyz", names), "expected one of: mgda, ew.");
+}
+
 }  // namespace
 }  // namespace detente
