@@ -6,11 +6,11 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
+#include <detente/core/stopwatch.h>
 #include <detente/doctor/engine.h>
 #include <detente/tensor/compat.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <vector>
@@ -36,11 +36,11 @@ double engine_gflops(int threads) {
   double best = 0.0;
   double total = 0.0;
   for (int repeat = 0; repeat < 20 && (repeat < 2 || total < 0.25); ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch time;
     at::mm(a, b);
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    total += time.count();
-    best = std::max(best, 2.0 * kSize * kSize * kSize / time.count() * 1e-9);
+    const double seconds = time.seconds();
+    total += seconds;
+    best = std::max(best, 2.0 * kSize * kSize * kSize / seconds * 1e-9);
   }
   return best;
 }

@@ -76,12 +76,12 @@ TensorList Model::head_parameters(std::size_t head) const {
   return heads_.parameters(head).trained_tensors();
 }
 
-std::vector<std::string> Model::shared_names() const {
-  return trunk_->parameters().trained_names();
+const NamedTensors& Model::named_shared_parameters() const {
+  return trunk_->parameters().trained();
 }
 
-std::vector<std::string> Model::head_names(std::size_t head) const {
-  return heads_.parameters(head).trained_names();
+const NamedTensors& Model::named_head_parameters(std::size_t head) const {
+  return heads_.parameters(head).trained();
 }
 
 std::int64_t Model::parameter_count() const {

@@ -56,8 +56,9 @@ class Model {
   // The trunk's, and a head's own.
   TensorList shared_parameters() const;
   TensorList head_parameters(std::size_t head) const;
-  std::vector<std::string> shared_names() const;
-  std::vector<std::string> head_names(std::size_t head) const;  // "heads.<task>.weight", ".bias"
+  const NamedTensors& named_shared_parameters() const;
+  // "heads.<task>.weight", ".bias".
+  const NamedTensors& named_head_parameters(std::size_t head) const;
   std::int64_t parameter_count() const;
 
   // Parameters and fixed tensors, for safetensors files.

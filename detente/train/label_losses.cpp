@@ -19,11 +19,7 @@ std::vector<std::string> LabelLosses::tasks() const {
 }
 
 NamedTensors LabelLosses::own_parameters(std::size_t task) const {
-  const auto names = model_.head_names(task);
-  const TensorList tensors = model_.head_parameters(task);
-  NamedTensors own;
-  for (std::size_t i = 0; i < names.size(); ++i) own.emplace_back(names[i], tensors[i]);
-  return own;
+  return model_.named_head_parameters(task);
 }
 
 TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& draws) {

@@ -11,8 +11,6 @@
 namespace detente::train {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 std::string metrics_text(const report::NamedTables& dev) {
   std::string text;
   for (const auto& [task, metrics] : dev) {
@@ -72,7 +70,7 @@ void EventLog::on_epoch(const report::EpochRecord& record) {
 void EventLog::on_finish(const Json& /*summary*/) { events_->flush(); }
 
 void ProgressLog::on_start(const RunInfo& info) {
-  start_ = Clock::now();
+  run_time_ = Stopwatch();
   state_.epochs = info.recipe.loop.epochs;
   state_.steps = info.steps_per_epoch;
   state_.total = info.total_steps;
@@ -85,7 +83,7 @@ void ProgressLog::on_step(const report::StepRecord& record) {
   state_.epoch = record.epoch;
   state_.step = record.step - (record.epoch - 1) * state_.steps;
   state_.done = record.step;
-  state_.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  state_.seconds = run_time_.seconds();
   state_.examples_per_second = static_cast<double>(record.step - state_.start) *
                                examples_per_step_ / std::max(1e-9, state_.seconds);
   if (state_.losses.empty()) {

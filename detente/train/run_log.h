@@ -2,11 +2,11 @@
 // The observers that every run has: its files, TensorBoard's events, progress for people.
 #pragma once
 
+#include <detente/core/stopwatch.h>
 #include <detente/report/tensorboard.h>
 #include <detente/train/progress.h>
 #include <detente/train/run_observer.h>
 
-#include <chrono>
 #include <iosfwd>
 #include <memory>
 #include <optional>
@@ -56,7 +56,7 @@ class ProgressLog final : public RunObserver {
 
  private:
   Progress progress_;
-  std::chrono::steady_clock::time_point start_;
+  Stopwatch run_time_;
   Progress::State state_;
   double examples_per_step_ = 0;
 };

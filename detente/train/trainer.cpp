@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/stopwatch.h>
 #include <detente/core/version.h>
 #include <detente/metrics/registry.h>
 #include <detente/tensor/compat.h>
@@ -19,18 +20,11 @@
 #include <detente/train/training_step.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 
 namespace detente::train {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 class Trainer {
  public:
@@ -96,6 +90,7 @@ class Trainer {
       if (!had_root) std::filesystem::remove(root, ignored);
       throw;
     }
+    if (resumed_) check_fitted(*corpus_.train, root);
     for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
       for (const auto& warning : source->warnings()) {
         observers_.on_message("warning: " + warning);
@@ -120,7 +115,7 @@ class Trainer {
     }
     model_->to(device_, dtype);
     make_losses(dtype);
-    step_.emplace(recipe_, shared_parameters(), *losses_, total_steps_);
+    step_.emplace(recipe_, model_->named_shared_parameters(), *losses_, total_steps_);
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),
@@ -147,14 +142,6 @@ class Trainer {
     losses_ = std::make_unique<JoinedLosses>(std::move(sources));
   }
 
-  NamedTensors shared_parameters() const {
-    const auto names = model_->shared_names();
-    const TensorList tensors = model_->shared_parameters();
-    NamedTensors shared;
-    for (std::size_t i = 0; i < names.size(); ++i) shared.emplace_back(names[i], tensors[i]);
-    return shared;
-  }
-
   std::vector<StatePart> state_parts() {
     std::vector<StatePart> parts = step_->state_parts(state_);
     parts.insert(parts.begin(),
@@ -166,11 +153,7 @@ class Trainer {
 
   void open(const std::filesystem::path& root) {
     run_ = open_run_directory(root, options_.existing);
-    if (resumed_) {
-      check_fitted(*corpus_.train, run_.root);
-    } else {
-      corpus_.train->save(run_.root);
-    }
+    if (!resumed_) corpus_.train->save(run_.root);
     write_file_atomic(run_.recipe(), recipe_.to_yaml());
     observers_.on_start({.recipe = recipe_,
                          .run = run_,
@@ -195,9 +178,9 @@ class Trainer {
   // True when interrupted.
   bool loop() {
     const InterruptGuard interrupt;
-    start_ = Clock::now();
+    run_time_ = Stopwatch();
     seconds_before_ = state_.seconds;
-    last_snapshot_ = Clock::now();
+    since_snapshot_ = Stopwatch();
     while (!state_.finished) {
       if (state_.epoch >= recipe_.loop.epochs) {
         state_.finished = true;
@@ -213,7 +196,7 @@ class Trainer {
           save_snapshot();
           return true;
         }
-        const double minutes = seconds_since(last_snapshot_) / 60.0;
+        const double minutes = since_snapshot_.seconds() / 60.0;
         if (recipe_.loop.snapshot_minutes > 0 && minutes >= recipe_.loop.snapshot_minutes) {
           save_snapshot();
         }
@@ -323,9 +306,9 @@ class Trainer {
   }
 
   void save_snapshot() {
-    state_.seconds = seconds_before_ + seconds_since(start_);
+    state_.seconds = seconds_before_ + run_time_.seconds();
     write_snapshot(run_.snapshot(), state_, state_parts(), recipe_.to_yaml());
-    last_snapshot_ = Clock::now();
+    since_snapshot_ = Stopwatch();
   }
 
   TrainOutcome finish(bool interrupted) {
@@ -371,8 +354,8 @@ class Trainer {
   RunState state_;
   NamedTensors snapshot_tensors_;
   bool resumed_ = false;
-  Clock::time_point start_;
-  Clock::time_point last_snapshot_;
+  Stopwatch run_time_;
+  Stopwatch since_snapshot_;
   double seconds_before_ = 0;
 };
 

@@ -2,20 +2,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/core/error.h>
+#include <detente/core/stopwatch.h>
 #include <detente/train/granularity.h>
 #include <detente/train/step_rules.h>
 #include <detente/train/training_step.h>
 
-#include <chrono>
-
 namespace detente::train {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 TensorList tensors_of(const NamedTensors& named) {
   TensorList tensors;
@@ -86,18 +79,18 @@ StepResult TrainingStep::operator()(const std::vector<data::RowList>& batches,
 
 StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
                               const StepPosition& position) {
-  const auto begin = Clock::now();
+  const Stopwatch whole;
   const data::RowList& rows = batches[static_cast<std::size_t>(position.batch)];
   const double factor = schedule_factor(recipe_.schedule, position.step, total_steps_);
   StepResult result;
   result.learning_rate = recipe_.optimizer.lr * factor;
   look_ahead(batches, position);
-  result.extra_ms = ms_since(begin);
+  result.extra_ms = whole.milliseconds();
   std::optional<CurvatureProbe> probe;
   result.report = &gradients(rows, position.step, probe, result.forward_ms);
   if (!result.report->skipped) {
     optimizer_.step(factor);
-    const auto done = Clock::now();
+    const Stopwatch after;
     if (recipe_.balance->wants_losses_after_step()) {
       const at::NoGradGuard no_grad;
       backward_.after_step(losses_again(rows, position.step));
@@ -106,9 +99,9 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
       result.curvature = probe->measure([&] { return losses_again(rows, position.step); });
     }
     losses_.after_step(position.step + 1);
-    result.extra_ms += ms_since(done);
+    result.extra_ms += after.milliseconds();
   }
-  result.total_ms = ms_since(begin);
+  result.total_ms = whole.milliseconds();
   return result;
 }
 
@@ -168,9 +161,9 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
   const std::int64_t every = recipe_.loop.curvature_every;
   const bool whole = recipe_.loop.micro_batches == 1;
   const engine::StepReport* report = nullptr;
-  auto begin = Clock::now();
+  Stopwatch forward;
   for_each_part(rows, step, [&](const TaskLosses& losses) {
-    forward_ms += ms_since(begin);
+    forward_ms += forward.milliseconds();
     // Before the engine frees the losses' graph.
     if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);
     if (whole) {
@@ -178,7 +171,7 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
     } else {
       backward_.accumulate(losses.values, losses.rows);
     }
-    begin = Clock::now();
+    forward = Stopwatch();
   });
   return whole ? *report : backward_.finish(method_rng);
 }

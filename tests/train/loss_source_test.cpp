@@ -19,14 +19,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 NamedTensors parameters_of(const nn::Model& model) {
-  NamedTensors named;
-  const auto names = model.shared_names();
-  const TensorList tensors = model.shared_parameters();
-  for (std::size_t i = 0; i < names.size(); ++i) named.emplace_back(names[i], tensors[i]);
+  NamedTensors named = model.named_shared_parameters();
   for (std::size_t k = 0; k < model.heads().size(); ++k) {
-    const auto own = model.head_names(k);
-    const TensorList head = model.head_parameters(k);
-    for (std::size_t i = 0; i < own.size(); ++i) named.emplace_back(own[i], head[i]);
+    const NamedTensors& own = model.named_head_parameters(k);
+    named.insert(named.end(), own.begin(), own.end());
   }
   return named;
 }

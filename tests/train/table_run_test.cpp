@@ -103,20 +103,24 @@ TEST_F(TableRunTest, RefusesToGoOnWithOtherData) {
   run("run", {"train.epochs=2"});
   const std::string was = read_file(folder_ / "t.csv");
   const std::string learnt = read_file(folder_ / "run/columns.json");
-  std::string other = was;
-  for (std::size_t at = other.find("red"); at != std::string::npos; at = other.find("red", at)) {
-    other.replace(at, 3, "sad");
-  }
-  write_file_atomic(folder_ / "t.csv", other);
   const auto go_on = [&] { run("run", {"train.epochs=2"}, ExistingRun::kResume); };
-  try {
-    go_on();
-    FAIL() << "resumed";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kData);
-    EXPECT_THAT(error.what(), HasSubstr("columns.json"));
+  std::string renamed = was;  // as many categories
+  for (auto at = renamed.find("red"); at != std::string::npos; at = renamed.find("red", at)) {
+    renamed.replace(at, 3, "sad");
   }
-  EXPECT_EQ(read_file(folder_ / "run/columns.json"), learnt);
+  std::string added = was;  // one more: the model's tables would not fit either
+  for (int i = 0; i < 40; ++i) added.replace(added.find(",red,", 600), 5, ",sad,");
+  for (const std::string& other : {renamed, added}) {
+    write_file_atomic(folder_ / "t.csv", other);
+    try {
+      go_on();
+      FAIL() << "resumed";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kData);
+      EXPECT_THAT(error.what(), HasSubstr("columns.json"));
+    }
+    EXPECT_EQ(read_file(folder_ / "run/columns.json"), learnt);
+  }
   write_file_atomic(folder_ / "t.csv", was);
   EXPECT_NO_THROW(go_on());
 }
