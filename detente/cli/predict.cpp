@@ -2,6 +2,7 @@
 // detente predict RUN --data FILE --out FILE
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
@@ -10,7 +11,6 @@
 #include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
-#include <cctype>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -122,11 +122,6 @@ std::string as_json_lines(std::size_t rows,
   return text;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 void run_predict(const PredictFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
   const auto rows = train::load_rows(
@@ -138,7 +133,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
   std::vector<std::string> taken;
   for (const auto& column : columns) taken.push_back(column.name);
   const auto shown = rows->shown(taken);
-  const std::string name = lower(flags.out);
+  const std::string name = lower_ascii(flags.out);
   const std::string text = name.ends_with(".jsonl") ? as_json_lines(rows->size(), shown, columns)
                            : name.ends_with(".csv")
                                ? as_table(rows->size(), shown, columns, ',', csv_cell)

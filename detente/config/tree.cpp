@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/config/tree.h>
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/suggest.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 
 namespace detente::config {
@@ -276,10 +276,7 @@ bool needs_quotes(const std::string& text) {
   if (text.empty()) return true;
   static const std::vector<std::string> words = {
       "null", "~", "true", "false", "yes", "no", "on", "off"};
-  std::string lower = text;  // YAML reads NULL and Yes like null and yes
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) {
-    return static_cast<char>(std::tolower(c));
-  });
+  const std::string lower = lower_ascii(text);  // YAML reads NULL and Yes like null and yes
   if (std::find(words.begin(), words.end(), lower) != words.end()) return true;
   if (text.find_first_of(":#{}[],&*!|>'\"%@`\n\t\\") != std::string::npos) return true;
   return text.front() == ' ' || text.back() == ' ' || text.front() == '-' || text.front() == '?';

@@ -36,6 +36,33 @@ class FileDescriptor {
   int fd_;
 };
 
+void write_all(int file, std::string_view content, const auto& give_up) {
+  std::size_t written = 0;
+  while (written < content.size()) {
+    const ssize_t n = ::write(file, content.data() + written, content.size() - written);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      give_up("write", errno);
+    }
+    written += static_cast<std::size_t>(n);
+  }
+}
+
+// Devices and pipes are written to: a rename would put a file in their place.
+void write_to_special(const std::filesystem::path& path, std::string_view content) {
+  const auto give_up = [&](const char* doing, int error) {
+    fail(ErrorCode::kIo,
+         "[core::write_file_atomic] cannot {} '{}': {}.",
+         doing,
+         path.string(),
+         system_reason(error));
+  };
+  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.get() < 0) give_up("open", errno);
+  write_all(file.get(), content, give_up);
+  if (::close(file.release()) != 0) give_up("close", errno);
+}
+
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path) {
@@ -75,37 +102,6 @@ std::string read_file(const std::filesystem::path& path) {
                 path.string());
   return content;
 }
-
-namespace {
-
-void write_all(int file, std::string_view content, const auto& give_up) {
-  std::size_t written = 0;
-  while (written < content.size()) {
-    const ssize_t n = ::write(file, content.data() + written, content.size() - written);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      give_up("write", errno);
-    }
-    written += static_cast<std::size_t>(n);
-  }
-}
-
-// Devices and pipes are written to: a rename would put a file in their place.
-void write_to_special(const std::filesystem::path& path, std::string_view content) {
-  const auto give_up = [&](const char* doing, int error) {
-    fail(ErrorCode::kIo,
-         "[core::write_file_atomic] cannot {} '{}': {}.",
-         doing,
-         path.string(),
-         system_reason(error));
-  };
-  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (file.get() < 0) give_up("open", errno);
-  write_all(file.get(), content, give_up);
-  if (::close(file.release()) != 0) give_up("close", errno);
-}
-
-}  // namespace
 
 void write_file_atomic(const std::filesystem::path& target, std::string_view content) {
   std::error_code error;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/suggest.h>
@@ -6,7 +7,6 @@
 #include <detente/text/unicode.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -15,11 +15,6 @@
 
 namespace detente::data {
 namespace {
-
-std::string lower_ascii(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 TableFormat format_of(const std::filesystem::path& path) {
   std::filesystem::path name = lower_ascii(path.filename().string());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/machine/facts.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
@@ -66,10 +66,7 @@ OpenMpWait openmp_wait(const Facts& facts) {
            : spins <= 10 * kShortSpin ? OpenMpWait::kSpinBriefly
                                       : OpenMpWait::kSpin;
   }
-  std::string policy = facts.variable("OMP_WAIT_POLICY");
-  std::transform(policy.begin(), policy.end(), policy.begin(), [](unsigned char c) {
-    return std::tolower(c);
-  });
+  const std::string policy = lower_ascii(facts.variable("OMP_WAIT_POLICY"));
   return policy == "passive" || facts.variable("KMP_BLOCKTIME") == "0" ? OpenMpWait::kSleep
                                                                        : OpenMpWait::kSpin;
 }
