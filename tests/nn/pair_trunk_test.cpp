@@ -47,8 +47,12 @@ class PairModel {
 
   TensorList shared_parameters() const { return model_.shared_parameters(); }
   TensorList head_parameters(std::size_t head) const { return model_.head_parameters(head); }
-  std::vector<std::string> shared_names() const { return model_.trunk().parameters().trained_names(); }
-  std::vector<std::string> head_names(std::size_t head) const { return model_.heads().parameters(head).trained_names(); }
+  std::vector<std::string> shared_names() const {
+    return model_.trunk().parameters().trained_names();
+  }
+  std::vector<std::string> head_names(std::size_t head) const {
+    return model_.heads().parameters(head).trained_names();
+  }
   std::int64_t parameter_count() const { return model_.parameter_count(); }
   NamedTensors state() const { return model_.state(); }
   void load_state(const NamedTensors& state) { model_.load_state(state); }
