@@ -30,6 +30,7 @@
   METHOD(mgda)                  \
   METHOD(mgda_ub)               \
   METHOD(rgw)                   \
+  METHOD(metabalance)           \
   METHOD(pcgrad)                \
   METHOD(cagrad)                \
   METHOD(cagrad_fast)           \
