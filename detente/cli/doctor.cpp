@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente doctor: what this machine, this process and its engine are, and what is wrong with them.
 #include <detente/cli/command.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/version.h>
 #include <detente/machine/findings.h>
 #include <detente/machine/process.h>
@@ -170,6 +171,7 @@ void doctor_run(const DoctorFlags& flags, Context& context) {
     Json json = {{"detente", DETENTE_VERSION}};
     json.update(machine::to_json(facts));
     json["simd"] = doctor_simd_json();
+    json["crash_points"] = kCrashPoints;
     json["findings"] = machine::to_json(findings);
     json["warnings"] = warnings;
     context.out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";

@@ -22,11 +22,12 @@ struct EvalFlags {
   std::string data;
   std::string part = "dev";
   std::vector<std::string> overrides;
+  bool accept_changed = false;
   bool json = false;
 };
 
 void run_eval(const EvalFlags& flags, Context& context) {
-  const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
+  const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   const bool given = !flags.data.empty();
   const data::SourceFiles files = given ? data::one_file(flags.data) : run.recipe.data.files;
   const data::Part part = given                   ? data::Part::kDev
@@ -69,6 +70,7 @@ void add_eval(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"dev", "test", "train"}))
       ->excludes("--data");
   add_set_flag(*command, flags->overrides);
+  add_accept_changed_flag(*command, flags->accept_changed);
   command->add_flag("--json", flags->json, "Print {\"tasks\": ..., \"rows\": n}");
   command->callback([flags, &context] { run_eval(*flags, context); });
 }

@@ -24,6 +24,7 @@ struct PredictFlags {
   std::string data;
   std::string out;
   std::vector<std::string> overrides;
+  bool accept_changed = false;
 };
 
 // A prediction's columns: "score"; "same" (the label) and "same_probability"; the class name or id
@@ -123,7 +124,7 @@ std::string as_json_lines(std::size_t rows,
 }
 
 void run_predict(const PredictFlags& flags, Context& context) {
-  const train::LoadedRun run = train::load_run(flags.run, flags.overrides);
+  const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   const auto rows = train::load_rows(
       run.recipe, data::one_file(flags.data), data::Part::kDev, *run.source, false);
   for (const auto& warning : rows->warnings()) context.err << "warning: " << warning << "\n";
@@ -161,6 +162,7 @@ void add_predict(CLI::App& app, Context& context) {
                    "standard output (TSV)")
       ->required();
   add_set_flag(*command, flags->overrides);
+  add_accept_changed_flag(*command, flags->accept_changed);
   command->callback([flags, &context] { run_predict(*flags, context); });
 }
 

@@ -41,6 +41,13 @@ void add_set_flag(CLI::App& command, std::vector<std::string>& overrides) {
       ->allow_extra_args(false);
 }
 
+CLI::Option* add_accept_changed_flag(CLI::App& command, bool& accept_changed) {
+  return command.add_flag("--accept-changed",
+                          accept_changed,
+                          "Take files of the run, or rows to go on with, although they are not "
+                          "what the run wrote or read");
+}
+
 void add_recipe(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("recipe", "Check a recipe or print it with every setting");
   group->require_subcommand(1);

@@ -21,6 +21,7 @@ struct TrainFlags {
   std::string out;
   bool resume = false;
   bool force = false;
+  bool accept_changed = false;
   bool quiet = false;
   bool json = false;
 };
@@ -39,6 +40,7 @@ void run_train(const TrainFlags& flags, Context& context) {
   options.existing = flags.resume  ? train::ExistingRun::kResume
                      : flags.force ? train::ExistingRun::kForce
                                    : train::ExistingRun::kRefuse;
+  options.accept_changed = flags.accept_changed;
   options.progress = progress_style(context, flags.quiet);
   const train::TrainOutcome outcome = train::train(recipe, options, context.err);
   if (flags.json) {
@@ -68,6 +70,7 @@ void add_train(CLI::App& app, Context& context) {
   auto* resume =
       command->add_flag("--resume", flags->resume, "Go on where the run in the folder stopped");
   command->add_flag("--force", flags->force, "Replace the run in the folder")->excludes(resume);
+  add_accept_changed_flag(*command, flags->accept_changed)->needs(resume);
   command->add_flag("--quiet", flags->quiet, "No progress, no table");
   command->add_flag("--json", flags->json, "Print the summary as JSON");
   command->footer(

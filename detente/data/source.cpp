@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
 #include <detente/data/pair_source.h>
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
 
 #include <array>
+#include <cstdint>
+#include <type_traits>
 
 namespace detente::data {
 namespace {
@@ -60,6 +64,34 @@ Batch Source::target_batch(std::span<const std::size_t> rows) const {
     batch.push_back({target.task, {rows.size()}, std::move(values)});
   }
   return batch;
+}
+
+std::string Source::digest() const {
+  constexpr std::size_t kRows = 256;
+  std::uint32_t crc = 0;
+  const auto take = [&crc](const Batch& batch) {
+    for (const Array& array : batch) {
+      crc = crc32c(array.name, crc);
+      std::visit(
+          [&crc](const auto& values) {
+            using Value = typename std::decay_t<decltype(values)>::value_type;
+            const std::uint64_t count = values.size();
+            crc = crc32c({reinterpret_cast<const char*>(&count), sizeof(count)}, crc);
+            crc =
+                crc32c({reinterpret_cast<const char*>(values.data()), count * sizeof(Value)}, crc);
+          },
+          array.values);
+    }
+  };
+  RowList rows;
+  for (std::size_t row = 0; row < size(); ++row) {
+    rows.push_back(row);
+    if (rows.size() < kRows && row + 1 < size()) continue;
+    take(batch(rows, nullptr));
+    take(target_batch(rows));
+    rows.clear();
+  }
+  return "crc32c:" + crc32c_text(crc);
 }
 
 std::vector<std::string> source_kinds() {

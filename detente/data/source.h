@@ -94,6 +94,10 @@ class Source {
   // `augment`: random changes of training examples come from it; none: as they are.
   virtual Batch batch(std::span<const std::size_t> rows, Rng* augment) const = 0;
 
+  // Of the examples as they reach a network, and their targets, in their order: two sources with one
+  // digest train alike. Costs a pass over the examples.
+  virtual std::string digest() const;
+
   const std::vector<Target>& targets() const { return targets_; }
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
   // One array [rows] of doubles per task, NaN where missing.

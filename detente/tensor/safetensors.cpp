@@ -4,6 +4,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/core/manifest.h>
 #include <detente/tensor/safetensors.h>
 
 #include <algorithm>
@@ -134,13 +135,21 @@ Json safetensors_parse(std::string_view text, const std::string& file) {
   return header;
 }
 
+// Of the header without the checksum itself, in its own order of keys, and the numbers.
+std::string safetensors_checksum(Json header, std::string_view numbers) {
+  if (header.contains(kSafetensorsMetadata)) {
+    header[kSafetensorsMetadata].erase(kSafetensorsChecksum);
+  }
+  return crc32c_text(crc32c(numbers, crc32c(header.dump())));
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path,
                        const NamedTensors& tensors,
                        const Metadata& metadata) {
   Json header = Json::object();
-  if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
+  header[kSafetensorsMetadata] = metadata;
   std::vector<at::Tensor> held;
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
@@ -164,20 +173,27 @@ void write_safetensors(const std::filesystem::path& path,
                     {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned in memory
+  header[kSafetensorsMetadata][kSafetensorsChecksum] = crc32c_text(0);  // of the final length
+  const auto header_text = [&header] {
+    std::string text = header.dump();
+    text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned in memory
+    return text;
+  };
+  const std::uint64_t size = header_text().size();
   std::string content;
-  content.reserve(8 + text.size() + offset);
-  const std::uint64_t size = text.size();
+  content.reserve(8 + size + offset);
   content.append(reinterpret_cast<const char*>(&size), 8);
-  content += text;
+  content.append(size, ' ');
   for (const auto& tensor : held) {
     content.append(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes());
   }
+  header[kSafetensorsMetadata][kSafetensorsChecksum] =
+      safetensors_checksum(header, std::string_view(content).substr(8 + size));
+  content.replace(8, size, header_text());
   write_file_atomic(path, content);
 }
 
-NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata) {
+NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata, bool check) {
   const std::string content = read_file(path);
   const std::string file = path.string();
   if (content.size() < 8) {
@@ -202,7 +218,9 @@ NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metad
     if (!value.is_object()) safetensors_bad(file, "has metadata that is no JSON object.");
     for (const auto& [key, word] : value.items()) {
       if (!word.is_string()) safetensors_bad(file, "has metadata that is not text.");
-      if (metadata != nullptr) (*metadata)[key] = word.get<std::string>();
+      if (metadata != nullptr && key != kSafetensorsChecksum) {
+        (*metadata)[key] = word.get<std::string>();
+      }
     }
   }
   std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
@@ -226,8 +244,20 @@ NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metad
         file,
         fmt::format("has {} bytes of numbers where its header needs {}.", available, expected));
   }
-  NamedTensors tensors;
   const char* data = content.data() + 8 + header_size;
+  if (check && header.contains(kSafetensorsMetadata) &&
+      header[kSafetensorsMetadata].contains(kSafetensorsChecksum)) {
+    const std::string found = safetensors_checksum(header, std::string_view(data, available));
+    const auto expected_sum = header[kSafetensorsMetadata][kSafetensorsChecksum].get<std::string>();
+    DETENTE_CHECK(found == expected_sum,
+                  ErrorCode::kData,
+                  "[tensor::read_safetensors] '{}' has changed since it was written (checksum {}, "
+                  "now {}). Bring back a whole copy; --accept-changed reads it as it is.",
+                  file,
+                  expected_sum,
+                  found);
+  }
+  NamedTensors tensors;
   for (const auto& entry : entries) {
     at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype.type));
     std::memcpy(tensor.data_ptr(), data + entry.begin, entry.end - entry.begin);

@@ -13,6 +13,10 @@ namespace detente::tensor {
 
 using Metadata = std::map<std::string, std::string>;
 
+// In the metadata of what is written here: the CRC-32C of all else, numbers and header. Other
+// programs pass it by.
+inline constexpr const char* kSafetensorsChecksum = "crc32c";
+
 // Writes float32, float64 and int64 tensors of any device, atomically. Throws kInvalidArgument for
 // a duplicate name or the reserved "__metadata__", kUnsupported for another dtype, kIo.
 void write_safetensors(const std::filesystem::path& path,
@@ -21,7 +25,10 @@ void write_safetensors(const std::filesystem::path& path,
 
 // Reads F32, F64, I64, BF16 and F16 tensors onto the CPU, in the order of their data. Throws kIo;
 // kData when the file is cut short or foreign, or when a tensor's range overlaps another, leaves a
-// hole, exceeds the file or disagrees with its shape; kUnsupported for another dtype.
-NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata = nullptr);
+// hole, exceeds the file or disagrees with its shape, and when the file has a checksum that does
+// not fit (unless `check` is false: a file changed on purpose); kUnsupported for another dtype.
+NamedTensors read_safetensors(const std::filesystem::path& path,
+                              Metadata* metadata = nullptr,
+                              bool check = true);
 
 }  // namespace detente::tensor

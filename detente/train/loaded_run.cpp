@@ -8,9 +8,12 @@
 
 namespace detente::train {
 
-LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::string>& overrides) {
+LoadedRun load_run(const std::filesystem::path& root,
+                   const std::vector<std::string>& overrides,
+                   bool accept_changed) {
   LoadedRun loaded;
   loaded.run = existing_run(root);
+  if (!accept_changed) check_run_manifest(loaded.run);
   loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
   loaded.source = loaded.recipe.data.source->fresh();
   loaded.source->load(loaded.run.root);
@@ -18,7 +21,8 @@ LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::str
     tensor::set_threads(static_cast<int>(loaded.recipe.threads));
     loaded.model = make_model(loaded.recipe, *loaded.source);
     tensor::Metadata metadata;
-    const NamedTensors tensors = tensor::read_safetensors(loaded.run.model(), &metadata);
+    const NamedTensors tensors =
+        tensor::read_safetensors(loaded.run.model(), &metadata, !accept_changed);
     DETENTE_CHECK(metadata["format"] == kModelFormat,
                   ErrorCode::kData,
                   "[train::load_run] '{}' is a safetensors file but no model of this version.",

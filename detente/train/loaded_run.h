@@ -22,7 +22,10 @@ struct LoadedRun {
 };
 
 // The best model on validation, on the recipe's device; `overrides` as in load_recipe. Throws kIo
-// where there is no such run, kData for damaged files.
-LoadedRun load_run(const std::filesystem::path& root, const std::vector<std::string>& overrides);
+// where there is no such run, kData for damaged files and, unless `accept_changed`, for files that
+// are not what the run wrote.
+LoadedRun load_run(const std::filesystem::path& root,
+                   const std::vector<std::string>& overrides,
+                   bool accept_changed = false);
 
 }  // namespace detente::train

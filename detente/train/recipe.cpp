@@ -10,6 +10,7 @@
 #include <detente/train/step_rules.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -230,6 +231,18 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
                "table. Default: the one for data.kind. Its options stand beside it.");
 }
 
+std::int64_t LoopRecipe::kept_snapshots() const {
+  if (keep == "all") return 0;
+  std::int64_t count = 0;
+  const char* const end = keep.data() + keep.size();
+  const auto [at, error] = std::from_chars(keep.data(), end, count);
+  DETENTE_CHECK(error == std::errc() && at == end && count >= 1,
+                ErrorCode::kInvalidArgument,
+                "[train::recipe] 'train.keep' must be a number from 1 on, or 'all'; got '{}'.",
+                keep);
+  return count;
+}
+
 void LoopRecipe::describe(FieldVisitor& visitor) {
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
@@ -257,6 +270,10 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                  snapshot_minutes,
                  {.min = 0, .max = 1e6},
                  "Also snapshot within an epoch after so many minutes; 0: only after epochs.");
+  visitor.text("keep",
+               keep,
+               "How many of the newest snapshots stay: a number from 1 on, or all (for what is "
+               "measured along the run afterwards).");
   visitor.integer("curvature_every",
                   curvature_every,
                   {.min = 0},
@@ -273,7 +290,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.integer("threads",
                   threads,
                   {.min = 0, .max = 4096},
-                  "Threads inside one operation; 0: the engine's choice.");
+                  "Threads inside one operation; 0: LibTorch's choice.");
   visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
   visitor.choice_text("precision", precision, {"float32", "float64"}, "Type of all numbers.");
   const auto autocast_before = autocast;
@@ -393,6 +410,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   recipe.model.trunk->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
   recipe.selection();
+  recipe.loop.kept_snapshots();
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     refuse(source, conflict);
   }
@@ -436,6 +454,7 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "output.tensorboard",
                                                  "train.curvature_every",
                                                  "train.epochs",
+                                                 "train.keep",
                                                  "train.snapshot_minutes"};
   std::vector<std::string> differences;
   for (const auto& [key, pair] : values) {

@@ -64,8 +64,11 @@ struct LoopRecipe {
   std::string select;              // "task.metric"; empty: the first metric of the first task
   std::vector<std::string> tasks;  // names of the tasks to train; empty: all
   double snapshot_minutes = 10;
+  std::string keep = "2";  // snapshots: a number, or "all"
   std::int64_t curvature_every = 0;
 
+  // 0: all. Throws kInvalidArgument for what is neither "all" nor a number from 1 on.
+  std::int64_t kept_snapshots() const;
   void describe(FieldVisitor& visitor);
 };
 

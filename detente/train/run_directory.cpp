@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/manifest.h>
 #include <detente/report/run_record.h>
 #include <detente/train/run_directory.h>
+#include <detente/train/run_lock.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 namespace detente::train {
 namespace {
@@ -16,6 +22,8 @@ bool run_directory_owns(const std::filesystem::path& entry) {
                                            "model.safetensors",
                                            "tokenizer",
                                            "columns.json",
+                                           "manifest.json",
+                                           "snapshots",
                                            "snapshot.safetensors",
                                            "report.html"};
   for (const char* own : kNames) {
@@ -25,10 +33,15 @@ bool run_directory_owns(const std::filesystem::path& entry) {
 }
 
 // Encoded sentences are made before the run is opened; they alone do not make a folder a used one.
-bool run_directory_occupied(const std::filesystem::path& root) {
-  if (!std::filesystem::is_directory(root)) return false;
-  for (const auto& entry : std::filesystem::directory_iterator(root)) {
-    if (entry.path().filename() != "cache") return true;
+// Nor does what a process left that was killed before its recipe was written: nothing is lost
+// there.
+bool run_directory_occupied(const RunDirectory& run) {
+  if (!std::filesystem::is_directory(run.root)) return false;
+  const bool only_begun = run.is_run() && !run.has_begun();
+  for (const auto& entry : std::filesystem::directory_iterator(run.root)) {
+    const auto name = entry.path().filename();
+    if (name == "cache" || name == kRunMark) continue;
+    if (!only_begun || !run_directory_owns(entry.path())) return true;
   }
   return false;
 }
@@ -58,14 +71,18 @@ std::string lines_up_to(const std::string& content, std::int64_t last_step) {
 
 }  // namespace
 
-bool RunDirectory::is_run() const { return std::filesystem::exists(recipe()); }
+bool RunDirectory::is_run() const {
+  return has_begun() || std::filesystem::is_regular_file(root / kRunMark);
+}
+
+bool RunDirectory::has_begun() const { return std::filesystem::exists(recipe()); }
 
 void check_run_directory(const std::filesystem::path& root, ExistingRun policy) {
   DETENTE_CHECK(!root.empty(),
                 ErrorCode::kInvalidArgument,
                 "[train::open_run_directory] the output folder has no name; give one with --out.");
   const RunDirectory run{root};
-  if (!run_directory_occupied(root)) return;
+  if (!run_directory_occupied(run)) return;
   if (policy == ExistingRun::kRefuse) {
     fail(ErrorCode::kInvalidArgument,
          "[train::open_run_directory] '{}' is not empty{}. Choose another folder with --out, go on "
@@ -84,7 +101,8 @@ RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun p
   check_run_directory(root, policy);
   make_directories(root);
   check_writable(root);
-  if (policy == ExistingRun::kForce) {
+  const bool anew = policy == ExistingRun::kForce || !RunDirectory{root}.has_begun();
+  if (anew) {
     for (const auto& entry : std::filesystem::directory_iterator(root)) {
       if (run_directory_owns(entry.path())) std::filesystem::remove_all(entry.path());
     }
@@ -103,6 +121,11 @@ RunDirectory existing_run(const std::filesystem::path& root) {
                 ErrorCode::kIo,
                 "[train::existing_run] '{}' is not a run of Detente (no recipe.yaml in it).",
                 root.string());
+  DETENTE_CHECK(run.has_begun(),
+                ErrorCode::kIo,
+                "[train::existing_run] the run in '{}' ended before its first step. Start "
+                "'detente train' with this --out again.",
+                root.string());
   DETENTE_CHECK(std::filesystem::exists(run.model()),
                 ErrorCode::kIo,
                 "[train::existing_run] '{}' has no model.safetensors yet; the run ended before its "
@@ -113,26 +136,75 @@ RunDirectory existing_run(const std::filesystem::path& root) {
   return run;
 }
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step) : path_(path) {
+void write_run_manifest(const RunDirectory& run) {
+  Manifest manifest;
+  for (const char* name : {"recipe.yaml", "tokenizer", "columns.json"}) {
+    manifest.add_existing(run.root, name);
+  }
+  manifest.write(run.manifest());
+}
+
+void check_run_manifest(const RunDirectory& run) {
+  if (!std::filesystem::exists(run.manifest())) return;
+  const auto differences = Manifest::read(run.manifest()).differences(run.root);
+  DETENTE_CHECK(differences.empty(),
+                ErrorCode::kData,
+                "[train::check_run_manifest] the run in '{}' is not as it was written: {} Bring "
+                "back a whole copy; --accept-changed takes it as it is.",
+                run.root.string(),
+                differences.front());
+}
+
+MetricsLog::MetricsLog(const std::filesystem::path& path,
+                       std::int64_t last_step,
+                       std::int64_t bytes)
+    : path_(path) {
   std::string kept;
   if (last_step >= 0 && std::filesystem::exists(path)) {
-    kept = lines_up_to(read_file(path), last_step);
+    kept = read_file(path);
+    if (bytes >= 0 && static_cast<std::uint64_t>(bytes) <= kept.size()) {
+      kept.resize(static_cast<std::size_t>(bytes));
+    } else {
+      kept = lines_up_to(kept, last_step);
+    }
   }
   write_file_atomic(path, kept);
-  out_.open(path, std::ios::app | std::ios::binary);
-  DETENTE_CHECK(out_.good(),
+  bytes_ = static_cast<std::int64_t>(kept.size());
+  fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  DETENTE_CHECK(fd_ >= 0,
                 ErrorCode::kIo,
-                "[train::MetricsLog] cannot open '{}' for writing.",
-                path.string());
+                "[train::MetricsLog] cannot open '{}' for writing: {}.",
+                path.string(),
+                std::strerror(errno));
+}
+
+MetricsLog::~MetricsLog() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 void MetricsLog::write(const Json& line) {
-  out_ << line.dump() << '\n' << std::flush;
-  DETENTE_CHECK(out_.good(),
+  const std::string text = line.dump() + "\n";
+  std::size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t n = ::write(fd_, text.data() + written, text.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    DETENTE_CHECK(n >= 0,
+                  ErrorCode::kIo,
+                  "[train::MetricsLog] cannot write to '{}': {}. Free some space and go on with "
+                  "--resume.",
+                  path_.string(),
+                  std::strerror(errno));
+    written += static_cast<std::size_t>(n);
+  }
+  bytes_ += static_cast<std::int64_t>(text.size());
+}
+
+void MetricsLog::sync() {
+  DETENTE_CHECK(::fdatasync(fd_) == 0 || errno == EINVAL || errno == EROFS,
                 ErrorCode::kIo,
-                "[train::MetricsLog] cannot write to '{}' (is the disk full?). Free some space and "
-                "go on with --resume.",
-                path_.string());
+                "[train::MetricsLog] cannot bring '{}' to the disk: {}.",
+                path_.string(),
+                std::strerror(errno));
 }
 
 }  // namespace detente::train

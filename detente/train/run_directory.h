@@ -7,7 +7,9 @@
 //   model.safetensors     the best model on validation
 //   tokenizer/            of sentence pairs: vocab.txt, tokenizer_config.json and idf.json
 //   columns.json          of tables: input columns, scales, categories
-//   snapshot.safetensors  everything needed to go on
+//   manifest.json         sizes and checksums of what the model relies on
+//   snapshots/            everything needed to go on (snapshot.h)
+//   .detente-run          who trains here (run_lock.h)
 //   report.html           the picture
 //   events.out.tfevents.* for TensorBoard
 #pragma once
@@ -16,7 +18,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 namespace detente::train {
@@ -32,10 +33,12 @@ struct RunDirectory {
   std::filesystem::path summary() const { return root / "summary.json"; }
   std::filesystem::path model() const { return root / "model.safetensors"; }
   std::filesystem::path tokenizer() const { return root / "tokenizer"; }
-  std::filesystem::path snapshot() const { return root / "snapshot.safetensors"; }
+  std::filesystem::path manifest() const { return root / "manifest.json"; }
+  std::filesystem::path snapshots() const { return root / "snapshots"; }
   std::filesystem::path report() const { return root / "report.html"; }
 
-  bool is_run() const;  // a recipe.yaml is there
+  bool is_run() const;     // made by Detente, were it only begun
+  bool has_begun() const;  // its recipe is written: there may be something to go on from
 };
 
 enum class ExistingRun { kRefuse, kForce, kResume };
@@ -51,17 +54,31 @@ RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun p
 // For eval, predict, inspect: an existing run with a model. Throws kIo in words.
 RunDirectory existing_run(const std::filesystem::path& root);
 
-// metrics.jsonl: whole lines, each flushed to the system before the next step. A failed write (full
+// What a model needs besides its weights (recipe, tokenizer, columns) as the run wrote it.
+void write_run_manifest(const RunDirectory& run);
+// Throws kData naming the first file that has changed; nothing for runs without a manifest.
+void check_run_manifest(const RunDirectory& run);
+
+// metrics.jsonl: whole lines, each handed to the system before the next step. A failed write (full
 // disk) throws kIo.
 class MetricsLog {
  public:
-  // Lines of steps after `last_step` are dropped (a resumed run writes them again); -1 keeps none.
-  MetricsLog(const std::filesystem::path& path, std::int64_t last_step);
+  // Which lines of an earlier process stay: the first `bytes`, or, where that is not known (-1),
+  // those of steps up to `last_step` (-1: none). The others are written again.
+  MetricsLog(const std::filesystem::path& path, std::int64_t last_step, std::int64_t bytes);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+
   void write(const Json& line);
+  std::int64_t bytes() const { return bytes_; }
+  // Waits until all of it is on the disk; from any thread.
+  void sync();
 
  private:
   std::filesystem::path path_;
-  std::ofstream out_;
+  int fd_ = -1;
+  std::int64_t bytes_ = 0;
 };
 
 }  // namespace detente::train

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/crash_point.h>
 #include <detente/core/file.h>
 #include <detente/report/html_page.h>
 #include <detente/report/html_report.h>
@@ -24,7 +25,7 @@ std::string metrics_text(const report::NamedTables& dev) {
 
 void FileLog::on_start(const RunInfo& info) {
   run_ = info.run;
-  metrics_.emplace(run_.metrics(), info.resumed ? info.step : -1);
+  metrics_.emplace(run_.metrics(), info.resumed ? info.step : -1, info.log_bytes);
 }
 
 void FileLog::on_step(const report::StepRecord& record) { metrics_->write(record.to_json()); }
@@ -33,6 +34,7 @@ void FileLog::on_epoch(const report::EpochRecord& record) { metrics_->write(reco
 
 void FileLog::on_finish(const Json& summary) {
   write_file_atomic(run_.summary(), summary.dump(2) + "\n");
+  crash_point("finish.summary");
   report::write_html_report(run_.root);
 }
 

@@ -24,6 +24,9 @@ class FileLog final : public RunObserver {
   void on_epoch(const report::EpochRecord& record) override;
   void on_finish(const Json& summary) override;
 
+  // From on_start on.
+  MetricsLog& log() { return *metrics_; }
+
  private:
   RunDirectory run_;
   std::optional<MetricsLog> metrics_;

@@ -30,6 +30,7 @@ struct RunInfo {
   const RunDirectory& run;
   std::int64_t step = 0;  // steps done before; of an earlier process where the run is resumed
   bool resumed = false;
+  std::int64_t log_bytes = -1;  // of metrics.jsonl at the snapshot; -1: not known
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
   std::int64_t train_rows = 0;

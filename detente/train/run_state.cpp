@@ -61,6 +61,9 @@ Json RunState::to_json() const {
               {"method_state", method_state},
               {"engine_state", engine_state},
               {"notices", notices},
+              {"log_bytes", log_bytes},
+              {"train_digest", train_digest},
+              {"dev_digest", dev_digest},
               {"finished", finished}};
 }
 
@@ -87,6 +90,9 @@ RunState RunState::from_json(const Json& json) {
   state.method_state = json.at("method_state");
   state.engine_state = json.at("engine_state");
   if (json.contains("notices")) json.at("notices").get_to(state.notices);
+  state.log_bytes = json.value("log_bytes", std::int64_t{-1});
+  state.train_digest = json.value("train_digest", std::string());
+  state.dev_digest = json.value("dev_digest", std::string());
   json.at("finished").get_to(state.finished);
   return state;
 }

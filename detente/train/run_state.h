@@ -35,6 +35,9 @@ struct RunState {
   Json method_state = nullptr;       // see methods_state
   Json engine_state = nullptr;
   std::vector<std::string> notices;  // of the engine, in the log already
+  std::int64_t log_bytes = -1;       // of metrics.jsonl, at the snapshot; -1: not known
+  std::string train_digest;          // of the rows, see data::Source::digest; empty: not known
+  std::string dev_digest;
   bool finished = false;
 
   // Whether an epoch with this value (NaN: undefined) is the best so far: the first one is, then

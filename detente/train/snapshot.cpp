@@ -1,54 +1,315 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/manifest.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/snapshot.h>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <set>
+#include <utility>
 
 namespace detente::train {
 namespace {
 
-constexpr const char* kSnapshotFormat = "detente-snapshot-1";
+namespace fs = std::filesystem;
 
-}  // namespace
+constexpr const char* kSnapshotFormat = "detente-snapshot-2";
+constexpr const char* kOldSnapshotFormat = "detente-snapshot-1";
+constexpr const char* kUnfinished = "unfinished-";
 
-void write_snapshot(const std::filesystem::path& path,
-                    const RunState& state,
-                    const std::vector<StatePart>& parts,
-                    const std::string& recipe_yaml) {
-  NamedTensors tensors;
-  for (const StatePart& part : parts) {
-    for (auto& [name, tensor] : part.save()) tensors.emplace_back(part.prefix + name, tensor);
-  }
-  tensor::write_safetensors(
-      path,
-      tensors,
-      {{"format", kSnapshotFormat}, {"state", state.to_json().dump()}, {"recipe", recipe_yaml}});
+fs::path snapshots_of(const fs::path& run) { return run / "snapshots"; }
+fs::path old_snapshot_of(const fs::path& run) { return run / "snapshot.safetensors"; }
+
+// The step of "step-N"; nothing for other names.
+std::optional<std::int64_t> step_of(const std::string& name) {
+  static constexpr std::string_view kStep = "step-";
+  if (!name.starts_with(kStep)) return std::nullopt;
+  std::int64_t step = 0;
+  const char* const end = name.data() + name.size();
+  const auto [at, error] = std::from_chars(name.data() + kStep.size(), end, step);
+  if (error != std::errc() || at != end || step < 0) return std::nullopt;
+  return step;
 }
 
-SnapshotHeader read_snapshot(const std::filesystem::path& path, NamedTensors* tensors) {
-  tensor::Metadata metadata;
-  NamedTensors read = tensor::read_safetensors(path, &metadata);
-  DETENTE_CHECK(metadata["format"] == kSnapshotFormat,
-                ErrorCode::kData,
-                "[train::read_snapshot] '{}' is a safetensors file but no snapshot of this version "
-                "(format '{}', expected '{}').",
-                path.string(),
-                metadata["format"],
-                kSnapshotFormat);
-  SnapshotHeader header;
+std::vector<std::pair<std::int64_t, fs::path>> steps_below(const fs::path& folder) {
+  std::vector<std::pair<std::int64_t, fs::path>> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto step = step_of(entry.path().filename().string());
+    if (step && entry.is_directory(error)) found.emplace_back(*step, entry.path());
+  }
+  std::sort(
+      found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  return found;
+}
+
+void flush_folder(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+// What a snapshot is made of, in memory.
+struct SnapshotContent {
+  std::string state;
+  std::string recipe_yaml;
+  std::vector<std::pair<std::string, NamedTensors>> parts;  // name of the file, without ending
+};
+
+SnapshotContent copy_of(RunState& state,
+                        const std::vector<StatePart>& parts,
+                        const std::string& recipe_yaml) {
+  SnapshotContent content;
+  content.recipe_yaml = recipe_yaml;
+  for (const StatePart& part : parts) {
+    NamedTensors copies;
+    for (const auto& [name, tensor] : part.save()) {
+      copies.emplace_back(name, tensor.detach().to(at::kCPU, false, /*copy=*/true));
+    }
+    if (copies.empty()) continue;
+    content.parts.emplace_back(part.prefix.substr(0, part.prefix.size() - 1), std::move(copies));
+  }
+  content.state = state.to_json().dump(1) + "\n";
+  return content;
+}
+
+void write_files(const fs::path& folder, const SnapshotContent& content) {
+  Manifest manifest;
+  const auto written = [&](const std::string& name) {
+    manifest.add_existing(folder, name);
+    crash_point("snapshot.part");
+  };
+  for (const auto& [part, tensors] : content.parts) {
+    tensor::write_safetensors(
+        folder / (part + ".safetensors"), tensors, {{"format", kSnapshotFormat}});
+    written(part + ".safetensors");
+  }
+  write_file_atomic(folder / "recipe.yaml", content.recipe_yaml);
+  written("recipe.yaml");
+  write_file_atomic(folder / "state.json", content.state);
+  written("state.json");
+  manifest.write(folder / "manifest.json");
+  crash_point("snapshot.manifest");
+}
+
+// A step is saved twice where an epoch ends at once after it. The later one knows more and takes
+// the earlier one's place, which is left under the unfinished name: at no moment is there neither.
+void put_in_place(const fs::path& unfinished, const fs::path& final_path) {
+  const auto renamed = [&](unsigned flags) {
+    return ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, final_path.c_str(), flags) == 0;
+  };
+  if (fs::exists(final_path)) {
+    if (renamed(RENAME_EXCHANGE)) return;
+    std::error_code ignored;  // a file system that cannot exchange
+    fs::remove_all(final_path, ignored);
+  }
+  DETENTE_CHECK(renamed(0) || ::rename(unfinished.c_str(), final_path.c_str()) == 0,
+                ErrorCode::kIo,
+                "[train::write_snapshot] cannot rename '{}' to '{}': {}. Earlier snapshots are "
+                "untouched.",
+                unfinished.string(),
+                final_path.string(),
+                std::strerror(errno));
+}
+
+void remove_older(const fs::path& folder, std::int64_t keep) {
+  if (keep == 0) return;
+  const auto all = steps_below(folder);
+  std::error_code ignored;
+  for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
+    fs::remove_all(all[i].second, ignored);
+  }
+}
+
+void write_folder(const fs::path& folder,
+                  const std::string& name,
+                  std::int64_t keep,
+                  const SnapshotContent& content) {
+  make_directories(folder);
+  const fs::path unfinished = folder / (kUnfinished + name);
+  const fs::path final_path = folder / name;
+  std::error_code ignored;
+  fs::remove_all(unfinished, ignored);
   try {
-    header.state = RunState::from_json(Json::parse(metadata["state"]));
+    make_directories(unfinished);
+    crash_point("snapshot.folder");
+    write_files(unfinished, content);
+    put_in_place(unfinished, final_path);
+    flush_folder(folder);
+    crash_point("snapshot.renamed");
+    fs::remove_all(unfinished, ignored);
+  } catch (...) {
+    fs::remove_all(unfinished, ignored);
+    throw;
+  }
+  remove_older(folder, keep);
+  fs::remove(old_snapshot_of(folder.parent_path()), ignored);  // it is behind what stands now
+  crash_point("snapshot.pruned");
+}
+
+RunState state_of(const std::string& text, const fs::path& path) {
+  try {
+    return RunState::from_json(Json::parse(text));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorCode::kData,
          "[train::read_snapshot] '{}': the state cannot be read ({}).",
          path.string(),
          error.what());
   }
-  header.recipe_yaml = metadata["recipe"];
-  if (tensors != nullptr) *tensors = std::move(read);
-  return header;
+}
+
+Snapshot read_old_snapshot(const fs::path& path, bool check) {
+  Snapshot snapshot;
+  snapshot.path = path;
+  tensor::Metadata metadata;
+  snapshot.tensors = tensor::read_safetensors(path, &metadata, check);
+  DETENTE_CHECK(metadata["format"] == kOldSnapshotFormat,
+                ErrorCode::kData,
+                "[train::read_snapshot] '{}' is a safetensors file but no snapshot of this version "
+                "(format '{}', expected '{}').",
+                path.string(),
+                metadata["format"],
+                kOldSnapshotFormat);
+  snapshot.state = state_of(metadata["state"], path);
+  snapshot.recipe_yaml = metadata["recipe"];
+  return snapshot;
+}
+
+}  // namespace
+
+SnapshotWriter::SnapshotWriter(fs::path folder, std::int64_t keep)
+    : folder_(std::move(folder)), keep_(keep) {}
+
+SnapshotWriter::~SnapshotWriter() {
+  if (pending_.valid()) pending_.wait();
+}
+
+void SnapshotWriter::write(RunState& state,
+                           const std::vector<StatePart>& parts,
+                           const std::string& recipe_yaml,
+                           std::function<void()> before) {
+  wait();
+  pending_ = std::async(std::launch::async,
+                        [folder = folder_,
+                         keep = keep_,
+                         name = fmt::format("step-{}", state.step),
+                         content = copy_of(state, parts, recipe_yaml),
+                         before = std::move(before)] {
+                          if (before) before();
+                          write_folder(folder, name, keep, content);
+                        });
+}
+
+void SnapshotWriter::check() {
+  if (pending_.valid() && pending_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
+    pending_.get();
+  }
+}
+
+void SnapshotWriter::wait() {
+  if (pending_.valid()) pending_.get();
+}
+
+std::vector<fs::path> snapshot_paths(const fs::path& run) {
+  std::vector<fs::path> paths;
+  for (auto& [step, path] : steps_below(snapshots_of(run))) paths.push_back(std::move(path));
+  if (fs::exists(old_snapshot_of(run))) paths.push_back(old_snapshot_of(run));
+  return paths;
+}
+
+Snapshot read_snapshot(const fs::path& path, bool check) {
+  if (!fs::is_directory(path)) return read_old_snapshot(path, check);
+  DETENTE_CHECK(fs::exists(path / "manifest.json"),
+                ErrorCode::kData,
+                "[train::read_snapshot] '{}' is damaged: it has no manifest.json.",
+                path.string());
+  const Manifest manifest = Manifest::read(path / "manifest.json");
+  if (check) {
+    const auto differences = manifest.differences(path);
+    DETENTE_CHECK(differences.empty(),
+                  ErrorCode::kData,
+                  "[train::read_snapshot] '{}' is damaged: {}",
+                  path.string(),
+                  differences.front());
+  }
+  Snapshot snapshot;
+  snapshot.path = path;
+  snapshot.state = state_of(read_file(path / "state.json"), path / "state.json");
+  snapshot.recipe_yaml = read_file(path / "recipe.yaml");
+  static constexpr std::string_view kEnding = ".safetensors";
+  for (const auto& [name, sum] : manifest.files()) {
+    if (!name.ends_with(kEnding)) continue;
+    const std::string prefix = name.substr(0, name.size() - kEnding.size()) + ".";
+    tensor::Metadata metadata;
+    for (auto& [own, tensor] : tensor::read_safetensors(path / name, &metadata, check)) {
+      snapshot.tensors.emplace_back(prefix + own, std::move(tensor));
+    }
+    DETENTE_CHECK(metadata["format"] == kSnapshotFormat,
+                  ErrorCode::kData,
+                  "[train::read_snapshot] '{}' is a safetensors file but no part of a snapshot of "
+                  "this version (format '{}', expected '{}').",
+                  (path / name).string(),
+                  metadata["format"],
+                  kSnapshotFormat);
+  }
+  return snapshot;
+}
+
+std::optional<Snapshot> newest_snapshot(const fs::path& run,
+                                        bool check,
+                                        std::vector<std::string>& warnings) {
+  std::optional<Error> first;
+  std::vector<fs::path> damaged;
+  std::optional<Snapshot> found;
+  for (const fs::path& path : snapshot_paths(run)) {
+    try {
+      found = read_snapshot(path, check);
+      break;
+    } catch (const Error& error) {
+      // A file that cannot be opened is not damaged, and another code is no one's fault here.
+      if (error.code() != ErrorCode::kData && error.code() != ErrorCode::kUnsupported) throw;
+      if (!first) first = error;
+      damaged.push_back(path);
+    }
+  }
+  if (!found) {
+    if (first) throw *first;
+    return std::nullopt;
+  }
+  for (const fs::path& path : damaged) {
+    const fs::path aside = path.parent_path() / ("damaged-" + path.filename().string());
+    std::error_code error;
+    fs::rename(path, aside, error);
+    warnings.push_back(
+        fmt::format("the snapshot '{}' is damaged and set aside as '{}'; going on "
+                    "from '{}'. ({})",
+                    path.string(),
+                    aside.filename().string(),
+                    found->path.filename().string(),
+                    first->what()));
+  }
+  return found;
+}
+
+void tidy_snapshots(const fs::path& run, std::int64_t keep) {
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(snapshots_of(run), error)) {
+    if (entry.path().filename().string().starts_with(kUnfinished)) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove_all(path, error);
+  remove_older(snapshots_of(run), keep);
 }
 
 void restore_snapshot(const NamedTensors& tensors, const std::vector<StatePart>& parts) {

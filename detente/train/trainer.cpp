@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/stopwatch.h>
@@ -14,6 +15,7 @@
 #include <detente/train/initial_model.h>
 #include <detente/train/interrupt.h>
 #include <detente/train/label_losses.h>
+#include <detente/train/run_lock.h>
 #include <detente/train/run_log.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
@@ -30,7 +32,7 @@ class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, std::ostream& log)
       : recipe_(recipe), options_(options) {
-    observers_.add(std::make_shared<FileLog>());
+    observers_.add(files_);
     if (recipe_.tensorboard) observers_.add(std::make_shared<EventLog>());
     observers_.add(std::make_shared<ProgressLog>(log, options.progress));
     for (const auto& observer : options.observers) observers_.add(observer);
@@ -41,6 +43,7 @@ class Trainer {
     const std::filesystem::path root =
         options_.out.empty() ? std::filesystem::path(recipe_.output) : options_.out;
     check_run_directory(root, options_.existing);
+    if (RunDirectory{root}.is_run()) lock(root);
     read_snapshot_if_any(root);
     load_data(root);
     build_model();
@@ -50,17 +53,25 @@ class Trainer {
   }
 
  private:
+  void lock(const std::filesystem::path& root) {
+    if (lock_.held()) return;
+    lock_ = RunLock::take(root);
+    if (!lock_.warning().empty()) observers_.on_message("warning: " + lock_.warning());
+  }
+
   void read_snapshot_if_any(const std::filesystem::path& root) {
     if (options_.existing != ExistingRun::kResume) return;
     const RunDirectory run{root};
-    if (!std::filesystem::exists(run.snapshot())) {
+    std::vector<std::string> warnings;
+    std::optional<Snapshot> snapshot = newest_snapshot(root, !options_.accept_changed, warnings);
+    if (!snapshot) {
       if (run.is_run()) {
         observers_.on_message("Nothing to resume yet (no snapshot): starting from the beginning.");
       }
       return;
     }
-    SnapshotHeader header = read_snapshot(run.snapshot(), &snapshot_tensors_);
-    const auto differences = recipe_differences(header.recipe_yaml, recipe_.to_yaml());
+    for (const std::string& warning : warnings) observers_.on_message("warning: " + warning);
+    const auto differences = recipe_differences(snapshot->recipe_yaml, recipe_.to_yaml());
     if (!differences.empty()) {
       std::string text;
       for (const auto& difference : differences) text += "\n  " + difference;
@@ -71,9 +82,58 @@ class Trainer {
            root.string(),
            text);
     }
-    state_ = std::move(header.state);
+    state_ = std::move(snapshot->state);
+    snapshot_tensors_ = std::move(snapshot->tensors);
     resumed_ = true;
     observers_.on_message(fmt::format("Resuming after step {}.", state_.step));
+    check_epochs(root);
+  }
+
+  // A finished run goes on where more epochs are asked for.
+  void check_epochs(const std::filesystem::path& root) {
+    const std::int64_t asked = recipe_.loop.epochs;
+    DETENTE_CHECK(state_.epoch + (state_.batch > 0 ? 1 : 0) <= asked,
+                  ErrorCode::kInvalidArgument,
+                  "[train::train] the run in '{}' has trained {} epochs{}, and train.epochs is {}. "
+                  "Ask for as many or more, or begin a new run with another --out.",
+                  root.string(),
+                  state_.epoch,
+                  state_.batch > 0 ? " and part of the next" : "",
+                  asked);
+    if (!state_.finished) return;
+    if (state_.epoch == asked) {
+      observers_.on_message(
+          fmt::format("All {} epochs of this run are trained; nothing is left to do. More of them: "
+                      "--set train.epochs={}.",
+                      asked,
+                      asked + 1));
+      return;
+    }
+    state_.finished = false;
+    observers_.on_message(
+        fmt::format("The run had finished after {} epochs and goes on to {}. Its learning rate "
+                    "follows the schedule for {} from here on, so the result is not that of a run "
+                    "planned so long.",
+                    state_.epoch,
+                    asked,
+                    asked));
+  }
+
+  // Other rows would go on silently where this run's were.
+  void check_data(const std::filesystem::path& root) {
+    check_fitted(*corpus_.train, root);
+    const auto same = [&](const char* part, std::string& before, const std::string& now) {
+      DETENTE_CHECK(before.empty() || before == now || options_.accept_changed,
+                    ErrorCode::kData,
+                    "[train::train] the {} rows are not those that the run in '{}' was trained "
+                    "with: values, targets or their order have changed. Bring the data of then "
+                    "back, begin a new run with another --out, or go on with --accept-changed.",
+                    part,
+                    root.string());
+      before = now;
+    };
+    same("training", state_.train_digest, corpus_.train->digest());
+    same("validation", state_.dev_digest, corpus_.dev->digest());
   }
 
   // Data errors must cost nothing: whatever was made for the cache goes again.
@@ -90,7 +150,12 @@ class Trainer {
       if (!had_root) std::filesystem::remove(root, ignored);
       throw;
     }
-    if (resumed_) check_fitted(*corpus_.train, root);
+    if (resumed_) {
+      check_data(root);
+    } else {
+      state_.train_digest = corpus_.train->digest();
+      state_.dev_digest = corpus_.dev->digest();
+    }
     for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
       for (const auto& warning : source->warnings()) {
         observers_.on_message("warning: " + warning);
@@ -152,13 +217,21 @@ class Trainer {
   }
 
   void open(const std::filesystem::path& root) {
+    lock(root);
     run_ = open_run_directory(root, options_.existing);
+    tidy_snapshots(run_.root, recipe_.loop.kept_snapshots());
+    crash_point("run.marked");
     if (!resumed_) corpus_.train->save(run_.root);
+    crash_point("run.fitted");
     write_file_atomic(run_.recipe(), recipe_.to_yaml());
+    write_run_manifest(run_);
+    crash_point("run.recipe");
+    snapshots_.emplace(run_.snapshots(), recipe_.loop.kept_snapshots());
     observers_.on_start({.recipe = recipe_,
                          .run = run_,
                          .step = state_.step,
                          .resumed = resumed_,
+                         .log_bytes = state_.log_bytes,
                          .steps_per_epoch = steps_per_epoch_,
                          .total_steps = total_steps_,
                          .train_rows = static_cast<std::int64_t>(corpus_.train->size())});
@@ -192,6 +265,7 @@ class Trainer {
                                                static_cast<std::uint64_t>(state_.epoch));
       while (state_.batch < static_cast<std::int64_t>(batches.size())) {
         step(batches);
+        snapshots_->check();
         if (interrupt.interrupted() || observers_.stop()) {
           save_snapshot();
           return true;
@@ -275,6 +349,7 @@ class Trainer {
     const auto predictions =
         predict_rows(*model_, *corpus_.dev, 4 * recipe_.loop.batches.batch_size);
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
+    crash_point("epoch.evaluated");
     const double value = selected_value(metrics);
     const bool best = state_.is_best(value);
     ++state_.epoch;
@@ -293,8 +368,10 @@ class Trainer {
       state_.best_value = value;
       state_.best_metrics = report::to_json(record.dev);
       save_model();
+      crash_point("epoch.model");
     }
     observers_.on_epoch(record);
+    crash_point("epoch.logged");
     state_.begin_epoch(step_->tasks().size());
     state_.finished = state_.epoch >= recipe_.loop.epochs;
     save_snapshot();
@@ -307,11 +384,19 @@ class Trainer {
 
   void save_snapshot() {
     state_.seconds = seconds_before_ + run_time_.seconds();
-    write_snapshot(run_.snapshot(), state_, state_parts(), recipe_.to_yaml());
+    state_.log_bytes = files_->log().bytes();
+    snapshots_->write(
+        state_, state_parts(), recipe_.to_yaml(), [files = files_] { files->log().sync(); });
     since_snapshot_ = Stopwatch();
   }
 
   TrainOutcome finish(bool interrupted) {
+    snapshots_->wait();
+    if (state_.finished && state_.best_epoch > 0 && std::isnan(state_.best_value)) {
+      observers_.on_message(
+          "warning: the metric that chooses the epoch was undefined on the validation rows in all "
+          "epochs, so the first epoch's model is kept. train.select names another metric.");
+    }
     const auto share = [](double part, std::int64_t whole) {
       return whole > 0 ? Json(part / static_cast<double>(whole)) : Json(nullptr);
     };
@@ -340,7 +425,9 @@ class Trainer {
 
   Recipe recipe_;
   TrainOptions options_;
+  std::shared_ptr<FileLog> files_ = std::make_shared<FileLog>();
   ObserverList observers_;
+  RunLock lock_;
   RunDirectory run_;
   Corpus corpus_;
   std::int64_t steps_per_epoch_ = 0;
@@ -357,6 +444,7 @@ class Trainer {
   Stopwatch run_time_;
   Stopwatch since_snapshot_;
   double seconds_before_ = 0;
+  std::optional<SnapshotWriter> snapshots_;  // the last one: its end waits for what it writes
 };
 
 }  // namespace

@@ -36,6 +36,8 @@ struct TrainOptions {
   // Losses beside those of the recipe's tasks: further tasks of the run, which have no metrics. A
   // run is resumed with the losses it was started with.
   std::vector<MakeLosses> losses = {};
+  // Resume although the rows or a file of the snapshot have changed.
+  bool accept_changed = false;
 };
 
 struct TrainOutcome {

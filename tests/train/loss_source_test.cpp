@@ -178,10 +178,8 @@ TEST_F(LossSourceTest, StoppedAndResumedEqualsNeverStopped) {
     EXPECT_EQ(read_file(folder_ / (name + "whole") / "model.safetensors"),
               read_file(folder_ / (name + "parted") / "model.safetensors"));
     // The teacher, too.
-    NamedTensors whole;
-    NamedTensors parted;
-    read_snapshot(folder_ / (name + "whole") / "snapshot.safetensors", &whole);
-    read_snapshot(folder_ / (name + "parted") / "snapshot.safetensors", &parted);
+    const NamedTensors whole = last_snapshot(name + "whole").tensors;
+    const NamedTensors parted = last_snapshot(name + "parted").tensors;
     ASSERT_EQ(whole.size(), parted.size());
     std::size_t of_teacher = 0;
     for (std::size_t i = 0; i < whole.size(); ++i) {
@@ -213,8 +211,7 @@ TEST_F(LossSourceTest, TrainsItsOwnParametersAndHearsOfEveryStep) {
   for (std::size_t i = 0; i < told.size(); ++i) {
     EXPECT_EQ(told[i], static_cast<std::int64_t>(i) + 1);
   }
-  NamedTensors tensors;
-  read_snapshot(folder_ / "run/snapshot.safetensors", &tensors);
+  const NamedTensors tensors = last_snapshot("run").tensors;
   double value = 0;
   for (const auto& [name, tensor] : tensors) {
     if (name == "losses.1.value") value = tensor.item<double>();

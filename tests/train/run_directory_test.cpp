@@ -78,11 +78,11 @@ TEST_F(RunDirectoryTest, SaysWhatIsMissingOfARun) {
 TEST_F(RunDirectoryTest, ResumedLogDropsLaterAndBrokenLines) {
   const RunDirectory run = open_run_directory(root_, ExistingRun::kRefuse);
   {
-    MetricsLog log(run.metrics(), -1);
+    MetricsLog log(run.metrics(), -1, -1);
     for (int step = 1; step <= 5; ++step) log.write({{"type", "step"}, {"step", step}});
   }
   write_file_atomic(run.metrics(), read_file(run.metrics()) + "{\"type\":\"st");
-  MetricsLog log(run.metrics(), 3);
+  MetricsLog log(run.metrics(), 3, -1);
   log.write({{"type", "step"}, {"step", 4}, {"again", true}});
   EXPECT_EQ(read_file(run.metrics()),
             "{\"type\":\"step\",\"step\":1}\n{\"type\":\"step\",\"step\":2}\n"

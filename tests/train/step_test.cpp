@@ -43,17 +43,13 @@ class StepTest : public TinyRunTest {
 
   NamedTensors snapshot(const std::string& out, const std::string& prefix) const {
     NamedTensors found;
-    tensor::Metadata metadata;
-    for (const auto& [name, tensor] :
-         tensor::read_safetensors(folder_ / out / "snapshot.safetensors", &metadata)) {
+    for (const auto& [name, tensor] : last_snapshot(out).tensors) {
       if (name.starts_with(prefix)) found.emplace_back(name, tensor);
     }
     return found;
   }
 
-  Json snapshot_state(const std::string& out) const {
-    return read_snapshot(folder_ / out / "snapshot.safetensors", nullptr).state.to_json();
-  }
+  Json snapshot_state(const std::string& out) const { return last_snapshot(out).state.to_json(); }
 };
 
 TEST(MicroBatches, AreNeighboursOfNearlyEqualNumber) {
@@ -337,10 +333,9 @@ TEST_F(StepTest, DeterministicHoldsForTheRunAlone) {
 TEST_F(StepTest, ARunFromBeforeTheseKeysGoesOn) {
   run("whole");
   run_with_trigger("old", "epoch 1/3 in", [] { std::raise(SIGINT); });
-  const auto path = folder_ / "old/snapshot.safetensors";
-  tensor::Metadata metadata;
-  const NamedTensors tensors = tensor::read_safetensors(path, &metadata);
-  std::istringstream lines(metadata["recipe"]);
+  // As Detente 0.1 wrote it: one file.
+  const Snapshot now = last_snapshot("old");
+  std::istringstream lines(now.recipe_yaml);
   std::string old;
   int dropped = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -351,19 +346,26 @@ TEST_F(StepTest, ARunFromBeforeTheseKeysGoesOn) {
                             "granularity:",
                             " groups:",
                             "gram_precision:",
+                            "keep:",
                             "micro_batches:"}) {
       young = young || line.find(key) != std::string::npos;
     }
     dropped += young ? 1 : 0;
     if (!young) old += line + "\n";
   }
-  EXPECT_EQ(dropped, 7);
-  metadata["recipe"] = old;
-  Json state = Json::parse(metadata["state"]);
-  state.erase("skipped_steps");
-  state.erase("optimizer_steps");
-  metadata["state"] = state.dump();
-  tensor::write_safetensors(path, tensors, metadata);
+  EXPECT_EQ(dropped, 8);
+  Json state = now.state.to_json();
+  for (const char* key :
+       {"skipped_steps", "optimizer_steps", "log_bytes", "train_digest", "dev_digest"}) {
+    EXPECT_EQ(state.erase(key), 1U);
+  }
+  tensor::write_safetensors(
+      folder_ / "old/snapshot.safetensors",
+      now.tensors,
+      {{"format", "detente-snapshot-1"}, {"state", state.dump()}, {"recipe", old}});
+  std::filesystem::remove_all(folder_ / "old/snapshots");
+  std::filesystem::remove(folder_ / "old/.detente-run");
+  std::filesystem::remove(folder_ / "old/manifest.json");
   run("old", {}, ExistingRun::kResume);
   EXPECT_EQ(read_file(folder_ / "whole/model.safetensors"),
             read_file(folder_ / "old/model.safetensors"));

@@ -26,7 +26,7 @@ TEST_F(TrainerTest, LearnsAndWritesEveryFileOfARun) {
                            files.metrics(),
                            files.summary(),
                            files.model(),
-                           files.snapshot(),
+                           files.snapshots() / "step-18/manifest.json",
                            files.report(),
                            files.tokenizer() / "vocab.txt"}) {
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
@@ -315,27 +315,6 @@ TEST_F(TrainerTest, RefusesToResumeWithAnotherRecipe) {
   const Error error = error_of([&] { run("run", {"optimizer.lr=0.5"}, ExistingRun::kResume); });
   EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("optimizer.lr: 0.01 -> 0.5"));
-}
-
-TEST_F(TrainerTest, RefusesATruncatedSnapshotAndLeavesItAlone) {
-  const TrainOutcome outcome = run("run");
-  const std::string whole = read_file(outcome.run.snapshot());
-  const std::string cut = whole.substr(0, whole.size() / 2);
-  write_file_atomic(outcome.run.snapshot(), cut);
-  const Error error = error_of([&] { run("run", {}, ExistingRun::kResume); });
-  EXPECT_EQ(error.code(), ErrorCode::kData);
-  EXPECT_THAT(error.what(), HasSubstr("snapshot.safetensors"));
-  EXPECT_EQ(read_file(outcome.run.snapshot()), cut);
-}
-
-TEST_F(TrainerTest, RefusesAForeignSnapshot) {
-  const TrainOutcome outcome = run("run");
-  std::filesystem::copy_file(outcome.run.model(),
-                             outcome.run.snapshot(),
-                             std::filesystem::copy_options::overwrite_existing);
-  const Error error = error_of([&] { run("run", {}, ExistingRun::kResume); });
-  EXPECT_EQ(error.code(), ErrorCode::kData);
-  EXPECT_THAT(error.what(), HasSubstr("no snapshot"));
 }
 
 TEST_F(TrainerTest, NamesTaskAndStepOfALossThatOverflows) {
