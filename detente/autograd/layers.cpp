@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/autograd/layers.h>
 #include <detente/core/error.h>
+#include <detente/tensor/gram.h>
 
 #include <algorithm>
 
@@ -20,6 +21,21 @@ double dot_in_double(const at::Tensor& a, const at::Tensor& b) {
     sum += at::dot(x.narrow(0, begin, n), y.narrow(0, begin, n)).item<double>();
   }
   return sum;
+}
+
+Matrix ghost_gram(const at::Tensor& x, const TensorList& gradients, bool with_bias) {
+  Matrix gram(gradients.size(), gradients.size());
+  at::Tensor inner = x.mm(x.t());
+  if (with_bias) inner.add_(1.0);
+  for (std::size_t l = 0; l < gradients.size(); ++l) {
+    if (!gradients[l].defined()) continue;
+    const at::Tensor turned = inner.mm(gradients[l]);
+    for (std::size_t k = 0; k <= l; ++k) {
+      if (!gradients[k].defined()) continue;
+      gram(k, l) = gram(l, k) = dot_in_double(gradients[k], turned);
+    }
+  }
+  return gram;
 }
 
 }  // namespace
@@ -69,18 +85,20 @@ void add_ghost_gram(const at::Tensor& x,
                     bool with_bias,
                     Matrix& gram) {
   const at::NoGradGuard no_grad;
-  at::Tensor inner = x.mm(x.t());
-  if (with_bias) inner.add_(1.0);
-  for (std::size_t l = 0; l < gradients.size(); ++l) {
-    if (!gradients[l].defined()) continue;
-    const at::Tensor turned = inner.mm(gradients[l]);
-    for (std::size_t k = 0; k <= l; ++k) {
-      if (!gradients[k].defined()) continue;
-      const double product = dot_in_double(gradients[k], turned);
-      gram(k, l) += product;
-      if (k != l) gram(l, k) += product;
-    }
+  Matrix part = ghost_gram(x, gradients, with_bias);
+  bool doubtful = false;
+  for (std::size_t k = 0; x.scalar_type() != at::kDouble && k < gradients.size(); ++k) {
+    if (!gradients[k].defined() || !tensor::doubtful_in_float(part(k, k))) continue;
+    doubtful = doubtful || part(k, k) != 0 || gradients[k].any().item<bool>();
   }
+  if (doubtful) {
+    TensorList wide;
+    for (const at::Tensor& one : gradients) {
+      wide.push_back(one.defined() ? one.to(at::kDouble) : one);
+    }
+    part = ghost_gram(x.to(at::kDouble), wide, with_bias);
+  }
+  for (std::size_t i = 0; i < part.rows() * part.cols(); ++i) gram.data()[i] += part.data()[i];
 }
 
 }  // namespace detente::autograd

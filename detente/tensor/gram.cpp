@@ -8,6 +8,7 @@
 #include <detente/tensor/parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -86,6 +87,30 @@ at::Tensor for_loops(const at::Tensor& rows, at::ScalarType type) {
   return host;
 }
 
+// A row whose squares vanish is zero itself or far too short for float32.
+bool outside_float(const at::Tensor& rows, std::size_t row, double squared) {
+  return doubtful_in_float(squared) &&
+         (squared != 0 || rows[static_cast<std::int64_t>(row)].any().item<bool>());
+}
+
+// For rows whose products with others are in doubt.
+bool inside_float(const at::Tensor& rows) {
+  for (std::int64_t i = 0; i < rows.size(0); ++i) {
+    const double squared = gram(rows.narrow(0, i, 1))(0, 0);
+    if (squared != 0 && (doubtful_in_float(squared) || squared > 1e20)) return false;
+  }
+  return true;
+}
+
+// Calls part(begin, size) for columns enough to be worth a call and few enough to be copied.
+template <class Part>
+void for_wide_columns(std::int64_t p, const Part& part) {
+  constexpr std::int64_t kColumns = std::int64_t{1} << 16;
+  for (std::int64_t begin = 0; begin < p; begin += kColumns) {
+    part(begin, std::min(kColumns, p - begin));
+  }
+}
+
 void gram_on_device(const at::Tensor& rows, Matrix& sum) {
   const std::int64_t p = rows.size(1);
   at::Tensor total = at::zeros({rows.size(0), rows.size(0)}, rows.options().dtype(at::kDouble));
@@ -99,6 +124,8 @@ void gram_on_device(const at::Tensor& rows, Matrix& sum) {
 }
 
 }  // namespace
+
+bool doubtful_in_float(double squared) { return !(squared >= 1e-20 && std::isfinite(squared)); }
 
 Matrix gram(const at::Tensor& rows) {
   DETENTE_CHECK(rows.dim() == 2,
@@ -114,6 +141,14 @@ Matrix gram(const at::Tensor& rows) {
     const bool single = rows.scalar_type() == at::kFloat;
     const at::Tensor host = for_loops(rows, single ? at::kFloat : at::kDouble);
     single ? gram_on_host<float>(host, sum) : gram_on_host<double>(host, sum);
+    bool wide = false;
+    for (std::size_t i = 0; single && !wide && i < k; ++i) wide = outside_float(host, i, sum(i, i));
+    if (wide) {
+      sum = Matrix(k, k);
+      for_wide_columns(host.size(1), [&](std::int64_t begin, std::int64_t size) {
+        gram_on_host<double>(host.narrow(1, begin, size).to(at::kDouble), sum);
+      });
+    }
   }
   for (std::size_t i = 0; i < k; ++i) {
     for (std::size_t j = 0; j < i; ++j) sum(j, i) = sum(i, j);
@@ -132,8 +167,25 @@ Matrix inner_products(const at::Tensor& a, const at::Tensor& b) {
     const at::ScalarType type = single ? at::kFloat : at::kDouble;
     const at::Tensor left = for_loops(a, type);
     const at::Tensor right = for_loops(b, type);
-    single ? products_on_host<float>(left, right, result)
-           : products_on_host<double>(left, right, result);
+    if (!single) {
+      products_on_host<double>(left, right, result);
+      return result;
+    }
+    products_on_host<float>(left, right, result);
+    bool doubtful = false;
+    for (std::size_t i = 0; i < result.rows(); ++i) {
+      for (std::size_t j = 0; j < result.cols(); ++j) {
+        doubtful = doubtful || doubtful_in_float(std::abs(result(i, j)));
+      }
+    }
+    // Perpendicular rows give nothing as well; their lengths tell.
+    if (!doubtful || (inside_float(left) && inside_float(right))) return result;
+    result = Matrix(result.rows(), result.cols());
+    for_wide_columns(left.size(1), [&](std::int64_t begin, std::int64_t size) {
+      products_on_host<double>(left.narrow(1, begin, size).to(at::kDouble),
+                               right.narrow(1, begin, size).to(at::kDouble),
+                               result);
+    });
     return result;
   }
   at::Tensor total = at::zeros({a.size(0), b.size(0)}, a.options().dtype(at::kDouble));

@@ -144,6 +144,36 @@ Setting mlp_setting(Cut cut) { return {{"mlp", make_mlp}, cut, torch::kDouble}; 
 
 // At the representation the rows are the heads' gradients there, and the shared parameters get the
 // pull-back of their combination.
+// Squares of such gradients leave the range of float32, the gradients do not.
+TEST_P(StrategyZoo, GradientsFarFromOneAreBalancedAlike) {
+  if (GetParam().dtype != torch::kFloat) GTEST_SKIP() << "float32 has the narrow range";
+  for (const Strategy strategy : {Strategy::kSequential, Strategy::kGhost, Strategy::kAuto}) {
+    for (const char* method : {"mgda", "cagrad"}) {
+      Tasks plain(GetParam());
+      const Outcome expected = run(plain, strategy, method);
+      for (const int exponent : {-80, -40, 40, 80}) {
+        SCOPED_TRACE(std::string(method) + " at 2^" + std::to_string(exponent));
+        Tasks scaled(GetParam());
+        scaled.scale = std::ldexp(1.0, exponent);
+        const Outcome found = run(scaled, strategy, method);
+        for (std::size_t k = 0; k < 3; ++k) {
+          EXPECT_NEAR(found.report.weights[k], expected.report.weights[k], 1e-4);
+        }
+        double squared = 0;
+        double difference = 0;
+        for (std::size_t i = 0; i < expected.gradients.size(); ++i) {
+          if (!expected.gradients[i].defined()) continue;
+          const auto wanted = expected.gradients[i].to(torch::kDouble);
+          const auto seen = found.gradients[i].to(torch::kDouble) / scaled.scale;
+          squared += wanted.square().sum().item<double>();
+          difference += (seen - wanted).square().sum().item<double>();
+        }
+        EXPECT_LT(difference, 1e-8 * squared);
+      }
+    }
+  }
+}
+
 TEST(Features, BalancesAtTheRepresentation) {
   Tasks tasks(mlp_setting(Cut::kSingleInput));
   const Outcome outcome = run(tasks, Strategy::kFeatures, "mgda");

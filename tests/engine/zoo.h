@@ -39,6 +39,7 @@ struct Tasks {
   std::vector<std::string> names = {"a", "b", "c"};
   std::vector<std::int64_t> rows;  // task of each example
   Cut cut;
+  double scale = 1;  // of all losses
 
   Tasks(const Setting& setting) : cut(setting.cut) {
     torch::manual_seed(5);
@@ -72,7 +73,7 @@ struct Tasks {
     TensorList result;
     for (std::size_t k = 0; k < 3; ++k) {
       const auto y = parts[k].matmul(heads[k][0]) + heads[k][1];
-      result.push_back((y - (static_cast<double>(k) - 1.0)).square().mean());
+      result.push_back((y - (static_cast<double>(k) - 1.0)).square().mean() * scale);
     }
     return result;
   }

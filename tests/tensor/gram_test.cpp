@@ -73,6 +73,47 @@ TEST(Gram, TakesDoubleRowsAndStridedRows) {
   expect_gram_near_reference(rows.t().contiguous().t());
 }
 
+TEST(Gram, HoldsForEveryScaleOfFloat32) {
+  const auto rows = gram_rows(5, 70'001, 7);
+  for (int exponent = -30; exponent <= 30; exponent += 3) {
+    SCOPED_TRACE(exponent);
+    expect_gram_near_reference(rows * std::pow(10.0, exponent));
+    auto mixed = rows.clone();
+    mixed[1] *= std::pow(10.0, exponent);
+    mixed[3] *= std::pow(10.0, -exponent);
+    mixed[4].zero_();
+    expect_gram_near_reference(mixed);
+  }
+}
+
+TEST(Gram, InnerProductsHoldForEveryScaleOfFloat32) {
+  const auto a = gram_rows(3, 70'001, 8);
+  const auto b = gram_rows(2, 70'001, 9);
+  const Matrix expected = inner_products(a.to(torch::kDouble), b.to(torch::kDouble));
+  for (int exponent = -30; exponent <= 30; exponent += 3) {
+    SCOPED_TRACE(exponent);
+    const double scale = std::pow(10.0, exponent);
+    for (const double other : {scale, 1.0, 1.0 / scale}) {
+      const Matrix found = inner_products(a * scale, b * other);
+      for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t j = 0; j < 2; ++j) {
+          EXPECT_NEAR(found(i, j) / scale / other, expected(i, j), 1e-7 * 70'001) << other;
+        }
+      }
+    }
+  }
+}
+
+TEST(Gram, WhatIsNotFiniteStaysSo) {
+  auto rows = gram_rows(2, 100, 10);
+  rows[1][3] = HUGE_VALF;
+  EXPECT_FALSE(std::isfinite(gram(rows)(1, 1)));
+  EXPECT_TRUE(std::isfinite(gram(rows)(0, 0)));
+  rows[1][3] = NAN;
+  EXPECT_TRUE(std::isnan(gram(rows)(1, 1)));
+  EXPECT_TRUE(std::isnan(inner_products(rows, rows)(1, 0)));
+}
+
 // In float32 sums this pair's inner product would drown: the rows are large and nearly orthogonal.
 TEST(Gram, KeepsTheSignOfASmallInnerProduct) {
   const std::int64_t half = 300'000;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/manifest.h>
 #include <detente/tensor/safetensors.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 namespace detente::tensor {
 namespace {
@@ -87,12 +89,43 @@ TEST_F(Safetensors, ReadsAFileOfTheReferenceImplementation) {
 
 TEST_F(Safetensors, WritesTheBytesTheFormatAsksFor) {
   write_safetensors(file(), {{"x", torch::tensor({1.0F, -2.0F})}}, {{"k", "v"}});
-  const std::string header =
-      R"({"__metadata__":{"k":"v"},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  const std::string numbers = safetensors_bytes("0000803f000000c0");
+  // Of the header without it, and the numbers.
+  const std::string checksum = crc32c_text(
+      crc32c(R"({"__metadata__":{"k":"v"},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})" +
+             numbers));
+  const std::string header = R"({"__metadata__":{"k":"v","crc32c":")" + checksum +
+                             R"("},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   const std::string padded = header + std::string((8 - header.size() % 8) % 8, ' ');
   std::string expected(8, '\0');
   expected[0] = static_cast<char>(padded.size());
-  EXPECT_EQ(read_file(file()), expected + padded + safetensors_bytes("0000803f000000c0"));
+  EXPECT_EQ(read_file(file()), expected + padded + numbers);
+}
+
+TEST_F(Safetensors, EveryChangedBitIsNoticedUnlessItIsAccepted) {
+  write_safetensors(file(), {{"x", torch::arange(6.0F)}, {"y", torch::ones({2})}}, {{"k", "v"}});
+  const std::string whole = read_file(file());
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    std::ofstream(file(), std::ios::binary) << flipped;
+    try {
+      read_safetensors(file());
+      // Blanks that fill the header, and the name of the checksum, carry nothing.
+      const auto at = bit / 8;
+      const auto name = whole.find("crc32c");
+      const auto blanks = whole.find("}}") + 2;
+      const auto numbers = whole.size() - 32;
+      EXPECT_TRUE((at >= name && at < name + 6) || (at >= blanks && at < numbers)) << bit;
+    } catch (const Error& error) {
+      EXPECT_TRUE(error.code() == ErrorCode::kData || error.code() == ErrorCode::kUnsupported)
+          << error.what();
+    }
+  }
+  std::string flipped = whole;
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  write_file_atomic(file(), flipped);
+  EXPECT_EQ(read_safetensors(file(), nullptr, false).size(), 2U);
 }
 
 TEST_F(Safetensors, RoundTripIsExactForEveryShapeAndType) {
