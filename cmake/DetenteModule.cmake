@@ -7,7 +7,7 @@ include_guard(GLOBAL)
 add_library(detente_flags INTERFACE)
 target_compile_features(detente_flags INTERFACE cxx_std_20)
 target_compile_options(detente_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers
-  -Wno-restrict)  # false positives in GCC 12
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # false positives in GCC 12
 if(DETENTE_WERROR)
   target_compile_options(detente_flags INTERFACE -Werror)
 endif()

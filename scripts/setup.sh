@@ -20,7 +20,7 @@ wheel_packages=(python3-venv)
 # The second is no dependency of the first, and 18 times faster than the BLAS that is one.
 system_packages=(libtorch-dev libopenblas0-openmp)
 lint_packages=(clang-format-14)
-tidy_packages=(clang-tidy-14)
+tidy_packages=(clang-tidy-14 clang-14 libclang-rt-14-dev)
 
 oldest_torch=2.7  # as in cmake/DetenteTorch.cmake
 

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # What takes too long for every change, once a week: every file compiled by itself (no unity batches,
 # debug), all tests on that, the torch-free part under clang-tidy and ThreadSanitizer, its tests again
-# and again in random order, the benchmarks compiled. Every stage runs even when one before it failed;
+# and again in random order, the benchmarks compiled, a million made-up inputs for everything that reads
+# files of others, a run disturbed at everything it does to its folder. Every stage runs even when one before it failed;
 # the last lines say which did and how long each took. Two to three hours on two cores.
 #
-#   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench; default: all
+#   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench fuzz faults; default: all
 #   TORCH=PATH JOBS=N                  as with make
+#   FUZZ_RUNS=N FAULT_EVERY=N          inputs of each fuzzer (1000000); every N-th operation (1)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
@@ -36,15 +38,40 @@ plain() { build plain -- -k 0 && run_tests plain; }
 repeat() { build numerics && run_tests numerics --repeat until-fail:5 --schedule-random; }
 bench() { build bench --target detente_benchmarks; }
 
+# Finds stay below build/fuzz/found; what fuzzers learn, in build/fuzz/corpus, for the next time.
+fuzz() {
+  build fuzz --target detente_fuzz || return 1
+  local program name failed=0
+  for program in build/fuzz/tests/fuzz/fuzz_*; do
+    name="${program##*/fuzz_}"
+    mkdir -p "build/fuzz/corpus/$name" "build/fuzz/found"
+    echo "-- $name"
+    "$program" "build/fuzz/corpus/$name" -runs="${FUZZ_RUNS:-1000000}" -max_len=4096 -timeout=10 \
+      -rss_limit_mb=2048 -dict=tests/fuzz/words.dict -artifact_prefix="build/fuzz/found/$name-" \
+      -print_final_stats=1 >"build/fuzz/$name.log" 2>&1 || { failed=1; tail -n 30 "build/fuzz/$name.log"; }
+    grep -E 'number_of_executed_units|average_exec_per_sec' "build/fuzz/$name.log"
+  done
+  return "$failed"
+}
+
+faults() {
+  build release --target detente_app || return 1
+  "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra tests/attack/file_faults.c -o build/file_faults.so || return 1
+  python3 tests/cli/crash_points.py build/release/detente 5 \
+    && python3 tests/attack/every_operation.py build/release/detente build/file_faults.so \
+      --every "${FAULT_EVERY:-1}"
+}
+
 declare -A what=([tidy]="clang-tidy on the torch-free part" [tsan]="torch-free tests under TSan"
   [plain]="every file by itself, all tests in debug" [repeat]="torch-free tests, five times, shuffled"
-  [bench]="benchmarks compile")
+  [bench]="benchmarks compile" [fuzz]="made-up input for everything that reads files of others"
+  [faults]="a run killed and refused at everything it does to its folder")
 
 stages=("$@")
-if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench); fi
+if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench fuzz faults); fi
 for stage in "${stages[@]}"; do
   if [ -z "${what[$stage]:-}" ]; then
-    echo "thorough: no stage '$stage'; there are: tidy tsan plain repeat bench" >&2
+    echo "thorough: no stage '$stage'; there are: tidy tsan plain repeat bench fuzz faults" >&2
     exit 2
   fi
 done

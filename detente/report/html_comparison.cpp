@@ -21,6 +21,8 @@ constexpr std::size_t kMaxTaskCharts = 12;
 struct Row {
   std::string task;
   std::string metric;
+
+  bool operator==(const Row&) const = default;
 };
 
 std::vector<Row> metric_rows(std::span<const ComparedRun> runs) {
@@ -28,10 +30,8 @@ std::vector<Row> metric_rows(std::span<const ComparedRun> runs) {
   for (const auto& compared : runs) {
     for (const auto& [task, metrics] : compared.run.results()) {
       for (const auto& [metric, value] : metrics) {
-        const bool known = std::any_of(rows.begin(), rows.end(), [&](const Row& row) {
-          return row.task == task && row.metric == metric;
-        });
-        if (!known) rows.push_back({task, metric});
+        const Row row{task, metric};
+        if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
       }
     }
   }

@@ -3,145 +3,29 @@
 #include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
-#include <detente/core/json.h>
 #include <detente/core/manifest.h>
+#include <detente/core/safetensors_layout.h>
 #include <detente/tensor/safetensors.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <cstring>
-#include <limits>
-#include <set>
 
 namespace detente::tensor {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the format is little-endian");
-
-// The limit of the reference implementation; a longer header is an attack or another format.
-constexpr std::uint64_t kSafetensorsMaxHeader = 100'000'000;
-constexpr const char* kSafetensorsMetadata = "__metadata__";
-
-struct SafetensorsDType {
+struct SafetensorsType {
   const char* name;
   at::ScalarType type;
-  std::uint64_t bytes;
 };
 
-constexpr SafetensorsDType kSafetensorsDTypes[] = {
-    {"F32", at::kFloat, 4},
-    {"F64", at::kDouble, 8},
-    {"I64", at::kLong, 8},
-    {"BF16", at::kBFloat16, 2},
-    {"F16", at::kHalf, 2},
+constexpr SafetensorsType kSafetensorsTypes[] = {
+    {"F32", at::kFloat},
+    {"F64", at::kDouble},
+    {"I64", at::kLong},
+    {"BF16", at::kBFloat16},
+    {"F16", at::kHalf},
 };
-
-struct SafetensorsEntry {
-  std::string name;
-  SafetensorsDType dtype;
-  std::vector<std::int64_t> shape;
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-};
-
-[[noreturn]] void safetensors_bad(const std::string& file, const std::string& what) {
-  fail(ErrorCode::kData,
-       "[tensor::read_safetensors] '{}' {} It is damaged or no safetensors file.",
-       file,
-       what);
-}
-
-// JSON numbers that must be sizes.
-std::uint64_t safetensors_size(const Json& value,
-                               const std::string& file,
-                               const std::string& name) {
-  if (!value.is_number_unsigned()) {
-    safetensors_bad(file, fmt::format("gives '{}' a size that is no whole number >= 0.", name));
-  }
-  return value.get<std::uint64_t>();
-}
-
-SafetensorsEntry safetensors_entry(const std::string& name,
-                                   const Json& value,
-                                   const std::string& file) {
-  if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
-      !value.contains("shape") || !value.contains("data_offsets") || !value["dtype"].is_string() ||
-      !value["shape"].is_array() || !value["data_offsets"].is_array() ||
-      value["data_offsets"].size() != 2) {
-    safetensors_bad(file,
-                    fmt::format("describes '{}' by something else than dtype, shape and "
-                                "data_offsets.",
-                                name));
-  }
-  SafetensorsEntry entry;
-  entry.name = name;
-  const auto dtype = value["dtype"].get<std::string>();
-  const auto* known =
-      std::find_if(std::begin(kSafetensorsDTypes),
-                   std::end(kSafetensorsDTypes),
-                   [&](const SafetensorsDType& candidate) { return candidate.name == dtype; });
-  DETENTE_CHECK(known != std::end(kSafetensorsDTypes),
-                ErrorCode::kUnsupported,
-                "[tensor::read_safetensors] '{}': tensor '{}' has dtype '{}'; expected one of F32, "
-                "F64, I64, BF16, F16.",
-                file,
-                name,
-                dtype);
-  entry.dtype = *known;
-  std::uint64_t bytes = entry.dtype.bytes;
-  for (const Json& size : value["shape"]) {
-    const std::uint64_t n = safetensors_size(size, file, name);
-    constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
-    if (n > kMax || (n != 0 && bytes > kMax / n)) {
-      safetensors_bad(file, fmt::format("gives '{}' an impossible shape.", name));
-    }
-    bytes *= n;
-    entry.shape.push_back(static_cast<std::int64_t>(n));
-  }
-  entry.begin = safetensors_size(value["data_offsets"][0], file, name);
-  entry.end = safetensors_size(value["data_offsets"][1], file, name);
-  if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
-    safetensors_bad(file,
-                    fmt::format("gives '{}' the range [{}, {}), but its shape needs {} bytes.",
-                                name,
-                                entry.begin,
-                                entry.end,
-                                bytes));
-  }
-  return entry;
-}
-
-// Keys must be unique: which of two equal ones counts would depend on the reader.
-Json safetensors_parse(std::string_view text, const std::string& file) {
-  std::vector<std::set<std::string>> open;
-  bool repeated = false;
-  const Json::parser_callback_t watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open.emplace_back();
-    if (event == Json::parse_event_t::object_end) open.pop_back();
-    if (event == Json::parse_event_t::key) {
-      repeated = !open.back().insert(parsed.get<std::string>()).second || repeated;
-    }
-    return true;
-  };
-  Json header;
-  try {
-    header = Json::parse(text, watch);
-  } catch (const Json::exception&) {
-    safetensors_bad(file, "has a header that is not JSON.");
-  }
-  if (!header.is_object()) safetensors_bad(file, "has a header that is no JSON object.");
-  if (repeated) safetensors_bad(file, "names something twice.");
-  return header;
-}
-
-// Of the header without the checksum itself, in its own order of keys, and the numbers.
-std::string safetensors_checksum(Json header, std::string_view numbers) {
-  if (header.contains(kSafetensorsMetadata)) {
-    header[kSafetensorsMetadata].erase(kSafetensorsChecksum);
-  }
-  return crc32c_text(crc32c(numbers, crc32c(header.dump())));
-}
 
 }  // namespace
 
@@ -163,11 +47,12 @@ void write_safetensors(const std::filesystem::path& path,
                   "[tensor::write_safetensors] '{}' is {}; expected float32, float64 or int64.",
                   name,
                   at::toString(type));
-    const auto* dtype = std::find_if(std::begin(kSafetensorsDTypes),
-                                     std::end(kSafetensorsDTypes),
+    const auto* dtype = std::find_if(std::begin(kSafetensorsTypes),
+                                     std::end(kSafetensorsTypes),
                                      [&](const auto& candidate) { return candidate.type == type; });
     held.push_back(tensor.detach().cpu().contiguous());
-    const auto bytes = static_cast<std::uint64_t>(tensor.numel()) * dtype->bytes;
+    const auto bytes =
+        static_cast<std::uint64_t>(tensor.numel()) * safetensors_bytes_of(dtype->name);
     header[name] = {{"dtype", dtype->name},
                     {"shape", tensor.sizes().vec()},
                     {"data_offsets", {offset, offset + bytes}}};
@@ -195,72 +80,17 @@ void write_safetensors(const std::filesystem::path& path,
 
 NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata, bool check) {
   const std::string content = read_file(path);
-  const std::string file = path.string();
-  if (content.size() < 8) {
-    safetensors_bad(file, fmt::format("has {} bytes; expected at least 8.", content.size()));
-  }
-  std::uint64_t header_size = 0;
-  std::memcpy(&header_size, content.data(), 8);
-  if (header_size > kSafetensorsMaxHeader || header_size > content.size() - 8) {
-    safetensors_bad(
-        file,
-        fmt::format(
-            "announces a header of {} bytes and has {} in all.", header_size, content.size()));
-  }
-  const Json header = safetensors_parse(std::string_view(content).substr(8, header_size), file);
-
-  std::vector<SafetensorsEntry> entries;
-  for (const auto& [name, value] : header.items()) {
-    if (name != kSafetensorsMetadata) {
-      entries.push_back(safetensors_entry(name, value, file));
-      continue;
-    }
-    if (!value.is_object()) safetensors_bad(file, "has metadata that is no JSON object.");
-    for (const auto& [key, word] : value.items()) {
-      if (!word.is_string()) safetensors_bad(file, "has metadata that is not text.");
-      if (metadata != nullptr && key != kSafetensorsChecksum) {
-        (*metadata)[key] = word.get<std::string>();
-      }
-    }
-  }
-  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
-  std::uint64_t expected = 0;
-  for (const auto& entry : entries) {
-    if (entry.begin != expected) {
-      safetensors_bad(file,
-                      fmt::format("has '{}' at byte {} where {} is expected (an overlap or a "
-                                  "hole).",
-                                  entry.name,
-                                  entry.begin,
-                                  expected));
-    }
-    expected = entry.end;
-  }
-  const std::uint64_t available = content.size() - 8 - header_size;
-  if (expected != available) {
-    safetensors_bad(
-        file,
-        fmt::format("has {} bytes of numbers where its header needs {}.", available, expected));
-  }
-  const char* data = content.data() + 8 + header_size;
-  if (check && header.contains(kSafetensorsMetadata) &&
-      header[kSafetensorsMetadata].contains(kSafetensorsChecksum)) {
-    const std::string found = safetensors_checksum(header, std::string_view(data, available));
-    const auto expected_sum = header[kSafetensorsMetadata][kSafetensorsChecksum].get<std::string>();
-    DETENTE_CHECK(found == expected_sum,
-                  ErrorCode::kData,
-                  "[tensor::read_safetensors] '{}' has changed since it was written (checksum {}, "
-                  "now {}). Bring back a whole copy; --accept-changed reads it as it is.",
-                  file,
-                  expected_sum,
-                  found);
-  }
+  const SafetensorsLayout layout = read_safetensors_layout(content, path.string(), check);
+  if (metadata != nullptr) *metadata = layout.metadata;
   NamedTensors tensors;
-  for (const auto& entry : entries) {
-    at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype.type));
-    std::memcpy(tensor.data_ptr(), data + entry.begin, entry.end - entry.begin);
+  const char* numbers = content.data() + layout.numbers;
+  for (const SafetensorsEntry& entry : layout.entries) {
+    const auto* dtype = std::find_if(
+        std::begin(kSafetensorsTypes), std::end(kSafetensorsTypes), [&](const auto& candidate) {
+          return candidate.name == entry.dtype;
+        });
+    at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(dtype->type));
+    std::memcpy(tensor.data_ptr(), numbers + entry.begin, entry.end - entry.begin);
     tensors.emplace_back(entry.name, tensor);
   }
   return tensors;

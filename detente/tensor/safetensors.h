@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The safetensors format: an 8-byte length, a JSON header, raw little-endian numbers. Python reads
-// it with `safetensors.torch.load_file`; nothing in it can be executed.
+// it with `safetensors.torch.load_file`; nothing in it can be executed. Files written here carry a
+// checksum of themselves in their metadata (core/safetensors_layout.h).
 #pragma once
 
 #include <detente/tensor/fwd.h>
@@ -12,10 +13,6 @@
 namespace detente::tensor {
 
 using Metadata = std::map<std::string, std::string>;
-
-// In the metadata of what is written here: the CRC-32C of all else, numbers and header. Other
-// programs pass it by.
-inline constexpr const char* kSafetensorsChecksum = "crc32c";
 
 // Writes float32, float64 and int64 tensors of any device, atomically. Throws kInvalidArgument for
 // a duplicate name or the reserved "__metadata__", kUnsupported for another dtype, kIo.

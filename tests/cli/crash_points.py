@@ -13,8 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-program = sys.argv[1]
-times = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 TIMED = {"ms", "seconds", "examples_per_second"}
 
 
@@ -36,7 +34,7 @@ def write_data(folder):
         "threads: 1\n")
 
 
-def run(out, *more, **environment):
+def run(program, out, *more, **environment):
     return subprocess.run(
         [program, "train", str(out.parent / "recipe.yaml"), "--out", str(out), "--quiet", *more],
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
@@ -59,31 +57,38 @@ def names(out):
                   if "tfevents" not in path.name)
 
 
-doctor = subprocess.run([program, "doctor", "--json"], capture_output=True, text=True, check=False)
-points = json.loads(doctor.stdout)["crash_points"]
-assert len(points) >= 12, points
+def main():
+    program = sys.argv[1]
+    times = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    doctor = subprocess.run([program, "doctor", "--json"], capture_output=True, text=True, check=False)
+    points = json.loads(doctor.stdout)["crash_points"]
+    assert len(points) >= 12, points
 
-with tempfile.TemporaryDirectory() as folder:
-    folder = Path(folder)
-    write_data(folder)
-    done = run(folder / "whole")
-    assert done.returncode == 0, done.stderr
-    expected = result(folder / "whole")
-    kills = 0
-    for point in points:
-        for time in range(1, times + 1):
-            out = folder / f"{point}-{time}"
-            killed = run(out, DETENTE_CRASH_AT=f"{point}:{time}")
-            if killed.returncode == 0 and time > 1:
-                break  # it is not met so often
-            assert killed.returncode == -signal.SIGKILL, (point, killed.returncode, killed.stderr)
-            kills += 1
-            resumed = run(out, "--resume")
-            assert resumed.returncode == 0, (point, time, resumed.stderr)
-            for found, wanted, what in zip(result(out), expected, ["log", "summary", "snapshots",
-                                                                    "model"]):
-                assert found == wanted, (point, time, what)
-            assert names(out) == names(folder / "whole"), (point, time, names(out))
-    wrong = run(folder / "wrong", DETENTE_CRASH_AT="snapshot.renam")
-    assert wrong.returncode == 2 and "snapshot.renamed" in wrong.stderr, wrong.stderr
-    print(f"{kills} kills at {len(points)} points, each resumed to the same run")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        write_data(folder)
+        done = run(program, folder / "whole")
+        assert done.returncode == 0, done.stderr
+        expected = result(folder / "whole")
+        kills = 0
+        for point in points:
+            for time in range(1, times + 1):
+                out = folder / f"{point}-{time}"
+                killed = run(program, out, DETENTE_CRASH_AT=f"{point}:{time}")
+                if killed.returncode == 0 and time > 1:
+                    break  # it is not met so often
+                assert killed.returncode == -signal.SIGKILL, (point, killed.returncode, killed.stderr)
+                kills += 1
+                resumed = run(program, out, "--resume")
+                assert resumed.returncode == 0, (point, time, resumed.stderr)
+                for found, wanted, what in zip(result(out), expected, ["log", "summary", "snapshots",
+                                                                        "model"]):
+                    assert found == wanted, (point, time, what)
+                assert names(out) == names(folder / "whole"), (point, time, names(out))
+        wrong = run(program, folder / "wrong", DETENTE_CRASH_AT="snapshot.renam")
+        assert wrong.returncode == 2 and "snapshot.renamed" in wrong.stderr, wrong.stderr
+        print(f"{kills} kills at {len(points)} points, each resumed to the same run")
+
+
+if __name__ == "__main__":
+    main()

@@ -39,7 +39,7 @@ class Safetensors : public testing::Test {
       read_safetensors(file());
     } catch (const Error& error) {
       EXPECT_THAT(error.what(),
-                  testing::StartsWith("[tensor::read_safetensors] '" + file().string() + "'"));
+                  testing::StartsWith("[core::read_safetensors] '" + file().string() + "'"));
       return error.code();
     }
     ADD_FAILURE() << "no error";
