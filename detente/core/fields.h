@@ -45,10 +45,6 @@ class FieldVisitor {
                        const char* doc) = 0;
   virtual void flag(const char* name, bool& value, const char* doc) = 0;
   virtual void text(const char* name, std::string& value, const char* doc) = 0;
-  // A file or folder. A relative one belongs to the folder of whoever wrote it.
-  virtual void file(const char* name, std::string& value, const char* doc) {
-    text(name, value, doc);
-  }
   // One of `allowed`, by name.
   virtual void choice_text(const char* name,
                            std::string& value,
@@ -83,6 +79,11 @@ class FieldVisitor {
                          const char* doc) {
     choice_text(name, word, names, doc);
     options(*this);
+  }
+
+  // A file or folder. A relative one belongs to the folder of whoever wrote it.
+  virtual void file(const char* name, std::string& value, const char* doc) {
+    text(name, value, doc);
   }
 
   // An object of one of several kinds, chosen by a word, and its own options beside the word: a
