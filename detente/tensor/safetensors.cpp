@@ -88,16 +88,19 @@ SafetensorsEntry safetensors_entry(const std::string& name,
                 name,
                 dtype);
   entry.dtype = *known;
-  std::uint64_t bytes = entry.dtype.bytes;
+  std::uint64_t bytes = entry.dtype.bytes;  // of what is not empty, for the check
+  bool empty = false;
   for (const Json& size : value["shape"]) {
     const std::uint64_t n = safetensors_size(size, file, name);
     constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
     if (n > kMax || (n != 0 && bytes > kMax / n)) {
       safetensors_bad(file, fmt::format("gives '{}' an impossible shape.", name));
     }
-    bytes *= n;
+    empty = empty || n == 0;
+    bytes *= n == 0 ? 1 : n;
     entry.shape.push_back(static_cast<std::int64_t>(n));
   }
+  if (empty) bytes = 0;
   entry.begin = safetensors_size(value["data_offsets"][0], file, name);
   entry.end = safetensors_size(value["data_offsets"][1], file, name);
   if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
