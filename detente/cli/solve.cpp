@@ -132,7 +132,7 @@ Solution solve_problem(const SolveFlags& flags) {
   const std::size_t k = solution.gram.rows();
   DETENTE_CHECK(k > 0,
                 ErrorCode::kShape,
-                "[cli::solve] '{}' has no rows; expected one for every task.",
+                "[cli::solve] there is no task: '{}' has no rows; expected one for every task.",
                 flags.jacobian.empty() ? flags.gram : flags.jacobian);
   if (!flags.losses.empty()) {
     solution.losses = read_npy_vector(flags.losses);

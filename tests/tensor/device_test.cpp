@@ -72,7 +72,9 @@ TEST(SetThreads, StaysNearTheCores) {
 }
 
 TEST(SetThreads, SaysWhenTheSystemGivesNoMore) {
-  // Threads need address space for their stacks; in a process of its own, for the limit stays.
+  // Threads need address space for their stacks; in a process of its own, for the limit stays and
+  // stacks of threads from before would do again.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto starve = [] {
     rlimit limit{};
     getrlimit(RLIMIT_AS, &limit);
