@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
+
 #include <cstdio>
 
 int main() {
