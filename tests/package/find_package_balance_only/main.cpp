@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
-
 #include <cstdio>
 
 int main() {
