@@ -47,6 +47,7 @@ class AlignedMtl final : public Method {
           k, sigma / std::sqrt(eigen_.value(i)) * share, vector, result.weights.data());
     }
     if (eigen_.rank() < k) {
+      result.stop = StopReason::kDegenerate;
       result.message = "The gradients depend on each other; the alignment is within their span.";
     }
   }

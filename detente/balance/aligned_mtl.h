@@ -8,7 +8,8 @@
 // Why the plain thing fails: conflicting or dominating gradients show as a badly conditioned J,
 // and the mean follows its largest singular direction.
 // Limits: k = 1 -> w = 1; orthogonal rows of equal norm -> w = 1/k; identical rows g -> d = g;
-// zero rows change nothing but the rank; scaling all gradients leaves w unchanged. w jumps where
+// zero rows change nothing but the rank; dependent rows cannot become orthogonal, are aligned
+// within their span, and the result says so (kDegenerate); scaling all gradients leaves w unchanged. w jumps where
 // the rank changes.
 // Cost: O(k³) (one eigendecomposition). Class G.
 // Paper: Senushkin, Patakin, Kuznetsov and Konushin, CVPR 2023, arXiv 2305.19000.

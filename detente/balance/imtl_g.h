@@ -8,7 +8,8 @@
 // out (weight 0); scaling all gradients leaves w unchanged.
 // Guard: for k >= 3 the sum Σa may be negative or zero, and w would then raise every loss. There d
 // becomes the direction and length of config, which has the same projections with a positive sign,
-// and the result says so.
+// and the result says so. Dependent gradients may have no equal projections at all: least squares,
+// where a task may be harmed, and the result says so (kDegenerate).
 // Cost: O(k³) (one eigendecomposition). Class G.
 // Paper: Liu, Li, Kuang, Xue, Chen, Yang, Liao and Zhang, "Towards Impartial Multi-task Learning",
 // ICLR 2021.

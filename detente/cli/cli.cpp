@@ -92,6 +92,10 @@ int run(std::span<const std::string> args, std::ostream& out, std::ostream& err)
     err << "error: " << error.what() << "\n";
     return exit_code(error.code());
   } catch (const std::exception& error) {
+    if (const auto known = known_error(error, "[cli::run]")) {
+      err << "error: " << known->what() << "\n";
+      return exit_code(known->code());
+    }
     err << "error: [internal] " << error.what()
         << "\nThis is a defect of Detente; please report it with the command you ran.\n";
     return 1;

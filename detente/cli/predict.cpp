@@ -115,16 +115,35 @@ std::string as_json_lines(std::size_t rows,
     Json line = Json::object();
     for (const auto& column : shown) line[column.name] = column.cells[i];
     for (const auto& column : columns) {
-      line[column.name] =
-          column.quoted ? Json(column.cells[i]) : Json::parse(column.cells[i], nullptr, false);
+      const std::string& cell = column.cells[i];
+      Json value = column.quoted ? Json(cell) : Json::parse(cell, nullptr, false);
+      if (value.is_discarded()) value = nullptr;  // NaN and infinity, for which JSON has no word
+      line[column.name] = std::move(value);
     }
     text += line.dump() + "\n";
   }
   return text;
 }
 
+// An answer that is not the class's name any more would be a wrong one.
+void demand_names_fit_tsv(const train::Recipe& recipe) {
+  for (const train::TaskRecipe& task : recipe.tasks) {
+    for (const std::string& word : task.class_names) {
+      DETENTE_CHECK(word.find_first_of("\t\r\n") == std::string::npos,
+                    ErrorCode::kInvalidArgument,
+                    "[cli::predict] the class {} of task '{}' holds a tab or a line end, which TSV "
+                    "cannot; expected --out FILE.csv or FILE.jsonl.",
+                    Json(word).dump(),
+                    task.name);
+    }
+  }
+}
+
 void run_predict(const PredictFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
+  const std::string name = lower_ascii(flags.out);
+  const bool tsv = !name.ends_with(".jsonl") && !name.ends_with(".csv");
+  if (tsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(
       run.recipe, data::one_file(flags.data), data::Part::kDev, *run.source, false);
   for (const auto& warning : rows->warnings()) context.err << "warning: " << warning << "\n";
@@ -134,11 +153,10 @@ void run_predict(const PredictFlags& flags, Context& context) {
   std::vector<std::string> taken;
   for (const auto& column : columns) taken.push_back(column.name);
   const auto shown = rows->shown(taken);
-  const std::string name = lower_ascii(flags.out);
-  const std::string text = name.ends_with(".jsonl") ? as_json_lines(rows->size(), shown, columns)
+  const std::string text = tsv ? as_table(rows->size(), shown, columns, '\t', tsv_cell)
                            : name.ends_with(".csv")
                                ? as_table(rows->size(), shown, columns, ',', csv_cell)
-                               : as_table(rows->size(), shown, columns, '\t', tsv_cell);
+                               : as_json_lines(rows->size(), shown, columns);
   if (flags.out == "-") {
     context.out << text;
     return;

@@ -130,6 +130,10 @@ Solution solve_problem(const SolveFlags& flags) {
     balance::check_gram_matrix(solution.gram);
   }
   const std::size_t k = solution.gram.rows();
+  DETENTE_CHECK(k > 0,
+                ErrorCode::kShape,
+                "[cli::solve] there is no task: '{}' has no rows; expected one for every task.",
+                flags.jacobian.empty() ? flags.gram : flags.jacobian);
   if (!flags.losses.empty()) {
     solution.losses = read_npy_vector(flags.losses);
     DETENTE_CHECK(solution.losses.size() == k,
@@ -139,7 +143,7 @@ Solution solve_problem(const SolveFlags& flags) {
                   solution.losses.size(),
                   k);
   }
-  DETENTE_CHECK(!method->uses_losses() || !flags.losses.empty() || k == 0,
+  DETENTE_CHECK(!method->uses_losses() || !flags.losses.empty(),
                 ErrorCode::kInvalidArgument,
                 "[cli::solve] method '{}' needs the losses; give them with --losses L.npy.",
                 flags.method);

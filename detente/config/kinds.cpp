@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/config/kinds.h>
+#include <detente/core/error.h>
 
 #include <algorithm>
 
@@ -120,7 +121,15 @@ void drop_replaced_options(Node& root, const std::string& assignment, const Desc
   if (equals == std::string::npos) return;
   const std::string path = assignment.substr(0, equals);
   const auto kind = find_kind(root, path, describe);
-  if (!kind || kind->word == assignment.substr(equals + 1)) return;
+  if (!kind) return;
+  Node value;
+  try {
+    apply_override(value, "word" + assignment.substr(equals));  // as YAML reads it
+  } catch (const Error&) {
+    return;
+  }
+  const Node* word = value.find("word");
+  if (word->kind == Node::Kind::kScalar && word->scalar == kind->word) return;
   Node* parent = parent_of(root, split_path(path));
   if (parent == nullptr) return;
   for (const std::string& key : kind->options) parent->erase(key);

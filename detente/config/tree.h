@@ -13,6 +13,9 @@
 
 namespace detente::config {
 
+// How the origin of what apply_override put into a tree begins.
+inline constexpr const char* kOverride = "--set ";
+
 struct Node {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
@@ -29,14 +32,14 @@ struct Node {
   void erase(const std::string& key);
 };
 
-// Parses YAML text; `name` is used in messages. Errors (kInvalidArgument): syntax, more than one
-// document, an alias that contains itself, duplicate keys, a root that is not a map, more than
+// Parses YAML text; `name` is used in messages. Errors (kInvalidArgument): invalid UTF-8, syntax,
+// more than one document, an alias that contains itself, duplicate keys, a root that is not a map, more than
 // 100,000 values (aliases that multiply).
 Node parse_yaml(const std::string& text, const std::string& name);
 Node load_yaml(const std::filesystem::path& path);
 
 // "a.b=value" on a tree: makes missing maps, replaces the value (which is parsed as YAML, so lists
-// work). An element of a list is named by its index or by its `name:` ("tasks.score.weight=2").
+// work, but without comments: a # belongs to the text). No value at all is an error. An element of a list is named by its index or by its `name:` ("tasks.score.weight=2").
 void apply_override(Node& root, const std::string& assignment);
 
 // The value at a dotted path, or null.
@@ -45,8 +48,12 @@ const Node* find_path(const Node& root, const std::string& path);
 // Every scalar by its dotted path ("tasks[0].name"), in the file's order.
 std::vector<std::pair<std::string, std::string>> flatten(const Node& root);
 
-// Fills what `describe` describes. Keys that are absent keep their defaults.
+// Fills what `describe` describes. Keys that are absent keep their defaults. Files that an override
+// names relatively become absolute, by the current folder.
 void read_fields(const Node& root, const Describe& describe);
+
+// A text as YAML that every reader takes for this very text, quoted unless it is a plain word.
+std::string text_yaml(const std::string& text);
 
 // The struct as YAML that reads back to the same values.
 std::string to_yaml(const Describe& describe);

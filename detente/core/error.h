@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -35,6 +37,11 @@ class Error : public std::runtime_error {
  private:
   ErrorCode code_;
 };
+
+// What the standard library and JSON throw for reasons that are not our fault, as an Error: no
+// memory (kUnsupported), no threads (kUnsupported), a path the system refuses (kIo), text that is
+// not UTF-8 where it must be (kData). Nothing for anything else. `where` opens the message.
+std::optional<Error> known_error(const std::exception& error, const std::string& where);
 
 // Throws Error(code) with a message built by fmt.
 template <class... Args>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/fields.h>
 #include <detente/core/suggest.h>
@@ -372,8 +373,9 @@ std::int64_t parse_integer(std::string_view text,
 }
 
 bool parse_flag(std::string_view text, const std::string& where, const std::string& name) {
-  if (text == "true" || text == "yes" || text == "on" || text == "1") return true;
-  if (text == "false" || text == "no" || text == "off" || text == "0") return false;
+  const std::string word = lower_ascii(std::string(text));  // YAML's True, Yes and ON
+  if (word == "true" || word == "yes" || word == "on" || word == "1") return true;
+  if (word == "false" || word == "no" || word == "off" || word == "0") return false;
   fail(ErrorCode::kInvalidArgument, "{} '{}' must be true or false; got '{}'.", where, name, text);
 }
 

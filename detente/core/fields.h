@@ -81,6 +81,11 @@ class FieldVisitor {
     options(*this);
   }
 
+  // A file or folder. A relative one belongs to the folder of whoever wrote it.
+  virtual void file(const char* name, std::string& value, const char* doc) {
+    text(name, value, doc);
+  }
+
   // An object of one of several kinds, chosen by a word, and its own options beside the word: a
   // method by `balance.method`, a loss by `loss.name`. `current` points to the object and is made
   // anew, by `make(word)`, where the word is no longer what the object's name() (or kind()) says.

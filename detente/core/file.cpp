@@ -4,13 +4,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
 namespace detente {
 namespace {
@@ -67,44 +65,6 @@ void write_to_special(const std::filesystem::path& path, std::string_view conten
 }
 
 }  // namespace
-
-std::string read_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  DETENTE_CHECK(!std::filesystem::is_directory(path, ignored),
-                ErrorCode::kIo,
-                "[core::read_file] '{}' is a folder; expected a file.",
-                path.string());
-  errno = 0;
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
-  DETENTE_CHECK(file != nullptr,
-                ErrorCode::kIo,
-                "[core::read_file] cannot open '{}': {}.",
-                path.string(),
-                errno != 0 ? system_reason(errno) : "out of memory");
-  std::string content;
-  std::array<char, 1 << 16> buffer{};
-  for (;;) {
-    const int n = gzread(file.get(), buffer.data(), buffer.size());
-    if (n < 0) {
-      int code = 0;
-      const char* reason = gzerror(file.get(), &code);
-      fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kData,
-           "[core::read_file] cannot read '{}': {}. The file is damaged or cut short.",
-           path.string(),
-           code == Z_ERRNO ? system_reason(errno) : std::string(reason));
-    }
-    if (n == 0) break;
-    content.append(buffer.data(), static_cast<std::size_t>(n));
-  }
-  // A gzip stream that ends early is reported only when asked for.
-  int code = 0;
-  gzerror(file.get(), &code);
-  DETENTE_CHECK(code == Z_OK || code == Z_STREAM_END,
-                ErrorCode::kData,
-                "[core::read_file] '{}' ends in the middle of its gzip stream; fetch it again.",
-                path.string());
-  return content;
-}
 
 void write_file_atomic(const std::filesystem::path& target, std::string_view content) {
   std::error_code error;

@@ -10,7 +10,8 @@
 namespace detente {
 
 // Reads a whole file; a gzip file (by its first two bytes) is inflated. Throws kIo (missing,
-// a folder, unreadable) or kData (a damaged gzip stream).
+// a folder, unreadable), kData (a gzip stream that is damaged, is followed by something else or
+// unpacks to more than the memory holds) or kUnsupported (a file larger than the memory).
 std::string read_file(const std::filesystem::path& path);
 
 // Writes `content` so that `path` holds either its old content or all of the new one, whatever

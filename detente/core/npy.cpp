@@ -14,6 +14,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the .npy code assumes little-endian");
 
+constexpr std::size_t kMostOfNothing = std::size_t{1} << 32;
+
 struct NpyHeader {
   std::string dtype;
   bool fortran_order = false;
@@ -164,16 +166,20 @@ NpyArray read_npy(const std::filesystem::path& path) {
                 file,
                 header.dtype);
   const std::size_t item = header.dtype[2] == '4' ? 4 : 8;
+  const bool empty = std::find(header.shape.begin(), header.shape.end(), 0U) != header.shape.end();
+  // An empty array may be wide, but not so that nothing could ever hold a row of it.
+  const std::size_t most = empty ? kMostOfNothing : bytes.size();
   std::size_t count = 1;
   for (const std::size_t n : header.shape) {
-    DETENTE_CHECK(n == 0 || count <= bytes.size() / n,
+    DETENTE_CHECK(n == 0 || count <= most / n,
                   ErrorCode::kData,
                   "[core::read_npy] '{}': shape {} needs more data than the file has ({} bytes).",
                   file,
                   shape_text(header.shape),
                   bytes.size());
-    count *= n;
+    count *= std::max<std::size_t>(n, 1);
   }
+  if (empty) count = 0;
   const std::size_t available = bytes.size() - begin - header_size;
   DETENTE_CHECK(available == count * item,
                 ErrorCode::kData,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/suggest.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace detente {
@@ -22,11 +24,30 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
+namespace {
+
+// Longer names are compared by their beginnings, so that no text makes a message slow.
+constexpr std::size_t kCompared = 64;
+constexpr std::size_t kAllNamed = 64;
+constexpr std::size_t kNearest = 10;
+
+// How far a name is from another; a slip of the shift key is none.
+std::size_t name_distance(const std::string& lower, const std::string& candidate) {
+  return edit_distance(lower, lower_ascii(candidate.substr(0, kCompared)));
+}
+
+std::string start_of_name(std::string_view name) {
+  return lower_ascii(std::string(name.substr(0, kCompared)));
+}
+
+}  // namespace
+
 std::string nearest_name(std::string_view name, std::span<const std::string> allowed) {
+  const std::string lower = start_of_name(name);
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+  std::size_t best_distance = std::max<std::size_t>(2, lower.size() / 3) + 1;
   for (const auto& candidate : allowed) {
-    const std::size_t distance = edit_distance(name, candidate);
+    const std::size_t distance = name_distance(lower, candidate);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;
@@ -49,8 +70,21 @@ std::string join_names(std::span<const std::string> names) {
   return text;
 }
 
+std::string list_names(std::string_view name, std::span<const std::string> allowed) {
+  if (allowed.size() <= kAllNamed) return join_names(allowed);
+  const std::string lower = start_of_name(name);
+  std::vector<std::pair<std::size_t, std::size_t>> order;
+  for (std::size_t i = 0; i < allowed.size(); ++i) {
+    order.emplace_back(name_distance(lower, allowed[i]), i);
+  }
+  std::partial_sort(order.begin(), order.begin() + kNearest, order.end());
+  std::vector<std::string> nearest;
+  for (std::size_t i = 0; i < kNearest; ++i) nearest.push_back(allowed[order[i].second]);
+  return join_names(nearest) + " and " + std::to_string(allowed.size() - kNearest) + " more";
+}
+
 std::string expected_one_of(std::string_view name, std::span<const std::string> allowed) {
-  return "expected one of: " + join_names(allowed) + "." + did_you_mean(name, allowed);
+  return "expected one of: " + list_names(name, allowed) + "." + did_you_mean(name, allowed);
 }
 
 }  // namespace detente

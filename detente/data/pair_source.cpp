@@ -51,7 +51,7 @@ void PairSource::describe_sections(FieldVisitor& recipe) {
 
 void PairSource::resolve_paths(const std::filesystem::path& folder) {
   std::string& vocab = tokenizer_options_.vocab;
-  if (!vocab.empty()) vocab = std::filesystem::weakly_canonical(folder / vocab).string();
+  if (!vocab.empty()) vocab = absolute_path(vocab, folder);
 }
 
 std::unique_ptr<Source> PairSource::fresh() const {

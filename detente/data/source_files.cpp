@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/rng.h>
 #include <detente/data/source_files.h>
+#include <detente/text/unicode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -56,11 +57,11 @@ RowList Split::rows(Part part, std::size_t count) const {
 }
 
 void SourceFiles::describe(FieldVisitor& visitor) {
-  visitor.text("train",
+  visitor.file("train",
                train,
                "Training file (TSV or CSV with a header line, gzip or not), "
                "relative to the recipe.");
-  visitor.text("dev", dev, "Validation file with the same columns; or use split.");
+  visitor.file("dev", dev, "Validation file with the same columns; or use split.");
   visitor.choice(
       "format",
       format,
@@ -125,6 +126,23 @@ Table SourceFiles::read_table(Part part) const {
     table = table.select(first);
   }
   return table;
+}
+
+std::string absolute_path(const std::string& path, const std::filesystem::path& folder) {
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(folder / path, error);
+  DETENTE_CHECK(!error,
+                ErrorCode::kIo,
+                "[data::absolute_path] the system refuses '{}': {}.",
+                path,
+                error.message());
+  // Recipes and logs are text, and have to hold it.
+  DETENTE_CHECK(
+      text::find_invalid_utf8(whole.string()) == std::string::npos,
+      ErrorCode::kInvalidArgument,
+      "[data::absolute_path] the path '{}' is not valid UTF-8; rename the file or folder.",
+      whole.string());
+  return whole.string();
 }
 
 SourceFiles one_file(const std::string& path, TableFormat format) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 namespace detente::data {
@@ -44,6 +45,10 @@ struct SourceFiles {
   std::string file(Part part) const;
   Table read_table(Part part) const;
 };
+
+// `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a
+// circle, a name too long, no permission) and kInvalidArgument where it is not UTF-8.
+std::string absolute_path(const std::string& path, const std::filesystem::path& folder);
 
 // One file, all of its rows, as the development part.
 SourceFiles one_file(const std::string& path, TableFormat format = TableFormat::kAuto);

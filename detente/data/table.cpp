@@ -62,6 +62,40 @@ void check_bytes(const std::string& content, const std::string& source) {
                 static_cast<unsigned char>(content[bad]));
 }
 
+// Without a line feed, carriage returns end the lines.
+void mend_line_ends(std::string& content) {
+  if (content.find('\n') == std::string::npos)
+    std::replace(content.begin(), content.end(), '\r', '\n');
+}
+
+// A header of one name that holds another separator: the file is of another format.
+std::string unsplit_hint(const std::vector<std::string>& names, TableFormat format) {
+  if (names.size() != 1) return "";
+  const std::size_t at = names[0].find_first_of("\t;,");
+  if (at == std::string::npos) return "";
+  switch (names[0][at]) {
+    case '\t':
+      return " The header was not split, it holds tabs: with data.format: tsv, or the ending .tsv, "
+             "they part the "
+             "columns.";
+    case ';':
+      return " The header was not split, it holds semicolons, which part no columns here; save the "
+             "file with commas "
+             "(and decimal points) as .csv, or with tabs as .tsv.";
+    default:
+      return format == TableFormat::kCsv
+                 ? ""
+                 : " The header was not split, it holds commas: with data.format: csv, or the "
+                   "ending .csv, they part the columns.";
+  }
+}
+
+std::string width_hint(const std::vector<std::string>& names, TableFormat format) {
+  const std::string unsplit = unsplit_hint(names, format);
+  if (!unsplit.empty() || format != TableFormat::kCsv) return unsplit;
+  return " A field that holds a comma must be quoted.";
+}
+
 }  // namespace
 
 bool is_missing(std::string_view cell) {
@@ -101,8 +135,10 @@ Table Table::read(const std::filesystem::path& path, TableFormat format) {
 Table Table::parse(std::string content, const std::string& source, TableFormat format) {
   if (format == TableFormat::kAuto) format = format_of(source);
   check_bytes(content, source);
+  mend_line_ends(content);
   Table table;
   table.source_ = source;
+  table.format_ = format;
   std::string& bytes = content;
   const char separator = format == TableFormat::kCsv ? ',' : '\t';
 
@@ -167,18 +203,24 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
   std::size_t first_line = 0;
   next_record(first_line);
   const std::size_t header_line = first_line;
-  for (const Cell& cell : record) table.names_.push_back(bytes.substr(cell.begin, cell.size));
-  for (std::size_t j = 0; j < table.names_.size(); ++j) {
-    const auto first = std::find(table.names_.begin(), table.names_.end(), table.names_[j]);
+  std::vector<std::string> names;
+  for (const Cell& cell : record) {
+    names.emplace_back(trim(std::string_view(bytes).substr(cell.begin, cell.size)));
+  }
+  table.names_ = std::make_shared<const std::vector<std::string>>(std::move(names));
+  Index index;
+  index.reserve(table.columns());
+  for (const std::string& name : *table.names_) {
     DETENTE_CHECK(
-        first == table.names_.begin() + static_cast<std::ptrdiff_t>(j),
+        index.emplace(name, index.size()).second,
         ErrorCode::kData,
         "[data::Table] the header (line {}) of '{}' names the column '{}' twice; expected "
         "every name once.",
         header_line,
         source,
-        table.names_[j]);
+        name);
   }
+  table.index_ = std::make_shared<const Index>(std::move(index));
 
   std::size_t blank_line = 0;  // a blank line that something may still follow
   while (next_record(first_line)) {
@@ -192,15 +234,15 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
                   "allowed only at the end.",
                   blank_line,
                   source,
-                  table.names_.size());
-    DETENTE_CHECK(record.size() == table.names_.size(),
+                  table.columns());
+    DETENTE_CHECK(record.size() == table.columns(),
                   ErrorCode::kData,
                   "[data::Table] line {} of '{}' has {} fields; expected {} as in the header.{}",
                   first_line,
                   source,
                   record.size(),
-                  table.names_.size(),
-                  format == TableFormat::kCsv ? " A field that holds a comma must be quoted." : "");
+                  table.columns(),
+                  width_hint(*table.names_, format));
     table.cells_.insert(table.cells_.end(), record.begin(), record.end());
     table.lines_.push_back(first_line);
   }
@@ -217,36 +259,36 @@ Table Table::select(std::span<const std::size_t> rows) const {
   table.source_ = source_;
   table.content_ = content_;
   table.names_ = names_;
+  table.index_ = index_;
+  table.format_ = format_;
   for (const std::size_t row : rows) {
-    const auto begin = cells_.begin() + static_cast<std::ptrdiff_t>(row * names_.size());
-    table.cells_.insert(
-        table.cells_.end(), begin, begin + static_cast<std::ptrdiff_t>(names_.size()));
+    const auto begin = cells_.begin() + static_cast<std::ptrdiff_t>(row * columns());
+    table.cells_.insert(table.cells_.end(), begin, begin + static_cast<std::ptrdiff_t>(columns()));
     table.lines_.push_back(lines_.at(row));
   }
   return table;
 }
 
-bool Table::has_column(std::string_view name) const {
-  return std::find(names_.begin(), names_.end(), name) != names_.end();
+std::optional<std::size_t> Table::find_column(std::string_view name) const {
+  const auto found = index_->find(name);
+  if (found == index_->end()) return std::nullopt;
+  return found->second;
 }
 
 std::size_t Table::column_index(std::string_view name) const {
-  const auto found = std::find(names_.begin(), names_.end(), name);
-  if (found != names_.end()) return static_cast<std::size_t>(found - names_.begin());
-  std::string hint = did_you_mean(name, names_);
-  if (names_.size() == 1 && names_[0].find_first_of("\t,;") != std::string::npos) {
-    hint = " The header was not split: the file's format does not fit its extension.";
-  }
+  if (const auto found = find_column(name)) return *found;
+  std::string hint = unsplit_hint(*names_, format_);
+  if (hint.empty()) hint = did_you_mean(name, *names_);
   fail(ErrorCode::kData,
        "[data::Table] '{}' has no column '{}'; its columns are: {}.{}",
        source_,
        name,
-       join_names(names_),
+       list_names(name, *names_),
        hint);
 }
 
 std::string_view Table::cell(std::size_t row, std::size_t column) const {
-  const Cell& cell = cells_.at(row * names_.size() + column);
+  const Cell& cell = cells_.at(row * columns() + column);
   return std::string_view(*content_).substr(cell.begin, cell.size);
 }
 

@@ -4,7 +4,8 @@
 //   tsv  fields end at tabs; there is no quoting at all (quotes occur in text)
 //   csv  RFC 4180: a field may be quoted, then it may hold commas, line ends and doubled quotes
 //
-// A byte-order mark, CRLF line ends, a missing final line end and blank lines at the end are fine.
+// A byte-order mark, CRLF or CR line ends, a missing final line end, blanks around the names of
+// columns and blank lines at the end are fine.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace detente::data {
@@ -45,9 +47,10 @@ class Table {
 
   const std::string& source() const { return source_; }
   std::size_t rows() const { return lines_.size(); }
-  const std::vector<std::string>& column_names() const { return names_; }
-  bool has_column(std::string_view name) const;
-  // Throws kData with the nearest name and the list.
+  std::size_t columns() const { return names_->size(); }
+  const std::vector<std::string>& column_names() const { return *names_; }
+  bool has_column(std::string_view name) const { return find_column(name).has_value(); }
+  // Throws kData with the nearest name and the list, or of a long list the nearest ten.
   std::size_t column_index(std::string_view name) const;
 
   // Views into the table: they live as long as it or a table selected from it does.
@@ -65,12 +68,17 @@ class Table {
     std::size_t begin = 0;
     std::size_t size = 0;
   };
+  using Index = std::unordered_map<std::string_view, std::size_t>;
   Table() = default;
 
+  std::optional<std::size_t> find_column(std::string_view name) const;
+
   std::string source_;
+  TableFormat format_ = TableFormat::kTsv;
   std::shared_ptr<const std::string> content_;
-  std::vector<std::string> names_;
-  std::vector<Cell> cells_;  // rows × columns
+  std::shared_ptr<const std::vector<std::string>> names_;
+  std::shared_ptr<const Index> index_;  // views into *names_
+  std::vector<Cell> cells_;             // rows × columns
   std::vector<std::size_t> lines_;
 };
 

@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace detente::data {
@@ -18,9 +21,7 @@ std::filesystem::path columns_file(const std::filesystem::path& run) {
   return run / "columns.json";
 }
 
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
+using Names = std::unordered_set<std::string_view>;  // of strings that live elsewhere
 
 // The chosen rows of a rows × width matrix; nothing without columns.
 template <class T>
@@ -70,7 +71,9 @@ void TableSource::describe(FieldVisitor& data) {
 void TableSource::leave_out(const std::vector<std::string>& columns) {
   if (!inputs_.empty()) return;  // whoever names the inputs means them
   for (const std::string& column : columns) {
-    if (!contains(ignore_, column)) ignore_.push_back(column);
+    if (std::find(ignore_.begin(), ignore_.end(), column) == ignore_.end()) {
+      ignore_.push_back(column);
+    }
   }
 }
 
@@ -88,47 +91,48 @@ std::vector<std::string> TableSource::input_names(const Table& table,
   for (const auto* list : {&inputs_, &ignore_, &categories_}) {
     for (const std::string& name : *list) table.column_index(name);
   }
-  const auto target_of = [&](const std::string& name) {
-    return std::find_if(
-        targets.begin(), targets.end(), [&](const auto& target) { return target.column == name; });
-  };
+  std::unordered_map<std::string_view, const TargetColumn*> tasks;
+  for (const TargetColumn& target : targets) tasks.emplace(target.column, &target);
+  const Names ignored(ignore_.begin(), ignore_.end());
+  Names taken;
   std::vector<std::string> names;
-  for (const std::string& name : inputs_.empty() ? table.column_names() : inputs_) {
-    const auto target = target_of(name);
-    const bool named = !inputs_.empty();
-    DETENTE_CHECK(!named || target == targets.end(),
+  const bool named = !inputs_.empty();
+  for (const std::string& name : named ? inputs_ : table.column_names()) {
+    const auto target = tasks.find(name);
+    DETENTE_CHECK(!named || target == tasks.end(),
                   ErrorCode::kInvalidArgument,
                   "[data::TableSource] data.inputs names '{}', the target of task '{}'; expected "
                   "columns that are not asked for.",
                   name,
-                  target == targets.end() ? "" : target->task);
-    DETENTE_CHECK(!named || !contains(ignore_, name),
+                  target == tasks.end() ? "" : target->second->task);
+    DETENTE_CHECK(!named || !ignored.contains(name),
                   ErrorCode::kInvalidArgument,
                   "[data::TableSource] '{}' is in data.inputs and in data.ignore; expected one of "
                   "them.",
                   name);
-    DETENTE_CHECK(!contains(names, name),
+    if (target != tasks.end() || ignored.contains(name)) continue;
+    DETENTE_CHECK(taken.insert(name).second,
                   ErrorCode::kInvalidArgument,
                   "[data::TableSource] data.inputs names '{}' twice.",
                   name);
-    if (target == targets.end() && !contains(ignore_, name)) names.push_back(name);
+    names.push_back(name);
   }
   for (const std::string& name : categories_) {
-    DETENTE_CHECK(contains(names, name),
+    DETENTE_CHECK(taken.contains(name),
                   ErrorCode::kInvalidArgument,
-                  "[data::TableSource] data.categories names '{}', which is no input; the inputs "
-                  "are: {}.",
+                  "[data::TableSource] data.categories names '{}', which is no input; {}",
                   name,
-                  join_names(names));
+                  expected_one_of(name, names));
   }
   return names;
 }
 
 void TableSource::fit(const Table& table, const std::vector<TargetColumn>& targets) {
   columns_.clear();
+  const Names categories(categories_.begin(), categories_.end());
   for (const std::string& name : input_names(table, targets)) {
     std::string note;
-    auto column = TableColumn::fit(table, name, contains(categories_, name), options_, note);
+    auto column = TableColumn::fit(table, name, categories.contains(name), options_, note);
     if (!note.empty()) warnings_.push_back(std::move(note));
     if (column) columns_.push_back(std::move(*column));
   }
@@ -219,8 +223,9 @@ void TableSource::load(const std::filesystem::path& run) {
 std::vector<ShownColumn> TableSource::shown(const std::vector<std::string>& taken) const {
   std::vector<ShownColumn> columns;
   if (!table_) return columns;
+  const Names hidden(taken.begin(), taken.end());
   for (const std::string& name : table_->column_names()) {
-    if (contains(taken, name)) continue;
+    if (hidden.contains(name)) continue;
     const auto cells = table_->text_column(name);
     columns.push_back({name, {cells.begin(), cells.end()}});
   }

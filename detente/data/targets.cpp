@@ -7,37 +7,77 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 
 namespace detente::data {
 namespace {
 
+// Words where numbers are expected: which ones, and that classes are what they are.
+void refuse_words(const Table& table, const TargetColumn& target) {
+  constexpr std::size_t kNamed = 10;
+  std::vector<std::string> words;
+  std::size_t first = 0;
+  const auto cells = table.text_column(target.column);
+  for (std::size_t i = 0; i < cells.size() && words.size() <= kNamed; ++i) {
+    const std::string_view cell = trim(cells[i]);
+    if (is_missing(cell) || parse_cell(cell)) continue;
+    if (words.empty()) first = i;
+    if (std::find(words.begin(), words.end(), cell) == words.end()) words.emplace_back(cell);
+  }
+  if (words.empty()) return;
+  const std::string found = words.front();
+  std::string advice = "take another column, or correct the cell";
+  if (words.size() > 1 && words.size() <= kNamed) {
+    std::sort(words.begin(), words.end());
+    advice =
+        fmt::format("words are classes: head: classes and class_names: [{}]", join_names(words));
+  }
+  fail(
+      ErrorCode::kData,
+      "[data::read_target] line {} of '{}', column '{}': '{}' is no number, which the {} task '{}' "
+      "needs; expected {}, or nothing, ?, NA, NaN or null for a missing one. To mend it, {}.",
+      table.line(first),
+      table.source(),
+      target.column,
+      found,
+      name_of(target.kind),
+      target.task,
+      target.kind == TaskKind::kBinary && !target.threshold ? "0 or 1" : "a number",
+      advice);
+}
+
+std::vector<double> number_targets(const Table& table, const TargetColumn& target) {
+  refuse_words(table, target);
+  return table.numeric_column(target.column);
+}
+
 std::vector<double> class_ids(const Table& table, const TargetColumn& target) {
-  if (target.class_names.empty()) return table.numeric_column(target.column);
+  if (target.class_names.empty()) return number_targets(table, target);
   const auto& names = target.class_names;
+  std::unordered_map<std::string_view, double> ids_of;
+  for (const std::string& name : names) ids_of.emplace(name, static_cast<double>(ids_of.size()));
   const auto cells = table.text_column(target.column);
   std::vector<double> ids(cells.size(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    if (cells[i].empty()) continue;
-    const auto found = std::find(names.begin(), names.end(), cells[i]);
+    const auto found = ids_of.find(cells[i]);
+    if (found == ids_of.end() && is_missing(cells[i])) continue;
     DETENTE_CHECK(
-        found != names.end(),
+        found != ids_of.end(),
         ErrorCode::kData,
         "[data::read_target] line {} of '{}', column '{}': '{}' is no class of task '{}'; "
-        "expected one of: {}.{}",
+        "{}",
         table.line(i),
         table.source(),
         target.column,
         cells[i],
         target.task,
-        join_names(names),
-        did_you_mean(cells[i], names));
-    ids[i] = static_cast<double>(found - names.begin());
+        expected_one_of(cells[i], names));
+    ids[i] = found->second;
   }
   return ids;
 }
 
 void check_value(double value, const TargetColumn& target, const Table& table, std::size_t row) {
-  if (target.kind == TaskKind::kRegression || std::isnan(value)) return;
   const auto refuse = [&](const std::string& expected) {
     fail(ErrorCode::kData,
          "[data::read_target] line {} of '{}', column '{}': {} cannot be a target of the {} task "
@@ -50,6 +90,15 @@ void check_value(double value, const TargetColumn& target, const Table& table, s
          target.task,
          expected);
   };
+  if (target.kind == TaskKind::kRegression) {
+    if (std::abs(value) > target.largest) {
+      refuse(
+          fmt::format("at most {} in size, the largest number of the network's precision (float64 "
+                      "holds more)",
+                      number_text(target.largest)));
+    }
+    return;
+  }
   if (target.kind == TaskKind::kBinary) {
     if (value != 0.0 && value != 1.0) refuse("0 or 1 (or a threshold that makes it so)");
     return;
@@ -74,11 +123,12 @@ Target read_target(const Table& table,
                 column.task,
                 name_of(column.kind));
   Target target{column.task, column.kind, {}, 0};
-  target.values = column.kind == TaskKind::kClasses ? class_ids(table, column)
-                                                    : table.numeric_column(column.column);
+  target.values =
+      column.kind == TaskKind::kClasses ? class_ids(table, column) : number_targets(table, column);
   target.values.resize(rows);
   double first = std::numeric_limits<double>::quiet_NaN();
   bool constant = true;
+  std::size_t beyond = 0;
   for (std::size_t i = 0; i < rows; ++i) {
     double& value = target.values[i];
     if (std::isnan(value)) {
@@ -89,6 +139,7 @@ Target read_target(const Table& table,
     check_value(value, column, table, i);
     if (std::isnan(first)) first = value;
     constant = constant && value == first;
+    if (column.range && (value < column.range->first || value > column.range->second)) ++beyond;
   }
   DETENTE_CHECK(
       target.missing < rows,
@@ -99,6 +150,19 @@ Target read_target(const Table& table,
       column.column,
       table.source(),
       rows);
+  if (beyond > 0) {
+    warnings.push_back(
+        fmt::format("Task '{}': {} of {} targets in column '{}' of '{}' lie outside low..high "
+                    "({}..{}), the scale "
+                    "of its head.",
+                    column.task,
+                    beyond,
+                    rows - target.missing,
+                    column.column,
+                    table.source(),
+                    number_text(column.range->first),
+                    number_text(column.range->second)));
+  }
   if (constant) {
     warnings.push_back(
         fmt::format("Task '{}': every target in column '{}' of '{}' is {}; there is "

@@ -6,10 +6,12 @@
 #include <detente/data/table.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace detente::data {
@@ -22,6 +24,9 @@ struct TargetColumn {
   std::optional<double> threshold;       // kBinary: the target is 1 when the cell is >= threshold
   std::int64_t classes = 0;              // kClasses: ids lie below this; 0 = any id >= 0
   std::vector<std::string> class_names;  // kClasses: cells hold these names; id = position
+  // kRegression: the ends of the scale the network was given; targets beyond are a warning.
+  std::optional<std::pair<double, double>> range;
+  double largest = std::numeric_limits<double>::max();  // what the network's numbers hold
 };
 
 struct Target {
@@ -33,7 +38,9 @@ struct Target {
 
 // The first `rows` cells of the task's column. Throws kData: missing column, no target at all
 // (naming the task), a binary target that is not 0 or 1, a class id that is not a whole number in
-// range or not a known name (with file and line). A constant target is a warning.
+// range or not a known name, words for a task of numbers, a number too large (with file and line).
+// A class may be named like a missing cell (NA) and then is none. A constant target is a warning,
+// and so are targets beyond the scale.
 Target read_target(const Table& table,
                    const TargetColumn& column,
                    std::size_t rows,

@@ -9,6 +9,7 @@
 #include <detente/core/stopwatch.h>
 #include <detente/doctor/engine.h>
 #include <detente/tensor/compat.h>
+#include <detente/tensor/device.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -30,7 +31,7 @@ std::string engine_value_after(const std::string& text, const std::string& key, 
 // down.
 double engine_gflops(int threads) {
   constexpr std::int64_t kSize = 768;
-  at::set_num_threads(threads);
+  tensor::set_threads(threads);
   const at::Tensor a = at::ones({kSize, kSize});
   const at::Tensor b = at::ones({kSize, kSize});
   double best = 0.0;
@@ -88,7 +89,7 @@ machine::Engine look_at_engine(std::span<const std::string> libraries, int cores
     engine.interop_threads = at::get_num_interop_threads();
     engine.gflops_one = engine_gflops(1);
     engine.gflops_all = cores > 1 ? engine_gflops(cores) : engine.gflops_one;
-    at::set_num_threads(engine.threads);
+    tensor::set_threads(engine.threads);
   });
   return engine;
 }

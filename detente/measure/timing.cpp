@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Parallel.h>
 #include <detente/measure/timing.h>
+#include <detente/tensor/device.h>
 
 #include <algorithm>
 #include <chrono>
@@ -22,7 +23,7 @@ double median(std::vector<double> values) {
 }
 
 Threads::Threads(std::int64_t count) : before_(at::get_num_threads()) {
-  at::set_num_threads(static_cast<int>(count));
+  tensor::set_threads(static_cast<int>(count));
 }
 
 Threads::~Threads() { at::set_num_threads(before_); }

@@ -17,6 +17,7 @@ constexpr Color kGrid = rgb(0xe6e9ed);
 constexpr Color kAxis = rgb(0x9aa4ae);
 constexpr double kFont = 11.5;
 constexpr std::size_t kMaxLegend = 12;
+constexpr double kLargest = std::numeric_limits<double>::max();
 
 struct Range {
   double low = std::numeric_limits<double>::infinity();
@@ -32,10 +33,23 @@ struct Range {
 bool usable(const Chart& chart, double y) { return std::isfinite(y) && (!chart.log_y || y > 0); }
 
 // Leaves air around the data and gives a flat line a range to lie in.
-Range padded(Range range, double share) {
-  double span = range.high - range.low;
-  if (!(span > 0)) span = std::max(std::abs(range.high), 1e-12);
-  return {range.low - share * span, range.high + share * span};
+Range padded(Range range, double share, double smallest = 1e-12) {
+  const double size = std::max(std::abs(range.low), std::abs(range.high));
+  double span = std::min(range.high - range.low, kLargest);
+  // Of a series that differs in its last digits alone, rounding is all that could be seen.
+  if (!(span > 1e-12 * size)) span = std::min(size, kLargest);
+  span = std::max(span, smallest);
+  return {std::max(range.low - share * span, -kLargest),
+          std::min(range.high + share * span, kLargest)};
+}
+
+// Where a value lies between the ends of a range, 0 to 1.
+double share(double value, double low, double high) {
+  const double part = value - low;
+  const double whole = high - low;
+  if (std::isfinite(part) && std::isfinite(whole)) return part / whole;
+  // The difference of two huge numbers may be no number any more; that of their halves is.
+  return (0.5 * value - 0.5 * low) / (0.5 * high - 0.5 * low);
 }
 
 void add_middle(Range& range, std::vector<double> values) {
@@ -68,13 +82,15 @@ Range y_range(const Chart& chart) {
     range.add(chart.y_max.value_or(1.0));
   }
   if (chart.log_y) {
-    const Range logs = padded({std::log10(range.low), std::log10(range.high)}, 0.05);
-    range = {std::pow(10, logs.low), std::pow(10, logs.high)};
+    constexpr double kTenth = 0.1;
+    const Range logs = padded({std::log10(range.low), std::log10(range.high)}, 0.05, kTenth);
+    range = {std::max(std::pow(10, logs.low), std::numeric_limits<double>::denorm_min()),
+             std::min(std::pow(10, logs.high), std::numeric_limits<double>::max())};
   } else {
     range = padded(range, 0.06);
   }
-  if (chart.y_min) range.low = *chart.y_min;
-  if (chart.y_max) range.high = *chart.y_max;
+  if (chart.y_min && usable(chart, *chart.y_min)) range.low = *chart.y_min;
+  if (chart.y_max && usable(chart, *chart.y_max)) range.high = *chart.y_max;
   if (!(range.low < range.high)) range = padded({range.low, range.low}, 0.5);
   return range;
 }
@@ -87,10 +103,13 @@ Range x_range(const Chart& chart) {
     }
   }
   if (range.empty()) return {0, 1};
-  if (range.low == range.high) return {range.low - 1, range.high + 1};
+  if (range.low == range.high) {
+    const double room = std::max(1.0, 1e-3 * std::abs(range.low));
+    range = {range.low - room, range.high + room};
+  }
   const bool dots = std::any_of(
       chart.series.begin(), chart.series.end(), [](const Series& s) { return s.markers; });
-  return dots ? padded(range, 0.03) : range;
+  return padded(range, dots ? 0.03 : 0.0);
 }
 
 // Rows of legend entries, wrapped at the panel's width.
@@ -153,10 +172,10 @@ void draw_series(Canvas& canvas, const ChartFrame& frame, const Series& series) 
 }  // namespace
 
 Point ChartFrame::at(double x, double y) const {
-  const double fx = (x - x_min) / (x_max - x_min);
+  const double fx = share(x, x_min, x_max);
   const double fy =
       log_y ? (std::log10(y) - std::log10(y_min)) / (std::log10(y_max) - std::log10(y_min))
-            : (y - y_min) / (y_max - y_min);
+            : share(y, y_min, y_max);
   return {plot.x + fx * plot.width, plot.bottom() - fy * plot.height};
 }
 
@@ -228,7 +247,7 @@ ChartFrame draw_chart(Canvas& canvas, const Rect& area, const Chart& chart) {
     canvas.text({plot.x - 7, y + 4}, tick_text(t, step_y), {kFont, kMuted, Anchor::kEnd});
   }
   for (const double t : ticks_x) {
-    const double x = plot.x + (t - frame.x_min) / (frame.x_max - frame.x_min) * plot.width;
+    const double x = frame.at(t, frame.y_min).x;
     canvas.line({{x, plot.bottom()}, {x, plot.bottom() + 4}}, {kAxis, 1});
     canvas.text({x, plot.bottom() + 17}, tick_text(t, step_x), {kFont, kMuted, Anchor::kMiddle});
   }
@@ -295,7 +314,7 @@ std::vector<double> round_ticks(double low, double high, int target) {
   std::vector<double> ticks;
   if (!(low < high) || !std::isfinite(low) || !std::isfinite(high)) return ticks;
   target = std::max(target, 2);
-  const double raw = (high - low) / target;
+  const double raw = high / target - low / target;  // the difference alone may be infinite
   const double power = std::pow(10, std::floor(std::log10(raw)));
   double step = 10 * power;
   for (const double m : {1.0, 2.0, 2.5, 5.0}) {
@@ -304,11 +323,18 @@ std::vector<double> round_ticks(double low, double high, int target) {
       break;
     }
   }
+  if (!std::isfinite(step)) return ticks;
   const double first = std::ceil(low / step - 1e-9);
   const double last = std::floor(high / step + 1e-9);
-  // A range narrower than its distance from zero has no distinguishable ticks.
-  if (!(last - first < 1000)) return ticks;
-  for (double i = first; i <= last; ++i) ticks.push_back(i == 0 ? 0.0 : i * step);
+  // A range narrower than its distance from zero has no distinguishable ticks, and counting them
+  // from so far would not get on: the next double is further away than one.
+  constexpr double kMost = 1e15;
+  if (!(last - first < 1000) || !(std::max(std::abs(first), std::abs(last)) < kMost)) return ticks;
+  const int count = static_cast<int>(last - first) + 1;
+  for (int i = 0; i < count; ++i) {
+    const double tick = (first + i) * step;
+    ticks.push_back(tick == 0 ? 0.0 : tick);
+  }
   return ticks;
 }
 
@@ -322,7 +348,9 @@ std::vector<double> log_ticks(double low, double high) {
     for (int e = first; e <= last; e += every) {
       for (const double m : multiples) {
         const double t = m * std::pow(10, e);
-        if (t >= low * (1 - 1e-9) && t <= high * (1 + 1e-9)) ticks.push_back(t);
+        if (t > 0 && std::isfinite(t) && t >= low * (1 - 1e-9) && t <= high * (1 + 1e-9)) {
+          ticks.push_back(t);
+        }
       }
     }
   };
@@ -390,8 +418,8 @@ std::vector<Point> thin_points(std::span<const double> x,
       if (!out.empty() && std::isfinite(out.back().y)) out.push_back({kNaN, kNaN});
       continue;
     }
-    const double share = std::clamp((x[i] - x_min) / (x_max - x_min), 0.0, 1.0);
-    const long bucket = static_cast<long>(share * static_cast<double>(buckets));
+    const double place = std::clamp(share(x[i], x_min, x_max), 0.0, 1.0);
+    const long bucket = static_cast<long>(place * static_cast<double>(buckets));
     if (open && bucket != index) flush();
     if (!open) {
       at = {i, i, i, i};
@@ -409,19 +437,39 @@ std::vector<Point> thin_points(std::span<const double> x,
 std::vector<double> smooth(std::span<const double> values, std::size_t window) {
   const std::size_t n = values.size();
   const std::size_t half = window / 2;
-  std::vector<double> sums(n + 1, 0.0);
-  std::vector<std::size_t> counts(n + 1, 0);
+  const std::size_t block = 2 * half + 1;
+  // Sums from a block's start and to its end: a window meets two blocks at most. Differences of
+  // running sums would lose whatever follows one huge value.
+  struct Sum {
+    double total = 0;
+    std::size_t count = 0;
+    void add(double value) {
+      if (!std::isfinite(value)) return;
+      total += value;
+      ++count;
+    }
+  };
+  std::vector<Sum> from_start(n);
+  std::vector<Sum> to_end(n);
   for (std::size_t i = 0; i < n; ++i) {
-    const bool finite = std::isfinite(values[i]);
-    sums[i + 1] = sums[i] + (finite ? values[i] : 0.0);
-    counts[i + 1] = counts[i] + (finite ? 1 : 0);
+    if (i % block != 0) from_start[i] = from_start[i - 1];
+    from_start[i].add(values[i]);
+  }
+  for (std::size_t i = n; i-- > 0;) {
+    if (i + 1 < n && (i + 1) % block != 0) to_end[i] = to_end[i + 1];
+    to_end[i].add(values[i]);
   }
   std::vector<double> out(n, kNaN);
   for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t from = i > half ? i - half : 0;
-    const std::size_t to = std::min(n, i + half + 1);
-    const std::size_t count = counts[to] - counts[from];
-    if (count > 0) out[i] = (sums[to] - sums[from]) / static_cast<double>(count);
+    const std::size_t first = i > half ? i - half : 0;
+    const std::size_t last = std::min(n, i + half + 1) - 1;
+    Sum sum = first % block == 0 ? from_start[last] : to_end[first];
+    if (first / block != last / block) {
+      sum.total += from_start[last].total;
+      sum.count += from_start[last].count;
+    }
+    const double mean = sum.total / static_cast<double>(sum.count);
+    if (sum.count > 0 && std::isfinite(mean)) out[i] = mean;
   }
   return out;
 }

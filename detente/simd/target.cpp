@@ -2,6 +2,7 @@
 #include <detente/simd/internal/highway.h>
 #include <detente/simd/target.h>
 // Highway's come after ours.
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -94,7 +95,7 @@ const std::vector<Target>& available_targets() {
 Target target_named(const std::string& name) {
   if (name.empty()) return available_targets().front();
   for (const Row& row : kRows) {
-    if (name != row.name) continue;
+    if (lower_ascii(name) != row.name) continue;
     DETENTE_CHECK(is_available(row.target),
                   ErrorCode::kUnsupported,
                   "[simd::target] DETENTE_SIMD={} is not available on this processor or in this "

@@ -15,6 +15,11 @@ std::string compat_first_line(const char* text) {
   return std::string(all.substr(0, all.find('\n')));
 }
 
+// "[function]", as messages begin, whether the brackets are there already or not.
+std::string compat_bracketed(const char* where) {
+  return *where == '[' ? where : fmt::format("[{}]", where);
+}
+
 }  // namespace
 
 std::string engine_version() {
@@ -26,11 +31,24 @@ void translate_errors(const char* where, const std::function<void()>& body) {
     body();
   } catch (const c10::OutOfMemoryError& error) {
     fail(ErrorCode::kUnsupported,
-         "[{}] the device is out of memory: {} Use a smaller batch.",
-         where,
+         "{} the device is out of memory: {} Use a smaller batch.",
+         compat_bracketed(where),
          compat_first_line(error.what_without_backtrace()));
   } catch (const c10::Error& error) {
-    fail(ErrorCode::kInternal, "[{}] {}", where, compat_first_line(error.what_without_backtrace()));
+    const std::string text = compat_first_line(error.what_without_backtrace());
+    // The CPU's allocator has no type of its own for it.
+    const bool memory = text.find("DefaultCPUAllocator") != std::string::npos;
+    DETENTE_CHECK(!memory,
+                  ErrorCode::kUnsupported,
+                  "{} there is not enough memory: {} Use a smaller batch.",
+                  compat_bracketed(where),
+                  text);
+    fail(ErrorCode::kInternal, "{} {}", compat_bracketed(where), text);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (const auto known = known_error(error, compat_bracketed(where))) throw *known;
+    throw;
   }
 }
 

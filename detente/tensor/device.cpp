@@ -6,8 +6,14 @@
 #include <detente/core/suggest.h>
 #include <detente/tensor/device.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <future>
+#include <iterator>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 namespace detente::tensor {
 
@@ -89,14 +95,47 @@ void synchronize(Device device) {
   at::detail::getCUDAHooks().deviceSynchronize(static_cast<at::DeviceIndex>(device.index));
 }
 
+namespace {
+
+// Whether the system gives this many threads at once, asked by making them.
+void demand_threads(int count) {
+  std::promise<void> all_made;
+  const std::shared_future<void> end = all_made.get_future().share();
+  std::vector<std::thread> threads;
+  bool refused = false;
+  try {
+    while (std::ssize(threads) < count) threads.emplace_back([end] { end.wait(); });
+  } catch (const std::system_error&) {
+    refused = true;
+  }
+  all_made.set_value();
+  for (std::thread& thread : threads) thread.join();
+  DETENTE_CHECK(
+      !refused,
+      ErrorCode::kUnsupported,
+      "[tensor::set_threads] the system gives {} more threads, of {} that are needed. Ask "
+      "for fewer (threads: 1 in a recipe), or raise the limit (ulimit -u, ulimit -v).",
+      threads.size(),
+      count);
+}
+
+}  // namespace
+
 int set_threads(int n) {
   DETENTE_CHECK(n >= 0,
                 ErrorCode::kInvalidArgument,
                 "[tensor::set_threads] the number of threads must be >= 0 (0: the engine's own "
                 "choice); got {}.",
                 n);
-  if (n > 0) at::set_num_threads(n);
+  const int threads = n > 0 ? std::min(n, thread_bound()) : at::get_num_threads();
+  demand_threads(threads);
+  if (n > 0) at::set_num_threads(threads);
   return at::get_num_threads();
+}
+
+int thread_bound() {
+  constexpr int kLeast = 8;
+  return std::max(kLeast, 2 * static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 }  // namespace detente::tensor

@@ -40,7 +40,11 @@ void synchronize(Device device);
 c10::TensorOptions tensor_options(Device device, DType dtype);
 
 // Threads inside one operation; n >= 1, 0 leaves the engine's own choice. Returns the number in
-// force.
+// force: at most thread_bound(). Throws kUnsupported where the system does not give so many threads,
+// which OpenMP would end the process over.
 int set_threads(int n);
+
+// More threads than this only wait for each other: twice the cores of this process, at least 8.
+int thread_bound();
 
 }  // namespace detente::tensor

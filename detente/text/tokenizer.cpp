@@ -97,7 +97,7 @@ void TokenizerOptions::describe(FieldVisitor& visitor) {
                   {"wordpiece", Kind::kWordpiece}},
                  "syllable: one token per character; syllable_pairs: the character with its two "
                  "neighbouring pairs; wordpiece: BERT's subwords.");
-  visitor.text("vocab",
+  visitor.file("vocab",
                vocab,
                "wordpiece: a vocab.txt in BERT's form; empty trains one on the training texts.");
   visitor.integer("min_count",

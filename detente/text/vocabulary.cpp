@@ -59,7 +59,7 @@ Vocabulary Vocabulary::read(const std::filesystem::path& path) {
                 path.string(),
                 bad + 1);
   std::vector<std::string> tokens;
-  std::size_t begin = 0;
+  std::size_t begin = content.starts_with("\xef\xbb\xbf") ? 3 : 0;
   while (begin < content.size()) {
     std::size_t end = content.find('\n', begin);
     if (end == std::string::npos) end = content.size();
@@ -68,6 +68,7 @@ Vocabulary Vocabulary::read(const std::filesystem::path& path) {
     tokens.push_back(content.substr(begin, size));
     begin = end + 1;
   }
+  while (!tokens.empty() && tokens.back().empty()) tokens.pop_back();  // blank lines at the end
   return Vocabulary(std::move(tokens), "'" + path.string() + "'");
 }
 

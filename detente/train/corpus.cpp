@@ -5,12 +5,21 @@
 #include <detente/train/corpus.h>
 #include <torch/types.h>
 
+#include <limits>
+
 namespace detente::train {
 namespace {
 
 std::vector<data::TargetColumn> target_columns(const Recipe& recipe) {
   std::vector<data::TargetColumn> columns;
-  for (const TaskRecipe& task : recipe.tasks) columns.push_back(task.target());
+  for (const TaskRecipe& task : recipe.tasks) {
+    columns.push_back(task.target());
+    // The standard output shifts and scales a target before it becomes a float.
+    const bool as_it_is = task.head.output != nn::HeadOptions::Output::kStandard;
+    if (as_it_is && recipe.precision == "float32") {
+      columns.back().largest = std::numeric_limits<float>::max();
+    }
+  }
   return columns;
 }
 

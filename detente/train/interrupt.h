@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C (SIGINT) and SIGTERM as a flag that a long loop can ask; a second one ends the program
-// at once. The earlier handlers come back when the guard goes.
+// Ctrl-C (SIGINT), SIGTERM and SIGHUP (the terminal is gone) as a flag that a long loop can ask; a
+// second one ends the program at once. A SIGHUP that is ignored (nohup) stays so. The earlier
+// handlers come back when the guard goes.
 #pragma once
 
 #include <csignal>
@@ -19,6 +20,7 @@ class InterruptGuard {
  private:
   struct sigaction old_int_ {};
   struct sigaction old_term_ {};
+  struct sigaction old_hangup_ {};
 };
 
 }  // namespace detente::train

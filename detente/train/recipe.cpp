@@ -6,6 +6,8 @@
 #include <detente/core/suggest.h>
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
+#include <detente/tensor/device.h>
+#include <detente/text/unicode.h>
 #include <detente/train/recipe.h>
 #include <detente/train/step_rules.h>
 
@@ -70,7 +72,7 @@ void refuse_both_names(const config::Node& root, const std::string& source) {
 
 void make_absolute(std::string& path, const std::filesystem::path& folder) {
   if (path.empty()) return;
-  path = std::filesystem::weakly_canonical(folder / path).string();
+  path = data::absolute_path(path, folder);
 }
 
 [[noreturn]] void refuse(const std::string& source, const std::string& text) {
@@ -119,6 +121,12 @@ void check_tasks(Recipe& recipe, const std::string& source) {
       }
     }
     if (!task.class_names.empty()) {
+      std::set<std::string> classes;
+      for (const std::string& word : task.class_names) {
+        if (!classes.insert(word).second) {
+          refuse(source, "task '" + task.name + "': 'class_names' has '" + word + "' twice.");
+        }
+      }
       task.head.classes = static_cast<std::int64_t>(task.class_names.size());
     }
   }
@@ -131,8 +139,8 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& source) {
   for (const auto& wanted : recipe.loop.tasks) {
     if (std::find(names.begin(), names.end(), wanted) == names.end()) {
       refuse(source,
-             "'train.tasks' names '" + wanted + "', which is no task; expected: " +
-                 join_names(names) + "." + did_you_mean(wanted, names));
+             "'train.tasks' names '" + wanted + "', which is no task; " +
+                 expected_one_of(wanted, names));
     }
   }
   std::vector<std::string> kept;
@@ -211,6 +219,9 @@ data::TargetColumn TaskRecipe::target() const {
   if (!threshold.empty())
     target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
   if (head.kind == TaskKind::kClasses) target.classes = head.classes;
+  const bool scaled = head.output == nn::HeadOptions::Output::kScaled ||
+                      head.output == nn::HeadOptions::Output::kSigmoid;
+  if (head.kind == TaskKind::kRegression && scaled) target.range = {head.low, head.high};
   target.class_names = class_names;
   return target;
 }
@@ -400,10 +411,18 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
     take_old_names(root, notes);
   }
   Recipe recipe;
-  recipe.notes = std::move(notes);
   config::read_fields(root, describe_of(recipe));
+  if (recipe.threads > tensor::thread_bound()) {
+    notes.push_back(fmt::format("'threads' is {}, far more than there are cores; {} are used.",
+                                recipe.threads,
+                                tensor::thread_bound()));
+  }
+  recipe.notes = std::move(notes);
   const std::string source = path.string();
   if (recipe.name.empty()) recipe.name = path.stem().string();
+  if (text::find_invalid_utf8(recipe.name) != std::string::npos) {
+    refuse(source, "the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.");
+  }
   recipe.data.files.validate("[train::load_recipe] " + source);
   check_tasks(recipe, source);
   keep_chosen_tasks(recipe, source);
@@ -485,7 +504,9 @@ std::string recipe_markdown() {
          "Every key of a recipe, its type, default and allowed values. A recipe is read strictly: "
          "an unknown key, a wrong type or an impossible value is an error with file and line. "
          "`--set key=value` overrides a key on the command line, e.g. `--set train.epochs=3` or "
-         "`--set tasks.score.weight=2`. The options of the balancing method stand beside "
+         "`--set tasks.score.weight=2`; a file named there is relative to the folder it is typed "
+         "in, one named in a recipe to the recipe's. The options of the balancing method stand "
+         "beside "
          "`balance.method` and those of a loss beside its `name`; the tables show the ones of the "
          "defaults, [docs/methods](methods/README.md) and [docs/losses.md](losses.md) show all.\n" +
          config::fields_markdown(describe_of(recipe)) + other_kinds;

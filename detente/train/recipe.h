@@ -112,7 +112,7 @@ struct Recipe {
 
 // Reads a recipe file, applies `overrides` ("a.b=c") and checks what one field alone cannot show:
 // tasks present and named once, losses and metrics that fit their heads, the selection. Paths are
-// relative to the recipe's folder and become absolute. Overriding a word that has its options beside
+// relative to the recipe's folder, those of overrides to the current one, and become absolute. Overriding a word that has its options beside
 // it (balance.method, tasks.<name>.loss.name, ...) drops those of the file's word. Throws
 // kInvalidArgument with file and line where there is one.
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides);

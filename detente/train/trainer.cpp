@@ -44,9 +44,10 @@ class Trainer {
         options_.out.empty() ? std::filesystem::path(recipe_.output) : options_.out;
     check_run_directory(root, options_.existing);
     if (RunDirectory{root}.is_run()) lock(root);
+    // Before anything is made: the system may refuse so many.
+    threads_ = tensor::set_threads(static_cast<int>(recipe_.threads));
     read_snapshot_if_any(root);
-    load_data(root);
-    build_model();
+    prepare(root);
     open(root);
     const bool interrupted = loop();
     return finish(interrupted);
@@ -136,20 +137,25 @@ class Trainer {
     same("validation", state_.dev_digest, corpus_.dev->digest());
   }
 
-  // Data errors must cost nothing: whatever was made for the cache goes again.
-  void load_data(const std::filesystem::path& root) {
+  // Wrong data and too large models must cost nothing: whatever was made for the cache goes again.
+  void prepare(const std::filesystem::path& root) {
     const std::filesystem::path cache = root / "cache";
     const bool had_root = std::filesystem::exists(root);
     const bool had_cache = std::filesystem::exists(cache);
     try {
       make_directories(root);
-      corpus_ = load_corpus(recipe_, cache);
+      load_data(root, cache);
+      build_model();
     } catch (...) {
       std::error_code ignored;
       if (!had_cache) std::filesystem::remove_all(cache, ignored);
       if (!had_root) std::filesystem::remove(root, ignored);
       throw;
     }
+  }
+
+  void load_data(const std::filesystem::path& root, const std::filesystem::path& cache) {
+    corpus_ = load_corpus(recipe_, cache);
     if (resumed_) {
       check_data(root);
     } else {
@@ -167,7 +173,6 @@ class Trainer {
   }
 
   void build_model() {
-    threads_ = tensor::set_threads(static_cast<int>(recipe_.threads));
     device_ = tensor::parse_device(recipe_.device);
     const tensor::DType dtype = tensor::parse_dtype(recipe_.precision);
     if (recipe_.deterministic) deterministic_.emplace(device_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/config.h>
 #include <detente/balance/imtl_g.h>
+#include <detente/balance/registry.h>
 #include <detente/core/error.h>
 #include <gtest/gtest.h>
 
@@ -47,6 +48,26 @@ TEST(ImtlG, DoesNotAscendOnThePublishedCounterexample) {
     EXPECT_NEAR(result.weights[i], expected[i], kAccumulated * std::abs(expected[i]));
   }
   for (const double inner : times(gram, result.weights)) EXPECT_GT(inner, 0.0);
+}
+
+TEST(ImtlG, SaysWhenDependentGradientsBreakItsPromise) {
+  // Opposite rows have no equal projections: +1, -1, +1 at best.
+  for (const Matrix& jacobian : {matrix_of({{1, 0}, {-1, 0}, {.5, 0}}),
+                                 matrix_of({{1, 0}, {-2, 0}, {0, 1}}),
+                                 matrix_of({{1, 0}, {0, 1}, {1, 1}})}) {
+    const Matrix gram = gram_of(jacobian);
+    for (const char* name : {"imtl_g", "imtl", "config", "aligned_mtl"}) {
+      const auto method = make_method(name);
+      const std::vector<double> losses = {1, 1, 1};
+      Result result;
+      method->solve({.tasks = 3, .gram = gram, .losses = losses}, result);
+      EXPECT_EQ(result.stop, StopReason::kDegenerate) << name;
+      EXPECT_FALSE(result.message.empty()) << name;
+    }
+  }
+  // Equal rows depend on each other, too, and have equal projections.
+  const Matrix equal = gram_of(matrix_of({{1, 2}, {1, 2}, {1, 2}}));
+  EXPECT_NE(imtl_g(equal).stop, StopReason::kDegenerate);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 """The real program, interrupted and killed: it saves, says so, and goes on to the same result."""
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,7 +40,11 @@ with tempfile.TemporaryDirectory() as folder:
     subprocess.run(command(folder / "whole", "--quiet"), check=True)
     whole = json.loads((folder / "whole/summary.json").read_text())
 
-    for name, signum, code in [("int", signal.SIGINT, 130), ("kill", signal.SIGKILL, -9)]:
+    for name, signum, code in [
+        ("int", signal.SIGINT, 130),
+        ("hangup", signal.SIGHUP, 130),
+        ("kill", signal.SIGKILL, -9),
+    ]:
         out = folder / name
         process = subprocess.Popen(command(out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         # After the first epoch, so that there is a snapshot to go on from.
@@ -47,10 +52,20 @@ with tempfile.TemporaryDirectory() as folder:
         os.kill(process.pid, signum)
         errors = process.communicate(timeout=60)[1].decode()
         assert process.returncode == code, (name, process.returncode, errors)
-        if signum == signal.SIGINT:
+        if code == 130:
             assert "--resume" in errors, errors
         subprocess.run(command(out, "--resume", "--quiet"), check=True)
         summary = json.loads((out / "summary.json").read_text())
         assert summary["tasks"] == whole["tasks"], (name, summary["tasks"], whole["tasks"])
         assert summary["steps"] == whole["steps"]
         print(f"{name}: resumed to the same metrics")
+
+    # A file at its limit is a failed write, not the end by SIGXFSZ.
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+    limited = subprocess.run(command(folder / "limited", "--quiet"),
+                             capture_output=True, preexec_fn=limit_files)
+    assert limited.returncode == 3, (limited.returncode, limited.stderr)
+    assert b"too large" in limited.stderr or b"disk full" in limited.stderr, limited.stderr
+    print("limit: an error of writing")

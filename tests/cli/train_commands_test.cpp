@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval, predict, compare and recipe as a user types them, wrong input included.
 #include <detente/cli/cli.h>
+#include <detente/config/tree.h>
+#include <detente/data/table.h>
 #include <gmock/gmock.h>
 #include <tests/train/tiny_run.h>
 
@@ -179,6 +181,117 @@ TEST_F(TrainCommandsTest, AnUnwritableOutputIsThree) {
   EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", path("file/run"), "--quiet"}), 3)
       << err_.str();
   EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", "/proc/detente", "--quiet"}), 3);
+}
+
+TEST_F(TrainCommandsTest, ClassNamesSurviveARun) {
+  const std::vector<std::string> names = {
+      "yes?", "yes", "NULL", "no", "on", "-", "~", " a ", "1", "예, 아니오", "\"q\"", "a: b #c"};
+  std::string rows = "x\tkind\n";
+  for (std::size_t i = 0; i < 10 * names.size(); ++i) {
+    rows += std::to_string(i % names.size()) + "\t" + names[i % names.size()] + "\n";
+  }
+  write_file_atomic(folder_ / "words.tsv", rows);
+  std::string list;
+  for (const std::string& name : names)
+    list += (list.empty() ? "" : ", ") + config::text_yaml(name);
+  write_file_atomic(folder_ / "words.yaml",
+                    "name: \"NULL\"\n"
+                    "data: {kind: table, train: words.tsv, split: {dev: 0.2}}\n"
+                    "tasks: [{name: kind, head: classes, class_names: [" +
+                        list + "]}]\ntrain: {epochs: 2}\n");
+  ASSERT_EQ(call({"train", path("words.yaml"), "--out", path("run"), "--quiet"}), 0) << err_.str();
+  EXPECT_EQ(call({"eval", path("run")}), 0) << err_.str();
+  ASSERT_EQ(call({"predict", path("run"), "--data", path("words.tsv"), "--out", path("p.tsv")}), 0)
+      << err_.str();
+  const data::Table table = data::Table::read(path("p.tsv"));
+  for (const std::string_view cell : table.text_column("kind")) {
+    EXPECT_TRUE(std::find(names.begin(), names.end(), cell) != names.end()) << cell;
+  }
+  EXPECT_EQ(call({"train", path("words.yaml"), "--out", path("run"), "--quiet", "--resume"}), 0)
+      << err_.str();
+  EXPECT_EQ(call({"train", path("run/recipe.yaml"), "--out", path("run"), "--quiet", "--resume"}),
+            0)
+      << err_.str();
+}
+
+TEST_F(TrainCommandsTest, RefusesTsvForClassNamesItCannotHold) {
+  write_file_atomic(folder_ / "words.csv", "x,kind\n1,\"a\tb\"\n2,c\n1,\"a\tb\"\n2,c\n3,c\n");
+  write_file_atomic(folder_ / "words.yaml",
+                    "data: {kind: table, train: words.csv, split: {dev: 0.2}}\n"
+                    "tasks: [{name: kind, head: classes, class_names: [\"a\\tb\", c]}]\n"
+                    "train: {epochs: 1}\n");
+  ASSERT_EQ(call({"train", path("words.yaml"), "--out", path("run"), "--quiet"}), 0) << err_.str();
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("words.csv"), "--out", "-"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("\"a\\tb\""));
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("words.csv"), "--out", path("p.csv")}), 0);
+}
+
+// Each has its exit code, none is called a defect, and nothing is left behind.
+TEST_F(TrainCommandsTest, WrongInputLeavesNothing) {
+  const auto refused =
+      [&](const std::vector<std::string>& args, int code, const std::string& text) {
+        EXPECT_EQ(call(args), code) << err_.str();
+        EXPECT_THAT(err_.str(), HasSubstr(text));
+        EXPECT_THAT(err_.str(), ::testing::Not(HasSubstr("defect of Detente")));
+        EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+      };
+  const auto train = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"train", path("tiny.yaml"), "--out", path("run")};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  std::filesystem::create_symlink("loop", folder_ / "loop");
+  const std::string long_name(300, 'x');
+  for (const std::string& name : {path("loop"), path("loop/x"), path(long_name)}) {
+    refused({"train", path("tiny.yaml"), "--out", name}, 3, "refuses");
+    refused({"train", name, "--out", path("run")}, 3, "cannot open");
+    refused({"eval", name}, 3, "refuses");
+    refused({"inspect", name}, 3, "refuses");
+    refused({"compare", name, "--out", path("c.html")}, 3, "refuses");
+    refused(train({"--set", "data.train=" + name}), 3, name);
+  }
+  write_file_atomic(folder_ / "latin.yaml", "name: caf\xe9\n" + read_file(folder_ / "tiny.yaml"));
+  refused({"train", path("latin.yaml"), "--out", path("run")}, 2, "latin.yaml:1");
+  refused(train({"--set", "name=caf\xe9"}), 2, "not valid UTF-8");
+  refused(train({"--set", "data.train=caf\xe9.tsv"}), 2, "not valid UTF-8");
+  refused(train({"--set", "name=,"}), 2, "goes on after its end");
+  refused(train({"--set", "train.tasks=\"a\",\"b\""}), 2, "--set train.tasks");
+  refused(train({"--set", "train.epochs="}), 2, "gives no value");
+  write_file_atomic(folder_ / "train.tsv", read_file(folder_ / "train.tsv") + "가\t나\t1e308\t1\n");
+  refused(train({"--set", "tasks.score.output=raw"}), 3, "float64");
+}
+
+TEST_F(TrainCommandsTest, PathsOfFlagsAreRelativeToTheCurrentFolder) {
+  const std::string here =
+      std::filesystem::relative(folder_ / "train.tsv", std::filesystem::current_path()).string();
+  EXPECT_EQ(train_tiny({"--quiet", "--set", "data.dev=" + here}), 0) << err_.str();
+  EXPECT_EQ(train_tiny({"--quiet", "--force", "--set", "data.dev=train.tsv"}), 3);
+  EXPECT_EQ(call({"recipe", "show", path("tiny.yaml"), "--set", "data.dev=x #1.tsv"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr((std::filesystem::current_path() / "x #1.tsv").string()));
+}
+
+TEST_F(TrainCommandsTest, AnotherLossDropsTheOptionsOfTheOld) {
+  write_file_atomic(folder_ / "tiny.yaml",
+                    read_file(folder_ / "tiny.yaml") + "output: {tensorboard: false}\n");
+  EXPECT_EQ(call({"recipe",
+                  "show",
+                  path("tiny.yaml"),
+                  "--set",
+                  "tasks.score.loss={name: huber, delta: 2}",
+                  "--set",
+                  "tasks.score.loss.name=mse"}),
+            0)
+      << err_.str();
+}
+
+TEST_F(TrainCommandsTest, ANearlyConstantSeriesIsDrawn) {
+  EXPECT_EQ(train_tiny({"--quiet", "--set", "train.tasks=[same]", "--set", "train.epochs=1"}), 0)
+      << err_.str();
+}
+
+TEST_F(TrainCommandsTest, TooManyThreadsAreANotice) {
+  EXPECT_EQ(train_tiny({"--set", "threads=4096", "--set", "train.epochs=1"}), 0) << err_.str();
+  EXPECT_THAT(err_.str(), HasSubstr("'threads' is 4096"));
 }
 
 }  // namespace

@@ -183,5 +183,14 @@ TEST(DropReplacedOptions, LeavesTheRestAlone) {
   }
 }
 
+TEST(DropReplacedOptions, ReadsTheWordAsYamlDoes) {
+  for (const char* same : {"shape.kind=circle", "shape.kind= circle ", "shape.kind='circle'"}) {
+    EXPECT_THAT(after("{shape: {kind: circle, radius: 7}}", {same}), HasSubstr("radius: 7"))
+        << same;
+  }
+  EXPECT_THAT(after("{shape: {kind: circle, radius: 7}}", {"shape.kind=\"frame\""}),
+              Not(HasSubstr("radius: 7")));
+}
+
 }  // namespace
 }  // namespace detente::config

@@ -106,7 +106,7 @@ TEST(Tree, RefusesWrongTypesAndImpossibleValues) {
 
 TEST(Tree, RefusesBrokenFiles) {
   EXPECT_THAT(error_of(""), HasSubstr("is empty"));
-  EXPECT_THAT(error_of("seed: 1\n---\nseed: 2\n"), HasSubstr("2 documents"));
+  EXPECT_THAT(error_of("seed: 1\n---\nseed: 2\n"), HasSubstr("expected one document"));
   EXPECT_THAT(error_of("- 1\n- 2\n"), HasSubstr("top level"));
   EXPECT_THAT(error_of("seed: 1\nseed: 2\n"), HasSubstr("r.yaml:2: the key 'seed' is given twice"));
   EXPECT_THAT(error_of("seed: [1\n"), HasSubstr("not valid YAML"));

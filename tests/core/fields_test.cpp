@@ -219,5 +219,22 @@ TEST(NumberText, ReadsBackAsTheSameDouble) {
   }
 }
 
+TEST(Fields, ReadsTheFlagsOfYaml) {
+  for (const char* word : {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "1"}) {
+    EXPECT_TRUE(parse_flag(word, "[t]", "x")) << word;
+  }
+  for (const char* word : {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "0"}) {
+    EXPECT_FALSE(parse_flag(word, "[t]", "x")) << word;
+  }
+  for (const char* word : {"", "maybe", "truee", "2", "yes "}) {
+    EXPECT_THROW(parse_flag(word, "[t]", "x"), Error) << word;
+  }
+}
+
+TEST(Fields, ReadsDenormalNumbers) {
+  EXPECT_EQ(parse_number("1e-310", "[t]", "x"), 1e-310);
+  EXPECT_EQ(parse_number("5e-324", "[t]", "x"), 5e-324);
+}
+
 }  // namespace
 }  // namespace detente

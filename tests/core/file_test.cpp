@@ -4,11 +4,18 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
 
 #include "tests/support/temp_dir.h"
 
@@ -127,6 +134,105 @@ TEST(Crc32c, GivesThePublishedCheckValue) {
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);  // RFC 3720, B.4
   EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789"));
 }
+
+std::string gzipped(const std::string& text) {
+  const TempDir dir;
+  const gzFile file = gzopen(dir.file("x").c_str(), "wb9");
+  EXPECT_EQ(gzwrite(file, text.data(), static_cast<unsigned>(text.size())),
+            static_cast<int>(text.size()));
+  gzclose(file);
+  std::ifstream in(dir.file("x"), std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+TEST(ReadFile, TakesGzipMembersOneAfterTheOther) {
+  const TempDir dir;
+  write_file_atomic(dir.file("f"), gzipped("one\n") + gzipped("") + gzipped("two\n"));
+  EXPECT_EQ(read_file(dir.file("f")), "one\ntwo\n");
+  const std::string long_text(3 << 20, 'x');
+  write_file_atomic(dir.file("f"), gzipped(long_text));
+  EXPECT_EQ(read_file(dir.file("f")), long_text);
+}
+
+TEST(ReadFile, RefusesWhatFollowsAGzipStream) {
+  const TempDir dir;
+  for (const std::string& rest :
+       {std::string("x"), std::string("a,b\n1,2\n"), std::string(512, '\0')}) {
+    write_file_atomic(dir.file("f"), gzipped("hello") + rest);
+    EXPECT_EQ(code_of([&] { read_file(dir.file("f")); }, "after the end of its gzip stream"),
+              ErrorCode::kData);
+  }
+}
+
+TEST(ReadFile, RefusesAGzipStreamCutOrChangedAnywhere) {
+  const TempDir dir;
+  const std::string whole = gzipped("hello, hello, hello, world");
+  for (std::size_t size = 2; size < whole.size(); ++size) {
+    write_file_atomic(dir.file("f"), whole.substr(0, size));
+    EXPECT_EQ(code_of([&] { read_file(dir.file("f")); }, "f'"), ErrorCode::kData) << size;
+  }
+  std::string changed = whole;
+  changed[whole.size() - 6] ^= 1;  // the checksum
+  write_file_atomic(dir.file("f"), changed);
+  EXPECT_EQ(code_of([&] { read_file(dir.file("f")); }, "damaged"), ErrorCode::kData);
+}
+
+TEST(ReadFile, GivesTheSystemsReason) {
+  const TempDir dir;
+  std::filesystem::create_symlink("loop", dir.file("loop"));
+  EXPECT_EQ(code_of([&] { read_file(dir.file("loop")); }, "symbolic links"), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { read_file(dir.file(std::string(300, 'x'))); }, "too long"),
+            ErrorCode::kIo);
+}
+
+TEST(ReadFile, GoesOnAfterASignal) {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};  // without SA_RESTART, so that calls are interrupted
+  struct sigaction before {};
+  sigaction(SIGALRM, &action, &before);
+  const TempDir dir;
+  ASSERT_EQ(::mkfifo(dir.file("pipe").c_str(), 0600), 0);
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    ::usleep(100000);
+    const int out = ::open(dir.file("pipe").c_str(), O_WRONLY);
+    ::usleep(100000);
+    const ssize_t written = ::write(out, "late", 4);
+    ::_exit(written == 4 ? 0 : 1);
+  }
+  itimerval often{};
+  often.it_interval.tv_usec = often.it_value.tv_usec = 5000;
+  setitimer(ITIMER_REAL, &often, nullptr);
+  EXPECT_EQ(read_file(dir.file("pipe")), "late");
+  const itimerval never{};
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  int status = 0;
+  ::waitpid(writer, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+#ifndef __SANITIZE_ADDRESS__  // which takes terabytes of addresses for itself
+TEST(ReadFile, CallsAnArchiveThatUnpacksWithoutEndADataError) {
+  const TempDir dir;
+  std::string bomb;
+  const std::string member = gzipped(std::string(16 << 20, '\0'));
+  for (int i = 0; i < 64; ++i) bomb += member;
+  write_file_atomic(dir.file("bomb"), bomb);
+  const auto starve = [&] {
+    const rlimit limit{512 << 20, 512 << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    try {
+      read_file(dir.file("bomb"));
+    } catch (const Error& error) {
+      std::fputs(error.what(), stderr);
+      ::_exit(exit_code(error.code()));
+    }
+    ::_exit(0);
+  };
+  EXPECT_EXIT(starve(), ::testing::ExitedWithCode(3), "unpacks to more");
+}
+#endif
 
 }  // namespace
 }  // namespace detente

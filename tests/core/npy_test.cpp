@@ -138,6 +138,12 @@ TEST(Npy, ExplainsEachWayToBeWrong) {
             ErrorCode::kData);
   EXPECT_EQ(code(npy_bytes(1, header("<f8", "(4294967296, 4294967296)"), eight), "more data"),
             ErrorCode::kData);
+  for (const char* shape : {"(0, 576460752303423488)",
+                            "(576460752303423488, 0)",
+                            "(0, 4611686018427387904, 4611686018427387904)",
+                            "(4611686018427387904, 4611686018427387904, 0)"}) {
+    EXPECT_EQ(code(npy_bytes(1, header("<f8", shape), ""), "more data"), ErrorCode::kData) << shape;
+  }
   EXPECT_EQ(code(npy_bytes(1, "{'descr': '<f8'}\n", eight), "fortran_order"), ErrorCode::kData);
   EXPECT_EQ(code(npy_bytes(1, header("<f8", "one"), eight), "shape"), ErrorCode::kData);
   EXPECT_EQ(code(npy_bytes(1,

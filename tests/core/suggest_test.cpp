@@ -40,5 +40,27 @@ TEST(Suggest, EndsAMessageOnAnUnknownName) {
   EXPECT_EQ(expected_one_of("xyz", names), "expected one of: mgda, ew.");
 }
 
+TEST(Suggest, MindsNoCapitals) {
+  EXPECT_EQ(nearest_name("CAGrad", kNames), "cagrad");
+  EXPECT_EQ(did_you_mean("MGDA", kNames), " Did you mean 'mgda'?");
+  const std::vector<std::string> names = {"Score", "Same"};
+  EXPECT_EQ(nearest_name("score", names), "Score");
+}
+
+TEST(Suggest, NamesTheNearestTenOfMany) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 30000; ++i) names.push_back("gene_" + std::to_string(i));
+  const std::string text = list_names("gene_123x", names);
+  EXPECT_LT(text.size(), 200U);
+  EXPECT_NE(text.find("gene_123,"), std::string::npos) << text;
+  EXPECT_NE(text.find("and 29990 more"), std::string::npos) << text;
+}
+
+TEST(Suggest, TakesNamesOfAnyLength) {
+  const std::vector<std::string> names = {std::string(1000000, 'x'), "cagrad"};
+  EXPECT_EQ(nearest_name(std::string(1000000, 'y'), names), "");
+  EXPECT_EQ(nearest_name("cagrda", names), "cagrad");
+}
+
 }  // namespace
 }  // namespace detente

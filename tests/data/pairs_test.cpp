@@ -239,7 +239,7 @@ TEST(LoadPairs, RefusesTargetsOfTheWrongKindWithTheLine) {
   EXPECT_THAT(refusal(pair_options({classes}), content("1.5")), HasSubstr("whole number"));
   EXPECT_THAT(refusal(pair_options({classes}), content("-1")), HasSubstr("whole number"));
   EXPECT_THAT(refusal(pair_options({classes}), content("3")), HasSubstr("below 3"));
-  EXPECT_THAT(refusal(pair_options({binary}), content("x")), HasSubstr("not a finite number"));
+  EXPECT_THAT(refusal(pair_options({binary}), content("x")), HasSubstr("is no number"));
   EXPECT_THAT(refusal(pair_options({named}), "s1\ts2\tx\na\tb\tneutrl\n"),
               AllOf(HasSubstr("line 2"), HasSubstr("Did you mean 'neutral'?")));
 }

@@ -233,5 +233,38 @@ TEST_F(TableFile, CutGzipIsADataError) {
   EXPECT_THAT(refusal([&] { Table::read(write("cut.tsv.gz", whole)); }), HasSubstr("cut.tsv.gz"));
 }
 
+TEST(Table, TakesCarriageReturnsAlone) {
+  EXPECT_THAT(csv("a,b\r1,2\r3,4\r").text_column("b"), ElementsAre("2", "4"));
+  EXPECT_THAT(tsv("a\tb\r1\t2\r3\t4").text_column("b"), ElementsAre("2", "4"));
+}
+
+TEST(Table, DropsBlanksAroundColumnNames) {
+  const Table table = csv("id, score ,\"kind \"\n1, 2 ,x\n");
+  EXPECT_THAT(table.column_names(), ElementsAre("id", "score", "kind"));
+  EXPECT_THAT(table.text_column("score"), ElementsAre(" 2 "));
+  EXPECT_THAT(refusal([] { csv("a, a\n1,2\n"); }), HasSubstr("the column 'a' twice"));
+}
+
+TEST(Csv, RecognisesOtherSeparators) {
+  EXPECT_THAT(refusal([] { csv("a;b\n1;2\n").text_column("a"); }), HasSubstr("semicolons"));
+  EXPECT_THAT(refusal([] { csv("a;b\n1,5;2\n"); }), HasSubstr("semicolons"));
+  EXPECT_THAT(refusal([] { csv("a\tb\n1,5\t2\n"); }), HasSubstr("data.format: tsv"));
+  EXPECT_THAT(refusal([] { tsv("a,b\n1,2\n").text_column("a"); }), HasSubstr("data.format: csv"));
+}
+
+TEST(Table, IsQuickWithManyColumns) {
+  std::string header;
+  std::string row;
+  for (int i = 0; i < 100000; ++i) {
+    header += (i > 0 ? "," : "") + ("gene_" + std::to_string(i));
+    row += i > 0 ? ",1" : "1";
+  }
+  const Table table = csv(header + "\n" + row + "\n");
+  for (const std::string& name : table.column_names()) table.column_index(name);
+  const std::string message = refusal([&] { table.column_index("gene_77x"); });
+  EXPECT_LT(message.size(), 500U);
+  EXPECT_THAT(message, AllOf(HasSubstr("gene_77,"), HasSubstr("99990 more")));
+}
+
 }  // namespace
 }  // namespace detente::data

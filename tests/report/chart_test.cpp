@@ -251,5 +251,87 @@ TEST(Panels, StandInAGrid) {
   EXPECT_THAT(to_svg(canvas), HasSubstr("last one"));
 }
 
+// Whatever the numbers are, the page gets drawn, soon, and with coordinates that are numbers.
+TEST(DrawChart, DrawsWhateverTheNumbersAre) {
+  constexpr double kMax = std::numeric_limits<double>::max();
+  constexpr double kDenormal = std::numeric_limits<double>::denorm_min();
+  const double next = std::nextafter(1.0, 2.0);
+  const std::vector<std::vector<double>> all = {
+      {},
+      {1},
+      {0},
+      {kNaN},
+      {kInf},
+      {-kInf, kInf, kNaN},
+      {1, 1, 1},
+      {0, 0, 0},
+      {1, next, 1},
+      {next, 1},
+      {1e17, std::nextafter(1e17, 0.0)},
+      {1e300, std::nextafter(1e300, 0.0), 1e300},
+      {0.69314718055994529, 0.69314718055994540},
+      {1e-17, 3e-17},
+      {1e-300, 2e-300},
+      {kDenormal, 0},
+      {kDenormal, kDenormal},
+      {kDenormal, 2 * kDenormal, 1e-310},
+      {kMax, -kMax, 0},
+      {kMax, kMax},
+      {-kMax, -kMax},
+      {1e308, 1e-308},
+      {1e308, kNaN, -kInf, 0},
+      {0, 1e9, kInf, 1},
+  };
+  for (std::size_t at = 0; at < all.size(); ++at) {
+    for (const bool log_y : {false, true}) {
+      for (const bool markers : {false, true}) {
+        for (const bool swapped : {false, true}) {
+          std::vector<double> count_up;
+          for (std::size_t i = 0; i < all[at].size(); ++i)
+            count_up.push_back(static_cast<double>(i));
+          Chart chart{.series = {swapped ? series(all[at], count_up) : series(count_up, all[at])},
+                      .log_y = log_y};
+          chart.series[0].markers = markers;
+          const std::string svg = draw(chart);
+          EXPECT_THAT(svg, Not(HasSubstr("nan"))) << at << log_y << markers << swapped;
+          EXPECT_THAT(svg, Not(HasSubstr("inf"))) << at << log_y << markers << swapped;
+          const ChartFrame frame = chart_range(chart);
+          EXPECT_LT(frame.x_min, frame.x_max) << at << log_y << markers << swapped;
+          EXPECT_LT(frame.y_min, frame.y_max) << at << log_y << markers << swapped;
+        }
+      }
+    }
+  }
+}
+
+TEST(RoundTicks, EndFarFromZero) {
+  EXPECT_LE(round_ticks(1e17, 1e17 + 64, 5).size(), 10U);
+  EXPECT_LE(round_ticks(1.0, std::nextafter(1.0, 2.0), 5).size(), 10U);
+  EXPECT_LE(round_ticks(-1e308, 1e308, 5).size(), 10U);
+}
+
+TEST(Smooth, ForgetsAHugeValueOnceItIsPast) {
+  std::vector<double> values(40, 1.0);
+  values[5] = 1e300;
+  values[6] = kInf;
+  const auto out = smooth(values, 5);
+  for (std::size_t i = 8; i < out.size(); ++i) EXPECT_EQ(out[i], 1.0) << i;
+  for (std::size_t window = 1; window < 50; ++window) {
+    std::vector<double> ramp(23);
+    for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<double>(i * i);
+    const auto means = smooth(ramp, window);
+    for (std::size_t i = 0; i < ramp.size(); ++i) {
+      const std::size_t half = window / 2;
+      double sum = 0;
+      std::size_t count = 0;
+      for (std::size_t j = i > half ? i - half : 0; j < std::min(ramp.size(), i + half + 1); ++j) {
+        sum += ramp[j];
+        ++count;
+      }
+      EXPECT_DOUBLE_EQ(means[i], sum / static_cast<double>(count)) << window << " " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace detente::report

@@ -132,5 +132,15 @@ TEST(RecordStep, IsThatOfEitherTypeAndNoughtForTheRest) {
   EXPECT_EQ(record_step(Json::parse("[4]")), 0);
 }
 
+TEST(StepRecord, KeepsDenormalNumbers) {
+  StepRecord record = full_step();
+  record.lr = 1e-310;
+  record.loss = 5e-324;
+  const auto again = StepRecord::from_json(Json::parse(record.to_json().dump()));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->lr, 1e-310);
+  EXPECT_EQ(again->loss, 5e-324);
+}
+
 }  // namespace
 }  // namespace detente::report

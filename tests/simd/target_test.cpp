@@ -28,8 +28,16 @@ TEST(Target, IsTheOneThatIsNamed) {
   for (const Target one : available_targets()) EXPECT_EQ(target_named(name_of(one)), one);
 }
 
+TEST(Target, MindsNoCapitals) {
+  for (const Target one : available_targets()) {
+    std::string name = name_of(one);
+    name.front() = static_cast<char>(std::toupper(name.front()));
+    EXPECT_EQ(target_named(name), one);
+  }
+}
+
 TEST(Target, RefusesAnUnknownNameAndListsWhatThereIs) {
-  for (const char* wrong : {"avx9", "AVX2", " avx2", "best"}) {
+  for (const char* wrong : {"avx9", "AVX 2", " avx2", "best"}) {
     const std::string message = message_for(wrong, ErrorCode::kInvalidArgument);
     EXPECT_THAT(message, HasSubstr(wrong));
     for (const Target one : available_targets()) EXPECT_THAT(message, HasSubstr(name_of(one)));

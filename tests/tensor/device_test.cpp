@@ -3,7 +3,12 @@
 #include <detente/tensor/device.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <torch/torch.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
 
 namespace detente::tensor {
 namespace {
@@ -57,6 +62,36 @@ TEST(Device, SetsThreads) {
   EXPECT_EQ(torch::get_num_threads(), 1);
   set_threads(before);
   EXPECT_THROW(set_threads(-1), Error);
+}
+
+TEST(SetThreads, StaysNearTheCores) {
+  const int before = set_threads(0);
+  EXPECT_GE(thread_bound(), 8);
+  EXPECT_LE(set_threads(1000000), thread_bound());
+  set_threads(before);
+}
+
+TEST(SetThreads, SaysWhenTheSystemGivesNoMore) {
+  // Threads need address space for their stacks; in a process of its own, for the limit stays and
+  // stacks of threads from before would do again.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto starve = [] {
+    rlimit limit{};
+    getrlimit(RLIMIT_AS, &limit);
+    std::ifstream statm("/proc/self/statm");
+    rlim_t pages = 0;
+    statm >> pages;
+    limit.rlim_cur = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{4} << 20);
+    setrlimit(RLIMIT_AS, &limit);
+    try {
+      set_threads(8);
+    } catch (const Error& error) {
+      std::fputs(error.what(), stderr);
+      _exit(exit_code(error.code()));
+    }
+    _exit(0);
+  };
+  EXPECT_EXIT(starve(), ::testing::ExitedWithCode(2), "raise the limit");
 }
 
 }  // namespace

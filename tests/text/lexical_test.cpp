@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/rng.h>
 #include <detente/text/lexical.h>
 #include <detente/text/unicode.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -143,6 +145,50 @@ TEST(IdfTable, RefusesForeignIdsAndForeignJson) {
       EXPECT_EQ(error.code(), ErrorCode::kData) << text;
     }
   }
+}
+
+// The table of all beginnings, as the definition has it.
+std::size_t slow_common_subsequence(const std::string& a, const std::string& b) {
+  std::vector<std::vector<std::size_t>> t(a.size() + 1, std::vector<std::size_t>(b.size() + 1, 0));
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      t[i][j] = a[i - 1] == b[j - 1] ? t[i - 1][j - 1] + 1 : std::max(t[i - 1][j], t[i][j - 1]);
+    }
+  }
+  return t[a.size()][b.size()];
+}
+
+TEST(LexicalFeatures, FindTheLongestCommonSubsequence) {
+  const auto& names = lexical_feature_names();
+  const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), "subsequence") -
+                                           names.begin());
+  Rng rng(3);
+  for (int draw = 0; draw < 400; ++draw) {
+    std::string a;
+    std::string b;
+    const std::uint64_t letters = 1 + rng.below(26);
+    for (std::uint64_t i = 1 + rng.below(200); i > 0; --i)
+      a += static_cast<char>('a' + rng.below(letters));
+    for (std::uint64_t i = 1 + rng.below(200); i > 0; --i)
+      b += static_cast<char>('a' + rng.below(letters));
+    EXPECT_DOUBLE_EQ(lexical_features(a, b)[at],
+                     static_cast<double>(slow_common_subsequence(a, b)) /
+                         static_cast<double>(std::max(a.size(), b.size())))
+        << a << " " << b;
+  }
+}
+
+TEST(LexicalFeatures, TakeLongTexts) {
+  std::string a;
+  std::string b;
+  Rng rng(4);
+  for (int i = 0; i < 100000; ++i) {
+    a += static_cast<char>('a' + rng.below(26));
+    b += static_cast<char>('a' + rng.below(26));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  for (const double value : lexical_features(a, b)) EXPECT_TRUE(value >= 0 && value <= 1) << value;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));  // 2 s unhurried
 }
 
 }  // namespace

@@ -89,5 +89,12 @@ TEST_F(VocabularyFile, MissingFileIsAnIoError) {
   }
 }
 
+TEST_F(VocabularyFile, TakesAByteOrderMarkAndBlankLinesAtTheEnd) {
+  const auto vocabulary = Vocabulary::read(
+      write("\xef\xbb\xbf[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\nz\r\n\r\n\n"));
+  EXPECT_EQ(vocabulary.find("[PAD]"), 0);
+  EXPECT_EQ(vocabulary.size(), 6U);
+}
+
 }  // namespace
 }  // namespace detente::text

@@ -119,7 +119,7 @@ TEST_F(RecipeTest, NamesWhatIsWrong) {
   EXPECT_THAT(error_with({"train.select=score.f2"}), HasSubstr("train.select"));
   EXPECT_THAT(error_with({"train.tasks=[sam]"}), HasSubstr("Did you mean 'same'?"));
   EXPECT_THAT(error_with({"model.heads=3"}), HasSubstr("multiple of heads"));
-  EXPECT_THAT(error_with({"data.train="}), HasSubstr("'data.train' is missing"));
+  EXPECT_THAT(error_with({"data.train=null"}), HasSubstr("'data.train' is missing"));
   EXPECT_THAT(error_with({"data.text_a=\"\""}), HasSubstr("'data.text_a' is empty"));
   EXPECT_THAT(error_with({"data.text_b=\"\""}), HasSubstr("'data.text_b' is empty"));
   EXPECT_THAT(error_with({"tasks.score.low=7"}), HasSubstr("low must be below high"));

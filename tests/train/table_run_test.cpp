@@ -149,7 +149,7 @@ TEST_F(TableRunTest, TheConstantBaselineIsTheFloor) {
 
 TEST_F(TableRunTest, KindsMustFitEachOther) {
   EXPECT_THAT(error_of([&] {
-                recipe({"model.kind=pairs", "model.widths="});
+                recipe({"model.kind=pairs", "model.widths=null"});
               }).what(),
               HasSubstr("widths"));
   EXPECT_THAT(error_of([&] { recipe({"data.kind=tables"}); }).what(), HasSubstr("'table'"));
@@ -166,7 +166,7 @@ TEST_F(TinyRunTest, PairsNeedASecondText) {
 
 TEST_F(TinyRunTest, PairsCanBeSplitAsWell) {
   const TrainOutcome outcome =
-      run("run", {"data.dev=", "data.split={dev: 0.25, seed: 3}", "train.epochs=1"});
+      run("run", {"data.dev=null", "data.split={dev: 0.25, seed: 3}", "train.epochs=1"});
   EXPECT_EQ(outcome.summary["dev_rows"], 24);
   EXPECT_EQ(outcome.summary["train_rows"], 72);
 }

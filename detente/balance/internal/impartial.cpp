@@ -19,6 +19,12 @@ void Impartial::solve(const Problem& problem, Result& result) {
   double factor = 0;
   if (angle_.sum() > kCancelled * size) {
     factor = 1.0 / angle_.sum();
+    if (!angle_.equal()) {
+      result.stop = StopReason::kDegenerate;
+      result.message =
+          "The gradients depend on each other, so no direction has equal projections on all; the "
+          "least-squares one is taken, which may harm a task.";
+    }
   } else {
     factor = angle_.length_factor();
     result.stop = StopReason::kDegenerate;
