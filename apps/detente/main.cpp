@@ -7,6 +7,7 @@
 #include <vector>
 
 int main(int argc, char** argv) {
+  detente::machine::occupy_closed_streams();
   detente::machine::cure_and_restart(argc, argv);
   detente::machine::keep_freed_memory();
   const std::vector<std::string> args(argv + 1, argv + argc);
