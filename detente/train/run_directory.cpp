@@ -1,36 +1,117 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/json_text.h>
 #include <detente/report/run_record.h>
+#include <detente/report/tensorboard.h>
 #include <detente/train/run_directory.h>
 #include <unistd.h>
 
 namespace detente::train {
 namespace {
 
-bool run_directory_owns(const std::filesystem::path& entry) {
-  const std::string name = entry.filename().string();
-  static constexpr const char* kNames[] = {"recipe.yaml",
-                                           "metrics.jsonl",
-                                           "summary.json",
-                                           "model.safetensors",
-                                           "tokenizer",
-                                           "columns.json",
-                                           "snapshot.safetensors",
-                                           "report.html"};
-  for (const char* own : kNames) {
-    if (name == own) return true;
-  }
-  return name.starts_with("events.out.tfevents.") || name.find(".tmp") != std::string::npos;
+namespace fs = std::filesystem;
+
+// What a run writes beside its event files, in the folders it makes. docs/run_directory.md.
+constexpr const char* kRunFiles[] = {"recipe.yaml",
+                                     "metrics.jsonl",
+                                     "summary.json",
+                                     "model.safetensors",
+                                     "columns.json",
+                                     "snapshot.safetensors",
+                                     "report.html"};
+constexpr const char* kTokenizerFolder = "tokenizer";
+constexpr const char* kTokenizerFiles[] = {"vocab.txt", "tokenizer_config.json", "idf.json"};
+constexpr const char* kCacheFolder = "cache";
+
+// Of the entry itself, not of what a link leads to.
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(fs::symlink_status(path, error));
+}
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(path, error));
+}
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
 }
 
-// Encoded sentences are made before the run is opened; they alone do not make a folder a used one.
-bool run_directory_occupied(const std::filesystem::path& root) {
-  if (!std::filesystem::is_directory(root)) return false;
-  for (const auto& entry : std::filesystem::directory_iterator(root)) {
-    if (entry.path().filename() != "cache") return true;
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  if (!is_folder(folder)) return entries;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    entries.push_back(at->path());
+  }
+  return entries;
+}
+
+// Encoded sentences are made before the run is opened; they alone do not make a folder a used one,
+// and neither does what a killed process left.
+bool run_directory_occupied(const fs::path& root) {
+  std::error_code error;
+  if (!fs::is_directory(root, error)) return false;
+  for (fs::directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (name != kCacheFolder && !is_temporary_name(name)) return true;
   }
   return false;
+}
+
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  if (is_file(path)) fs::remove(path, error);
+  DETENTE_CHECK(!error,
+                ErrorCode::kIo,
+                "[train::open_run_directory] cannot remove '{}': {}.",
+                path.string(),
+                error.message());
+}
+
+// The files of a run by their names, and folders of its own that are empty then. Links, and files
+// and folders of other names, stay.
+void remove_run_files(const fs::path& folder) {
+  for (const char* name : kRunFiles) remove_file(folder / name);
+  const fs::path tokenizer = folder / kTokenizerFolder;
+  if (!is_folder(tokenizer)) return;
+  for (const char* name : kTokenizerFiles) remove_file(tokenizer / name);
+  std::error_code not_empty;
+  fs::remove(tokenizer, not_empty);
+}
+
+// What a killed process had not finished.
+void remove_leftovers(const fs::path& root) {
+  for (const fs::path& folder : {root, root / kTokenizerFolder, root / kCacheFolder}) {
+    remove_temporary_files(folder);
+  }
+  for (const fs::path& entry : entries_of(root)) {
+    if (!is_folder(entry) || !is_temporary_name(entry.filename().string())) continue;
+    remove_run_files(entry);
+    std::error_code not_empty;
+    fs::remove(entry, not_empty);
+  }
+}
+
+// Before anything is removed: what has a run's name but is no file of a run was put there by
+// someone, and would otherwise be left to the new run as if it were its own.
+void check_removable(const fs::path& root) {
+  const auto demand = [](const fs::path& path, bool holds, const char* expected) {
+    DETENTE_CHECK(!is_there(path) || holds,
+                  ErrorCode::kInvalidArgument,
+                  "[train::open_run_directory] '{}' is no {}, so no run has made it and --force "
+                  "does not remove it. Move it away, or choose another folder with --out.",
+                  path.string(),
+                  expected);
+  };
+  for (const char* name : kRunFiles) demand(root / name, is_file(root / name), "regular file");
+  const fs::path tokenizer = root / kTokenizerFolder;
+  demand(tokenizer, is_folder(tokenizer), "folder");
+  if (!is_folder(tokenizer)) return;
+  for (const char* name : kTokenizerFiles) {
+    demand(tokenizer / name, is_file(tokenizer / name), "regular file");
+  }
 }
 
 void check_writable(const std::filesystem::path& root) {
@@ -41,17 +122,26 @@ void check_writable(const std::filesystem::path& root) {
                 root.string());
 }
 
-// The lines to keep: whole ones (a crash may have cut the last), of steps up to `last_step`.
-std::string lines_up_to(const std::string& content, std::int64_t last_step) {
+// The lines to keep: whole ones (a crash may have cut the last), of steps up to `last_step`. Those
+// that are no lines of a log are left out and counted, from 1.
+std::string lines_up_to(const std::string& content,
+                        std::int64_t last_step,
+                        std::vector<std::size_t>& left_out) {
   std::string kept;
-  std::size_t begin = 0;
-  for (;;) {
-    const std::size_t end = content.find('\n', begin);
-    if (end == std::string::npos) break;
-    const std::string line = content.substr(begin, end - begin + 1);
-    begin = end + 1;
+  std::size_t number = 0;
+  for (std::size_t begin = 0; begin < content.size();) {
+    ++number;
+    const std::size_t found = content.find('\n', begin);
+    const bool whole = found != std::string::npos;
+    const std::size_t end = whole ? found + 1 : content.size();
+    const std::string line = content.substr(begin, end - begin);
+    begin = end;
     const Json json = Json::parse(line, nullptr, false);
-    if (json.is_object() && report::record_step(json) <= last_step) kept += line;
+    if (!whole || !json.is_object()) {
+      left_out.push_back(number);
+    } else if (report::record_step(json) <= last_step) {
+      kept += line;
+    }
   }
   return kept;
 }
@@ -78,6 +168,7 @@ void check_run_directory(const std::filesystem::path& root, ExistingRun policy) 
                 "[train::open_run_directory] '{}' holds files but no run of Detente (no "
                 "recipe.yaml), so nothing there is touched. Choose another folder with --out.",
                 root.string());
+  if (policy == ExistingRun::kForce) check_removable(root);
 }
 
 RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun policy) {
@@ -85,10 +176,12 @@ RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun p
   make_directories(root);
   check_writable(root);
   if (policy == ExistingRun::kForce) {
-    for (const auto& entry : std::filesystem::directory_iterator(root)) {
-      if (run_directory_owns(entry.path())) std::filesystem::remove_all(entry.path());
+    remove_run_files(root);
+    for (const fs::path& entry : entries_of(root)) {
+      if (report::is_event_file_name(entry.filename().string())) remove_file(entry);
     }
   }
+  remove_leftovers(root);
   return {root};
 }
 
@@ -116,7 +209,7 @@ RunDirectory existing_run(const std::filesystem::path& root) {
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step) : path_(path) {
   std::string kept;
   if (last_step >= 0 && std::filesystem::exists(path)) {
-    kept = lines_up_to(read_file(path), last_step);
+    kept = lines_up_to(read_file(path), last_step, left_out_);
   }
   write_file_atomic(path, kept);
   out_.open(path, std::ios::app | std::ios::binary);
@@ -127,7 +220,7 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step
 }
 
 void MetricsLog::write(const Json& line) {
-  out_ << line.dump() << '\n' << std::flush;
+  out_ << json_text(line, -1) << '\n' << std::flush;
   DETENTE_CHECK(out_.good(),
                 ErrorCode::kIo,
                 "[train::MetricsLog] cannot write to '{}' (is the disk full?). Free some space and "

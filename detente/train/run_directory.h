@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace detente::train {
 
@@ -44,8 +45,9 @@ enum class ExistingRun { kRefuse, kForce, kResume };
 void check_run_directory(const std::filesystem::path& root, ExistingRun policy);
 
 // Makes the folder ready. A folder in use is refused (kInvalidArgument) unless forced or resumed;
-// force removes the files of the earlier run and nothing else. Throws kIo when it cannot be
-// written.
+// force removes the files of the earlier run and nothing else: names that a run gives, regular files
+// only (a link or a folder of such a name is refused, kInvalidArgument). What a killed process left
+// behind under a temporary name goes in every case. Throws kIo when it cannot be written.
 RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun policy);
 
 // For eval, predict, inspect: an existing run with a model. Throws kIo in words.
@@ -59,9 +61,13 @@ class MetricsLog {
   MetricsLog(const std::filesystem::path& path, std::int64_t last_step);
   void write(const Json& line);
 
+  // Lines of the earlier log (from 1) that were damaged or cut short and are not in this one.
+  const std::vector<std::size_t>& left_out() const { return left_out_; }
+
  private:
   std::filesystem::path path_;
   std::ofstream out_;
+  std::vector<std::size_t> left_out_;
 };
 
 }  // namespace detente::train

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/file.h>
+#include <detente/core/json_text.h>
 #include <detente/report/html_page.h>
 #include <detente/report/html_report.h>
+#include <detente/report/run_data.h>
 #include <detente/train/run_log.h>
 #include <fmt/format.h>
 
@@ -25,6 +27,13 @@ std::string metrics_text(const report::NamedTables& dev) {
 void FileLog::on_start(const RunInfo& info) {
   run_ = info.run;
   metrics_.emplace(run_.metrics(), info.resumed ? info.step : -1);
+  if (const auto& lines = metrics_->left_out(); !lines.empty()) {
+    say_(fmt::format(
+        "warning: {} of metrics.jsonl could not be read (damaged, or cut short when the "
+        "run was stopped) and {} left out of it now.",
+        report::lines_text(lines),
+        lines.size() == 1 ? "is" : "are"));
+  }
 }
 
 void FileLog::on_step(const report::StepRecord& record) { metrics_->write(record.to_json()); }
@@ -32,7 +41,7 @@ void FileLog::on_step(const report::StepRecord& record) { metrics_->write(record
 void FileLog::on_epoch(const report::EpochRecord& record) { metrics_->write(record.to_json()); }
 
 void FileLog::on_finish(const Json& summary) {
-  write_file_atomic(run_.summary(), summary.dump(2) + "\n");
+  write_file_atomic(run_.summary(), json_text(summary) + "\n");
   report::write_html_report(run_.root);
 }
 

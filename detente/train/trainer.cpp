@@ -30,7 +30,8 @@ class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, std::ostream& log)
       : recipe_(recipe), options_(options) {
-    observers_.add(std::make_shared<FileLog>());
+    observers_.add(std::make_shared<FileLog>(
+        [this](const std::string& text) { observers_.on_message(text); }));
     if (recipe_.tensorboard) observers_.add(std::make_shared<EventLog>());
     observers_.add(std::make_shared<ProgressLog>(log, options.progress));
     for (const auto& observer : options.observers) observers_.add(observer);
