@@ -86,10 +86,6 @@ clean:
 	@echo "== removing everything in build/ but the virtual environment"
 	@find build -mindepth 1 -maxdepth 1 ! -name venv ! -name '.venv-begun' -exec rm -rf {} + 2>/dev/null || true
 
-distthorough:
-	@$(SETUP) --tidy
-	@TORCH="$(TORCH)" JOBS="$(JOBS)" scripts/thorough.sh
-
-clean:
+distclean:
 	@echo "== removing build/"
 	@rm -rf build

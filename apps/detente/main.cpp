@@ -8,6 +8,7 @@
 #include <vector>
 
 int main(int argc, char** argv) {
+  detente::machine::occupy_closed_streams();
   detente::machine::cure_and_restart(argc, argv);
   detente::machine::keep_freed_memory();
   // A file that reaches its limit (ulimit -f) is then an error of writing with its message.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente bench kernels: the loops of our own beside LibTorch's routines.
 #include <detente/cli/bench.h>
+#include <detente/core/json_text.h>
 #include <detente/machine/process.h>
 #include <detente/measure/kernel_benchmark.h>
 #include <detente/report/table.h>
@@ -64,7 +65,7 @@ void bench_kernels(const KernelFlags& flags, Context& context) {
     json["load_before"] = json_number(before.load);
     json["load_after"] = json_number(load_after);
     json["rows"] = all;
-    context.out << json.dump(2) << "\n";
+    context.out << json_text(json) << "\n";
     return;
   }
   context.out << kernels_text(rows)

@@ -4,6 +4,8 @@
 #include <detente/balance/registry.h>
 #include <detente/cli/bench.h>
 #include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/json_text.h>
 #include <detente/core/npy.h>
 #include <detente/machine/process.h>
 #include <detente/report/table.h>
@@ -107,7 +109,7 @@ void measure(BenchRun& run, double budget, BenchRow& row) {
 void write_problems(const std::string& folder,
                     ProblemFamily family,
                     const std::vector<RandomProblem>& problems) {
-  std::filesystem::create_directories(folder);
+  make_directories(folder);
   const std::size_t k = problems.front().gram.rows();
   std::vector<double> grams;
   for (const RandomProblem& problem : problems) {
@@ -135,7 +137,7 @@ std::vector<BenchRow> measure_all(const BenchFlags& flags, Context& context) {
           measure(run, budget, row);
         } catch (const Error& error) {
           if (!flags.methods.empty()) throw;
-          context.err << "warning: " << name << " is left out: " << error.what() << "\n";
+          tell(context, "warning", name + " is left out: " + error.what());
           continue;
         }
         rows.push_back(row);
@@ -197,7 +199,7 @@ void bench_solve(const BenchFlags& flags, Context& context) {
                  {"seed", flags.seed},
                  {"rows", rows_json(rows)}};
     json.update(bench_machine());
-    context.out << json.dump(2) << "\n";
+    context.out << json_text(json) << "\n";
     return;
   }
   context.out << rows_text(rows)

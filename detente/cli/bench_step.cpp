@@ -2,6 +2,7 @@
 // detente bench step: a training step under a method beside plain training.
 #include <detente/cli/bench.h>
 #include <detente/core/error.h>
+#include <detente/core/json_text.h>
 #include <detente/measure/step_benchmark.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -140,7 +141,7 @@ void add_bench_step(CLI::App& bench, Context& context) {
     Json json = fields_to_json([&](FieldVisitor& v) { given.describe(v); });
     json.update(result.to_json());
     json.update(bench_machine());
-    context.out << json.dump(2) << "\n";
+    context.out << json_text(json) << "\n";
   });
 }
 

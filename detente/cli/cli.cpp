@@ -3,14 +3,20 @@
 #include <detente/cli/command.h>
 #include <detente/cli/commands.h>
 #include <detente/core/error.h>
+#include <detente/core/printable.h>
 #include <detente/core/suggest.h>
 #include <detente/core/version.h>
 #include <detente/simd/caches.h>
 #include <detente/simd/target.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <ostream>
+#include <cerrno>
+#include <cstring>
+#include <ios>
+#include <iostream>
 #include <vector>
 
 namespace detente::cli {
@@ -64,10 +70,28 @@ std::string usage_message(const CLI::App& app,
   return text + "\nTry 'detente" + name + " --help'.";
 }
 
-}  // namespace
+// Results that did not arrive are no results. While it lives a stream throws where a write fails,
+// because the reason is known there and nowhere later.
+class ThrowWhenLost {
+ public:
+  explicit ThrowWhenLost(std::ostream& out) : out_(out), before_(out.exceptions()) {
+    out_.exceptions(before_ | std::ios::badbit);
+  }
+  ~ThrowWhenLost() {
+    const std::ios::iostate state = out_.rdstate();
+    out_.clear();
+    out_.exceptions(before_);
+    if ((state & before_) == 0) out_.setstate(state);  // or it would throw
+  }
+  ThrowWhenLost(const ThrowWhenLost&) = delete;
+  ThrowWhenLost& operator=(const ThrowWhenLost&) = delete;
 
-int run(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
-  Context context{out, err};
+ private:
+  std::ostream& out_;
+  std::ios::iostate before_;
+};
+
+int run_command(std::span<const std::string> args, Context& context) {
   CLI::App app("Train one network on several tasks at once without the tasks fighting.", "detente");
   app.set_version_flag("--version", DETENTE_VERSION);
   app.require_subcommand(1);
@@ -84,20 +108,47 @@ int run(std::span<const std::string> args, std::ostream& out, std::ostream& err)
     app.parse(words);
     return context.exit_code;
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success, out, err) == 0 ? 0 : 2;
+    return app.exit(success, context.out, context.err) == 0 ? 0 : 2;
   } catch (const CLI::ParseError& error) {
-    err << "error: " << usage_message(app, error, args) << "\n";
+    tell(context, "error", usage_message(app, error, args));
     return 2;
+  }
+}
+
+}  // namespace
+
+void tell(Context& context, const char* word, std::string_view text) {
+  context.err << word << ": " << printable_lines(text) << "\n";
+}
+
+bool shown_on_terminal(const Context& context) {
+  return &context.out == &std::cout && ::isatty(STDOUT_FILENO) == 1;
+}
+
+int run(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
+  Context context{out, err};
+  try {
+    const ThrowWhenLost watch(out);
+    const int code = run_command(args, context);
+    out.flush();
+    return code;
+  } catch (const std::ios::failure&) {
+    const int error = errno;
+    tell(context,
+         "error",
+         fmt::format("[cli::run] the output could not be written ({}); what arrived is cut short.",
+                     std::strerror(error)));
+    return exit_code(ErrorCode::kIo);
   } catch (const Error& error) {
-    err << "error: " << error.what() << "\n";
+    tell(context, "error", error.what());
     return exit_code(error.code());
   } catch (const std::exception& error) {
     if (const auto known = known_error(error, "[cli::run]")) {
-      err << "error: " << known->what() << "\n";
+      tell(context, "error", known->what());
       return exit_code(known->code());
     }
-    err << "error: [internal] " << error.what()
-        << "\nThis is a defect of Detente; please report it with the command you ran.\n";
+    tell(context, "error", std::string("[internal] ") + error.what());
+    err << "This is a defect of Detente; please report it with the command you ran.\n";
     return 1;
   }
 }

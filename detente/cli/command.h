@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every command gets. A command is one file: it registers its flags on a CLI::App and leaves
-// a callback; errors are thrown as detente::Error and turned into messages and exit codes by run().
+// a callback; errors are thrown as detente::Error and turned into messages and exit codes by run(),
+// output that was lost (a full disk, a closed pipe) included. What others have named or written goes
+// to people through printable(); JSON and files hold it as it is.
 #pragma once
 
 #include <iosfwd>
+#include <string_view>
 
 namespace CLI {
 class App;
@@ -16,6 +19,12 @@ struct Context {
   std::ostream& err;  // progress, warnings, errors
   int exit_code = 0;  // a command may set it (doctor --strict, an interrupted run)
 };
+
+// "WORD: TEXT" on err, e.g. of a warning; the text may hold words of others.
+void tell(Context& context, const char* word, std::string_view text);
+
+// Whether results go straight to a terminal, where even data must not command it.
+bool shown_on_terminal(const Context& context);
 
 using AddCommand = void (*)(CLI::App& app, Context& context);
 

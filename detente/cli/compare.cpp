@@ -2,6 +2,8 @@
 // detente compare RUN RUN ...
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
+#include <detente/core/json_text.h>
+#include <detente/core/printable.h>
 #include <detente/report/html_comparison.h>
 #include <detente/train/loaded_run.h>
 #include <detente/train/untrained_baseline.h>
@@ -35,19 +37,20 @@ void run_compare(const CompareFlags& flags, Context& context) {
                                          : std::filesystem::path(flags.out);
   const report::Comparison comparison =
       report::write_comparison_html(page, flags.title, flags.runs, baselines);
+  for (const auto& warning : comparison.warnings) tell(context, "warning", warning);
   if (flags.json) {
-    context.out << comparison.table.json().dump(2) << "\n";
+    context.out << json_text(comparison.table.json()) << "\n";
     return;
   }
   context.out << comparison.table.text();
   if (flags.baseline) {
     context.out << "\nNothing is trained for:";
-    for (const auto& baseline : baselines) context.out << " " << baseline.label;
+    for (const auto& baseline : baselines) context.out << " " << printable(baseline.label);
     context.out << ".\nThresholds, means and most frequent classes come from the training rows; "
                    "overlap is that of character\npairs, tf-idf the cosine of the tokens' tf-idf "
                    "vectors, constant the mean or most frequent class.\n";
   }
-  context.out << "\nPage: " << page.lexically_normal().string() << "\n";
+  context.out << "\nPage: " << printable(page.lexically_normal().string()) << "\n";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // detente doctor: what this machine, this process and its engine are, and what is wrong with them.
 #include <detente/cli/command.h>
 #include <detente/core/crash_point.h>
+#include <detente/core/json_text.h>
 #include <detente/core/version.h>
 #include <detente/machine/findings.h>
 #include <detente/machine/process.h>
@@ -174,7 +175,7 @@ void doctor_run(const DoctorFlags& flags, Context& context) {
     json["crash_points"] = kCrashPoints;
     json["findings"] = machine::to_json(findings);
     json["warnings"] = warnings;
-    context.out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    context.out << json_text(json) << "\n";
   } else {
     doctor_text(context.out, facts, findings);
   }

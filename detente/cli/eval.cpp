@@ -3,6 +3,8 @@
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
+#include <detente/core/json_text.h>
+#include <detente/core/printable.h>
 #include <detente/data/source_files.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
@@ -29,28 +31,30 @@ struct EvalFlags {
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   const bool given = !flags.data.empty();
-  const data::SourceFiles files = given ? data::one_file(flags.data) : run.recipe.data.files;
+  const data::SourceFiles files =
+      given ? data::one_file(flags.data, run.recipe.data.files.format) : run.recipe.data.files;
   const data::Part part = given                   ? data::Part::kDev
                           : flags.part == "train" ? data::Part::kTrain
                           : flags.part == "test"  ? data::Part::kTest
                                                   : data::Part::kDev;
   const auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
-  for (const auto& warning : rows->warnings()) context.err << "warning: " << warning << "\n";
+  for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
   const auto predictions =
       train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
+  train::check_finite(run.recipe, predictions);
   const auto metrics = train::evaluate(run.recipe, predictions, *rows);
   const Json tasks = report::to_json(train::metrics_by_task(run.recipe, metrics));
   if (flags.json) {
-    context.out << Json{{"tasks", tasks}, {"rows", rows->size()}}.dump(2) << "\n";
+    context.out << json_text(Json{{"tasks", tasks}, {"rows", rows->size()}}) << "\n";
     return;
   }
-  context.out << files.file(part) << ", " << rows->size() << " rows\n\n";
+  context.out << printable(files.file(part)) << ", " << rows->size() << " rows\n\n";
   print_task_metrics(tasks, context.out);
   for (std::size_t k = 0; k < metrics.size(); ++k) {
     for (const auto& metric : metrics[k]) {
       if (metric.reason.empty()) continue;
-      context.out << run.recipe.tasks[k].name << " " << metric.name << ": " << metric.reason
-                  << "\n";
+      context.out << printable(run.recipe.tasks[k].name) << " " << metric.name << ": "
+                  << printable(metric.reason) << "\n";
     }
   }
 }

@@ -4,6 +4,8 @@
 #include <detente/cli/command.h>
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
+#include <detente/core/json_text.h>
+#include <detente/core/printable.h>
 #include <detente/report/inspection.h>
 #include <detente/report/table.h>
 #include <fmt/format.h>
@@ -52,7 +54,8 @@ std::string inspect_interval(const report::MeanInterval& interval) {
 }
 
 // As many columns wide as fit a terminal, indented.
-void inspect_wrapped(const std::string& text, std::ostream& out) {
+void inspect_wrapped(const std::string& words, std::ostream& out) {
+  const std::string text = printable(words);
   constexpr std::size_t kWidth = 84;
   std::size_t used = kWidth;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -152,14 +155,15 @@ void run_inspect(const InspectFlags& flags, Context& context) {
   const balance::MethodInfo* method = balance::find_method(options.method);
   options.method_uses_gradients =
       method == nullptr || method->method_class != balance::MethodClass::kLoss;
+  for (const auto& warning : data.warnings()) tell(context, "warning", warning);
   const report::Inspection run = report::inspect_run(data, options);
   if (flags.json) {
-    context.out << run.json().dump(2) << "\n";
+    context.out << json_text(run.json()) << "\n";
     return;
   }
   context.out << fmt::format("{}, {}: {} measured steps (from {:.0f} to {:.0f}) of {}\n",
-                             run.name,
-                             run.method,
+                             printable(run.name),
+                             printable(run.method),
                              run.measured,
                              run.first_step,
                              run.last_step,

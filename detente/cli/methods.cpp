@@ -3,6 +3,7 @@
 #include <detente/balance/registry.h>
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
+#include <detente/core/json_text.h>
 #include <detente/core/suggest.h>
 #include <detente/report/table.h>
 #include <fmt/format.h>
@@ -153,7 +154,7 @@ void add_methods(CLI::App& app, Context& context) {
       } else {
         for (const MethodInfo& info : balance::registry()) list.push_back(methods_json(info));
       }
-      context.out << list.dump(2) << "\n";
+      context.out << json_text(list) << "\n";
     } else if (!flags->name.empty()) {
       methods_page(context.out, methods_named(flags->name));
     } else if (flags->markdown) {

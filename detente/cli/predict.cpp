@@ -5,12 +5,15 @@
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
-#include <detente/core/json.h>
+#include <detente/core/json_text.h>
+#include <detente/core/printable.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -27,6 +30,29 @@ struct PredictFlags {
   bool accept_changed = false;
 };
 
+enum class PredictionFormat { kTsv, kCsv, kJsonLines };
+
+// By the ending, which must be one of the three; what is no file (a pipe, a device) gets TSV.
+PredictionFormat format_of(const std::string& out) {
+  const std::string name = lower_ascii(out);
+  if (name.ends_with(".jsonl")) return PredictionFormat::kJsonLines;
+  if (name.ends_with(".csv")) return PredictionFormat::kCsv;
+  for (const char* ending : {".tsv", ".tab", ".txt"}) {  // as of files that are read
+    if (name.ends_with(ending)) return PredictionFormat::kTsv;
+  }
+  std::error_code error;
+  const auto status = std::filesystem::status(out, error);
+  const bool special = name.starts_with("/dev/") || (std::filesystem::exists(status) &&
+                                                     !std::filesystem::is_regular_file(status) &&
+                                                     !std::filesystem::is_directory(status));
+  DETENTE_CHECK(out == "-" || special,
+                ErrorCode::kInvalidArgument,
+                "[cli::predict] the ending of '{}' names no format; expected .tsv, .csv or .jsonl, "
+                "or - for standard output.",
+                out);
+  return PredictionFormat::kTsv;
+}
+
 // A prediction's columns: "score"; "same" (the label) and "same_probability"; the class name or id
 // and its probability.
 struct PredictionColumn {
@@ -42,8 +68,9 @@ std::vector<PredictionColumn> prediction_columns(
   std::vector<PredictionColumn> columns;
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
     const train::TaskRecipe& task = recipe.tasks[k];
-    PredictionColumn label{task.name, {}, false};
-    PredictionColumn probability{task.name + "_probability", {}, false};
+    const std::vector<std::string> names = task.prediction_names();
+    PredictionColumn label{names.front(), {}, false};
+    PredictionColumn probability{names.back(), {}, false};
     for (std::size_t i = 0; i < predictions[k].values.size(); ++i) {
       const double value = predictions[k].values[i];
       switch (task.head.kind) {
@@ -76,6 +103,8 @@ std::string tsv_cell(std::string cell) {
   }
   return cell;
 }
+
+std::string terminal_cell(std::string cell) { return printable(cell); }
 
 std::string csv_cell(std::string cell) {
   if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
@@ -115,12 +144,9 @@ std::string as_json_lines(std::size_t rows,
     Json line = Json::object();
     for (const auto& column : shown) line[column.name] = column.cells[i];
     for (const auto& column : columns) {
-      const std::string& cell = column.cells[i];
-      Json value = column.quoted ? Json(cell) : Json::parse(cell, nullptr, false);
-      if (value.is_discarded()) value = nullptr;  // NaN and infinity, for which JSON has no word
-      line[column.name] = std::move(value);
+      line[column.name] = column.quoted ? Json(column.cells[i]) : Json::parse(column.cells[i]);
     }
-    text += line.dump() + "\n";
+    text += json_text(line, -1) + "\n";
   }
   return text;
 }
@@ -139,30 +165,58 @@ void demand_names_fit_tsv(const train::Recipe& recipe) {
   }
 }
 
+// The rows' own columns beside the predictions. A target's column gives way to its prediction, but a
+// column that only happens to have a prediction's name is missed.
+std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
+                                             const train::Recipe& recipe,
+                                             const std::vector<PredictionColumn>& columns,
+                                             Context& context) {
+  std::vector<data::ShownColumn> shown = rows.shown();
+  std::erase_if(shown, [&](const data::ShownColumn& column) {
+    const auto has_name = [&](const auto& other) { return other.name == column.name; };
+    if (std::none_of(columns.begin(), columns.end(), has_name)) return false;
+    const bool target = std::any_of(recipe.tasks.begin(),
+                                    recipe.tasks.end(),
+                                    [&](const auto& task) { return task.column == column.name; });
+    if (!target) {
+      tell(context,
+           "warning",
+           "the data's column '" + column.name +
+               "' is left out of the output: a prediction has its name.");
+    }
+    return true;
+  });
+  return shown;
+}
+
 void run_predict(const PredictFlags& flags, Context& context) {
+  const PredictionFormat format = format_of(flags.out);  // before the work
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
-  const std::string name = lower_ascii(flags.out);
-  const bool tsv = !name.ends_with(".jsonl") && !name.ends_with(".csv");
-  if (tsv) demand_names_fit_tsv(run.recipe);
-  const auto rows = train::load_rows(
-      run.recipe, data::one_file(flags.data), data::Part::kDev, *run.source, false);
-  for (const auto& warning : rows->warnings()) context.err << "warning: " << warning << "\n";
+  if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
+  const auto rows = train::load_rows(run.recipe,
+                                     data::one_file(flags.data, run.recipe.data.files.format),
+                                     data::Part::kDev,
+                                     *run.source,
+                                     false);
+  for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
   const auto predictions =
       train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
+  train::check_finite(run.recipe, predictions);
   const auto columns = prediction_columns(run.recipe, predictions);
-  std::vector<std::string> taken;
-  for (const auto& column : columns) taken.push_back(column.name);
-  const auto shown = rows->shown(taken);
-  const std::string text = tsv ? as_table(rows->size(), shown, columns, '\t', tsv_cell)
-                           : name.ends_with(".csv")
-                               ? as_table(rows->size(), shown, columns, ',', csv_cell)
-                               : as_json_lines(rows->size(), shown, columns);
-  if (flags.out == "-") {
+  const auto shown = shown_columns(*rows, run.recipe, columns, context);
+  const bool standard = flags.out == "-";
+  const bool terminal = standard && shown_on_terminal(context);
+  const std::string text =
+      format == PredictionFormat::kJsonLines ? as_json_lines(rows->size(), shown, columns)
+      : format == PredictionFormat::kCsv
+          ? as_table(rows->size(), shown, columns, ',', csv_cell)
+          : as_table(rows->size(), shown, columns, '\t', terminal ? terminal_cell : tsv_cell);
+  if (standard) {
     context.out << text;
     return;
   }
   write_file_atomic(flags.out, text);
-  context.out << "Wrote " << rows->size() << " predictions to " << flags.out << ".\n";
+  context.out << "Wrote " << rows->size() << " predictions to " << printable(flags.out) << ".\n";
 }
 
 }  // namespace

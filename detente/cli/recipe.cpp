@@ -2,6 +2,7 @@
 // detente recipe check|show|docs
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
+#include <detente/core/printable.h>
 #include <detente/train/recipe.h>
 
 #include <CLI/CLI.hpp>
@@ -55,14 +56,15 @@ void add_recipe(CLI::App& app, Context& context) {
   add_recipe_subcommand(*group, "check", "Say whether the recipe is right, and why not", flags)
       ->callback([flags, &context] {
         const train::Recipe recipe = train::load_recipe(flags->recipe, flags->overrides);
-        for (const std::string& note : recipe.notes) context.err << "notice: " << note << "\n";
-        context.out << "'" << flags->recipe << "' is a valid recipe: " << recipe.tasks.size()
-                    << " tasks, method " << recipe.method << ", " << recipe.loop.epochs
-                    << " epochs.\n";
+        for (const std::string& note : recipe.notes) tell(context, "notice", note);
+        context.out << "'" << printable(flags->recipe)
+                    << "' is a valid recipe: " << recipe.tasks.size() << " tasks, method "
+                    << recipe.method << ", " << recipe.loop.epochs << " epochs.\n";
       });
   add_recipe_subcommand(*group, "show", "Print the recipe with every default filled in", flags)
       ->callback([flags, &context] {
-        context.out << train::load_recipe(flags->recipe, flags->overrides).to_yaml();
+        const std::string yaml = train::load_recipe(flags->recipe, flags->overrides).to_yaml();
+        context.out << (shown_on_terminal(context) ? printable_lines(yaml) : yaml);
       });
   group->add_subcommand("docs", "Print the reference of all keys (docs/recipe.md)")
       ->callback([&context] { context.out << train::recipe_markdown(); });

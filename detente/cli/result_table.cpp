@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/result_table.h>
+#include <detente/core/printable.h>
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
 #include <fmt/format.h>
@@ -22,9 +23,9 @@ void print_task_metrics(const Json& tasks, std::ostream& out) {
 }
 
 void print_summary(const Json& summary, std::ostream& out) {
-  out << summary.at("name").get<std::string>() << ", " << summary.at("method").get<std::string>()
-      << ": " << summary.at("status").get<std::string>() << " after "
-      << summary.at("epochs").get<std::int64_t>() << " epochs ("
+  out << printable(summary.at("name").get<std::string>()) << ", "
+      << summary.at("method").get<std::string>() << ": " << summary.at("status").get<std::string>()
+      << " after " << summary.at("epochs").get<std::int64_t>() << " epochs ("
       << summary.at("steps").get<std::int64_t>() << " steps, "
       << report::duration_text(summary.at("seconds").get<double>()) << ")\n";
   if (summary.at("tasks").is_object()) {

@@ -4,7 +4,9 @@
 #include <detente/balance/registry.h>
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
+#include <detente/core/json_text.h>
 #include <detente/core/npy.h>
+#include <detente/core/printable.h>
 #include <detente/report/table.h>
 #include <fmt/format.h>
 
@@ -226,7 +228,8 @@ void solution_text(std::ostream& out, const SolveFlags& flags, const Solution& s
                                                : "gets worse"});
   }
   out << "\n" << table.text();
-  if (!flags.out.empty()) out << fmt::format("\nWrote the direction to '{}'.\n", flags.out);
+  if (!flags.out.empty())
+    out << fmt::format("\nWrote the direction to '{}'.\n", printable(flags.out));
 }
 
 }  // namespace
@@ -258,7 +261,7 @@ void add_solve(CLI::App& app, Context& context) {
   command->callback([flags, &context] {
     const Solution solution = solve_problem(*flags);
     if (flags->json) {
-      context.out << solution_json(*flags, solution).dump(2) << "\n";
+      context.out << json_text(solution_json(*flags, solution)) << "\n";
     } else {
       solution_text(context.out, *flags, solution);
     }

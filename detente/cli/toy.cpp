@@ -4,6 +4,8 @@
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/json_text.h>
+#include <detente/core/printable.h>
 #include <detente/core/suggest.h>
 #include <detente/report/table.h>
 #include <detente/toy/figure.h>
@@ -276,13 +278,14 @@ void run_toy(const ToyFlags& flags, Context& context) {
   report::write_svg(figure, files[0]);
   report::write_png(figure, files[1]);
   if (flags.json) {
-    context.out << toy_json(flags, all, files).dump(2) << "\n";
+    context.out << json_text(toy_json(flags, all, files)) << "\n";
   } else {
     context.out << problem.title << ", " << options.steps << " steps of Adam, lr "
                 << number_text(options.lr) << "\n\n"
                 << toy_text(all) << "\nPareto: yes where the gradients' convex hull comes within "
                 << number_text(kStationary) << " of zero.\n"
-                << toy_notes(all) << "Figure: " << files[0] << ", " << files[1] << "\n";
+                << toy_notes(all) << "Figure: " << printable(files[0]) << ", "
+                << printable(files[1]) << "\n";
   }
 }
 

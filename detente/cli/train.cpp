@@ -3,6 +3,8 @@
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
+#include <detente/core/json_text.h>
+#include <detente/core/printable.h>
 #include <detente/train/trainer.h>
 #include <unistd.h>
 
@@ -44,16 +46,16 @@ void run_train(const TrainFlags& flags, Context& context) {
   options.progress = progress_style(context, flags.quiet);
   const train::TrainOutcome outcome = train::train(recipe, options, context.err);
   if (flags.json) {
-    context.out << outcome.summary.dump(2) << "\n";
+    context.out << json_text(outcome.summary) << "\n";
   } else if (!flags.quiet) {
     print_summary(outcome.summary, context.out);
-    context.out << "\nReport: " << outcome.run.report().string() << "\n";
+    context.out << "\nReport: " << printable(outcome.run.report().string()) << "\n";
   }
   if (outcome.interrupted) {
     // The run's own recipe holds every --set of this command.
     context.err << "Interrupted; everything is saved. Go on with: detente train "
-                << outcome.run.recipe().string() << " --out " << outcome.run.root.string()
-                << " --resume\n";
+                << printable(outcome.run.recipe().string()) << " --out "
+                << printable(outcome.run.root.string()) << " --resume\n";
     context.exit_code = 130;
   }
 }

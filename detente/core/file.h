@@ -15,10 +15,36 @@ namespace detente {
 std::string read_file(const std::filesystem::path& path);
 
 // Writes `content` so that `path` holds either its old content or all of the new one, whatever
-// happens: temporary file in the same folder, fsync, rename, fsync of the folder. A symbolic link
-// stays and what it leads to is replaced; a device or a pipe is written to. Throws kIo with
-// the system's reason (no space left, read-only, ...), and removes the temporary file.
+// happens: temporary file in the same folder, fsync, rename, fsync of the folder. Mode and owner of
+// an earlier file stay (the owner where the system allows it); a new one has what the umask leaves
+// of 0666. A symbolic link stays and what it leads to is replaced; a device, a pipe and an open
+// descriptor (/dev/stdout) are written to. Throws kIo with the system's reason (no space left,
+// read-only, ...), and removes the temporary file.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
+
+// Whether a file's name (without its folder) is one that write_file_atomic and TemporaryFolder give
+// what they have not finished: ".detente-XXXXXX.tmp", six letters or digits. Such a file is left
+// behind only by a process that was killed.
+bool is_temporary_name(std::string_view name);
+
+// Removes the regular files with temporary names that stand in `folder` itself; links, folders and
+// what cannot be removed stay. Nothing happens where there is no such folder.
+void remove_temporary_files(const std::filesystem::path& folder);
+
+// A folder with a temporary name in `parent`, for its owner alone; goes at the end with everything
+// in it. Throws kIo.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const std::filesystem::path& parent);
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 // Creates a folder and its parents; throws kIo with the reason.
 void make_directories(const std::filesystem::path& path);

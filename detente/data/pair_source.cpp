@@ -54,6 +54,12 @@ void PairSource::resolve_paths(const std::filesystem::path& folder) {
   if (!vocab.empty()) vocab = absolute_path(vocab, folder);
 }
 
+std::vector<std::string> PairSource::named_inputs() const {
+  std::vector<std::string> names = {text_a_};
+  if (!text_b_.empty()) names.push_back(text_b_);
+  return names;
+}
+
 std::unique_ptr<Source> PairSource::fresh() const {
   auto source = std::make_unique<PairSource>();
   source->text_a_ = text_a_;
@@ -134,7 +140,7 @@ void PairSource::load(const std::filesystem::path& run) {
   idf_ = text::IdfTable::from_json(idf);
 }
 
-std::vector<ShownColumn> PairSource::shown(const std::vector<std::string>& /*taken*/) const {
+std::vector<ShownColumn> PairSource::shown() const {
   std::vector<ShownColumn> columns = {{text_a_, data_.text_a}};
   if (data_.has_pairs()) columns.push_back({text_b_, data_.text_b});
   return columns;

@@ -25,6 +25,7 @@ class PairSource final : public Source {
   void describe_sections(FieldVisitor& recipe) override;
   void resolve_paths(const std::filesystem::path& folder) override;
   bool standard_targets() const override { return false; }
+  std::vector<std::string> named_inputs() const override;
   std::unique_ptr<Source> fresh() const override;
 
   std::size_t size() const override { return data_.size(); }
@@ -32,7 +33,7 @@ class PairSource final : public Source {
   Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;
   void load(const std::filesystem::path& run) override;
-  std::vector<ShownColumn> shown(const std::vector<std::string>& taken) const override;
+  std::vector<ShownColumn> shown() const override;
   // "overlap" of character pairs and the "tf-idf" cosine of the tokens.
   std::vector<UntrainedScore> untrained_scores() const override;
 

@@ -80,6 +80,8 @@ class Source {
   virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
   // Columns that are targets of tasks left out of this run: never inputs.
   virtual void leave_out(const std::vector<std::string>& /*columns*/) {}
+  // The input columns that the options name; two are never alike.
+  virtual std::vector<std::string> named_inputs() const { return {}; }
   // The same options, nothing read.
   virtual std::unique_ptr<Source> fresh() const = 0;
 
@@ -109,8 +111,8 @@ class Source {
   virtual void save(const std::filesystem::path& run) const = 0;
   virtual void load(const std::filesystem::path& run) = 0;
 
-  // For prediction files; `taken` are the names of the columns predicted.
-  virtual std::vector<ShownColumn> shown(const std::vector<std::string>& taken) const = 0;
+  // For prediction files: the rows as they were read.
+  virtual std::vector<ShownColumn> shown() const = 0;
   // The same scores in the same order for every source fitted alike.
   virtual std::vector<UntrainedScore> untrained_scores() const { return {}; }
 

@@ -220,12 +220,10 @@ void TableSource::load(const std::filesystem::path& run) {
   for (const Json& column : json["columns"]) columns_.push_back(TableColumn::from_json(column));
 }
 
-std::vector<ShownColumn> TableSource::shown(const std::vector<std::string>& taken) const {
+std::vector<ShownColumn> TableSource::shown() const {
   std::vector<ShownColumn> columns;
   if (!table_) return columns;
-  const Names hidden(taken.begin(), taken.end());
   for (const std::string& name : table_->column_names()) {
-    if (hidden.contains(name)) continue;
     const auto cells = table_->text_column(name);
     columns.push_back({name, {cells.begin(), cells.end()}});
   }

@@ -24,6 +24,7 @@ class TableSource final : public Source {
   const char* kind() const override { return "table"; }
   void describe(FieldVisitor& data) override;
   void leave_out(const std::vector<std::string>& columns) override;
+  std::vector<std::string> named_inputs() const override { return inputs_; }
   std::unique_ptr<Source> fresh() const override;
 
   std::size_t size() const override { return costs_.size(); }
@@ -32,7 +33,7 @@ class TableSource final : public Source {
   void save(const std::filesystem::path& run) const override;  // columns.json
   void load(const std::filesystem::path& run) override;
   // Every column of the file but those taken.
-  std::vector<ShownColumn> shown(const std::vector<std::string>& taken) const override;
+  std::vector<ShownColumn> shown() const override;
 
   const std::vector<TableColumn>& columns() const { return columns_; }
   std::size_t number_columns() const;

@@ -2,6 +2,7 @@
 #include <detente/machine/findings.h>
 #include <detente/machine/process.h>
 #include <detente/machine/startup.h>
+#include <fcntl.h>
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -66,6 +67,14 @@ bool computes(std::span<const std::string> args) {
   return std::none_of(args.begin(), args.end(), [](const std::string& arg) {
     return std::find(kAnswers.begin(), kAnswers.end(), arg) != kAnswers.end();
   });
+}
+
+void occupy_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) != -1) continue;
+    // The lowest number that is free is this one. Open the wrong way round, it refuses.
+    if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) == -1) return;
+  }
 }
 
 void keep_freed_memory() {

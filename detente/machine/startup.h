@@ -38,7 +38,12 @@ bool computes(std::span<const std::string> args);
 // glibc's MALLOC_ variables, or without glibc. The process's memory stays at its peak.
 void keep_freed_memory();
 
-// Call first in main. Returns when there is nothing to cure, or when the restart is not possible.
+// A standard stream that is closed (`>&-`) would lend its number to the next file that is opened,
+// which would then get what is meant for the stream: results in the middle of a model. Its number is
+// taken by something that refuses every word, so that what is lost is an error. Call first in main.
+void occupy_closed_streams();
+
+// Call early in main. Returns when there is nothing to cure, or when the restart is not possible.
 void cure_and_restart(int argc, char** argv);
 
 }  // namespace detente::machine

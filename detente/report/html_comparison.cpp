@@ -106,7 +106,12 @@ Comparison compare_runs(std::span<const ComparedRun> runs, std::span<const Basel
   std::vector<Column> columns = {{"task"}, {"metric"}};
   for (const auto& baseline : baselines) columns.push_back({baseline.label, Align::kRight});
   for (const auto& compared : runs) columns.push_back({compared.label, Align::kRight});
-  Comparison out{Table(std::move(columns)), {}};
+  Comparison out{Table(std::move(columns)), {}, {}};
+  for (const auto& compared : runs) {
+    for (const auto& warning : compared.run.warnings()) {
+      out.warnings.push_back(compared.run.folder + ": " + warning);
+    }
+  }
   std::string last_task;
   for (const auto& row : metric_rows(runs)) {
     std::vector<double> values;
@@ -174,6 +179,7 @@ std::string html_comparison(const std::string& title,
   for (const auto& compared : runs) links.push_back(compared.link);
   page.table(comparison.table, comparison.best, links);
   page.note("Bold: the best of its row. Click a run's name for its own report.");
+  for (const auto& warning : comparison.warnings) page.note("Note: " + warning);
 
   page.heading("Learning");
   page.begin_grid();

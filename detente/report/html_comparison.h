@@ -18,7 +18,7 @@ namespace detente::report {
 struct ComparedRun {
   std::string label;  // "cagrad"; shown in tables and legends
   RunData run;
-  std::string link;  // address of its own report, relative to the page; "" for none
+  std::string link;  // path of its own report, relative to the page; "" for none
 };
 
 // Something to compare with that is no training run: {TASK: {METRIC: value}}.
@@ -30,6 +30,7 @@ struct Baseline {
 struct Comparison {
   Table table;  // rows: task and metric; then conflict share, time; columns: baselines, runs
   std::vector<std::pair<std::size_t, std::size_t>> best;  // cells (row, column) to print bold
+  std::vector<std::string> warnings;                      // what of a run could not be read
 };
 
 // Ties are all best; a row with one value has no best.

@@ -193,7 +193,7 @@ void HtmlPage::table(const Table& table,
   for (std::size_t j = 0; j < columns.size(); ++j) {
     body_ += fmt::format("<th{}>", css_class(columns[j].align));
     const bool linked = j < links.size() && !links[j].empty();
-    if (linked) body_ += "<a href=\"" + escape_xml(links[j]) + "\">";
+    if (linked) body_ += "<a href=\"" + escape_xml(href(links[j])) + "\">";
     body_ += escape_xml(columns[j].title);
     if (linked) body_ += "</a>";
     body_ += "</th>";
@@ -259,6 +259,21 @@ std::string HtmlPage::finish(const std::string& footer) const {
          escape_xml(title_) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n" +
          body_ + "<footer>" + escape_xml(footer) + "</footer>\n</main>\n<script>" + kScript +
          "</script>\n</body>\n</html>\n";
+}
+
+std::string href(std::string_view relative_path) {
+  const std::string_view first = relative_path.substr(0, relative_path.find('/'));
+  std::string out = first.find(':') != std::string_view::npos ? "./" : "";
+  for (const char c : relative_path) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("-._~/").find(c) != std::string_view::npos;
+    if (plain) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
 }
 
 std::string count_text(double value) {

@@ -33,7 +33,8 @@ class HtmlPage {
   };
   void tiles(const std::vector<Tile>& tiles);
 
-  // `bold` marks cells (row, column); `links` gives a column title an address.
+  // `bold` marks cells (row, column); `links` has a path relative to the page for column titles
+  // that lead to another page, "" for the others.
   void table(const Table& table,
              const std::vector<std::pair<std::size_t, std::size_t>>& bold = {},
              const std::vector<std::string>& links = {});
@@ -58,6 +59,11 @@ class HtmlPage {
   std::string body_;
   int charts_ = 0;
 };
+
+// The address of a file relative to the page, whatever the names on the way: all but letters,
+// digits and -._~/ are percent-encoded, and a first name that could be read as a scheme
+// ("javascript:") is led by "./".
+std::string href(std::string_view relative_path);
 
 // "12,345"; "–" for NaN.
 std::string count_text(double value);

@@ -182,12 +182,7 @@ std::string html_report(const RunData& run) {
   page.header("Detente training report", name, labels(run));
   page.tiles(result_tiles(run));
   page.paragraph(result_words(run) + conflict_words(run));
-  if (run.unreadable_lines > 0) {
-    page.note(fmt::format("{} line{} of metrics.jsonl could not be read and {} left out.",
-                          run.unreadable_lines,
-                          run.unreadable_lines == 1 ? "" : "s",
-                          run.unreadable_lines == 1 ? "was" : "were"));
-  }
+  for (const auto& warning : run.warnings()) page.note("Note: " + warning);
 
   if (!run.tasks.empty()) {
     page.heading("Results per task");

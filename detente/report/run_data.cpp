@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/metrics/registry.h>
 #include <detente/report/run_data.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -55,6 +56,7 @@ class MetricsReader {
   explicit MetricsReader(RunData& run) : run_(run) {}
 
   void line(std::string_view text) {
+    ++number_;
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
     const Json line = Json::parse(text, nullptr, false);
     if (const auto record = StepRecord::from_json(line)) {
@@ -62,7 +64,7 @@ class MetricsReader {
     } else if (auto epoch_record = EpochRecord::from_json(line)) {
       epoch(std::move(*epoch_record));
     } else if (!line.is_object() || record_type(line) != RecordType::kOther) {
-      ++run_.unreadable_lines;
+      run_.unreadable_lines.push_back(number_);
     }
   }
 
@@ -134,6 +136,7 @@ class MetricsReader {
   }
 
   RunData& run_;
+  std::size_t number_ = 0;             // of the line
   std::deque<CurveBuilder> builders_;  // all; the places of the others stay
   CurveBuilder& losses_ = builder(run_.losses);
   CurveBuilder& weights_ = builder(run_.weights);
@@ -201,6 +204,29 @@ NamedTables RunData::results() const {
   return best != epochs.rend() ? best->dev : epochs.back().dev;
 }
 
+std::vector<std::string> RunData::warnings() const {
+  std::vector<std::string> texts;
+  if (!unreadable_lines.empty()) {
+    texts.push_back(fmt::format("{} of metrics.jsonl could not be read and {} left out.",
+                                lines_text(unreadable_lines),
+                                unreadable_lines.size() == 1 ? "is" : "are"));
+  }
+  if (unreadable_summary) {
+    texts.push_back("summary.json is damaged (no JSON object) and is left out.");
+  }
+  return texts;
+}
+
+std::string lines_text(const std::vector<std::size_t>& lines) {
+  constexpr std::size_t kNamed = 5;
+  std::string text = lines.size() == 1 ? "line " : "lines ";
+  for (std::size_t i = 0; i < lines.size() && i < kNamed; ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(lines[i]);
+  }
+  if (lines.size() > kNamed) text += fmt::format(" and {} more", lines.size() - kNamed);
+  return text;
+}
+
 RunData read_run(const std::filesystem::path& folder) {
   DETENTE_CHECK(std::filesystem::is_directory(folder),
                 ErrorCode::kIo,
@@ -228,7 +254,11 @@ RunData parse_run(const std::string& folder,
   run.folder = folder;
   run.recipe = std::move(recipe);
   Json parsed = Json::parse(summary, nullptr, false);
-  if (parsed.is_object()) run.summary = std::move(parsed);
+  if (parsed.is_object()) {
+    run.summary = std::move(parsed);
+  } else {
+    run.unreadable_summary = !summary.empty();
+  }
   MetricsReader reader(run);
   while (!metrics.empty()) {
     const std::size_t end = metrics.find('\n');

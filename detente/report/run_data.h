@@ -2,7 +2,8 @@
 // What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml.
 //
 // Reading is forgiving, because a report matters most when a run went wrong: files and fields may
-// be missing, null or of another type, the last line may be cut; the reader takes what is there.
+// be missing, null or of another type, the last line may be cut; the reader takes what is there and
+// says what it left out.
 #pragma once
 
 #include <detente/core/json.h>
@@ -58,7 +59,11 @@ struct RunData {
   Curves curvature;  // named as DiagnosisRecord says
   std::deque<GroupCurves> groups;
   std::vector<EpochRecord> epochs;
-  std::size_t unreadable_lines = 0;
+  std::vector<std::size_t> unreadable_lines;  // of metrics.jsonl, from 1
+  bool unreadable_summary = false;
+
+  // What could not be read, one sentence each, to be told wherever the run is shown.
+  std::vector<std::string> warnings() const;
 
   // summary[key], else `fallback` (missing or another type).
   std::string text(const char* key, const std::string& fallback = "") const;
@@ -78,6 +83,9 @@ RunData parse_run(const std::string& folder,
                   std::string_view summary,
                   std::string_view metrics,
                   std::string recipe);
+
+// "line 3", "lines 3, 5, 9", "lines 1, 2, 3, 4, 5 and 20 more".
+std::string lines_text(const std::vector<std::size_t>& lines);
 
 // As the registry of metrics says; of names that are not in it, losses, errors and their like.
 bool lower_is_better(std::string_view metric);

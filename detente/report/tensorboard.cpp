@@ -13,6 +13,8 @@
 namespace detente::report {
 namespace {
 
+constexpr std::string_view kEventFileBegin = "events.out.tfevents.";
+
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -72,10 +74,27 @@ std::string host_name() {
 
 }  // namespace
 
+bool is_event_file_name(std::string_view name) {
+  if (!name.starts_with(kEventFileBegin)) return false;
+  name.remove_prefix(kEventFileBegin.size());
+  // <time>.<host>.<pid>.<n>; a host's name may have points of its own.
+  const auto is_number = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  if (!is_number(name.substr(0, name.find('.')))) return false;
+  for (int last = 0; last < 2; ++last) {
+    const std::size_t point = name.rfind('.');
+    if (point == std::string_view::npos || !is_number(name.substr(point + 1))) return false;
+    name = name.substr(0, point);
+  }
+  return name.find('.') != std::string_view::npos;
+}
+
 EventWriter::EventWriter(const std::filesystem::path& folder) {
   make_directories(folder);
   const double time = now();
-  const std::string stem = fmt::format("events.out.tfevents.{:010d}.{}.{}.",
+  const std::string stem = fmt::format("{}{:010d}.{}.{}.",
+                                       kEventFileBegin,
                                        static_cast<std::int64_t>(time),
                                        host_name(),
                                        ::getpid());

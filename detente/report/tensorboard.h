@@ -39,4 +39,8 @@ class EventWriter {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_{nullptr, nullptr};
 };
 
+// Whether a file has a name that EventWriter gives; other programs that write for TensorBoard give
+// the same ones.
+bool is_event_file_name(std::string_view name);
+
 }  // namespace detente::report

@@ -36,9 +36,8 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
 
 void check_fitted(const data::Source& train, const std::filesystem::path& run) {
   namespace fs = std::filesystem;
-  const fs::path now = run / ".fitted.tmp";  // by its name the run's own, should it be left behind
-  fs::remove_all(now);
-  make_directories(now);
+  const TemporaryFolder folder(run);
+  const fs::path& now = folder.path();
   train.save(now);
   std::string changed;
   for (const auto& entry : fs::recursive_directory_iterator(now)) {
@@ -49,7 +48,6 @@ void check_fitted(const data::Source& train, const std::filesystem::path& run) {
       break;
     }
   }
-  fs::remove_all(now);
   DETENTE_CHECK(
       changed.empty(),
       ErrorCode::kData,

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/data/batches.h>
 #include <detente/metrics/registry.h>
 #include <detente/train/evaluate.h>
+
+#include <algorithm>
+#include <cmath>
 
 namespace detente::train {
 
@@ -34,6 +38,21 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
     }
   }
   return predictions;
+}
+
+void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& predictions) {
+  for (std::size_t k = 0; k < predictions.size(); ++k) {
+    for (const auto* values : {&predictions[k].values, &predictions[k].confidence}) {
+      const auto bad = std::find_if(
+          values->begin(), values->end(), [](double value) { return !std::isfinite(value); });
+      DETENTE_CHECK(bad == values->end(),
+                    ErrorCode::kNumeric,
+                    "[train::check_finite] the model predicts NaN or infinity for task '{}' in row "
+                    "{}; expected a finite number. Look for huge numbers in that row's inputs.",
+                    recipe.tasks[k].name,
+                    bad - values->begin() + 1);
+    }
+  }
 }
 
 std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,

@@ -27,6 +27,10 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                                           const data::Source& source,
                                           std::int64_t batch_size);
 
+// Throws kNumeric, naming task and row, where a prediction is NaN or infinite: finite parameters and
+// inputs may still overflow on their way.
+void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& predictions);
+
 struct MetricValue {
   std::string name;
   double value;        // NaN when undefined

@@ -7,6 +7,21 @@
 #include <detente/train/loaded_run.h>
 
 namespace detente::train {
+namespace {
+
+// One such number makes every prediction one.
+void check_parameters_finite(const NamedTensors& tensors, const std::filesystem::path& file) {
+  for (const auto& [name, tensor] : tensors) {
+    DETENTE_CHECK(!tensor.is_floating_point() || tensor.isfinite().all().item<bool>(),
+                  ErrorCode::kNumeric,
+                  "[train::load_run] '{}' in '{}' holds NaN or infinity; expected finite numbers. "
+                  "The file is damaged or of a run that diverged: train it again.",
+                  name,
+                  file.string());
+  }
+}
+
+}  // namespace
 
 LoadedRun load_run(const std::filesystem::path& root,
                    const std::vector<std::string>& overrides,
@@ -27,6 +42,7 @@ LoadedRun load_run(const std::filesystem::path& root,
                   ErrorCode::kData,
                   "[train::load_run] '{}' is a safetensors file but no model of this version.",
                   loaded.run.model().string());
+    check_parameters_finite(tensors, loaded.run.model());
     loaded.model->load_state(tensors);
     loaded.model->to(tensor::parse_device(loaded.recipe.device),
                      tensor::parse_dtype(loaded.recipe.precision));

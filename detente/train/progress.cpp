@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/printable.h>
 #include <detente/report/html_page.h>
 #include <detente/train/progress.h>
 #include <fmt/format.h>
@@ -39,7 +40,7 @@ std::string Progress::text(const State& state) const {
       losses += " ...";
       break;
     }
-    losses += fmt::format(" {} {:.3f}", name, value);
+    losses += fmt::format(" {} {:.3f}", printable(name), value);
   }
   return fmt::format("epoch {}/{} step {}/{} {:.0f} ex/s {}{}",
                      state.epoch,
@@ -66,7 +67,11 @@ void Progress::update(const State& state) {
       state.total > 0 ? static_cast<double>(state.done) / static_cast<double>(state.total) : 0.0;
   line = progress_bar(share, 16) + " " + line;
   const std::size_t width = terminal_width() - 1;
-  if (line.size() > width) line.resize(width);
+  if (line.size() > width) {
+    std::size_t end = width;
+    while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80U) --end;
+    line.resize(end);  // between two characters
+  }
   const std::size_t drawn = line.size();
   if (line.size() < drawn_) line.append(drawn_ - line.size(), ' ');
   drawn_ = drawn;
@@ -76,7 +81,7 @@ void Progress::update(const State& state) {
 void Progress::line(const std::string& text) {
   if (style_ == Style::kNone) return;
   finish();
-  out_ << text << "\n" << std::flush;
+  out_ << printable_lines(text) << "\n" << std::flush;
 }
 
 void Progress::finish() {

@@ -5,13 +5,12 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/losses/registry.h>
-#include <detente/metrics/registry.h>
 #include <detente/tensor/device.h>
 #include <detente/text/unicode.h>
 #include <detente/train/recipe.h>
 #include <detente/train/step_rules.h>
+#include <detente/train/task_rules.h>
 
-#include <algorithm>
 #include <charconv>
 #include <map>
 #include <set>
@@ -73,89 +72,6 @@ void refuse_both_names(const config::Node& root, const std::string& source) {
 void make_absolute(std::string& path, const std::filesystem::path& folder) {
   if (path.empty()) return;
   path = data::absolute_path(path, folder);
-}
-
-[[noreturn]] void refuse(const std::string& source, const std::string& text) {
-  fail(ErrorCode::kInvalidArgument, "[train::load_recipe] {}: {}", source, text);
-}
-
-void check_tasks(Recipe& recipe, const std::string& source) {
-  if (recipe.tasks.empty()) {
-    refuse(source,
-           "there is no task; expected a list 'tasks:' with at least one "
-           "{name, column, head}.");
-  }
-  std::set<std::string> names;
-  for (TaskRecipe& task : recipe.tasks) {
-    if (task.name.empty()) refuse(source, "a task has no 'name'.");
-    if (task.name.find_first_of(".|/ \t\n") != std::string::npos) {
-      refuse(source,
-             "task name '" + task.name +
-                 "' holds one of the characters . | / or a blank; "
-                 "names go into file keys, so use letters, digits, '_' and '-'.");
-    }
-    if (!names.insert(task.name).second) {
-      refuse(source, "two tasks are named '" + task.name + "'.");
-    }
-    if (task.column.empty()) task.column = task.name;
-    task.head.validate();
-    const auto fitting = losses::loss_names(task.head.kind);
-    if (std::find(fitting.begin(), fitting.end(), task.loss_name) == fitting.end()) {
-      refuse(source,
-             "task '" + task.name + "': loss '" + task.loss_name + "' does not fit a " +
-                 name_of(task.head.kind) + " head; expected one of: " + join_names(fitting) + ".");
-    }
-    if (task.metrics.empty()) task.metrics = metrics::default_metrics(task.head.kind);
-    for (const auto& metric : task.metrics) metrics::get_metric(metric, task.head.kind);
-    const std::string where = "[train::load_recipe] " + source + ": task '" + task.name + "':";
-    if (!task.threshold.empty()) {
-      parse_number(task.threshold, where, "threshold");
-      if (task.head.kind != TaskKind::kBinary) {
-        refuse(source, "task '" + task.name + "': 'threshold' is for binary tasks.");
-      }
-    }
-    if (!task.positive_from.empty()) {
-      parse_number(task.positive_from, where, "positive_from");
-      if (task.head.kind != TaskKind::kRegression) {
-        refuse(source, "task '" + task.name + "': 'positive_from' is for regression tasks.");
-      }
-    }
-    if (!task.class_names.empty()) {
-      std::set<std::string> classes;
-      for (const std::string& word : task.class_names) {
-        if (!classes.insert(word).second) {
-          refuse(source, "task '" + task.name + "': 'class_names' has '" + word + "' twice.");
-        }
-      }
-      task.head.classes = static_cast<std::int64_t>(task.class_names.size());
-    }
-  }
-}
-
-void keep_chosen_tasks(Recipe& recipe, const std::string& source) {
-  if (recipe.loop.tasks.empty()) return;
-  std::vector<std::string> names;
-  for (const auto& task : recipe.tasks) names.push_back(task.name);
-  for (const auto& wanted : recipe.loop.tasks) {
-    if (std::find(names.begin(), names.end(), wanted) == names.end()) {
-      refuse(source,
-             "'train.tasks' names '" + wanted + "', which is no task; " +
-                 expected_one_of(wanted, names));
-    }
-  }
-  std::vector<std::string> kept;
-  std::vector<std::string> others;
-  std::erase_if(recipe.tasks, [&](const TaskRecipe& task) {
-    const bool chosen = std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) !=
-                        recipe.loop.tasks.end();
-    (chosen ? kept : others).push_back(task.column);
-    return !chosen;
-  });
-  // An answer left out must not become a question.
-  std::erase_if(others, [&](const std::string& column) {
-    return std::find(kept.begin(), kept.end(), column) != kept.end();
-  });
-  recipe.data.source->leave_out(others);
 }
 
 }  // namespace
@@ -229,6 +145,11 @@ data::TargetColumn TaskRecipe::target() const {
 std::optional<double> TaskRecipe::positive_threshold() const {
   if (positive_from.empty()) return std::nullopt;
   return parse_number(positive_from, "[train::recipe]", "positive_from");
+}
+
+std::vector<std::string> TaskRecipe::prediction_names() const {
+  if (head.kind == TaskKind::kRegression) return {name};
+  return {name, name + "_probability"};
 }
 
 void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
@@ -420,18 +341,19 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   recipe.notes = std::move(notes);
   const std::string source = path.string();
   if (recipe.name.empty()) recipe.name = path.stem().string();
-  if (text::find_invalid_utf8(recipe.name) != std::string::npos) {
-    refuse(source, "the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.");
-  }
-  recipe.data.files.validate("[train::load_recipe] " + source);
-  check_tasks(recipe, source);
-  keep_chosen_tasks(recipe, source);
+  const std::string where = "[train::load_recipe] " + source;
+  DETENTE_CHECK(text::find_invalid_utf8(recipe.name) == std::string::npos,
+                ErrorCode::kInvalidArgument,
+                "{}: the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.",
+                where);
+  recipe.data.files.validate(where);
+  settle_tasks(recipe, where);
   recipe.model.trunk->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
   recipe.selection();
   recipe.loop.kept_snapshots();
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
-    refuse(source, conflict);
+    fail(ErrorCode::kInvalidArgument, "{}: {}", where, conflict);
   }
   const auto folder = std::filesystem::absolute(path).parent_path();
   make_absolute(recipe.data.files.train, folder);

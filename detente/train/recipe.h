@@ -48,6 +48,9 @@ struct TaskRecipe {
   void describe(FieldVisitor& visitor);
   data::TargetColumn target() const;
   std::optional<double> positive_threshold() const;
+  // What `detente predict` calls the task's predictions: the value, label or class by the task's
+  // name; then its probability, where it has one.
+  std::vector<std::string> prediction_names() const;
 };
 
 struct ModelRecipe {

@@ -2,48 +2,133 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
-#include <detente/report/run_record.h>
+#include <detente/report/tensorboard.h>
 #include <detente/train/run_directory.h>
 #include <detente/train/run_lock.h>
-#include <fcntl.h>
+#include <detente/train/snapshot.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
+#include <iterator>
+#include <vector>
 
 namespace detente::train {
 namespace {
 
-bool run_directory_owns(const std::filesystem::path& entry) {
-  const std::string name = entry.filename().string();
-  static constexpr const char* kNames[] = {"recipe.yaml",
-                                           "metrics.jsonl",
-                                           "summary.json",
-                                           "model.safetensors",
-                                           "tokenizer",
-                                           "columns.json",
-                                           "manifest.json",
-                                           "snapshots",
-                                           "snapshot.safetensors",
-                                           "report.html"};
-  for (const char* own : kNames) {
-    if (name == own) return true;
+namespace fs = std::filesystem;
+
+// What a run writes beside its event files, in the folders it makes. docs/run_directory.md.
+constexpr const char* kRunFiles[] = {"recipe.yaml",
+                                     "metrics.jsonl",
+                                     "summary.json",
+                                     "model.safetensors",
+                                     "columns.json",
+                                     "manifest.json",
+                                     "snapshot.safetensors",
+                                     "report.html"};
+constexpr const char* kTokenizerFolder = "tokenizer";
+constexpr const char* kTokenizerFiles[] = {"vocab.txt", "tokenizer_config.json", "idf.json"};
+constexpr const char* kCacheFolder = "cache";
+
+// Of the entry itself, not of what a link leads to.
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(fs::symlink_status(path, error));
+}
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(path, error));
+}
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  if (!is_folder(folder)) return entries;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    entries.push_back(at->path());
   }
-  return name.starts_with("events.out.tfevents.") || name.find(".tmp") != std::string::npos;
+  return entries;
+}
+
+bool is_own(const fs::path& entry) {
+  const std::string name = entry.filename().string();
+  if (std::find(std::begin(kRunFiles), std::end(kRunFiles), name) != std::end(kRunFiles)) {
+    return is_file(entry);
+  }
+  return name == kTokenizerFolder && is_folder(entry);
 }
 
 // Encoded sentences are made before the run is opened; they alone do not make a folder a used one.
-// Nor does what a process left that was killed before its recipe was written: nothing is lost
-// there.
+// Neither does what a killed process left under temporary names, or of a run whose recipe it had
+// not written yet: nothing is lost there.
 bool run_directory_occupied(const RunDirectory& run) {
-  if (!std::filesystem::is_directory(run.root)) return false;
+  std::error_code error;
+  if (!fs::is_directory(run.root, error)) return false;
   const bool only_begun = run.is_run() && !run.has_begun();
-  for (const auto& entry : std::filesystem::directory_iterator(run.root)) {
-    const auto name = entry.path().filename();
-    if (name == "cache" || name == kRunMark) continue;
-    if (!only_begun || !run_directory_owns(entry.path())) return true;
+  for (fs::directory_iterator at(run.root, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (name == kCacheFolder || name == kRunMark || is_temporary_name(name)) continue;
+    if (!only_begun || !is_own(at->path())) return true;
   }
   return false;
+}
+
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  if (is_file(path)) fs::remove(path, error);
+  DETENTE_CHECK(!error,
+                ErrorCode::kIo,
+                "[train::open_run_directory] cannot remove '{}': {}.",
+                path.string(),
+                error.message());
+}
+
+// The files of a run by their names, and folders of its own that are empty then. Links, and files
+// and folders of other names, stay.
+void remove_run_files(const fs::path& folder) {
+  for (const char* name : kRunFiles) remove_file(folder / name);
+  const fs::path tokenizer = folder / kTokenizerFolder;
+  if (!is_folder(tokenizer)) return;
+  for (const char* name : kTokenizerFiles) remove_file(tokenizer / name);
+  std::error_code not_empty;
+  fs::remove(tokenizer, not_empty);
+}
+
+// What a killed process had not finished.
+void remove_leftovers(const fs::path& root) {
+  for (const fs::path& folder : {root, root / kTokenizerFolder, root / kCacheFolder}) {
+    remove_temporary_files(folder);
+  }
+  for (const fs::path& entry : entries_of(root)) {
+    if (!is_folder(entry) || !is_temporary_name(entry.filename().string())) continue;
+    remove_run_files(entry);
+    std::error_code not_empty;
+    fs::remove(entry, not_empty);
+  }
+}
+
+// Before anything is removed: what has a run's name but is no file of a run was put there by
+// someone, and would otherwise be left to the new run as if it were its own.
+void check_removable(const fs::path& root) {
+  const auto demand = [](const fs::path& path, bool holds, const char* expected) {
+    DETENTE_CHECK(!is_there(path) || holds,
+                  ErrorCode::kInvalidArgument,
+                  "[train::open_run_directory] '{}' is no {}, so no run has made it and --force "
+                  "does not remove it. Move it away, or choose another folder with --out.",
+                  path.string(),
+                  expected);
+  };
+  for (const char* name : kRunFiles) demand(root / name, is_file(root / name), "regular file");
+  const fs::path tokenizer = root / kTokenizerFolder;
+  demand(tokenizer, is_folder(tokenizer), "folder");
+  if (!is_folder(tokenizer)) return;
+  for (const char* name : kTokenizerFiles) {
+    demand(tokenizer / name, is_file(tokenizer / name), "regular file");
+  }
 }
 
 void check_writable(const std::filesystem::path& root) {
@@ -54,28 +139,14 @@ void check_writable(const std::filesystem::path& root) {
                 root.string());
 }
 
-// The lines to keep: whole ones (a crash may have cut the last), of steps up to `last_step`.
-std::string lines_up_to(const std::string& content, std::int64_t last_step) {
-  std::string kept;
-  std::size_t begin = 0;
-  for (;;) {
-    const std::size_t end = content.find('\n', begin);
-    if (end == std::string::npos) break;
-    const std::string line = content.substr(begin, end - begin + 1);
-    begin = end + 1;
-    const Json json = Json::parse(line, nullptr, false);
-    if (json.is_object() && report::record_step(json) <= last_step) kept += line;
-  }
-  return kept;
-}
-
 }  // namespace
 
-bool RunDirectory::is_run() const {
-  return has_begun() || std::filesystem::is_regular_file(root / kRunMark);
-}
+bool RunDirectory::is_run() const { return has_begun() || is_file(root / kRunMark); }
 
-bool RunDirectory::has_begun() const { return std::filesystem::exists(recipe()); }
+bool RunDirectory::has_begun() const {
+  std::error_code error;
+  return fs::exists(recipe(), error);
+}
 
 void check_run_directory(const std::filesystem::path& root, ExistingRun policy) {
   DETENTE_CHECK(!root.empty(),
@@ -95,18 +166,21 @@ void check_run_directory(const std::filesystem::path& root, ExistingRun policy) 
                 "[train::open_run_directory] '{}' holds files but no run of Detente (no "
                 "recipe.yaml), so nothing there is touched. Choose another folder with --out.",
                 root.string());
+  if (policy == ExistingRun::kForce) check_removable(root);
 }
 
 RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun policy) {
   check_run_directory(root, policy);
   make_directories(root);
   check_writable(root);
-  const bool anew = policy == ExistingRun::kForce || !RunDirectory{root}.has_begun();
-  if (anew) {
-    for (const auto& entry : std::filesystem::directory_iterator(root)) {
-      if (run_directory_owns(entry.path())) std::filesystem::remove_all(entry.path());
+  if (policy == ExistingRun::kForce || !RunDirectory{root}.has_begun()) {
+    remove_run_files(root);
+    remove_snapshots(root);
+    for (const fs::path& entry : entries_of(root)) {
+      if (report::is_event_file_name(entry.filename().string())) remove_file(entry);
     }
   }
+  remove_leftovers(root);
   return {root};
 }
 
@@ -153,58 +227,6 @@ void check_run_manifest(const RunDirectory& run) {
                 "back a whole copy; --accept-changed takes it as it is.",
                 run.root.string(),
                 differences.front());
-}
-
-MetricsLog::MetricsLog(const std::filesystem::path& path,
-                       std::int64_t last_step,
-                       std::int64_t bytes)
-    : path_(path) {
-  std::string kept;
-  if (last_step >= 0 && std::filesystem::exists(path)) {
-    kept = read_file(path);
-    if (bytes >= 0 && static_cast<std::uint64_t>(bytes) <= kept.size()) {
-      kept.resize(static_cast<std::size_t>(bytes));
-    } else {
-      kept = lines_up_to(kept, last_step);
-    }
-  }
-  write_file_atomic(path, kept);
-  bytes_ = static_cast<std::int64_t>(kept.size());
-  fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  DETENTE_CHECK(fd_ >= 0,
-                ErrorCode::kIo,
-                "[train::MetricsLog] cannot open '{}' for writing: {}.",
-                path.string(),
-                std::strerror(errno));
-}
-
-MetricsLog::~MetricsLog() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-void MetricsLog::write(const Json& line) {
-  const std::string text = line.dump() + "\n";
-  std::size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t n = ::write(fd_, text.data() + written, text.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    DETENTE_CHECK(n >= 0,
-                  ErrorCode::kIo,
-                  "[train::MetricsLog] cannot write to '{}': {}. Free some space and go on with "
-                  "--resume.",
-                  path_.string(),
-                  std::strerror(errno));
-    written += static_cast<std::size_t>(n);
-  }
-  bytes_ += static_cast<std::int64_t>(text.size());
-}
-
-void MetricsLog::sync() {
-  DETENTE_CHECK(::fdatasync(fd_) == 0 || errno == EINVAL || errno == EROFS,
-                ErrorCode::kIo,
-                "[train::MetricsLog] cannot bring '{}' to the disk: {}.",
-                path_.string(),
-                std::strerror(errno));
 }
 
 }  // namespace detente::train

@@ -14,9 +14,6 @@
 //   events.out.tfevents.* for TensorBoard
 #pragma once
 
-#include <detente/core/json.h>
-
-#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -47,8 +44,10 @@ enum class ExistingRun { kRefuse, kForce, kResume };
 void check_run_directory(const std::filesystem::path& root, ExistingRun policy);
 
 // Makes the folder ready. A folder in use is refused (kInvalidArgument) unless forced or resumed;
-// force removes the files of the earlier run and nothing else. Throws kIo when it cannot be
-// written.
+// force removes the files of the earlier run and nothing else: names that a run gives, regular files
+// only (a link or a folder of such a name is refused, kInvalidArgument). What a killed process left
+// behind under a temporary name goes in every case, and so does a run whose recipe was not written
+// yet. Throws kIo when it cannot be written.
 RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun policy);
 
 // For eval, predict, inspect: an existing run with a model. Throws kIo in words.
@@ -58,27 +57,5 @@ RunDirectory existing_run(const std::filesystem::path& root);
 void write_run_manifest(const RunDirectory& run);
 // Throws kData naming the first file that has changed; nothing for runs without a manifest.
 void check_run_manifest(const RunDirectory& run);
-
-// metrics.jsonl: whole lines, each handed to the system before the next step. A failed write (full
-// disk) throws kIo.
-class MetricsLog {
- public:
-  // Which lines of an earlier process stay: the first `bytes`, or, where that is not known (-1),
-  // those of steps up to `last_step` (-1: none). The others are written again.
-  MetricsLog(const std::filesystem::path& path, std::int64_t last_step, std::int64_t bytes);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
-
-  void write(const Json& line);
-  std::int64_t bytes() const { return bytes_; }
-  // Waits until all of it is on the disk; from any thread.
-  void sync();
-
- private:
-  std::filesystem::path path_;
-  int fd_ = -1;
-  std::int64_t bytes_ = 0;
-};
 
 }  // namespace detente::train

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/crash_point.h>
 #include <detente/core/file.h>
+#include <detente/core/json_text.h>
 #include <detente/report/html_page.h>
 #include <detente/report/html_report.h>
+#include <detente/report/run_data.h>
 #include <detente/train/run_log.h>
 #include <fmt/format.h>
 
@@ -26,6 +28,12 @@ std::string metrics_text(const report::NamedTables& dev) {
 void FileLog::on_start(const RunInfo& info) {
   run_ = info.run;
   metrics_.emplace(run_.metrics(), info.resumed ? info.step : -1, info.log_bytes);
+  if (const auto& lines = metrics_->damaged(); !lines.empty()) {
+    say_(
+        fmt::format("warning: {} of metrics.jsonl cannot be read (damaged, or cut short when the "
+                    "run was stopped).",
+                    report::lines_text(lines)));
+  }
 }
 
 void FileLog::on_step(const report::StepRecord& record) { metrics_->write(record.to_json()); }
@@ -33,7 +41,7 @@ void FileLog::on_step(const report::StepRecord& record) { metrics_->write(record
 void FileLog::on_epoch(const report::EpochRecord& record) { metrics_->write(record.to_json()); }
 
 void FileLog::on_finish(const Json& summary) {
-  write_file_atomic(run_.summary(), summary.dump(2) + "\n");
+  write_file_atomic(run_.summary(), json_text(summary) + "\n");
   crash_point("finish.summary");
   report::write_html_report(run_.root);
 }

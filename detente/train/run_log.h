@@ -4,9 +4,11 @@
 
 #include <detente/core/stopwatch.h>
 #include <detente/report/tensorboard.h>
+#include <detente/train/metrics_log.h>
 #include <detente/train/progress.h>
 #include <detente/train/run_observer.h>
 
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <optional>
@@ -19,6 +21,9 @@ namespace detente::train {
 // metrics.jsonl, and at the end summary.json and report.html.
 class FileLog final : public RunObserver {
  public:
+  // `say` gets a line for people where the log of an earlier process was damaged.
+  explicit FileLog(std::function<void(const std::string&)> say) : say_(std::move(say)) {}
+
   void on_start(const RunInfo& info) override;
   void on_step(const report::StepRecord& record) override;
   void on_epoch(const report::EpochRecord& record) override;
@@ -28,6 +33,7 @@ class FileLog final : public RunObserver {
   MetricsLog& log() { return *metrics_; }
 
  private:
+  std::function<void(const std::string&)> say_;
   RunDirectory run_;
   std::optional<MetricsLog> metrics_;
 };

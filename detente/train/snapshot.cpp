@@ -16,6 +16,8 @@
 #include <cstdio>
 #include <cstring>
 #include <set>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace detente::train {
@@ -26,6 +28,7 @@ namespace fs = std::filesystem;
 constexpr const char* kSnapshotFormat = "detente-snapshot-2";
 constexpr const char* kOldSnapshotFormat = "detente-snapshot-1";
 constexpr const char* kUnfinished = "unfinished-";
+constexpr const char* kDamaged = "damaged-";
 
 fs::path snapshots_of(const fs::path& run) { return run / "snapshots"; }
 fs::path old_snapshot_of(const fs::path& run) { return run / "snapshot.safetensors"; }
@@ -41,15 +44,46 @@ std::optional<std::int64_t> step_of(const std::string& name) {
   return step;
 }
 
+// Of the entry itself, not of what a link leads to.
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(path, error));
+}
+
 std::vector<std::pair<std::int64_t, fs::path>> steps_below(const fs::path& folder) {
   std::vector<std::pair<std::int64_t, fs::path>> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const auto step = step_of(entry.path().filename().string());
-    if (step && entry.is_directory(error)) found.emplace_back(*step, entry.path());
+    if (step && is_folder(entry.path())) found.emplace_back(*step, entry.path());
   }
   std::sort(
       found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  return found;
+}
+
+// The files that snapshots are made of, and the folder if nothing else was in it.
+void remove_folder(const fs::path& folder) {
+  if (!is_folder(folder)) return;
+  remove_temporary_files(folder);
+  std::error_code error;
+  std::vector<fs::path> own;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    const bool known = name == "state.json" || name == "recipe.yaml" || name == "manifest.json" ||
+                       name.ends_with(".safetensors");
+    if (known && fs::is_regular_file(entry.symlink_status(error))) own.push_back(entry.path());
+  }
+  for (const fs::path& path : own) fs::remove(path, error);
+  fs::remove(folder, error);
+}
+
+std::vector<fs::path> folders_named(const fs::path& folder, std::string_view begin) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().filename().string().starts_with(begin)) found.push_back(entry.path());
+  }
   return found;
 }
 
@@ -111,8 +145,7 @@ void put_in_place(const fs::path& unfinished, const fs::path& final_path) {
   };
   if (fs::exists(final_path)) {
     if (renamed(RENAME_EXCHANGE)) return;
-    std::error_code ignored;  // a file system that cannot exchange
-    fs::remove_all(final_path, ignored);
+    remove_folder(final_path);  // on a file system that cannot exchange
   }
   DETENTE_CHECK(renamed(0) || ::rename(unfinished.c_str(), final_path.c_str()) == 0,
                 ErrorCode::kIo,
@@ -126,9 +159,8 @@ void put_in_place(const fs::path& unfinished, const fs::path& final_path) {
 void remove_older(const fs::path& folder, std::int64_t keep) {
   if (keep == 0) return;
   const auto all = steps_below(folder);
-  std::error_code ignored;
   for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
-    fs::remove_all(all[i].second, ignored);
+    remove_folder(all[i].second);
   }
 }
 
@@ -140,7 +172,7 @@ void write_folder(const fs::path& folder,
   const fs::path unfinished = folder / (kUnfinished + name);
   const fs::path final_path = folder / name;
   std::error_code ignored;
-  fs::remove_all(unfinished, ignored);
+  remove_folder(unfinished);
   try {
     make_directories(unfinished);
     crash_point("snapshot.folder");
@@ -148,9 +180,9 @@ void write_folder(const fs::path& folder,
     put_in_place(unfinished, final_path);
     flush_folder(folder);
     crash_point("snapshot.renamed");
-    fs::remove_all(unfinished, ignored);
+    remove_folder(unfinished);
   } catch (...) {
-    fs::remove_all(unfinished, ignored);
+    remove_folder(unfinished);
     throw;
   }
   remove_older(folder, keep);
@@ -200,15 +232,19 @@ void SnapshotWriter::write(RunState& state,
                            const std::string& recipe_yaml,
                            std::function<void()> before) {
   wait();
-  pending_ = std::async(std::launch::async,
-                        [folder = folder_,
-                         keep = keep_,
-                         name = fmt::format("step-{}", state.step),
-                         content = copy_of(state, parts, recipe_yaml),
-                         before = std::move(before)] {
-                          if (before) before();
-                          write_folder(folder, name, keep, content);
-                        });
+  auto work = [folder = folder_,
+               keep = keep_,
+               name = fmt::format("step-{}", state.step),
+               content = copy_of(state, parts, recipe_yaml),
+               before = std::move(before)] {
+    if (before) before();
+    write_folder(folder, name, keep, content);
+  };
+  try {
+    pending_ = std::async(std::launch::async, work);
+  } catch (const std::system_error&) {
+    work();  // the system gives no thread more
+  }
 }
 
 void SnapshotWriter::check() {
@@ -288,7 +324,7 @@ std::optional<Snapshot> newest_snapshot(const fs::path& run,
     return std::nullopt;
   }
   for (const fs::path& path : damaged) {
-    const fs::path aside = path.parent_path() / ("damaged-" + path.filename().string());
+    const fs::path aside = path.parent_path() / (kDamaged + path.filename().string());
     std::error_code error;
     fs::rename(path, aside, error);
     warnings.push_back(
@@ -303,13 +339,19 @@ std::optional<Snapshot> newest_snapshot(const fs::path& run,
 }
 
 void tidy_snapshots(const fs::path& run, std::int64_t keep) {
-  std::error_code error;
-  std::vector<fs::path> left;
-  for (const auto& entry : fs::directory_iterator(snapshots_of(run), error)) {
-    if (entry.path().filename().string().starts_with(kUnfinished)) left.push_back(entry.path());
-  }
-  for (const fs::path& path : left) fs::remove_all(path, error);
+  for (const fs::path& path : folders_named(snapshots_of(run), kUnfinished)) remove_folder(path);
   remove_older(snapshots_of(run), keep);
+}
+
+void remove_snapshots(const fs::path& run) {
+  const fs::path folder = snapshots_of(run);
+  if (!is_folder(folder)) return;
+  for (const char* begin : {kUnfinished, kDamaged}) {
+    for (const fs::path& path : folders_named(folder, begin)) remove_folder(path);
+  }
+  for (const auto& [step, path] : steps_below(folder)) remove_folder(path);
+  std::error_code not_empty;
+  fs::remove(folder, not_empty);
 }
 
 void restore_snapshot(const NamedTensors& tensors, const std::vector<StatePart>& parts) {

@@ -87,6 +87,10 @@ std::optional<Snapshot> newest_snapshot(const std::filesystem::path& run,
 // stay).
 void tidy_snapshots(const std::filesystem::path& run, std::int64_t keep);
 
+// All of a run's snapshots, and the folder if nothing else is in it. Files of other names, and what
+// links lead to, stay; here and wherever snapshots are removed.
+void remove_snapshots(const std::filesystem::path& run);
+
 // Hands each part what was read before; kData when it does not fit or there is a tensor that no
 // part takes.
 void restore_snapshot(const NamedTensors& tensors, const std::vector<StatePart>& parts);

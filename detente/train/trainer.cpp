@@ -430,8 +430,9 @@ class Trainer {
 
   Recipe recipe_;
   TrainOptions options_;
-  std::shared_ptr<FileLog> files_ = std::make_shared<FileLog>();
   ObserverList observers_;
+  std::shared_ptr<FileLog> files_ =
+      std::make_shared<FileLog>([this](const std::string& text) { observers_.on_message(text); });
   RunLock lock_;
   RunDirectory run_;
   Corpus corpus_;

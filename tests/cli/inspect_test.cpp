@@ -86,6 +86,45 @@ TEST_F(InspectTest, JsonHoldsTheSameAndLastCutsTheStart) {
   EXPECT_EQ(call({"--last", "0"}), 2);
 }
 
+TEST_F(InspectTest, SaysWhichLinesItCouldNotRead) {
+  write_steps(40, -0.5);
+  write_file_atomic(folder_ / "metrics.jsonl",
+                    "damaged\n" + read_file(folder_ / "metrics.jsonl") + "{\"type\":\"st");
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--json"}}) {
+    ASSERT_EQ(call(more), 0);
+    EXPECT_THAT(err_.str(), HasSubstr("warning: lines 1, 42 of metrics.jsonl could not be read"));
+  }
+}
+
+TEST_F(InspectTest, WordsOfTheRunReachATerminalAsTextOnly) {
+  const std::string evil = "\\u001b[31mred\\u0007\\u009b2J\\n";
+  std::string lines;
+  for (int i = 1; i <= 40; ++i) {
+    lines += R"({"type":"step","step":)" + std::to_string(i) + R"(,"losses":{")" + evil +
+             R"(":1,"b":1},"grad_norms":{")" + evil + R"(":8,"b":1},"cosines":{")" + evil +
+             R"(|b":-0.5},"diagnosis":{"groups":{")" + evil + R"(":{"grad_norms":{")" + evil +
+             R"(":1},"cosines":{")" + evil + R"(|b":-0.5}}}}})" + "\n";
+  }
+  write_file_atomic(folder_ / "metrics.jsonl", lines);
+  write_file_atomic(folder_ / "summary.json",
+                    R"({"name":")" + evil + R"(","method":")" + evil + "\"}");
+  ASSERT_EQ(call(), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("\\x1b[31mred"));
+  EXPECT_THAT(out_.str() + err_.str(), Not(::testing::ContainsRegex("\x1b|\x07|\u009b")));
+  ASSERT_EQ(call({"--json"}), 0);
+  EXPECT_EQ(Json::parse(out_.str())["name"], "\x1b[31mred\x07\u009b2J\n");
+}
+
+TEST_F(InspectTest, JsonIsJsonWhateverTheFoldersName) {
+  const std::filesystem::path odd = folder_ / "odd\xff";
+  std::filesystem::create_directory(odd);
+  write_steps(40, 0.25);
+  std::filesystem::rename(folder_ / "metrics.jsonl", odd / "metrics.jsonl");
+  const std::vector<std::string> args = {"inspect", odd.string(), "--json"};
+  ASSERT_EQ(run(args, out_, err_), 0) << err_.str();
+  EXPECT_EQ(Json::parse(out_.str())["name"], "odd\uFFFD");
+}
+
 TEST_F(InspectTest, ErrorsSayWhatToDo) {
   EXPECT_EQ(call(), 3);
   EXPECT_THAT(err_.str(), HasSubstr("expected the folder of a training run"));

@@ -86,6 +86,112 @@ TEST_F(TrainCommandsTest, PredictsSentencesWithoutTargets) {
   EXPECT_EQ(first["sentence1"], "새가 난다");
 }
 
+TEST_F(TrainCommandsTest, PredictionsTakeTheirFormFromTheEnding) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  const auto predict = [&](const std::string& name) {
+    return call({"predict", path("run"), "--data", path("dev.tsv"), "--out", path(name)});
+  };
+  EXPECT_EQ(predict("p.csv"), 0) << err_.str();
+  EXPECT_THAT(read_file(folder_ / "p.csv"),
+              ::testing::StartsWith("sentence1,sentence2,score,same,same_probability\n"));
+  for (const char* name : {"p.TSV", "p.tab", "p.txt"}) {
+    EXPECT_EQ(predict(name), 0);
+    EXPECT_THAT(read_file(folder_ / name), ::testing::StartsWith("sentence1\tsentence2\t"));
+  }
+  for (const char* name : {"p.json", "p", "p.csv.gz", "p.parquet"}) {
+    EXPECT_EQ(predict(name), 2) << name;
+    EXPECT_THAT(err_.str(), HasSubstr("expected .tsv, .csv or .jsonl"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / name));
+  }
+}
+
+TEST_F(TrainCommandsTest, DataFormatHoldsForEvalAndPredictToo) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  write_file_atomic(folder_ / "new.tsv",
+                    "sentence1,sentence2,score,same\n\"새가, 난다\",비가,1,0\n산이,높다,2,1\n");
+  const std::vector<std::string> csv = {"--set", "data.format=csv"};
+  const auto with = [](std::vector<std::string> args, const std::vector<std::string>& more) {
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  const std::vector<std::string> eval = {"eval", path("run"), "--data", path("new.tsv"), "--json"};
+  const std::vector<std::string> predict = {
+      "predict", path("run"), "--data", path("new.tsv"), "--out", "-"};
+  EXPECT_EQ(call(eval), 3);
+  EXPECT_EQ(call(predict), 3);
+  EXPECT_EQ(call(with(eval, csv)), 0) << err_.str();
+  EXPECT_EQ(Json::parse(out_.str())["rows"], 2);
+  EXPECT_EQ(call(with(predict, csv)), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("\n새가, 난다\t비가\t"));
+}
+
+TEST_F(TrainCommandsTest, PredictionsOfOneNameAreRefusedWithTheRecipe) {
+  EXPECT_EQ(
+      call({"recipe", "check", path("tiny.yaml"), "--set", "tasks.score.name=same_probability"}),
+      2);
+  EXPECT_THAT(err_.str(), HasSubstr("have a column 'same_probability', and so has"));
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "tasks.score.name=sentence1"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("and so has an input column"));
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "data.text_b=sentence1"}), 2);
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "tasks.score.name=probability"}),
+            0);
+}
+
+TEST_F(TrainCommandsTest, WeightsThatAreNoNumbersAreFourAndNamed) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  std::string model = read_file(folder_ / "run/model.safetensors");
+  // The last number of the file, as NaN and as infinity.
+  for (const char* bits : {"\x01\x02\xc0\x7f", "\x01\x02\x80\xff"}) {
+    model.replace(model.size() - 4, 4, bits);
+    if (bits[2] == '\x80') model.replace(model.size() - 4, 2, std::string(2, '\0'));
+    write_file_atomic(folder_ / "run/model.safetensors", model);
+    for (const std::vector<std::string>& args :
+         {std::vector<std::string>{
+              "predict", path("run"), "--data", path("dev.tsv"), "--out", path("p.jsonl")},
+          std::vector<std::string>{"eval", path("run"), "--json"}}) {
+      EXPECT_EQ(call(args), 4);
+      EXPECT_THAT(err_.str(), ::testing::ContainsRegex("'[a-z0-9_.]+' in '.*model.safetensors'"));
+      EXPECT_EQ(out_.str(), "");
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "p.jsonl"));
+}
+
+TEST_F(TrainCommandsTest, ResumeSaysWhichLinesOfTheLogItLeftOut) {
+  ASSERT_EQ(train_tiny({"--quiet", "--set", "train.epochs=2"}), 0);
+  const std::string log = read_file(folder_ / "run/metrics.jsonl");
+  const std::size_t second = log.find('\n') + 1;
+  write_file_atomic(folder_ / "run/metrics.jsonl",
+                    log.substr(0, second) + "\x01{{\n" + log.substr(second) + "{\"type\":\"st");
+  ASSERT_EQ(train_tiny({"--resume"}), 0) << err_.str();
+  EXPECT_THAT(err_.str(), ::testing::ContainsRegex("warning: lines 2, [0-9]+ of metrics.jsonl"));
+  for (const Json& line : train::read_lines(folder_ / "run/metrics.jsonl")) {
+    EXPECT_TRUE(line.is_object());
+  }
+}
+
+TEST_F(TrainCommandsTest, WordsOfARunReachATerminalAsTextOnly) {
+  const std::string evil = "\x1b[31mred\x07";
+  const std::string out = path("run" + evil);
+  const auto expect_text = [&] {
+    EXPECT_THAT(out_.str() + err_.str(), ::testing::Not(::testing::ContainsRegex("\x1b|\x07")));
+    EXPECT_THAT(out_.str() + err_.str(), HasSubstr("\\x1b[31mred"));
+  };
+  ASSERT_EQ(call({"train", path("tiny.yaml"), "--out", out, "--set", "train.epochs=1"}), 0)
+      << err_.str();
+  expect_text();
+  EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", out}), 2);
+  expect_text();
+  EXPECT_EQ(call({"predict", out, "--data", path("dev.tsv"), "--out", path(evil + ".csv")}), 0);
+  expect_text();
+  EXPECT_EQ(call({"compare", out, "--out", path(evil + ".html")}), 0);
+  expect_text();
+  EXPECT_EQ(call({"recipe", "check", path("tiny.yaml"), "--set", "tasks.score.name=" + evil}), 2);
+  expect_text();
+  EXPECT_EQ(train_on("sentence1\tsentence2\tscore\tsame\n가\t나\t" + evil + "\t0\n"), 3);
+  expect_text();
+}
+
 TEST_F(TrainCommandsTest, ComparesRunsWithABaseline) {
   ASSERT_EQ(train_tiny({"--quiet"}), 0);
   ASSERT_EQ(call({"train",

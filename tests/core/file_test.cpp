@@ -119,6 +119,130 @@ TEST(File, WritesToAPipeInsteadOfReplacingIt) {
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
 }
 
+mode_t mode_of(const std::string& path) {
+  struct stat found {};
+  EXPECT_EQ(::stat(path.c_str(), &found), 0);
+  return found.st_mode & 0777;
+}
+
+TEST(File, KeepsTheModeOfAnEarlierFile) {
+  const TempDir dir;
+  for (const mode_t mode : {mode_t{0600}, mode_t{0644}, mode_t{0660}, mode_t{0755}}) {
+    const std::string path = dir.write("f", "earlier");
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    write_file_atomic(path, "new");
+    EXPECT_EQ(mode_of(path), mode);
+    EXPECT_EQ(read_file(path), "new");
+  }
+}
+
+TEST(File, KeepsTheModeOfWhatALinkLeadsTo) {
+  const TempDir dir;
+  ASSERT_EQ(::chmod(dir.write("secret", "earlier").c_str(), 0600), 0);
+  std::filesystem::create_symlink("secret", dir.file("link"));
+  write_file_atomic(dir.file("link"), "new");
+  EXPECT_EQ(mode_of(dir.file("secret")), 0600U);
+}
+
+TEST(File, GivesANewFileWhatTheUmaskLeaves) {
+  const TempDir dir;
+  const mode_t before = ::umask(027);
+  write_file_atomic(dir.file("f"), "x");
+  ::umask(before);
+  EXPECT_EQ(mode_of(dir.file("f")), 0640U);
+}
+
+TEST(File, LeavesAProtectedFileAlone) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  const TempDir dir;
+  const std::string path = dir.write("f", "kept");
+  ASSERT_EQ(::chmod(path.c_str(), 0400), 0);
+  EXPECT_EQ(code_of([&] { write_file_atomic(path, "x"); }, "Permission denied"), ErrorCode::kIo);
+  EXPECT_EQ(read_file(path), "kept");
+}
+
+TEST(File, RefusesLinksThatGoRound) {
+  const TempDir dir;
+  std::filesystem::create_symlink("b", dir.file("a"));
+  std::filesystem::create_symlink("a", dir.file("b"));
+  EXPECT_EQ(code_of([&] { write_file_atomic(dir.file("a"), "x"); }, "symbolic links"),
+            ErrorCode::kIo);
+  EXPECT_EQ(entries(dir.path()), 2U);
+}
+
+// Who writes to /dev/stdout means what the shell has opened there, at the place where it stands.
+TEST(File, WritesToAnOpenDescriptor) {
+  const TempDir dir;
+  const std::string path = dir.write("log", "before\n");
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND);
+  ASSERT_GE(fd, 0);
+  for (const char* folder : {"/proc/self/fd/", "/dev/fd/"}) {
+    write_file_atomic(folder + std::to_string(fd), "more\n");
+  }
+  EXPECT_EQ(::write(fd, "after\n", 6), 6);
+  ::close(fd);
+  EXPECT_EQ(read_file(path), "before\nmore\nmore\nafter\n");
+}
+
+TEST(File, SaysThatADeviceIsFull) {
+  EXPECT_EQ(code_of([] { write_file_atomic("/dev/full", "x"); }, "No space left"), ErrorCode::kIo);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+}
+
+// Names made of the process id could be foreseen: a link there led root to overwrite its own file.
+TEST(File, PlantedNamesAreNotFollowed) {
+  const TempDir dir;
+  dir.write("secret", "kept");
+  const std::string pid = std::to_string(::getpid());
+  for (const std::string& name : {"f.tmp" + pid, ".f.tmp" + pid, std::string("f.tmp")}) {
+    std::filesystem::create_symlink("secret", dir.file(name));
+  }
+  write_file_atomic(dir.file("f"), "x");
+  EXPECT_EQ(read_file(dir.file("secret")), "kept");
+  EXPECT_EQ(entries(dir.path()), 5U);
+}
+
+TEST(File, KnowsItsTemporaryNames) {
+  for (const char* name : {".detente-abcdef.tmp", ".detente-A0z9Zq.tmp"}) {
+    EXPECT_TRUE(is_temporary_name(name)) << name;
+  }
+  for (const char* name : {"",
+                           "notes.tmp",
+                           "my.tmp.folder",
+                           ".detente-.tmp",
+                           ".detente-abcde.tmp",
+                           ".detente-abcdefg.tmp",
+                           ".detente-abc/ef.tmp",
+                           "x.detente-abcdef.tmp",
+                           ".detente-abcdef.tmp~"}) {
+    EXPECT_FALSE(is_temporary_name(name)) << name;
+  }
+}
+
+TEST(File, RemovesTemporaryFilesAndNothingElse) {
+  const TempDir dir;
+  dir.write(".detente-abcdef.tmp", "left by a killed process");
+  dir.write("notes.tmp", "mine");
+  std::filesystem::create_directory(dir.file(".detente-folder.tmp"));
+  std::filesystem::create_symlink("notes.tmp", dir.file(".detente-linked.tmp"));
+  remove_temporary_files(dir.path());
+  EXPECT_FALSE(std::filesystem::exists(dir.file(".detente-abcdef.tmp")));
+  EXPECT_EQ(entries(dir.path()), 3U);
+  remove_temporary_files(dir.file("none"));
+}
+
+TEST(File, ATemporaryFolderIsItsOwnersAndGoes) {
+  const TempDir dir;
+  {
+    const TemporaryFolder folder(dir.path());
+    EXPECT_TRUE(is_temporary_name(folder.path().filename().string()));
+    EXPECT_EQ(mode_of(folder.path().string()), 0700U);
+    write_file_atomic(folder.path() / "f", "x");
+  }
+  EXPECT_EQ(entries(dir.path()), 0U);
+  EXPECT_EQ(code_of([&] { TemporaryFolder(dir.file("none")); }, "No such file"), ErrorCode::kIo);
+}
+
 TEST(File, MakesParentsOfAFolder) {
   const TempDir dir;
   make_directories(dir.file("a/b/c"));

@@ -260,6 +260,43 @@ TEST(Comparison, NamesRunsOfOneMethodByTheirFolders) {
   fs::remove_all(root);
 }
 
+TEST(Comparison, AFoldersNameIsNoScheme) {
+  const fs::path root = fs::path(::testing::TempDir()) / "detente_schemes";
+  fs::remove_all(root);
+  const std::string name = "javascript:alert(1)";
+  fs::create_directories(root / name);
+  write_file_atomic(root / name / "summary.json", R"({"method":"ew","tasks":{"a":{"f1":0.5}}})");
+  write_html_report(root / name);
+  write_comparison_html(root / "c.html", "one", std::vector<fs::path>{root / name});
+  EXPECT_THAT(read_file(root / "c.html"),
+              AllOf(HasSubstr("href=\"./javascript%3Aalert%281%29/report.html\""),
+                    Not(HasSubstr("href=\"javascript"))));
+  fs::remove_all(root);
+}
+
+TEST(Comparison, SaysWhatCouldNotBeRead) {
+  RunData run = made_run({"a", "b"}, 20, 1, 0.5);
+  run.folder = "seed0";
+  run.unreadable_lines = {3};
+  const std::vector<ComparedRun> runs = {{"ew", run, ""}};
+  EXPECT_THAT(
+      compare_runs(runs).warnings,
+      ::testing::ElementsAre("seed0: line 3 of metrics.jsonl could not be read and is left out."));
+  for (const std::string& html : {html_comparison("one", runs), html_report(run)}) {
+    EXPECT_THAT(html, HasSubstr("line 3 of metrics.jsonl could not be read"));
+  }
+}
+
+TEST(Href, EncodesWhatAnAddressMayNotHold) {
+  EXPECT_EQ(href("../a/report.html"), "../a/report.html");
+  EXPECT_EQ(href("50% of/#1?.html"), "50%25%20of/%231%3F.html");
+  EXPECT_EQ(href("실행/r.html"), "%EC%8B%A4%ED%96%89/r.html");
+  EXPECT_EQ(href("a/b:c.html"), "a/b%3Ac.html");
+  EXPECT_EQ(href("data:x"), "./data%3Ax");
+  EXPECT_EQ(href("\"><b>"), "%22%3E%3Cb%3E");
+  EXPECT_EQ(href("\xff"), "%FF");
+}
+
 TEST(Words, FormatNumbersForPeople) {
   EXPECT_EQ(count_text(1234567), "1,234,567");
   EXPECT_EQ(count_text(999), "999");

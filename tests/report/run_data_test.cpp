@@ -55,10 +55,24 @@ TEST(RunData, SkipsWhatItCannotRead) {
                                 "");
   EXPECT_EQ(run.steps.size(), 1U);
   EXPECT_TRUE(std::isnan(run.loss[0]));
-  EXPECT_EQ(run.unreadable_lines, 3U);
+  EXPECT_THAT(run.unreadable_lines, ElementsAre(2, 5, 6));
+  EXPECT_THAT(run.warnings(),
+              ElementsAre("lines 2, 5, 6 of metrics.jsonl could not be read and are left out.",
+                          "summary.json is damaged (no JSON object) and is left out."));
   EXPECT_THAT(run.tasks, IsEmpty());
   EXPECT_TRUE(std::isnan(run.conflict_share()));
   EXPECT_THAT(run.results(), IsEmpty());
+}
+
+TEST(RunData, HasNothingToSayOfASoundRun) {
+  EXPECT_THAT(parse_run("r", "", "", "").warnings(), IsEmpty());
+  EXPECT_THAT(parse_run("r", "{}", "{\"type\":\"note\"}\n", "").warnings(), IsEmpty());
+}
+
+TEST(RunData, NamesTheFirstOfManyLines) {
+  EXPECT_EQ(lines_text({7}), "line 7");
+  EXPECT_EQ(lines_text({1, 2, 3, 4, 5}), "lines 1, 2, 3, 4, 5");
+  EXPECT_EQ(lines_text({1, 2, 3, 4, 5, 6, 9}), "lines 1, 2, 3, 4, 5 and 2 more");
 }
 
 TEST(RunData, CountsRepeatedStepsOfAResumedRunOnce) {

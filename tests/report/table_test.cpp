@@ -32,6 +32,16 @@ TEST(Table, AlignsColumnsWithWideCharacters) {
             "same     -0.2  yes\n");
 }
 
+TEST(Table, ShowsControlCharactersOfOthersWords) {
+  Table table({{"task\x1b[2J"}, {"n", Align::kRight}});
+  table.add_row({"a\nb", "\u009b1m"});
+  EXPECT_EQ(table.text(),
+            "task\\x1b[2J         n\n"
+            "───────────  ────────\n"
+            "a\\nb         \\u009b1m\n");
+  EXPECT_EQ(table.json()[0]["n"], "\u009b1m");  // programs get it as it is
+}
+
 TEST(Table, DrawsRulesOnlyBetweenRows) {
   Table table({{"a"}});
   table.add_rule();

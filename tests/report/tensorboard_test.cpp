@@ -92,6 +92,19 @@ class EventWriterTest : public ::testing::Test {
   fs::path folder_;
 };
 
+TEST_F(EventWriterTest, GivesNamesThatAreRecognised) {
+  EXPECT_TRUE(is_event_file_name(EventWriter(folder_).path().filename().string()));
+  EXPECT_TRUE(is_event_file_name("events.out.tfevents.1700000000.host.local.12.0"));
+  for (const char* name : {"events.out.tfevents.",
+                           "events.out.tfevents.backup",
+                           "events.out.tfevents.1700000000",
+                           "events.out.tfevents.1700000000.12.0",
+                           "events.out.tfevents.1700000000.host.12.0.txt",
+                           "my.events.out.tfevents.1700000000.host.12.0"}) {
+    EXPECT_FALSE(is_event_file_name(name)) << name;
+  }
+}
+
 TEST_F(EventWriterTest, StartsWithTheFileVersion) {
   const EventWriter writer(folder_);
   EXPECT_THAT(writer.path().filename().string(), ::testing::StartsWith("events.out.tfevents."));

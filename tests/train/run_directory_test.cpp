@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/train/metrics_log.h>
 #include <detente/train/run_directory.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -58,6 +59,64 @@ TEST_F(RunDirectoryTest, ForceRemovesTheRunAndNothingElse) {
   EXPECT_EQ(read_file(root_ / "notes.txt"), "mine");
 }
 
+// Names that hold ".tmp" were all removed once, folders with what was in them.
+TEST_F(RunDirectoryTest, ForceTakesOwnNamesAndRegularFilesOnly) {
+  const RunDirectory run = open_run_directory(root_, ExistingRun::kRefuse);
+  const std::vector<std::filesystem::path> own = {
+      run.recipe(),
+      run.model(),
+      root_ / "events.out.tfevents.1700000000.host.name.12.0",
+      root_ / ".detente-abcdef.tmp",
+      root_ / "tokenizer/vocab.txt",
+      root_ / "cache/.detente-abcdef.tmp",
+      root_ / ".detente-fitted.tmp/tokenizer/idf.json"};
+  const std::vector<std::filesystem::path> others = {root_ / "notes.tmp",
+                                                     root_ / "my.tmp.folder/thesis.txt",
+                                                     root_ / "model.safetensors.tmp",
+                                                     root_ / "events.out.tfevents.backup",
+                                                     root_ / "tokenizer/mine.txt",
+                                                     root_ / "cache/0123456789abcdef.ids",
+                                                     root_ / "outside"};
+  for (const auto* files : {&own, &others}) {
+    for (const auto& file : *files) {
+      make_directories(file.parent_path());
+      write_file_atomic(file, "x");
+    }
+  }
+  std::filesystem::create_symlink("outside", root_ / ".detente-linked.tmp");
+  open_run_directory(root_, ExistingRun::kForce);
+  for (const auto& file : own) EXPECT_FALSE(std::filesystem::exists(file)) << file;
+  for (const auto& file : others) EXPECT_TRUE(std::filesystem::exists(file)) << file;
+  EXPECT_TRUE(std::filesystem::is_symlink(root_ / ".detente-linked.tmp"));
+  EXPECT_FALSE(std::filesystem::exists(root_ / ".detente-fitted.tmp"));
+}
+
+TEST_F(RunDirectoryTest, ForceRefusesWhatNoRunHasMade) {
+  for (const char* name : {"model.safetensors", "snapshot.safetensors", "tokenizer"}) {
+    const RunDirectory run = open_run_directory(root_, ExistingRun::kRefuse);
+    write_file_atomic(run.recipe(), "seed: 1\n");
+    make_directories(root_ / "elsewhere");
+    std::filesystem::create_directory_symlink("elsewhere", root_ / name);
+    EXPECT_EQ(code_of(ExistingRun::kForce), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(message_, HasSubstr(name));
+    EXPECT_TRUE(run.is_run());  // nothing was touched
+    std::filesystem::remove_all(root_);
+  }
+}
+
+TEST_F(RunDirectoryTest, LeftoversOfAKilledRunGoWhenItIsOpened) {
+  const RunDirectory run = open_run_directory(root_, ExistingRun::kRefuse);
+  // Killed before the first file was whole: a new run may begin there.
+  write_file_atomic(root_ / ".detente-abcdef.tmp", "half");
+  open_run_directory(root_, ExistingRun::kRefuse);
+  EXPECT_TRUE(std::filesystem::is_empty(root_));
+  write_file_atomic(run.recipe(), "seed: 1\n");
+  write_file_atomic(root_ / ".detente-abcdef.tmp", "half");
+  open_run_directory(root_, ExistingRun::kResume);
+  EXPECT_FALSE(std::filesystem::exists(root_ / ".detente-abcdef.tmp"));
+  EXPECT_TRUE(run.is_run());
+}
+
 TEST_F(RunDirectoryTest, NeverTouchesAFolderThatIsNoRun) {
   std::filesystem::create_directories(root_);
   write_file_atomic(root_ / "summary.json", "mine");
@@ -83,6 +142,7 @@ TEST_F(RunDirectoryTest, ResumedLogDropsLaterAndBrokenLines) {
   }
   write_file_atomic(run.metrics(), read_file(run.metrics()) + "{\"type\":\"st");
   MetricsLog log(run.metrics(), 3, -1);
+  EXPECT_THAT(log.damaged(), ::testing::ElementsAre(6));
   log.write({{"type", "step"}, {"step", 4}, {"again", true}});
   EXPECT_EQ(read_file(run.metrics()),
             "{\"type\":\"step\",\"step\":1}\n{\"type\":\"step\",\"step\":2}\n"

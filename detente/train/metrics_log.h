@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// metrics.jsonl, the log that survives a crash: whole lines, each handed to the system before the
+// next step.
+#pragma once
+
+#include <detente/core/json.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+namespace detente::train {
+
+class MetricsLog {
+ public:
+  // Which lines of an earlier process stay: the first `bytes`, as they are, or, where that is not
+  // known (-1), those of steps up to `last_step` (-1: none). The others are written again. Throws
+  // kIo.
+  MetricsLog(const std::filesystem::path& path, std::int64_t last_step, std::int64_t bytes);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+
+  // Throws kIo where it fails (full disk).
+  void write(const Json& line);
+  std::int64_t bytes() const { return bytes_; }
+  // Waits until all of it is on the disk; from any thread.
+  void sync();
+
+  // Lines of the earlier log (from 1) that were damaged or cut short: left out, or, among the first
+  // `bytes`, kept.
+  const std::vector<std::size_t>& damaged() const { return damaged_; }
+
+ private:
+  std::filesystem::path path_;
+  int fd_ = -1;
+  std::int64_t bytes_ = 0;
+  std::vector<std::size_t> damaged_;
+};
+
+}  // namespace detente::train

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/printable.h>
+#include <detente/core/suggest.h>
+#include <detente/losses/registry.h>
+#include <detente/metrics/registry.h>
+#include <detente/train/task_rules.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
+namespace detente::train {
+namespace {
+
+[[noreturn]] void refuse(const std::string& where, const std::string& text) {
+  fail(ErrorCode::kInvalidArgument, "{}: {}", where, text);
+}
+
+void check_tasks(Recipe& recipe, const std::string& where) {
+  if (recipe.tasks.empty()) {
+    refuse(where,
+           "there is no task; expected a list 'tasks:' with at least one "
+           "{name, column, head}.");
+  }
+  std::set<std::string> names;
+  for (TaskRecipe& task : recipe.tasks) {
+    if (task.name.empty()) refuse(where, "a task has no 'name'.");
+    if (task.name.find_first_of(".|/ ") != std::string::npos || printable(task.name) != task.name) {
+      refuse(where,
+             "task name '" + task.name +
+                 "' holds one of the characters . | / or a blank or a control character; "
+                 "names go into file keys, so use letters, digits, '_' and '-'.");
+    }
+    if (!names.insert(task.name).second) {
+      refuse(where, "two tasks are named '" + task.name + "'.");
+    }
+    if (task.column.empty()) task.column = task.name;
+    task.head.validate();
+    const auto fitting = losses::loss_names(task.head.kind);
+    if (std::find(fitting.begin(), fitting.end(), task.loss_name) == fitting.end()) {
+      refuse(where,
+             "task '" + task.name + "': loss '" + task.loss_name + "' does not fit a " +
+                 name_of(task.head.kind) + " head; expected one of: " + join_names(fitting) + ".");
+    }
+    if (task.metrics.empty()) task.metrics = metrics::default_metrics(task.head.kind);
+    for (const auto& metric : task.metrics) metrics::get_metric(metric, task.head.kind);
+    const std::string what = where + ": task '" + task.name + "':";
+    if (!task.threshold.empty()) {
+      parse_number(task.threshold, what, "threshold");
+      if (task.head.kind != TaskKind::kBinary) {
+        refuse(where, "task '" + task.name + "': 'threshold' is for binary tasks.");
+      }
+    }
+    if (!task.positive_from.empty()) {
+      parse_number(task.positive_from, what, "positive_from");
+      if (task.head.kind != TaskKind::kRegression) {
+        refuse(where, "task '" + task.name + "': 'positive_from' is for regression tasks.");
+      }
+    }
+    if (!task.class_names.empty()) {
+      task.head.classes = static_cast<std::int64_t>(task.class_names.size());
+    }
+  }
+}
+
+// Columns of a prediction file: two of one name would be one in JSON, and the reader's guess in a
+// table.
+void check_prediction_names(const Recipe& recipe, const std::string& where) {
+  std::map<std::string, std::string> owners;
+  for (const std::string& input : recipe.data.source->named_inputs()) {
+    if (!owners.emplace(input, "an input column").second) {
+      refuse(where, "the input column '" + input + "' is named twice; expected each one once.");
+    }
+  }
+  for (const TaskRecipe& task : recipe.tasks) {
+    for (const std::string& name : task.prediction_names()) {
+      const auto [other, fresh] = owners.emplace(name, "task '" + task.name + "'");
+      if (fresh) continue;
+      refuse(where,
+             "the predictions of task '" + task.name + "' have a column '" + name +
+                 "', and so has " + other->second +
+                 "; expected names that differ. Give the task another 'name' (its 'column' may "
+                 "stay).");
+    }
+  }
+}
+
+void keep_chosen_tasks(Recipe& recipe, const std::string& where) {
+  if (recipe.loop.tasks.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& task : recipe.tasks) names.push_back(task.name);
+  for (const auto& wanted : recipe.loop.tasks) {
+    if (std::find(names.begin(), names.end(), wanted) == names.end()) {
+      refuse(where,
+             "'train.tasks' names '" + wanted + "', which is no task; expected: " +
+                 join_names(names) + "." + did_you_mean(wanted, names));
+    }
+  }
+  std::vector<std::string> kept;
+  std::vector<std::string> others;
+  std::erase_if(recipe.tasks, [&](const TaskRecipe& task) {
+    const bool chosen = std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) !=
+                        recipe.loop.tasks.end();
+    (chosen ? kept : others).push_back(task.column);
+    return !chosen;
+  });
+  // An answer left out must not become a question.
+  std::erase_if(others, [&](const std::string& column) {
+    return std::find(kept.begin(), kept.end(), column) != kept.end();
+  });
+  recipe.data.source->leave_out(others);
+}
+
+}  // namespace
+
+void settle_tasks(Recipe& recipe, const std::string& where) {
+  check_tasks(recipe, where);
+  keep_chosen_tasks(recipe, where);
+  check_prediction_names(recipe, where);
+}
+
+}  // namespace detente::train
