@@ -199,6 +199,13 @@ class ReadVisitor : public FieldVisitor {
 
 }  // namespace
 
+Node::Node() = default;
+Node::Node(const Node& other) = default;
+Node::Node(Node&& other) noexcept = default;
+Node& Node::operator=(const Node& other) = default;
+Node& Node::operator=(Node&& other) noexcept = default;
+Node::~Node() = default;
+
 const Node* Node::find(const std::string& key) const {
   for (const auto& [name, value] : entries) {
     if (name == key) return &value;

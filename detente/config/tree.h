@@ -24,6 +24,14 @@ struct Node {
   std::vector<std::pair<std::string, Node>> entries;  // kMap, in the file's order
   std::string origin;                                 // "recipe.yaml:12" or "--set a.b"
 
+  // Defined where a pair with a Node is complete, which clang asks for.
+  Node();
+  Node(const Node& other);
+  Node(Node&& other) noexcept;
+  Node& operator=(const Node& other);
+  Node& operator=(Node&& other) noexcept;
+  ~Node();
+
   const Node* find(const std::string& key) const;
   Node* find(const std::string& key);
   // Of a list: by its index or by the `name:` it holds; null where there is none.

@@ -18,7 +18,7 @@ namespace {
 // that are no lines of a log are left out and counted, from 1.
 std::string lines_up_to(const std::string& content,
                         std::int64_t last_step,
-                        std::vector<std::size_t>& damaged) {
+                        std::vector<std::size_t>& left_out) {
   std::string kept;
   std::size_t number = 0;
   for (std::size_t begin = 0; begin < content.size();) {
@@ -30,7 +30,7 @@ std::string lines_up_to(const std::string& content,
     begin = end;
     const Json json = Json::parse(line, nullptr, false);
     if (!whole || !json.is_object()) {
-      damaged.push_back(number);
+      left_out.push_back(number);
     } else if (report::record_step(json) <= last_step) {
       kept += line;
     }
@@ -46,13 +46,14 @@ MetricsLog::MetricsLog(const std::filesystem::path& path,
     : path_(path) {
   std::string kept;
   if (last_step >= 0 && std::filesystem::exists(path)) {
-    kept = read_file(path);
-    if (bytes >= 0 && static_cast<std::uint64_t>(bytes) <= kept.size()) {
-      kept.resize(static_cast<std::size_t>(bytes));
-      lines_up_to(kept, last_step, damaged_);
-    } else {
-      kept = lines_up_to(kept, last_step, damaged_);
+    const std::string all = read_file(path);
+    if (bytes >= 0 && static_cast<std::uint64_t>(bytes) <= all.size()) {
+      kept = all.substr(0, static_cast<std::size_t>(bytes));
+      std::vector<std::size_t> damaged;
+      // Where someone has been at the file its bytes are not those that were counted.
+      if (lines_up_to(kept, last_step, damaged) != kept) kept.clear();
     }
+    if (kept.empty()) kept = lines_up_to(all, last_step, left_out_);
   }
   write_file_atomic(path, kept);
   bytes_ = static_cast<std::int64_t>(kept.size());

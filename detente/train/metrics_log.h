@@ -14,9 +14,9 @@ namespace detente::train {
 
 class MetricsLog {
  public:
-  // Which lines of an earlier process stay: the first `bytes`, as they are, or, where that is not
-  // known (-1), those of steps up to `last_step` (-1: none). The others are written again. Throws
-  // kIo.
+  // Which lines of an earlier process stay: the first `bytes`, or, where that is not known (-1) or
+  // they are not whole lines of steps up to `last_step` (-1: none), all such lines. The others are
+  // written again. Throws kIo.
   MetricsLog(const std::filesystem::path& path, std::int64_t last_step, std::int64_t bytes);
   ~MetricsLog();
   MetricsLog(const MetricsLog&) = delete;
@@ -28,15 +28,14 @@ class MetricsLog {
   // Waits until all of it is on the disk; from any thread.
   void sync();
 
-  // Lines of the earlier log (from 1) that were damaged or cut short: left out, or, among the first
-  // `bytes`, kept.
-  const std::vector<std::size_t>& damaged() const { return damaged_; }
+  // Lines of the earlier log (from 1) that were damaged or cut short and are not in this one.
+  const std::vector<std::size_t>& left_out() const { return left_out_; }
 
  private:
   std::filesystem::path path_;
   int fd_ = -1;
   std::int64_t bytes_ = 0;
-  std::vector<std::size_t> damaged_;
+  std::vector<std::size_t> left_out_;
 };
 
 }  // namespace detente::train

@@ -28,11 +28,12 @@ std::string metrics_text(const report::NamedTables& dev) {
 void FileLog::on_start(const RunInfo& info) {
   run_ = info.run;
   metrics_.emplace(run_.metrics(), info.resumed ? info.step : -1, info.log_bytes);
-  if (const auto& lines = metrics_->damaged(); !lines.empty()) {
-    say_(
-        fmt::format("warning: {} of metrics.jsonl cannot be read (damaged, or cut short when the "
-                    "run was stopped).",
-                    report::lines_text(lines)));
+  if (const auto& lines = metrics_->left_out(); !lines.empty()) {
+    say_(fmt::format(
+        "warning: {} of metrics.jsonl could not be read (damaged, or cut short when the "
+        "run was stopped) and {} left out of it now.",
+        report::lines_text(lines),
+        lines.size() == 1 ? "is" : "are"));
   }
 }
 

@@ -45,7 +45,7 @@ std::optional<std::int64_t> step_of(const std::string& name) {
 }
 
 // Of the entry itself, not of what a link leads to.
-bool is_folder(const fs::path& path) {
+bool is_snapshot_folder(const fs::path& path) {
   std::error_code error;
   return fs::is_directory(fs::symlink_status(path, error));
 }
@@ -55,7 +55,7 @@ std::vector<std::pair<std::int64_t, fs::path>> steps_below(const fs::path& folde
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const auto step = step_of(entry.path().filename().string());
-    if (step && is_folder(entry.path())) found.emplace_back(*step, entry.path());
+    if (step && is_snapshot_folder(entry.path())) found.emplace_back(*step, entry.path());
   }
   std::sort(
       found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -64,7 +64,7 @@ std::vector<std::pair<std::int64_t, fs::path>> steps_below(const fs::path& folde
 
 // The files that snapshots are made of, and the folder if nothing else was in it.
 void remove_folder(const fs::path& folder) {
-  if (!is_folder(folder)) return;
+  if (!is_snapshot_folder(folder)) return;
   remove_temporary_files(folder);
   std::error_code error;
   std::vector<fs::path> own;
@@ -345,7 +345,7 @@ void tidy_snapshots(const fs::path& run, std::int64_t keep) {
 
 void remove_snapshots(const fs::path& run) {
   const fs::path folder = snapshots_of(run);
-  if (!is_folder(folder)) return;
+  if (!is_snapshot_folder(folder)) return;
   for (const char* begin : {kUnfinished, kDamaged}) {
     for (const fs::path& path : folders_named(folder, begin)) remove_folder(path);
   }

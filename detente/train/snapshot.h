@@ -12,8 +12,10 @@
 // taken. Runs of Detente 0.1 have one file, snapshot.safetensors, which is read as well.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <detente/tensor/fwd.h>
 #include <detente/train/run_state.h>
+#include <detente/train/state_part.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -24,15 +26,6 @@
 #include <vector>
 
 namespace detente::train {
-
-// One part of a run that has tensors to keep.
-struct StatePart {
-  std::string prefix;  // of its names among all, with a dot at the end: "optimizer."
-  std::function<NamedTensors()> save;
-  // Gets back what save() gave, nothing where the snapshot has nothing of it; kData when that does
-  // not fit.
-  std::function<void(const NamedTensors&)> load;
-};
 
 struct Snapshot {
   std::filesystem::path path;  // the folder, or the file of Detente 0.1

@@ -12,7 +12,7 @@
 #include <detente/train/method_list.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_state.h>
-#include <detente/train/snapshot.h>
+#include <detente/train/state_part.h>
 #include <detente/train/step_draws.h>
 
 #include <cstdint>

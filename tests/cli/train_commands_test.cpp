@@ -145,10 +145,13 @@ TEST_F(TrainCommandsTest, WeightsThatAreNoNumbersAreFourAndNamed) {
     model.replace(model.size() - 4, 4, bits);
     if (bits[2] == '\x80') model.replace(model.size() - 4, 2, std::string(2, '\0'));
     write_file_atomic(folder_ / "run/model.safetensors", model);
-    for (const std::vector<std::string>& args :
+    for (std::vector<std::string> args :
          {std::vector<std::string>{
               "predict", path("run"), "--data", path("dev.tsv"), "--out", path("p.jsonl")},
           std::vector<std::string>{"eval", path("run"), "--json"}}) {
+      EXPECT_EQ(call(args), 3);
+      EXPECT_THAT(err_.str(), HasSubstr("--accept-changed"));
+      args.emplace_back("--accept-changed");
       EXPECT_EQ(call(args), 4);
       EXPECT_THAT(err_.str(), ::testing::ContainsRegex("'[a-z0-9_.]+' in '.*model.safetensors'"));
       EXPECT_EQ(out_.str(), "");

@@ -501,7 +501,7 @@ TEST(LossScaling, SkipsStepsThatOverflowUntilTheScaleFits) {
                                {"a", "b"},
                                {.loss_scaling = MultiTaskOptions::LossScaling::kDynamic});
     Rng rng(1);
-    const auto losses = [&] { return TensorList{(weight * 1e17F).sum(), (weight * 2e17F).sum()}; };
+    const auto losses = [&] { return TensorList{(weight * 1e34F).sum(), (weight * 2e34F).sum()}; };
     weight.mutable_grad() = torch::ones({4});
     int skipped = 0;
     for (int step = 0; step < 20; ++step) {

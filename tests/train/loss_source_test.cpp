@@ -5,6 +5,7 @@
 #include <detente/train/initial_model.h>
 #include <detente/train/snapshot.h>
 #include <gmock/gmock.h>
+#include <tests/train/last_snapshot.h>
 #include <tests/train/tiny_run.h>
 #include <torch/types.h>
 
@@ -178,8 +179,8 @@ TEST_F(LossSourceTest, StoppedAndResumedEqualsNeverStopped) {
     EXPECT_EQ(read_file(folder_ / (name + "whole") / "model.safetensors"),
               read_file(folder_ / (name + "parted") / "model.safetensors"));
     // The teacher, too.
-    const NamedTensors whole = last_snapshot(name + "whole").tensors;
-    const NamedTensors parted = last_snapshot(name + "parted").tensors;
+    const NamedTensors whole = last_snapshot(folder_ / (name + "whole")).tensors;
+    const NamedTensors parted = last_snapshot(folder_ / (name + "parted")).tensors;
     ASSERT_EQ(whole.size(), parted.size());
     std::size_t of_teacher = 0;
     for (std::size_t i = 0; i < whole.size(); ++i) {
@@ -211,7 +212,7 @@ TEST_F(LossSourceTest, TrainsItsOwnParametersAndHearsOfEveryStep) {
   for (std::size_t i = 0; i < told.size(); ++i) {
     EXPECT_EQ(told[i], static_cast<std::int64_t>(i) + 1);
   }
-  const NamedTensors tensors = last_snapshot("run").tensors;
+  const NamedTensors tensors = last_snapshot(folder_ / "run").tensors;
   double value = 0;
   for (const auto& [name, tensor] : tensors) {
     if (name == "losses.1.value") value = tensor.item<double>();

@@ -142,7 +142,7 @@ TEST_F(RunDirectoryTest, ResumedLogDropsLaterAndBrokenLines) {
   }
   write_file_atomic(run.metrics(), read_file(run.metrics()) + "{\"type\":\"st");
   MetricsLog log(run.metrics(), 3, -1);
-  EXPECT_THAT(log.damaged(), ::testing::ElementsAre(6));
+  EXPECT_THAT(log.left_out(), ::testing::ElementsAre(6));
   log.write({{"type", "step"}, {"step", 4}, {"again", true}});
   EXPECT_EQ(read_file(run.metrics()),
             "{\"type\":\"step\",\"step\":1}\n{\"type\":\"step\",\"step\":2}\n"

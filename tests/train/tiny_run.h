@@ -7,7 +7,6 @@
 #include <detente/core/file.h>
 #include <detente/core/rng.h>
 #include <detente/train/loaded_run.h>
-#include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -118,10 +117,6 @@ class TinyRunTest : public ::testing::Test {
                    ExistingRun existing = ExistingRun::kRefuse) {
     std::ostream silent(nullptr);
     return train(recipe(overrides), {folder_ / out, existing, Progress::Style::kNone}, silent);
-  }
-
-  Snapshot last_snapshot(const std::string& out) const {
-    return read_snapshot(snapshot_paths(folder_ / out).at(0));
   }
 
   // Calls `action` once when the log shows `text`.
