@@ -73,7 +73,7 @@ void add_train(CLI::App& app, Context& context) {
       command->add_flag("--resume", flags->resume, "Go on where the run in the folder stopped");
   command->add_flag("--force", flags->force, "Replace the run in the folder")->excludes(resume);
   add_accept_changed_flag(*command, flags->accept_changed)->needs(resume);
-  command->add_flag("--quiet", flags->quiet, "No progress, no table");
+  command->add_flag("--quiet", flags->quiet, "No progress, no table; warnings only");
   command->add_flag("--json", flags->json, "Print the summary as JSON");
   command->footer(
       "Example:\n  detente train recipes/klue_sts.yaml --set balance.method=ew --out runs/ew\n"

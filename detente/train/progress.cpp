@@ -79,7 +79,8 @@ void Progress::update(const State& state) {
 }
 
 void Progress::line(const std::string& text) {
-  if (style_ == Style::kNone) return;
+  // Quiet is no progress; what may be wrong is said.
+  if (style_ == Style::kNone && !text.starts_with("warning: ")) return;
   finish();
   out_ << printable_lines(text) << "\n" << std::flush;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a person sees while a run goes on: one bar that redraws itself on a terminal, a plain line
-// now and then elsewhere (log files), nothing with --quiet.
+// now and then elsewhere (log files), warnings alone with --quiet.
 #pragma once
 
 #include <chrono>

@@ -218,15 +218,31 @@ void write_run_manifest(const RunDirectory& run) {
   manifest.write(run.manifest());
 }
 
-void check_run_manifest(const RunDirectory& run) {
+void check_run_manifest(const RunDirectory& run, bool recipe) {
   if (!std::filesystem::exists(run.manifest())) return;
-  const auto differences = Manifest::read(run.manifest()).differences(run.root);
+  const Manifest written = Manifest::read(run.manifest());
+  Manifest checked;
+  for (const auto& [name, sum] : written.files()) {
+    if (recipe || name != run.recipe().filename()) checked.add(name, sum);
+  }
+  const auto differences = checked.differences(run.root);
   DETENTE_CHECK(differences.empty(),
                 ErrorCode::kData,
                 "[train::check_run_manifest] the run in '{}' is not as it was written: {} Bring "
                 "back a whole copy; --accept-changed takes it as it is.",
                 run.root.string(),
                 differences.front());
+}
+
+bool is_run_file(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const std::string name = path.filename().string();
+  const auto among = [&name](const auto& names) {
+    return std::find(std::begin(names), std::end(names), name) != std::end(names);
+  };
+  if (RunDirectory{folder}.is_run()) return name == kRunMark || among(kRunFiles);
+  return folder.filename() == kTokenizerFolder && RunDirectory{folder.parent_path()}.is_run() &&
+         among(kTokenizerFiles);
 }
 
 }  // namespace detente::train

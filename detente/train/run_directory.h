@@ -55,7 +55,11 @@ RunDirectory existing_run(const std::filesystem::path& root);
 
 // What a model needs besides its weights (recipe, tokenizer, columns) as the run wrote it.
 void write_run_manifest(const RunDirectory& run);
-// Throws kData naming the first file that has changed; nothing for runs without a manifest.
-void check_run_manifest(const RunDirectory& run);
+// Throws kData naming the first file that has changed (the recipe only if `recipe`); nothing for
+// runs without a manifest.
+void check_run_manifest(const RunDirectory& run, bool recipe = true);
+
+// Whether a run has written this file, or would.
+bool is_run_file(const std::filesystem::path& path);
 
 }  // namespace detente::train

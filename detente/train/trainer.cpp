@@ -122,7 +122,10 @@ class Trainer {
 
   // Other rows would go on silently where this run's were.
   void check_data(const std::filesystem::path& root) {
-    check_fitted(*corpus_.train, root);
+    if (!options_.accept_changed) {
+      check_run_manifest({root}, /*recipe=*/false);  // which is written anew in any case
+      check_fitted(*corpus_.train, root);
+    }
     const auto same = [&](const char* part, std::string& before, const std::string& now) {
       DETENTE_CHECK(before.empty() || before == now || options_.accept_changed,
                     ErrorCode::kData,
@@ -226,7 +229,7 @@ class Trainer {
     run_ = open_run_directory(root, options_.existing);
     tidy_snapshots(run_.root, recipe_.loop.kept_snapshots());
     crash_point("run.marked");
-    if (!resumed_) corpus_.train->save(run_.root);
+    if (!resumed_ || options_.accept_changed) corpus_.train->save(run_.root);
     crash_point("run.fitted");
     write_file_atomic(run_.recipe(), recipe_.to_yaml());
     write_run_manifest(run_);

@@ -160,6 +160,37 @@ TEST_F(TrainCommandsTest, WeightsThatAreNoNumbersAreFourAndNamed) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "p.jsonl"));
 }
 
+TEST_F(TrainCommandsTest, PredictionsNeverTakeThePlaceOfTheirSource) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  for (const char* name :
+       {"dev.tsv", "train.tsv", "run/metrics.jsonl", "run/tokenizer/vocab.txt"}) {
+    const std::string before = read_file(folder_ / name);
+    EXPECT_EQ(call({"predict", path("run"), "--data", path("dev.tsv"), "--out", path(name)}), 2)
+        << name;
+    EXPECT_THAT(err_.str(), HasSubstr("Name another file"));
+    EXPECT_EQ(read_file(folder_ / name), before);
+  }
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("dev.tsv"), "--out", path("run/p.tsv")}),
+            0);
+}
+
+TEST_F(TrainCommandsTest, QuietSaysWhatIsDamagedAndAcceptsItWhenTold) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  const auto newest = folder_ / "run/snapshots/step-18/optimizer.safetensors";
+  ASSERT_TRUE(std::filesystem::exists(newest));
+  std::filesystem::resize_file(newest, std::filesystem::file_size(newest) - 1);
+  EXPECT_EQ(train_tiny({"--quiet", "--resume"}), 0) << err_.str();
+  EXPECT_THAT(err_.str(), HasSubstr("damaged-step-18"));
+
+  const auto vocabulary = folder_ / "run/tokenizer/vocab.txt";
+  const std::string whole = read_file(vocabulary);
+  write_file_atomic(vocabulary, whole.substr(0, whole.size() - 2));
+  EXPECT_EQ(train_tiny({"--quiet", "--resume"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("tokenizer/vocab.txt"));
+  EXPECT_EQ(train_tiny({"--quiet", "--resume", "--accept-changed"}), 0) << err_.str();
+  EXPECT_EQ(read_file(vocabulary), whole);
+}
+
 TEST_F(TrainCommandsTest, ResumeSaysWhichLinesOfTheLogItLeftOut) {
   ASSERT_EQ(train_tiny({"--quiet", "--set", "train.epochs=2"}), 0);
   const std::string log = read_file(folder_ / "run/metrics.jsonl");

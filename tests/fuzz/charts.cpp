@@ -12,7 +12,7 @@
 using namespace detente;
 
 FUZZ(data, size) {
-  if (size == 0) return;
+  if (size < 1 + sizeof(double)) return;
   report::Chart chart;
   std::vector<double> values((size - 1) / sizeof(double));
   std::memcpy(values.data(), data + 1, values.size() * sizeof(double));

@@ -52,21 +52,22 @@ FUZZ(data, size) {
   });
   check_features(a, b);
   const std::string_view texts[] = {a, b};
-  for (const auto kind : {text::TokenizerOptions::Kind::kSyllable,
-                          text::TokenizerOptions::Kind::kSyllablePairs,
-                          text::TokenizerOptions::Kind::kWordpiece}) {
-    fuzz::survive([&] {
-      text::TokenizerOptions options;
-      options.kind = kind;
-      options.min_count = 1 + (flags >> 6);
-      options.lower_case = (flags & 4) != 0;
-      options.strip_accents = (flags & 8) != 0;
-      const auto made = text::make_tokenizer(options, texts);
-      check_ids(*made, a);
-      check_ids(*made, b);
-      const auto again =
-          text::Vocabulary::read(fuzz::file_with("made.txt", made->vocabulary().to_text()));
-      fuzz::expect(again.tokens() == made->vocabulary().tokens(), "vocabularies read back");
-    });
-  }
+  // One kind for each input: training a vocabulary takes milliseconds here.
+  static constexpr text::TokenizerOptions::Kind kKinds[] = {
+      text::TokenizerOptions::Kind::kSyllable,
+      text::TokenizerOptions::Kind::kSyllablePairs,
+      text::TokenizerOptions::Kind::kWordpiece};
+  fuzz::survive([&] {
+    text::TokenizerOptions options;
+    options.kind = kKinds[(flags >> 4) % 3];
+    options.min_count = 1 + (flags >> 6);
+    options.lower_case = (flags & 4) != 0;
+    options.strip_accents = (flags & 8) != 0;
+    const auto made = text::make_tokenizer(options, texts);
+    check_ids(*made, a);
+    check_ids(*made, b);
+    const auto again =
+        text::Vocabulary::read(fuzz::file_with("made.txt", made->vocabulary().to_text()));
+    fuzz::expect(again.tokens() == made->vocabulary().tokens(), "vocabularies read back");
+  });
 }
