@@ -86,12 +86,12 @@ void add_ghost_gram(const at::Tensor& x,
                     Matrix& gram) {
   const at::NoGradGuard no_grad;
   Matrix part = ghost_gram(x, gradients, with_bias);
-  bool doubtful = false;
+  bool outside = false;
   for (std::size_t k = 0; x.scalar_type() != at::kDouble && k < gradients.size(); ++k) {
-    if (!gradients[k].defined() || !tensor::doubtful_in_float(part(k, k))) continue;
-    doubtful = doubtful || part(k, k) != 0 || gradients[k].any().item<bool>();
+    outside =
+        outside || (gradients[k].defined() && tensor::outside_float(gradients[k], part(k, k)));
   }
-  if (doubtful) {
+  if (outside) {
     TensorList wide;
     for (const at::Tensor& one : gradients) {
       wide.push_back(one.defined() ? one.to(at::kDouble) : one);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
 #include <detente/balance/internal/state.h>
 #include <detente/balance/metabalance.h>
 #include <detente/balance/method_info.h>
-#include <detente/core/error.h>
 
 #include <cmath>
 
@@ -30,14 +30,7 @@ class Metabalance final : public Method {
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    const auto main = static_cast<std::size_t>(options_.task);
-    DETENTE_CHECK(main < problem.total(),
-                  ErrorCode::kInvalidArgument,
-                  "{} option 'task' must be a number from 0 to {}, one less than the number of "
-                  "tasks; got {}.",
-                  kWhere,
-                  problem.total() - 1,
-                  main);
+    const std::size_t main = internal::chosen_task(options_.task, problem, "metabalance");
     if (average_.empty()) {
       average_.assign(problem.total(), 0.0);
       seen_.assign(problem.total(), 0.0);

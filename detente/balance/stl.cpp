@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/internal/checks.h>
 #include <detente/balance/method_info.h>
 #include <detente/balance/stl.h>
-#include <detente/core/error.h>
 
 namespace detente::balance {
 namespace {
@@ -15,13 +15,7 @@ class Stl final : public Method {
 
  protected:
   void compute(const Problem& problem, Result& result) override {
-    const auto task = static_cast<std::size_t>(options_.task);
-    DETENTE_CHECK(task < problem.total(),
-                  ErrorCode::kInvalidArgument,
-                  "[balance::stl] option 'task' must be a number from 0 to {}, one less than the "
-                  "number of tasks; got {}.",
-                  problem.total() - 1,
-                  task);
+    const std::size_t task = internal::chosen_task(options_.task, problem, "stl");
     bool present = false;
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       const bool chosen = problem.id(i) == task;

@@ -3,11 +3,11 @@
 #include <detente/cli/command.h>
 #include <detente/cli/commands.h>
 #include <detente/core/error.h>
-#include <detente/core/printable.h>
 #include <detente/core/suggest.h>
 #include <detente/core/version.h>
 #include <detente/simd/caches.h>
 #include <detente/simd/target.h>
+#include <detente/text/printable.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -118,7 +118,7 @@ int run_command(std::span<const std::string> args, Context& context) {
 }  // namespace
 
 void tell(Context& context, const char* word, std::string_view text) {
-  context.err << word << ": " << printable_lines(text) << "\n";
+  context.err << word << ": " << text::printable_lines(text) << "\n";
 }
 
 bool shown_on_terminal(const Context& context) {

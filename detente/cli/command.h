@@ -2,7 +2,7 @@
 // What every command gets. A command is one file: it registers its flags on a CLI::App and leaves
 // a callback; errors are thrown as detente::Error and turned into messages and exit codes by run(),
 // output that was lost (a full disk, a closed pipe) included. What others have named or written goes
-// to people through printable(); JSON and files hold it as it is.
+// to people through text::printable(); JSON and files hold it as it is.
 #pragma once
 
 #include <iosfwd>

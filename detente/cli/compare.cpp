@@ -3,8 +3,8 @@
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
-#include <detente/core/printable.h>
 #include <detente/report/html_comparison.h>
+#include <detente/text/printable.h>
 #include <detente/train/loaded_run.h>
 #include <detente/train/untrained_baseline.h>
 
@@ -45,12 +45,12 @@ void run_compare(const CompareFlags& flags, Context& context) {
   context.out << comparison.table.text();
   if (flags.baseline) {
     context.out << "\nNothing is trained for:";
-    for (const auto& baseline : baselines) context.out << " " << printable(baseline.label);
+    for (const auto& baseline : baselines) context.out << " " << text::printable(baseline.label);
     context.out << ".\nThresholds, means and most frequent classes come from the training rows; "
                    "overlap is that of character\npairs, tf-idf the cosine of the tokens' tf-idf "
                    "vectors, constant the mean or most frequent class.\n";
   }
-  context.out << "\nPage: " << printable(page.lexically_normal().string()) << "\n";
+  context.out << "\nPage: " << text::printable(page.lexically_normal().string()) << "\n";
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/core/json_text.h>
-#include <detente/core/printable.h>
 #include <detente/data/source_files.h>
+#include <detente/text/printable.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
@@ -48,13 +48,13 @@ void run_eval(const EvalFlags& flags, Context& context) {
     context.out << json_text(Json{{"tasks", tasks}, {"rows", rows->size()}}) << "\n";
     return;
   }
-  context.out << printable(files.file(part)) << ", " << rows->size() << " rows\n\n";
+  context.out << text::printable(files.file(part)) << ", " << rows->size() << " rows\n\n";
   print_task_metrics(tasks, context.out);
   for (std::size_t k = 0; k < metrics.size(); ++k) {
     for (const auto& metric : metrics[k]) {
       if (metric.reason.empty()) continue;
-      context.out << printable(run.recipe.tasks[k].name) << " " << metric.name << ": "
-                  << printable(metric.reason) << "\n";
+      context.out << text::printable(run.recipe.tasks[k].name) << " " << metric.name << ": "
+                  << text::printable(metric.reason) << "\n";
     }
   }
 }

@@ -5,9 +5,9 @@
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
-#include <detente/core/printable.h>
 #include <detente/report/inspection.h>
 #include <detente/report/table.h>
+#include <detente/text/printable.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -55,7 +55,7 @@ std::string inspect_interval(const report::MeanInterval& interval) {
 
 // As many columns wide as fit a terminal, indented.
 void inspect_wrapped(const std::string& words, std::ostream& out) {
-  const std::string text = printable(words);
+  const std::string text = text::printable(words);
   constexpr std::size_t kWidth = 84;
   std::size_t used = kWidth;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -162,8 +162,8 @@ void run_inspect(const InspectFlags& flags, Context& context) {
     return;
   }
   context.out << fmt::format("{}, {}: {} measured steps (from {:.0f} to {:.0f}) of {}\n",
-                             printable(run.name),
-                             printable(run.method),
+                             text::printable(run.name),
+                             text::printable(run.method),
                              run.measured,
                              run.first_step,
                              run.last_step,

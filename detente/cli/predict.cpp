@@ -6,7 +6,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json_text.h>
-#include <detente/core/printable.h>
+#include <detente/text/printable.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
@@ -104,7 +104,7 @@ std::string tsv_cell(std::string cell) {
   return cell;
 }
 
-std::string terminal_cell(std::string cell) { return printable(cell); }
+std::string terminal_cell(std::string cell) { return text::printable(cell); }
 
 std::string csv_cell(std::string cell) {
   if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
@@ -236,7 +236,8 @@ void run_predict(const PredictFlags& flags, Context& context) {
     return;
   }
   write_file_atomic(flags.out, text);
-  context.out << "Wrote " << rows->size() << " predictions to " << printable(flags.out) << ".\n";
+  context.out << "Wrote " << rows->size() << " predictions to " << text::printable(flags.out)
+              << ".\n";
 }
 
 }  // namespace

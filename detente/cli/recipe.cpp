@@ -2,7 +2,7 @@
 // detente recipe check|show|docs
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
-#include <detente/core/printable.h>
+#include <detente/text/printable.h>
 #include <detente/train/recipe.h>
 
 #include <CLI/CLI.hpp>
@@ -57,14 +57,14 @@ void add_recipe(CLI::App& app, Context& context) {
       ->callback([flags, &context] {
         const train::Recipe recipe = train::load_recipe(flags->recipe, flags->overrides);
         for (const std::string& note : recipe.notes) tell(context, "notice", note);
-        context.out << "'" << printable(flags->recipe)
+        context.out << "'" << text::printable(flags->recipe)
                     << "' is a valid recipe: " << recipe.tasks.size() << " tasks, method "
                     << recipe.method << ", " << recipe.loop.epochs << " epochs.\n";
       });
   add_recipe_subcommand(*group, "show", "Print the recipe with every default filled in", flags)
       ->callback([flags, &context] {
         const std::string yaml = train::load_recipe(flags->recipe, flags->overrides).to_yaml();
-        context.out << (shown_on_terminal(context) ? printable_lines(yaml) : yaml);
+        context.out << (shown_on_terminal(context) ? text::printable_lines(yaml) : yaml);
       });
   group->add_subcommand("docs", "Print the reference of all keys (docs/recipe.md)")
       ->callback([&context] { context.out << train::recipe_markdown(); });

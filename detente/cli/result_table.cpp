@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/result_table.h>
-#include <detente/core/printable.h>
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
+#include <detente/text/printable.h>
 #include <fmt/format.h>
 
 #include <ostream>
@@ -23,7 +23,7 @@ void print_task_metrics(const Json& tasks, std::ostream& out) {
 }
 
 void print_summary(const Json& summary, std::ostream& out) {
-  out << printable(summary.at("name").get<std::string>()) << ", "
+  out << text::printable(summary.at("name").get<std::string>()) << ", "
       << summary.at("method").get<std::string>() << ": " << summary.at("status").get<std::string>()
       << " after " << summary.at("epochs").get<std::int64_t>() << " epochs ("
       << summary.at("steps").get<std::int64_t>() << " steps, "

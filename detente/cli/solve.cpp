@@ -6,8 +6,8 @@
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
 #include <detente/core/npy.h>
-#include <detente/core/printable.h>
 #include <detente/report/table.h>
+#include <detente/text/printable.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -229,7 +229,7 @@ void solution_text(std::ostream& out, const SolveFlags& flags, const Solution& s
   }
   out << "\n" << table.text();
   if (!flags.out.empty())
-    out << fmt::format("\nWrote the direction to '{}'.\n", printable(flags.out));
+    out << fmt::format("\nWrote the direction to '{}'.\n", text::printable(flags.out));
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json_text.h>
-#include <detente/core/printable.h>
 #include <detente/core/suggest.h>
 #include <detente/report/table.h>
+#include <detente/text/printable.h>
 #include <detente/toy/figure.h>
 #include <detente/toy/run.h>
 #include <fmt/format.h>
@@ -284,8 +284,8 @@ void run_toy(const ToyFlags& flags, Context& context) {
                 << number_text(options.lr) << "\n\n"
                 << toy_text(all) << "\nPareto: yes where the gradients' convex hull comes within "
                 << number_text(kStationary) << " of zero.\n"
-                << toy_notes(all) << "Figure: " << printable(files[0]) << ", "
-                << printable(files[1]) << "\n";
+                << toy_notes(all) << "Figure: " << text::printable(files[0]) << ", "
+                << text::printable(files[1]) << "\n";
   }
 }
 

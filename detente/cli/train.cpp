@@ -4,7 +4,7 @@
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/core/json_text.h>
-#include <detente/core/printable.h>
+#include <detente/text/printable.h>
 #include <detente/train/trainer.h>
 #include <unistd.h>
 
@@ -49,13 +49,13 @@ void run_train(const TrainFlags& flags, Context& context) {
     context.out << json_text(outcome.summary) << "\n";
   } else if (!flags.quiet) {
     print_summary(outcome.summary, context.out);
-    context.out << "\nReport: " << printable(outcome.run.report().string()) << "\n";
+    context.out << "\nReport: " << text::printable(outcome.run.report().string()) << "\n";
   }
   if (outcome.interrupted) {
     // The run's own recipe holds every --set of this command.
     context.err << "Interrupted; everything is saved. Go on with: detente train "
-                << printable(outcome.run.recipe().string()) << " --out "
-                << printable(outcome.run.root.string()) << " --resume\n";
+                << text::printable(outcome.run.recipe().string()) << " --out "
+                << text::printable(outcome.run.root.string()) << " --resume\n";
     context.exit_code = 130;
   }
 }

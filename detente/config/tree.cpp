@@ -2,9 +2,9 @@
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/core/whole_number.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 
 namespace detente::config {
@@ -218,10 +218,8 @@ Node* Node::find(const std::string& key) {
 }
 
 const Node* Node::element(const std::string& key) const {
-  std::size_t index = 0;
-  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
-  if (error == std::errc() && end == key.data() + key.size()) {
-    return index < items.size() ? &items[index] : nullptr;
+  if (const auto index = whole_number<std::size_t>(key)) {
+    return *index < items.size() ? &items[*index] : nullptr;
   }
   for (const Node& item : items) {
     const Node* name = item.find("name");

@@ -2,10 +2,10 @@
 #include <detente/core/crash_point.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/core/whole_number.h>
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <string>
@@ -25,9 +25,7 @@ void plan_crash(PlannedCrash& plan, const char* text) {
   plan.name = all.substr(0, colon);
   long times = 1;
   if (colon != std::string_view::npos) {
-    const std::string_view number = all.substr(colon + 1);
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), times);
-    if (error != std::errc() || end != number.data() + number.size() || times < 1) times = 0;
+    times = whole_number<long>(all.substr(colon + 1)).value_or(0);
   }
   plan.left = times;
   const std::vector<std::string> names(std::begin(kCrashPoints), std::end(kCrashPoints));

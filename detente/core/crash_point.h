@@ -3,7 +3,6 @@
 // NAME:N for the N-th time. Without that variable a place costs one comparison.
 #pragma once
 
-#include <span>
 #include <string_view>
 
 namespace detente {

@@ -3,6 +3,7 @@
 #include <detente/core/error.h>
 #include <detente/core/fields.h>
 #include <detente/core/suggest.h>
+#include <detente/core/whole_number.h>
 
 #include <charconv>
 #include <cmath>
@@ -361,15 +362,14 @@ double parse_number(std::string_view text, const std::string& where, const std::
 std::int64_t parse_integer(std::string_view text,
                            const std::string& where,
                            const std::string& name) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DETENTE_CHECK(error == std::errc() && end == text.data() + text.size() && !text.empty(),
+  const auto value = whole_number<std::int64_t>(text);
+  DETENTE_CHECK(value.has_value(),
                 ErrorCode::kInvalidArgument,
                 "{} '{}' must be a whole number; got '{}'.",
                 where,
                 name,
                 text);
-  return value;
+  return *value;
 }
 
 bool parse_flag(std::string_view text, const std::string& where, const std::string& name) {

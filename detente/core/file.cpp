@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/entries.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/whole_number.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,11 +10,9 @@
 #include <array>
 #include <bit>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <optional>
 #include <random>
-#include <vector>
 
 namespace detente {
 namespace {
@@ -80,24 +80,11 @@ Temporary make_temporary(const std::filesystem::path& folder, const auto& make) 
        system_reason(error));
 }
 
-void write_all(int file, std::string_view content, const auto& give_up) {
-  std::size_t written = 0;
-  while (written < content.size()) {
-    const ssize_t n = ::write(file, content.data() + written, content.size() - written);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      give_up("write", errno);
-    }
-    written += static_cast<std::size_t>(n);
-  }
-}
-
 // The number of /proc/self/fd/NUMBER, by whatever name of that folder.
 std::optional<int> own_descriptor(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
-  int number = -1;
-  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (name.empty() || parsed.ptr != name.data() + name.size() || number < 0) return std::nullopt;
+  const auto number = whole_number<int>(name);
+  if (!number || *number < 0) return std::nullopt;
   std::error_code error;
   if (!std::filesystem::equivalent(path.parent_path(), "/proc/self/fd", error)) return std::nullopt;
   return number;
@@ -108,7 +95,7 @@ void write_to_special(const std::filesystem::path& path, std::string_view conten
   const auto give_up = [&](const char* doing, int error) { cannot_write(path, doing, error); };
   FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
   if (file.get() < 0) give_up("open", errno);
-  write_all(file.get(), content, give_up);
+  if (const int error = write_all(file.get(), content)) give_up("write", error);
   if (::close(file.release()) != 0) give_up("close", errno);
 }
 
@@ -135,7 +122,7 @@ void replace_file(const std::filesystem::path& path,
   };
   FileDescriptor fd(opened);
   if (temporary.error != 0) give_up("create", temporary.error);
-  write_all(fd.get(), content, give_up);
+  if (const int error = write_all(fd.get(), content)) give_up("write", error);
   if (earlier != nullptr) {
     // Only root can give a file away, and some file systems have no modes: the content matters more.
     if (::fchown(fd.get(), earlier->st_uid, earlier->st_gid) != 0) errno = 0;
@@ -144,11 +131,25 @@ void replace_file(const std::filesystem::path& path,
   if (::fsync(fd.get()) != 0) give_up("flush", errno);
   if (::close(fd.release()) != 0) give_up("close", errno);
   if (::rename(temporary.path.c_str(), path.c_str()) != 0) give_up("rename", errno);
-  const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0) ::fsync(directory.get());
+  flush_folder(folder);
 }
 
 }  // namespace
+
+int write_all(int descriptor, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(descriptor, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+void flush_folder(const std::filesystem::path& folder) {
+  const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) ::fsync(directory.get());
+}
 
 void write_file_atomic(const std::filesystem::path& target, std::string_view content) {
   const auto give_up = [&](const char* doing, int error) { cannot_write(target, doing, error); };
@@ -161,7 +162,7 @@ void write_file_atomic(const std::filesystem::path& target, std::string_view con
   for (int links = 0; std::filesystem::is_symlink(path, error); ++links) {
     if (links == 40) give_up("open", ELOOP);
     if (const auto number = own_descriptor(path)) {
-      write_all(*number, content, give_up);
+      if (const int failed = write_all(*number, content)) give_up("write", failed);
       return;
     }
     path = path.parent_path() / std::filesystem::read_symlink(path, error);
@@ -185,13 +186,11 @@ bool is_temporary_name(std::string_view name) {
 
 void remove_temporary_files(const std::filesystem::path& folder) {
   std::error_code error;
-  std::vector<std::filesystem::path> found;
-  for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end;
-       at.increment(error)) {
-    const bool regular = std::filesystem::is_regular_file(at->symlink_status(error));
-    if (regular && is_temporary_name(at->path().filename().string())) found.push_back(at->path());
+  for (const std::filesystem::path& path : entries_of(folder)) {
+    if (is_temporary_name(path.filename().string()) && is_own_file(path)) {
+      std::filesystem::remove(path, error);
+    }
   }
-  for (const auto& path : found) std::filesystem::remove(path, error);
 }
 
 TemporaryFolder::TemporaryFolder(const std::filesystem::path& parent) {

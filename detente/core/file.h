@@ -46,6 +46,13 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+// All of `content` to an open descriptor, going on where a signal interrupts; 0, or the system's
+// error.
+int write_all(int descriptor, std::string_view content);
+
+// Waits until the names in a folder are on the disk, as far as its file system can.
+void flush_folder(const std::filesystem::path& folder);
+
 // Creates a folder and its parents; throws kIo with the reason.
 void make_directories(const std::filesystem::path& path);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/ascii.h>
+#include <detente/core/whole_number.h>
 #include <detente/machine/facts.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <filesystem>
 
@@ -58,13 +58,10 @@ bool has_openmp(const Facts& facts) {
 
 OpenMpWait openmp_wait(const Facts& facts) {
   // GNU's runtime looks at this one first.
-  const std::string count = facts.variable("GOMP_SPINCOUNT");
-  std::int64_t spins = 0;
-  const auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), spins);
-  if (!count.empty() && error == std::errc() && end == count.data() + count.size()) {
-    return spins == 0                 ? OpenMpWait::kSleep
-           : spins <= 10 * kShortSpin ? OpenMpWait::kSpinBriefly
-                                      : OpenMpWait::kSpin;
+  if (const auto spins = whole_number<std::int64_t>(facts.variable("GOMP_SPINCOUNT"))) {
+    return *spins == 0                 ? OpenMpWait::kSleep
+           : *spins <= 10 * kShortSpin ? OpenMpWait::kSpinBriefly
+                                       : OpenMpWait::kSpin;
   }
   const std::string policy = lower_ascii(facts.variable("OMP_WAIT_POLICY"));
   return policy == "passive" || facts.variable("KMP_BLOCKTIME") == "0" ? OpenMpWait::kSleep

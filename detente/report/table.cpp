@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
-#include <detente/core/printable.h>
 #include <detente/report/table.h>
+#include <detente/text/printable.h>
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace {
 
 // Cells hold words of others, and text() is for terminals.
 std::string padded(const std::string& text, std::size_t width, Align align) {
-  const std::string cell = printable(text);
+  const std::string cell = text::printable(text);
   const std::size_t used = display_width(cell);
   const std::size_t room = width > used ? width - used : 0;
   const std::size_t left = align == Align::kRight ? room : align == Align::kCenter ? room / 2 : 0;
@@ -92,8 +92,8 @@ void Table::add_rule() { rules_.push_back(rows_.size()); }
 std::vector<std::size_t> Table::widths() const {
   std::vector<std::size_t> widths;
   for (std::size_t j = 0; j < columns_.size(); ++j) {
-    std::size_t width = display_width(printable(columns_[j].title));
-    for (const auto& row : rows_) width = std::max(width, display_width(printable(row[j])));
+    std::size_t width = display_width(text::printable(columns_[j].title));
+    for (const auto& row : rows_) width = std::max(width, display_width(text::printable(row[j])));
     widths.push_back(width);
   }
   return widths;

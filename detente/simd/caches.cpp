@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/whole_number.h>
 #include <detente/simd/caches.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -81,10 +81,8 @@ Caches read_caches(const std::filesystem::path& folder) {
 
 Caches with_override(Caches found, const char* l2_kb) {
   if (l2_kb == nullptr || *l2_kb == '\0') return found;
-  std::int64_t number = 0;
-  const char* end = l2_kb + std::strlen(l2_kb);
-  const auto [rest, error] = std::from_chars(l2_kb, end, number);
-  DETENTE_CHECK(error == std::errc() && rest == end && number >= 16 && number <= (1 << 20),
+  const std::int64_t number = whole_number<std::int64_t>(l2_kb).value_or(0);
+  DETENTE_CHECK(number >= 16 && number <= (1 << 20),
                 ErrorCode::kInvalidArgument,
                 "[simd::caches] DETENTE_L2_KB='{}' is no size of a cache: expected a number of KB "
                 "from 16 to 1048576. Leave the variable away for what the processor has.",

@@ -4,11 +4,11 @@
 #include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/core/whole_number.h>
 #include <detente/tensor/device.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <future>
 #include <iterator>
 #include <system_error>
@@ -51,10 +51,8 @@ Device parse_device(std::string_view text) {
   int index = 0;
   bool valid = named;
   if (named && text.size() > 4) {
-    const std::string_view digits = text.substr(5);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    valid = error == std::errc() && end == digits.data() + digits.size() && index >= 0 &&
-            !digits.empty();
+    index = whole_number<int>(text.substr(5)).value_or(-1);
+    valid = index >= 0;
   }
   if (!valid) {
     const std::array<std::string, 3> allowed = {"auto", "cpu", "cuda"};

@@ -87,11 +87,8 @@ at::Tensor for_loops(const at::Tensor& rows, at::ScalarType type) {
   return host;
 }
 
-// A row whose squares vanish is zero itself or far too short for float32.
-bool outside_float(const at::Tensor& rows, std::size_t row, double squared) {
-  return doubtful_in_float(squared) &&
-         (squared != 0 || rows[static_cast<std::int64_t>(row)].any().item<bool>());
-}
+// Not finite, or so small that some of its terms may have lost digits.
+bool doubtful_in_float(double squared) { return !(squared >= 1e-20 && std::isfinite(squared)); }
 
 // For rows whose products with others are in doubt.
 bool inside_float(const at::Tensor& rows) {
@@ -125,7 +122,9 @@ void gram_on_device(const at::Tensor& rows, Matrix& sum) {
 
 }  // namespace
 
-bool doubtful_in_float(double squared) { return !(squared >= 1e-20 && std::isfinite(squared)); }
+bool outside_float(const at::Tensor& numbers, double squared) {
+  return doubtful_in_float(squared) && (squared != 0 || numbers.any().item<bool>());
+}
 
 Matrix gram(const at::Tensor& rows) {
   DETENTE_CHECK(rows.dim() == 2,
@@ -142,7 +141,9 @@ Matrix gram(const at::Tensor& rows) {
     const at::Tensor host = for_loops(rows, single ? at::kFloat : at::kDouble);
     single ? gram_on_host<float>(host, sum) : gram_on_host<double>(host, sum);
     bool wide = false;
-    for (std::size_t i = 0; single && !wide && i < k; ++i) wide = outside_float(host, i, sum(i, i));
+    for (std::size_t i = 0; single && !wide && i < k; ++i) {
+      wide = outside_float(host[static_cast<std::int64_t>(i)], sum(i, i));
+    }
     if (wide) {
       sum = Matrix(k, k);
       for_wide_columns(host.size(1), [&](std::int64_t begin, std::int64_t size) {

@@ -20,9 +20,9 @@ Matrix gram(const at::Tensor& rows);
 // All inner products of the rows of two matrices [K, P] and [L, P], summed as above; not symmetric.
 Matrix inner_products(const at::Tensor& a, const at::Tensor& b);
 
-// Whether a squared norm that was summed from float32 products may be wrong: it is not finite, or so
-// small that some of its terms may have lost digits. Zero may be true or not: ask the numbers.
-bool doubtful_in_float(double squared);
+// Whether these numbers' squared norm, summed from float32 products, may be wrong: it is not finite,
+// or so small that some of its terms may have lost digits, or zero although the numbers are not.
+bool outside_float(const at::Tensor& numbers, double squared);
 
 // ‖x‖² in double, any shape.
 double squared_norm(const at::Tensor& x);

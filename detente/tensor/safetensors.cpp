@@ -29,9 +29,7 @@ constexpr SafetensorsType kSafetensorsTypes[] = {
 
 }  // namespace
 
-void write_safetensors(const std::filesystem::path& path,
-                       const NamedTensors& tensors,
-                       const Metadata& metadata) {
+std::string to_safetensors(const NamedTensors& tensors, const Metadata& metadata) {
   Json header = Json::object();
   header[kSafetensorsMetadata] = metadata;
   std::vector<at::Tensor> held;
@@ -75,7 +73,13 @@ void write_safetensors(const std::filesystem::path& path,
   header[kSafetensorsMetadata][kSafetensorsChecksum] =
       safetensors_checksum(header, std::string_view(content).substr(8 + size));
   content.replace(8, size, header_text());
-  write_file_atomic(path, content);
+  return content;
+}
+
+void write_safetensors(const std::filesystem::path& path,
+                       const NamedTensors& tensors,
+                       const Metadata& metadata) {
+  write_file_atomic(path, to_safetensors(tensors, metadata));
 }
 
 NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata, bool check) {

@@ -14,8 +14,10 @@ namespace detente::tensor {
 
 using Metadata = std::map<std::string, std::string>;
 
-// Writes float32, float64 and int64 tensors of any device, atomically. Throws kInvalidArgument for
-// a duplicate name or the reserved "__metadata__", kUnsupported for another dtype, kIo.
+// The whole file for float32, float64 and int64 tensors of any device. Throws kInvalidArgument for
+// a duplicate name or the reserved "__metadata__", kUnsupported for another dtype.
+std::string to_safetensors(const NamedTensors& tensors, const Metadata& metadata = {});
+// Writes it atomically; also throws kIo.
 void write_safetensors(const std::filesystem::path& path,
                        const NamedTensors& tensors,
                        const Metadata& metadata = {});

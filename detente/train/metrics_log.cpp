@@ -71,18 +71,13 @@ MetricsLog::~MetricsLog() {
 
 void MetricsLog::write(const Json& line) {
   const std::string text = json_text(line, -1) + "\n";
-  std::size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t n = ::write(fd_, text.data() + written, text.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    DETENTE_CHECK(n >= 0,
-                  ErrorCode::kIo,
-                  "[train::MetricsLog] cannot write to '{}': {}. Free some space and go on with "
-                  "--resume.",
-                  path_.string(),
-                  std::strerror(errno));
-    written += static_cast<std::size_t>(n);
-  }
+  const int error = write_all(fd_, text);
+  DETENTE_CHECK(error == 0,
+                ErrorCode::kIo,
+                "[train::MetricsLog] cannot write to '{}': {}. Free some space and go on with "
+                "--resume.",
+                path_.string(),
+                std::strerror(error));
   bytes_ += static_cast<std::int64_t>(text.size());
 }
 

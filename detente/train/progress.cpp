@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/printable.h>
 #include <detente/report/html_page.h>
+#include <detente/text/printable.h>
 #include <detente/train/progress.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -40,7 +40,7 @@ std::string Progress::text(const State& state) const {
       losses += " ...";
       break;
     }
-    losses += fmt::format(" {} {:.3f}", printable(name), value);
+    losses += fmt::format(" {} {:.3f}", text::printable(name), value);
   }
   return fmt::format("epoch {}/{} step {}/{} {:.0f} ex/s {}{}",
                      state.epoch,
@@ -82,7 +82,7 @@ void Progress::line(const std::string& text) {
   // Quiet is no progress; what may be wrong is said.
   if (style_ == Style::kNone && !text.starts_with("warning: ")) return;
   finish();
-  out_ << printable_lines(text) << "\n" << std::flush;
+  out_ << text::printable_lines(text) << "\n" << std::flush;
 }
 
 void Progress::finish() {

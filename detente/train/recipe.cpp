@@ -4,6 +4,7 @@
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/core/whole_number.h>
 #include <detente/losses/registry.h>
 #include <detente/tensor/device.h>
 #include <detente/text/unicode.h>
@@ -11,7 +12,6 @@
 #include <detente/train/step_rules.h>
 #include <detente/train/task_rules.h>
 
-#include <charconv>
 #include <map>
 #include <set>
 
@@ -165,10 +165,8 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
 
 std::int64_t LoopRecipe::kept_snapshots() const {
   if (keep == "all") return 0;
-  std::int64_t count = 0;
-  const char* const end = keep.data() + keep.size();
-  const auto [at, error] = std::from_chars(keep.data(), end, count);
-  DETENTE_CHECK(error == std::errc() && at == end && count >= 1,
+  const std::int64_t count = whole_number<std::int64_t>(keep).value_or(0);
+  DETENTE_CHECK(count >= 1,
                 ErrorCode::kInvalidArgument,
                 "[train::recipe] 'train.keep' must be a number from 1 on, or 'all'; got '{}'.",
                 keep);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/entries.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
@@ -30,56 +31,35 @@ constexpr const char* kTokenizerFolder = "tokenizer";
 constexpr const char* kTokenizerFiles[] = {"vocab.txt", "tokenizer_config.json", "idf.json"};
 constexpr const char* kCacheFolder = "cache";
 
-// Of the entry itself, not of what a link leads to.
-bool is_file(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(fs::symlink_status(path, error));
-}
-bool is_folder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(fs::symlink_status(path, error));
-}
 bool is_there(const fs::path& path) {
   std::error_code error;
   return fs::exists(fs::symlink_status(path, error));
 }
 
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  if (!is_folder(folder)) return entries;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    entries.push_back(at->path());
-  }
-  return entries;
-}
-
-bool is_own(const fs::path& entry) {
+bool is_of_a_run(const fs::path& entry) {
   const std::string name = entry.filename().string();
   if (std::find(std::begin(kRunFiles), std::end(kRunFiles), name) != std::end(kRunFiles)) {
-    return is_file(entry);
+    return is_own_file(entry);
   }
-  return name == kTokenizerFolder && is_folder(entry);
+  return name == kTokenizerFolder && is_own_folder(entry);
 }
 
 // Encoded sentences are made before the run is opened; they alone do not make a folder a used one.
 // Neither does what a killed process left under temporary names, or of a run whose recipe it had
 // not written yet: nothing is lost there.
 bool run_directory_occupied(const RunDirectory& run) {
-  std::error_code error;
-  if (!fs::is_directory(run.root, error)) return false;
   const bool only_begun = run.is_run() && !run.has_begun();
-  for (fs::directory_iterator at(run.root, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
+  for (const fs::path& entry : entries_of(run.root)) {
+    const std::string name = entry.filename().string();
     if (name == kCacheFolder || name == kRunMark || is_temporary_name(name)) continue;
-    if (!only_begun || !is_own(at->path())) return true;
+    if (!only_begun || !is_of_a_run(entry)) return true;
   }
   return false;
 }
 
 void remove_file(const fs::path& path) {
   std::error_code error;
-  if (is_file(path)) fs::remove(path, error);
+  if (is_own_file(path)) fs::remove(path, error);
   DETENTE_CHECK(!error,
                 ErrorCode::kIo,
                 "[train::open_run_directory] cannot remove '{}': {}.",
@@ -92,7 +72,7 @@ void remove_file(const fs::path& path) {
 void remove_run_files(const fs::path& folder) {
   for (const char* name : kRunFiles) remove_file(folder / name);
   const fs::path tokenizer = folder / kTokenizerFolder;
-  if (!is_folder(tokenizer)) return;
+  if (!is_own_folder(tokenizer)) return;
   for (const char* name : kTokenizerFiles) remove_file(tokenizer / name);
   std::error_code not_empty;
   fs::remove(tokenizer, not_empty);
@@ -104,7 +84,7 @@ void remove_leftovers(const fs::path& root) {
     remove_temporary_files(folder);
   }
   for (const fs::path& entry : entries_of(root)) {
-    if (!is_folder(entry) || !is_temporary_name(entry.filename().string())) continue;
+    if (!is_own_folder(entry) || !is_temporary_name(entry.filename().string())) continue;
     remove_run_files(entry);
     std::error_code not_empty;
     fs::remove(entry, not_empty);
@@ -122,12 +102,12 @@ void check_removable(const fs::path& root) {
                   path.string(),
                   expected);
   };
-  for (const char* name : kRunFiles) demand(root / name, is_file(root / name), "regular file");
+  for (const char* name : kRunFiles) demand(root / name, is_own_file(root / name), "regular file");
   const fs::path tokenizer = root / kTokenizerFolder;
-  demand(tokenizer, is_folder(tokenizer), "folder");
-  if (!is_folder(tokenizer)) return;
+  demand(tokenizer, is_own_folder(tokenizer), "folder");
+  if (!is_own_folder(tokenizer)) return;
   for (const char* name : kTokenizerFiles) {
-    demand(tokenizer / name, is_file(tokenizer / name), "regular file");
+    demand(tokenizer / name, is_own_file(tokenizer / name), "regular file");
   }
 }
 
@@ -141,7 +121,7 @@ void check_writable(const std::filesystem::path& root) {
 
 }  // namespace
 
-bool RunDirectory::is_run() const { return has_begun() || is_file(root / kRunMark); }
+bool RunDirectory::is_run() const { return has_begun() || is_own_file(root / kRunMark); }
 
 bool RunDirectory::has_begun() const {
   std::error_code error;

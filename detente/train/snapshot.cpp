@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
 #include <detente/core/crash_point.h>
+#include <detente/core/entries.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
+#include <detente/core/whole_number.h>
 #include <detente/tensor/safetensors.h>
+#include <detente/train/run_directory.h>
 #include <detente/train/snapshot.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -30,32 +31,21 @@ constexpr const char* kOldSnapshotFormat = "detente-snapshot-1";
 constexpr const char* kUnfinished = "unfinished-";
 constexpr const char* kDamaged = "damaged-";
 
-fs::path snapshots_of(const fs::path& run) { return run / "snapshots"; }
 fs::path old_snapshot_of(const fs::path& run) { return run / "snapshot.safetensors"; }
 
 // The step of "step-N"; nothing for other names.
 std::optional<std::int64_t> step_of(const std::string& name) {
   static constexpr std::string_view kStep = "step-";
   if (!name.starts_with(kStep)) return std::nullopt;
-  std::int64_t step = 0;
-  const char* const end = name.data() + name.size();
-  const auto [at, error] = std::from_chars(name.data() + kStep.size(), end, step);
-  if (error != std::errc() || at != end || step < 0) return std::nullopt;
-  return step;
-}
-
-// Of the entry itself, not of what a link leads to.
-bool is_snapshot_folder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(fs::symlink_status(path, error));
+  const auto step = whole_number<std::int64_t>(std::string_view(name).substr(kStep.size()));
+  return step && *step >= 0 ? step : std::nullopt;
 }
 
 std::vector<std::pair<std::int64_t, fs::path>> steps_below(const fs::path& folder) {
   std::vector<std::pair<std::int64_t, fs::path>> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const auto step = step_of(entry.path().filename().string());
-    if (step && is_snapshot_folder(entry.path())) found.emplace_back(*step, entry.path());
+  for (const fs::path& path : entries_of(folder)) {
+    const auto step = step_of(path.filename().string());
+    if (step && is_own_folder(path)) found.emplace_back(*step, path);
   }
   std::sort(
       found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -64,34 +54,22 @@ std::vector<std::pair<std::int64_t, fs::path>> steps_below(const fs::path& folde
 
 // The files that snapshots are made of, and the folder if nothing else was in it.
 void remove_folder(const fs::path& folder) {
-  if (!is_snapshot_folder(folder)) return;
+  if (!is_own_folder(folder)) return;
   remove_temporary_files(folder);
   std::error_code error;
-  std::vector<fs::path> own;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  for (const fs::path& path : entries_of(folder)) {
+    const std::string name = path.filename().string();
     const bool known = name == "state.json" || name == "recipe.yaml" || name == "manifest.json" ||
                        name.ends_with(".safetensors");
-    if (known && fs::is_regular_file(entry.symlink_status(error))) own.push_back(entry.path());
+    if (known && is_own_file(path)) fs::remove(path, error);
   }
-  for (const fs::path& path : own) fs::remove(path, error);
   fs::remove(folder, error);
 }
 
-std::vector<fs::path> folders_named(const fs::path& folder, std::string_view begin) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().filename().string().starts_with(begin)) found.push_back(entry.path());
+void remove_folders(const fs::path& folder, std::string_view begin) {
+  for (const fs::path& path : entries_of(folder)) {
+    if (path.filename().string().starts_with(begin)) remove_folder(path);
   }
-  return found;
-}
-
-void flush_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
 }
 
 // What a snapshot is made of, in memory.
@@ -120,19 +98,16 @@ SnapshotContent copy_of(RunState& state,
 
 void write_files(const fs::path& folder, const SnapshotContent& content) {
   Manifest manifest;
-  const auto written = [&](const std::string& name) {
-    manifest.add_existing(folder, name);
+  const auto write = [&](const std::string& name, const std::string& text) {
+    write_file_atomic(folder / name, text);
+    manifest.add(name, sum_of(text));
     crash_point("snapshot.part");
   };
   for (const auto& [part, tensors] : content.parts) {
-    tensor::write_safetensors(
-        folder / (part + ".safetensors"), tensors, {{"format", kSnapshotFormat}});
-    written(part + ".safetensors");
+    write(part + ".safetensors", tensor::to_safetensors(tensors, {{"format", kSnapshotFormat}}));
   }
-  write_file_atomic(folder / "recipe.yaml", content.recipe_yaml);
-  written("recipe.yaml");
-  write_file_atomic(folder / "state.json", content.state);
-  written("state.json");
+  write("recipe.yaml", content.recipe_yaml);
+  write("state.json", content.state);
   manifest.write(folder / "manifest.json");
   crash_point("snapshot.manifest");
 }
@@ -140,14 +115,19 @@ void write_files(const fs::path& folder, const SnapshotContent& content) {
 // A step is saved twice where an epoch ends at once after it. The later one knows more and takes
 // the earlier one's place, which is left under the unfinished name: at no moment is there neither.
 void put_in_place(const fs::path& unfinished, const fs::path& final_path) {
-  const auto renamed = [&](unsigned flags) {
-    return ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, final_path.c_str(), flags) == 0;
-  };
+  const auto move = [&] { return ::rename(unfinished.c_str(), final_path.c_str()) == 0; };
+  bool done = false;
   if (fs::exists(final_path)) {
-    if (renamed(RENAME_EXCHANGE)) return;
-    remove_folder(final_path);  // on a file system that cannot exchange
+    done = ::renameat2(
+               AT_FDCWD, unfinished.c_str(), AT_FDCWD, final_path.c_str(), RENAME_EXCHANGE) == 0;
+    if (!done && (errno == EINVAL || errno == ENOSYS)) {  // a file system that cannot exchange
+      remove_folder(final_path);
+      done = move();
+    }
+  } else {
+    done = move();
   }
-  DETENTE_CHECK(renamed(0) || ::rename(unfinished.c_str(), final_path.c_str()) == 0,
+  DETENTE_CHECK(done,
                 ErrorCode::kIo,
                 "[train::write_snapshot] cannot rename '{}' to '{}': {}. Earlier snapshots are "
                 "untouched.",
@@ -259,7 +239,8 @@ void SnapshotWriter::wait() {
 
 std::vector<fs::path> snapshot_paths(const fs::path& run) {
   std::vector<fs::path> paths;
-  for (auto& [step, path] : steps_below(snapshots_of(run))) paths.push_back(std::move(path));
+  for (auto& [step, path] : steps_below(RunDirectory{run}.snapshots()))
+    paths.push_back(std::move(path));
   if (fs::exists(old_snapshot_of(run))) paths.push_back(old_snapshot_of(run));
   return paths;
 }
@@ -288,7 +269,8 @@ Snapshot read_snapshot(const fs::path& path, bool check) {
     if (!name.ends_with(kEnding)) continue;
     const std::string prefix = name.substr(0, name.size() - kEnding.size()) + ".";
     tensor::Metadata metadata;
-    for (auto& [own, tensor] : tensor::read_safetensors(path / name, &metadata, check)) {
+    // Not asked for its own checksum: the manifest has just told.
+    for (auto& [own, tensor] : tensor::read_safetensors(path / name, &metadata, false)) {
       snapshot.tensors.emplace_back(prefix + own, std::move(tensor));
     }
     DETENTE_CHECK(metadata["format"] == kSnapshotFormat,
@@ -339,16 +321,15 @@ std::optional<Snapshot> newest_snapshot(const fs::path& run,
 }
 
 void tidy_snapshots(const fs::path& run, std::int64_t keep) {
-  for (const fs::path& path : folders_named(snapshots_of(run), kUnfinished)) remove_folder(path);
-  remove_older(snapshots_of(run), keep);
+  const fs::path folder = RunDirectory{run}.snapshots();
+  remove_folders(folder, kUnfinished);
+  remove_older(folder, keep);
 }
 
 void remove_snapshots(const fs::path& run) {
-  const fs::path folder = snapshots_of(run);
-  if (!is_snapshot_folder(folder)) return;
-  for (const char* begin : {kUnfinished, kDamaged}) {
-    for (const fs::path& path : folders_named(folder, begin)) remove_folder(path);
-  }
+  const fs::path folder = RunDirectory{run}.snapshots();
+  if (!is_own_folder(folder)) return;
+  for (const char* begin : {kUnfinished, kDamaged}) remove_folders(folder, begin);
   for (const auto& [step, path] : steps_below(folder)) remove_folder(path);
   std::error_code not_empty;
   fs::remove(folder, not_empty);

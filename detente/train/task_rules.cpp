@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
-#include <detente/core/printable.h>
 #include <detente/core/suggest.h>
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
+#include <detente/text/printable.h>
 #include <detente/train/task_rules.h>
 
 #include <algorithm>
@@ -27,7 +27,8 @@ void check_tasks(Recipe& recipe, const std::string& where) {
   std::set<std::string> names;
   for (TaskRecipe& task : recipe.tasks) {
     if (task.name.empty()) refuse(where, "a task has no 'name'.");
-    if (task.name.find_first_of(".|/ ") != std::string::npos || printable(task.name) != task.name) {
+    if (task.name.find_first_of(".|/ ") != std::string::npos ||
+        text::printable(task.name) != task.name) {
       refuse(where,
              "task name '" + task.name +
                  "' holds one of the characters . | / or a blank or a control character; "

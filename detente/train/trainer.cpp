@@ -120,12 +120,8 @@ class Trainer {
                     asked));
   }
 
-  // Other rows would go on silently where this run's were.
-  void check_data(const std::filesystem::path& root) {
-    if (!options_.accept_changed) {
-      check_run_manifest({root}, /*recipe=*/false);  // which is written anew in any case
-      check_fitted(*corpus_.train, root);
-    }
+  // Other rows would go on silently where this run's were; a new run remembers its own.
+  void check_rows(const std::filesystem::path& root) {
     const auto same = [&](const char* part, std::string& before, const std::string& now) {
       DETENTE_CHECK(before.empty() || before == now || options_.accept_changed,
                     ErrorCode::kData,
@@ -159,12 +155,11 @@ class Trainer {
 
   void load_data(const std::filesystem::path& root, const std::filesystem::path& cache) {
     corpus_ = load_corpus(recipe_, cache);
-    if (resumed_) {
-      check_data(root);
-    } else {
-      state_.train_digest = corpus_.train->digest();
-      state_.dev_digest = corpus_.dev->digest();
+    if (resumed_ && !options_.accept_changed) {
+      check_run_manifest({root}, /*recipe=*/false);  // which is written anew in any case
+      check_fitted(*corpus_.train, root);
     }
+    check_rows(root);
     for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
       for (const auto& warning : source->warnings()) {
         observers_.on_message("warning: " + warning);

@@ -11,27 +11,23 @@ FAULTS.so is file_faults.c. What must hold, whatever is disturbed and when:
 and nothing that is no part of a run stays in the folder.
 """
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "cli"))
-from crash_points import names, result, write_data  # noqa: E402  the same run
+from crash_points import names, result, run, write_data  # noqa: E402  the same run
 
 KILLS = ["kill_before", "kill_after", "kill_half"]
 FAILURES = ["ENOSPC", "EIO", "EDQUOT"]
 
 
 def train(program, out, *more, **environment):
-    return subprocess.run(
-        [program, "train", str(out.parent / "recipe.yaml"), "--out", str(out), "--quiet",
-         "--set", "train.snapshot_minutes=1e-9", "--set", "train.epochs=2", *more],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+    return run(program, out, "--set", "train.snapshot_minutes=1e-9", "--set", "train.epochs=2",
+               *more, **environment)
 
 
 def main():

@@ -51,6 +51,18 @@ Rng& require_rng(const Problem& problem, const char* method) {
   return *problem.rng;
 }
 
+std::size_t chosen_task(std::int64_t task, const Problem& problem, const char* method) {
+  const auto chosen = static_cast<std::size_t>(task);
+  DETENTE_CHECK(chosen < problem.total(),
+                ErrorCode::kInvalidArgument,
+                "[balance::{}] option 'task' must be a number from 0 to {}, one less than the "
+                "number of tasks; got {}.",
+                method,
+                problem.total() - 1,
+                task);
+  return chosen;
+}
+
 void check_per_task(std::size_t size,
                     const Problem& problem,
                     const char* method,

@@ -23,6 +23,10 @@ void report_all_zero(Result& result);
 // kInvalidArgument unless the problem brings a generator.
 Rng& require_rng(const Problem& problem, const char* method);
 
+// The task that option 'task' names by its number, absent ones counted too; kInvalidArgument unless
+// there is one of that number.
+std::size_t chosen_task(std::int64_t task, const Problem& problem, const char* method);
+
 // kInvalidArgument unless an option's list is empty or has one entry per task, absent ones too.
 void check_per_task(std::size_t size,
                     const Problem& problem,

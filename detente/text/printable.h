@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace detente {
+namespace detente::text {
 
 // On one line: control characters (line ends and tabs, too) and those that turn the direction of
 // writing become \x1b, \n, \u202e; bytes that are no UTF-8 become \xff. All else stays.
@@ -15,4 +15,4 @@ std::string printable(std::string_view text);
 // The same for text of several lines, as messages are: line ends stay.
 std::string printable_lines(std::string_view text);
 
-}  // namespace detente
+}  // namespace detente::text

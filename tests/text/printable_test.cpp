@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/printable.h>
+#include <detente/text/printable.h>
 #include <gtest/gtest.h>
 
-namespace detente {
+namespace detente::text {
 namespace {
 
 TEST(Printable, LeavesOrdinaryTextAlone) {
@@ -33,4 +33,4 @@ TEST(Printable, MessagesKeepTheirLines) {
 }
 
 }  // namespace
-}  // namespace detente
+}  // namespace detente::text
