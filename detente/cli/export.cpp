@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente export RUN --to KIND --out FILE
 #include <detente/cli/command.h>
+#include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
-#include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/deploy/portable_model.h>
 #include <detente/text/printable.h>
 #include <detente/train/loaded_run.h>
-#include <detente/train/run_directory.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -47,11 +46,9 @@ const char* reading(const std::string& kind) {
 }
 
 void run_export(const ExportFlags& flags, Context& context) {
-  DETENTE_CHECK(flags.out == "-" || !train::is_run_file(flags.out),
-                ErrorCode::kInvalidArgument,
-                "[cli::export] --out '{}' is a file of the run itself. Name another file.",
-                flags.out);
+  demand_harmless("export", flags.out, {});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
+  demand_harmless("export", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
   const std::string bytes = exported(run, flags.to);
   if (flags.out == "-") {
     context.out << bytes;
