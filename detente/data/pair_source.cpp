@@ -39,9 +39,15 @@ void add_side(Batch& batch,
 
 }  // namespace
 
-void PairSource::describe(FieldVisitor& data) {
-  data.text("text_a", text_a_, "Column of the first sentence.");
-  data.text("text_b", text_b_, "Column of the second sentence.");
+void PairSource::describe(FieldVisitor& data) { describe_columns(data, true); }
+
+void PairSource::describe_columns(FieldVisitor& data, bool pairs) {
+  if (pairs) {
+    data.text("text_a", text_a_, "Column of the first sentence.");
+    data.text("text_b", text_b_, "Column of the second sentence.");
+  } else {
+    data.text("text", text_a_, "Column of the text.");
+  }
   data.flag("cache", cache_, "Keep the encoded sentences in the run's folder.");
 }
 
@@ -62,13 +68,22 @@ std::vector<std::string> PairSource::named_inputs() const {
 
 std::unique_ptr<Source> PairSource::fresh() const {
   auto source = std::make_unique<PairSource>();
-  source->text_a_ = text_a_;
-  source->text_b_ = text_b_;
-  source->cache_ = cache_;
-  source->tokenizer_options_ = tokenizer_options_;
-  source->max_length_ = max_length_;
-  source->lexical_ = lexical_;
+  source->take_options(*this);
   return source;
+}
+
+void PairSource::take_options(const PairSource& other) {
+  text_a_ = other.text_a_;
+  text_b_ = other.text_b_;
+  cache_ = other.cache_;
+  tokenizer_options_ = other.tokenizer_options_;
+  max_length_ = other.max_length_;
+  lexical_ = other.lexical_;
+}
+
+void PairSource::set_columns(std::string first, std::string second) {
+  text_a_ = std::move(first);
+  text_b_ = std::move(second);
 }
 
 void PairSource::check_two_texts() const {

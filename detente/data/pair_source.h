@@ -18,7 +18,7 @@
 
 namespace detente::data {
 
-class PairSource final : public Source {
+class PairSource : public Source {
  public:
   const char* kind() const override { return "pairs"; }
   void describe(FieldVisitor& data) override;
@@ -40,6 +40,7 @@ class PairSource final : public Source {
   // What the network asks for, before reading.
   void set_max_length(std::size_t tokens) { max_length_ = tokens; }
   void set_lexical(bool lexical) { lexical_ = lexical; }
+  bool has_pairs() const { return !text_b_.empty(); }
   // kInvalidArgument for a sentence without a column.
   void check_two_texts() const;
 
@@ -51,6 +52,11 @@ class PairSource final : public Source {
 
  protected:
   void read_rows(const SourceInput& input, const Source* fitted) override;
+
+  // For sources of one text: the columns, their description, the options of another.
+  void set_columns(std::string first, std::string second);
+  void describe_columns(FieldVisitor& data, bool pairs);
+  void take_options(const PairSource& other);
 
  private:
   std::string text_a_ = "sentence1";

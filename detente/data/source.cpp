@@ -6,6 +6,7 @@
 #include <detente/data/pair_source.h>
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
+#include <detente/data/text_source.h>
 
 #include <array>
 #include <cstdint>
@@ -23,6 +24,7 @@ const auto& source_table() {
   static const std::array kinds = {
       SourceKind{"pairs", [] { return std::unique_ptr<Source>(std::make_unique<PairSource>()); }},
       SourceKind{"table", [] { return std::unique_ptr<Source>(std::make_unique<TableSource>()); }},
+      SourceKind{"text", [] { return std::unique_ptr<Source>(std::make_unique<TextSource>()); }},
   };
   return kinds;
 }

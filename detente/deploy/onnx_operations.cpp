@@ -141,11 +141,13 @@ void square(const Node& node, OnnxGraph& graph) {
   graph.set(node.output(), graph.node("Mul", {x, x}));
 }
 
-void ones_like(const Node& node, OnnxGraph& graph) {
-  Value* one = scalar(graph, 1, type_of(node.output()));
+void filled_like(const Node& node, OnnxGraph& graph, double value) {
+  Value* one = scalar(graph, value, type_of(node.output()));
   Value* shape = graph.node("Shape", {graph.tensor(node.input(0))});
   graph.set(node.output(), graph.node("Expand", {one, shape}));
 }
+void ones_like(const Node& node, OnnxGraph& graph) { filled_like(node, graph, 1); }
+void zeros_like(const Node& node, OnnxGraph& graph) { filled_like(node, graph, 0); }
 
 void cumsum(const Node& node, OnnxGraph& graph) {
   const std::int64_t axis = positive(integer(graph, node.input(1)), node.input(0));
@@ -534,6 +536,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::unflatten", unflatten},
       {"aten::unsqueeze", unsqueeze},
       {"aten::view_as", view_as},
+      {"aten::zeros_like", zeros_like},
   };
   return table;
 }

@@ -19,7 +19,7 @@ namespace {
 constexpr double kAlignmentScale = 3.0;
 const data::PairSource& pair_source(const data::Source& source) {
   const auto* pairs = dynamic_cast<const data::PairSource*>(&source);
-  DETENTE_CHECK(pairs != nullptr,
+  DETENTE_CHECK(pairs != nullptr && std::string_view(source.kind()) == "pairs",
                 ErrorCode::kInvalidArgument,
                 "[nn::PairTrunk] model.kind pairs takes sentence pairs; data.kind is {}. Use "
                 "data.kind: pairs or another model.",

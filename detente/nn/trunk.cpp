@@ -3,6 +3,7 @@
 #include <detente/core/suggest.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/pair_trunk.h>
+#include <detente/nn/transformer_trunk.h>
 #include <detente/nn/trunk.h>
 #include <torch/types.h>
 
@@ -25,6 +26,9 @@ const auto& trunk_table() {
           "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
       TrunkKind{
           "mlp", "table", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+      TrunkKind{"transformer",
+                "text",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
   };
   return kinds;
 }

@@ -14,6 +14,7 @@
 #include <detente/tensor/fwd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ class Trunk {
   virtual void describe(FieldVisitor& model) = 0;
   // Rules between fields; throws kInvalidArgument.
   virtual void validate() const {}
+  // Makes paths in the options absolute; options that a file there decides take its values, so that a
+  // recipe written afterwards needs the file no more. Throws kIo, kData.
+  virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
   // Options and, when there are some, parameters.
   virtual std::unique_ptr<Trunk> clone() const = 0;
 
@@ -57,6 +61,9 @@ class Trunk {
   // with the reason, where there is no such form.
   virtual PortableInputs portable_inputs(const data::Source& fitted) const;
   virtual TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const;
+
+  // The learning rate of each of parameters().trained() as a share of the recipe's; empty: all 1.
+  virtual std::vector<double> learning_rates() const { return {}; }
 
   const Parameters& parameters() const { return parameters_; }
   Parameters& parameters() { return parameters_; }

@@ -116,13 +116,14 @@ struct AdamW::Impl {
     at::Tensor m;
     at::Tensor v;
     bool decays = true;
+    double rate = 1.0;
   };
   AdamWOptions options;
   std::vector<Slot> slots;
   std::int64_t steps = 0;
 };
 
-AdamW::AdamW(NamedTensors parameters, const AdamWOptions& options)
+AdamW::AdamW(NamedTensors parameters, const AdamWOptions& options, const std::vector<double>& rates)
     : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
   for (auto& [name, theta] : parameters) {
@@ -135,6 +136,8 @@ AdamW::AdamW(NamedTensors parameters, const AdamWOptions& options)
                             at::zeros_like(theta).requires_grad_(false),
                             at::zeros_like(theta).requires_grad_(false),
                             theta.dim() >= 2});
+    const std::size_t place = impl_->slots.size() - 1;
+    if (place < rates.size()) impl_->slots.back().rate = rates[place];
   }
 }
 
@@ -147,15 +150,13 @@ void AdamW::step(double factor) {
   const AdamWOptions& o = impl_->options;
   const double t = static_cast<double>(++impl_->steps);
   const double lr = o.lr * factor;
-  AdamWFactors f{1.0,
-                 o.beta1,
-                 o.beta2,
-                 lr / (1.0 - std::pow(o.beta1, t)),
-                 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t)),
-                 o.eps};
+  const double step_size = lr / (1.0 - std::pow(o.beta1, t));
+  AdamWFactors f{
+      1.0, o.beta1, o.beta2, step_size, 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t)), o.eps};
   for (auto& slot : impl_->slots) {
     if (!slot.theta.grad().defined()) continue;
-    f.decay = slot.decays ? 1.0 - lr * o.weight_decay : 1.0;
+    f.decay = slot.decays ? 1.0 - slot.rate * lr * o.weight_decay : 1.0;
+    f.step_size = slot.rate * step_size;
     at::Tensor gradient = slot.theta.grad();
     at::Tensor theta = slot.theta.detach();
     const bool by_rows = gradient.is_sparse() && gradient.sparse_dim() == 1 && theta.is_cpu() &&

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace detente::train {
 
@@ -29,8 +30,11 @@ struct AdamWOptions {
 
 class AdamW {
  public:
-  // One-dimensional parameters (biases, gains) are not decayed.
-  AdamW(NamedTensors parameters, const AdamWOptions& options);
+  // One-dimensional parameters (biases, gains) are not decayed. `rates`: of each parameter in turn, its
+  // learning rate as a share of the options'; parameters beyond the list have all of it.
+  AdamW(NamedTensors parameters,
+        const AdamWOptions& options,
+        const std::vector<double>& rates = {});
   ~AdamW();
   AdamW(AdamW&&) noexcept;
   AdamW& operator=(AdamW&&) noexcept;

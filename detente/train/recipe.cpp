@@ -346,6 +346,8 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 where);
   recipe.data.files.validate(where);
   settle_tasks(recipe, where);
+  const auto folder = std::filesystem::absolute(path).parent_path();
+  recipe.model.trunk->resolve_paths(folder);
   recipe.model.trunk->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
   recipe.selection();
@@ -353,7 +355,6 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     fail(ErrorCode::kInvalidArgument, "{}: {}", where, conflict);
   }
-  const auto folder = std::filesystem::absolute(path).parent_path();
   make_absolute(recipe.data.files.train, folder);
   make_absolute(recipe.data.files.dev, folder);
   recipe.data.source->resolve_paths(folder);

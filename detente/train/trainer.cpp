@@ -183,7 +183,11 @@ class Trainer {
     }
     model_->to(device_, dtype);
     make_losses(dtype);
-    step_.emplace(recipe_, model_->named_shared_parameters(), *losses_, total_steps_);
+    step_.emplace(recipe_,
+                  model_->named_shared_parameters(),
+                  *losses_,
+                  total_steps_,
+                  model_->trunk().learning_rates());
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),

@@ -42,13 +42,14 @@ engine::MultiTaskBackward make_backward(const Recipe& recipe,
 TrainingStep::TrainingStep(const Recipe& recipe,
                            const NamedTensors& shared,
                            LossSource& losses,
-                           std::int64_t total_steps)
+                           std::int64_t total_steps,
+                           const std::vector<double>& shared_rates)
     : recipe_(recipe),
       losses_(losses),
       total_steps_(total_steps),
       shared_(tensors_of(shared)),
       own_(tensors_of(joined({}, own_parameters(losses)))),
-      optimizer_(joined(shared, own_parameters(losses)), recipe.optimizer),
+      optimizer_(joined(shared, own_parameters(losses)), recipe.optimizer, shared_rates),
       methods_{recipe.balance},
       backward_(make_backward(recipe, shared, losses)) {
   std::vector<std::string> names;

@@ -44,10 +44,12 @@ class TrainingStep {
  public:
   // `shared`: the parameters whose gradients are balanced; each task's own ones come with the
   // losses. Recipe and losses must outlive it. `total_steps` is the whole run's, for the schedule.
+  // `shared_rates`: each shared parameter's learning rate as a share of the recipe's; empty: all 1.
   TrainingStep(const Recipe& recipe,
                const NamedTensors& shared,
                LossSource& losses,
-               std::int64_t total_steps);
+               std::int64_t total_steps,
+               const std::vector<double>& shared_rates = {});
 
   // The step on batches[position.batch]; methods that want independent batches take others of the
   // list. An error says which step it was.
