@@ -22,6 +22,11 @@ std::string read_file(const std::filesystem::path& path);
 // read-only, ...), and removes the temporary file.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 
+// The same for a file in a folder of the program's own, where a link at `path` is none of the user's:
+// whatever stands there (a link, a pipe) gives way to a regular file, and nothing outside the folder
+// is touched. A protected regular file and a folder stay and are an error (kIo).
+void write_own_file(const std::filesystem::path& path, std::string_view content);
+
 // Whether a file's name (without its folder) is one that write_file_atomic and TemporaryFolder give
 // what they have not finished: ".detente-XXXXXX.tmp", six letters or digits. Such a file is left
 // behind only by a process that was killed.

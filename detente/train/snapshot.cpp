@@ -99,7 +99,7 @@ SnapshotContent copy_of(RunState& state,
 void write_files(const fs::path& folder, const SnapshotContent& content) {
   Manifest manifest;
   const auto write = [&](const std::string& name, const std::string& text) {
-    write_file_atomic(folder / name, text);
+    write_own_file(folder / name, text);
     manifest.add(name, sum_of(text));
     crash_point("snapshot.part");
   };

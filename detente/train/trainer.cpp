@@ -226,7 +226,7 @@ class Trainer {
     crash_point("run.marked");
     if (!resumed_ || options_.accept_changed) corpus_.train->save(run_.root);
     crash_point("run.fitted");
-    write_file_atomic(run_.recipe(), recipe_.to_yaml());
+    write_own_file(run_.recipe(), recipe_.to_yaml());
     write_run_manifest(run_);
     crash_point("run.recipe");
     snapshots_.emplace(run_.snapshots(), recipe_.loop.kept_snapshots());
@@ -381,8 +381,9 @@ class Trainer {
   }
 
   void save_model() {
-    tensor::write_safetensors(
-        run_.model(), model_->state(), {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}});
+    write_own_file(run_.model(),
+                   tensor::to_safetensors(
+                       model_->state(), {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}}));
   }
 
   void save_snapshot() {
