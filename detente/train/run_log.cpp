@@ -18,7 +18,7 @@ std::string metrics_text(const report::NamedTables& dev) {
   std::string text;
   for (const auto& [task, metrics] : dev) {
     text += (text.empty() ? "" : " | ") + task;
-    for (const auto& [name, value] : metrics) text += fmt::format(" {} {:.4f}", name, value);
+    for (const auto& [name, value] : metrics) text += " " + name + " " + report::value_text(value);
   }
   return text;
 }
