@@ -14,6 +14,9 @@ namespace detente {
 // unpacks to more than the memory holds) or kUnsupported (a file larger than the memory).
 std::string read_file(const std::filesystem::path& path);
 
+// The same for what standard input (descriptor 0) still holds; messages call it "standard input".
+std::string read_standard_input();
+
 // Writes `content` so that `path` holds either its old content or all of the new one, whatever
 // happens: temporary file in the same folder, fsync, rename, fsync of the folder. Mode and owner of
 // an earlier file stay (the owner where the system allows it); a new one has what the umask leaves

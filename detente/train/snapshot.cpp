@@ -320,6 +320,18 @@ std::optional<Snapshot> newest_snapshot(const fs::path& run,
   return found;
 }
 
+std::optional<RunState> newest_state(const fs::path& run) {
+  for (const fs::path& path : snapshot_paths(run)) {
+    if (!fs::is_directory(path)) continue;  // of Detente 0.1, which remembers less
+    try {
+      return state_of(read_file(path / "state.json"), path / "state.json");
+    } catch (const Error&) {
+      // An earlier one may be whole.
+    }
+  }
+  return std::nullopt;
+}
+
 void tidy_snapshots(const fs::path& run, std::int64_t keep) {
   const fs::path folder = RunDirectory{run}.snapshots();
   remove_folders(folder, kUnfinished);

@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 
 namespace detente::train {
 namespace {
@@ -160,9 +161,11 @@ class Trainer {
       check_fitted(*corpus_.train, root);
     }
     check_rows(root);
+    // Parts of one file may have the same to say.
+    std::set<std::string> said;
     for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
       for (const auto& warning : source->warnings()) {
-        observers_.on_message("warning: " + warning);
+        if (said.insert(warning).second) observers_.on_message("warning: " + warning);
       }
     }
     steps_per_epoch_ =
