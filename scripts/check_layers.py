@@ -22,7 +22,7 @@ TORCH = [
     ["losses", "nn", "doctor", "autograd"],
     ["engine"],
     ["train"],
-    ["measure"],
+    ["measure", "deploy"],
     ["cli"],
     ["apps"],
 ]

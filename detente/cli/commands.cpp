@@ -16,6 +16,7 @@ void add_bench(CLI::App& app, Context& context);
 void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
+void add_export(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_recipe(CLI::App& app, Context& context);
 #endif
@@ -26,6 +27,7 @@ std::span<const AddCommand> commands() {
       add_train,
       add_eval,
       add_predict,
+      add_export,
       add_compare,
       add_recipe,
 #endif

@@ -2,6 +2,7 @@
 // detente predict RUN --data FILE --out FILE
 #include <detente/cli/command.h>
 #include <detente/cli/data_flags.h>
+#include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
@@ -190,29 +191,12 @@ std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
   return shown;
 }
 
-// Predictions must not take the place of what they come from.
-void demand_harmless(const std::string& out, const std::vector<std::string>& sources) {
-  if (out == "-") return;
-  for (const std::string& source : sources) {
-    std::error_code error;
-    DETENTE_CHECK(source.empty() || !std::filesystem::equivalent(out, source, error),
-                  ErrorCode::kInvalidArgument,
-                  "[cli::predict] --out '{}' is the data itself ('{}'), which would be gone. Name "
-                  "another file.",
-                  out,
-                  source);
-  }
-  DETENTE_CHECK(!train::is_run_file(out),
-                ErrorCode::kInvalidArgument,
-                "[cli::predict] --out '{}' is a file of the run itself. Name another file.",
-                out);
-}
-
 void run_predict(const PredictFlags& flags, Context& context) {
   const PredictionFormat format = format_of(flags.out);  // before the work
-  if (flags.data.data != data::kStandardInput) demand_harmless(flags.out, {flags.data.data});
+  const bool piped = flags.data.data == data::kStandardInput;
+  demand_harmless("predict", flags.out, {piped ? "" : flags.data.data});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
-  demand_harmless(flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
+  demand_harmless("predict", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(
       run.recipe, flags.data.files(run.recipe), data::Part::kDev, *run.source, false);

@@ -16,9 +16,6 @@
 namespace detente::data {
 namespace {
 
-// Far beyond any row of sense; keeps one wild cell from making every prediction infinite.
-constexpr double kLargest = 1e6;
-
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 const char* name_of(TableColumn::Kind kind) {
@@ -270,7 +267,7 @@ std::vector<double> TableColumn::numbers(const Table& table) const {
         kind_ == Kind::kDate ? "date" : "finite number");
     // Halves: the difference of two huge numbers may be no number any more.
     const double scaled = (0.5 * *value - 0.5 * mean_) / deviation_;
-    values[i] = 2.0 * std::clamp(scaled, -0.5 * kLargest, 0.5 * kLargest);
+    values[i] = 2.0 * std::clamp(scaled, -0.5 * kLargestStandardised, 0.5 * kLargestStandardised);
   }
   return values;
 }

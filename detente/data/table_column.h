@@ -34,6 +34,10 @@ struct ColumnOptions {
   std::int64_t max_categories = 1000;  // the most frequent ones; the rest is unknown
 };
 
+// Numbers further from the mean than so many deviations count as that far: far beyond any row of sense,
+// and one wild cell does not make every prediction infinite.
+inline constexpr double kLargestStandardised = 1e6;
+
 class TableColumn {
  public:
   enum class Kind { kNumber, kDate, kCategory };

@@ -139,6 +139,74 @@ at::Tensor MlpTrunk::features(const data::Batch& batch, Rng* random) const {
   }
   DETENTE_CHECK(!joined.empty(), ErrorCode::kShape, "[nn::MlpTrunk] the batch has no columns.");
   Dropout drop(random);
+  return hidden(joined, drop);
+}
+
+PortableInputs MlpTrunk::portable_inputs(const data::Source& fitted) const {
+  using Kind = data::TableColumn::Kind;
+  const auto columns = table_source(fitted).columns();
+  std::string numbers;
+  std::string categories;
+  for (const data::TableColumn& column : columns) {
+    std::string& list = column.kind() == Kind::kCategory ? categories : numbers;
+    if (!list.empty()) list += ", ";
+    list += column.name();
+    if (column.kind() == Kind::kDate) list += " (days since 1970-01-01)";
+  }
+  PortableInputs inputs;
+  if (numbers_ > 0) {
+    inputs.list.push_back(
+        {"numbers", {"batch", ""}, "As in the table, NaN where missing: " + numbers});
+    inputs.examples.push_back(
+        torch::zeros({2, static_cast<std::int64_t>(numbers_)}, torch::kFloat64));
+  }
+  if (!categories_.empty()) {
+    inputs.list.push_back(
+        {"categories",
+         {"batch", ""},
+         "Places in the column's list of words from 1 on, 0 for any other: " + categories});
+    inputs.examples.push_back(
+        torch::zeros({2, static_cast<std::int64_t>(categories_.size())}, torch::kInt64));
+  }
+  return inputs;
+}
+
+TensorList MlpTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
+  using Kind = data::TableColumn::Kind;
+  std::vector<double> means;
+  std::vector<double> deviations;
+  std::vector<std::int64_t> marked;
+  for (const data::TableColumn& column : table_source(fitted).columns()) {
+    if (column.kind() == Kind::kCategory) continue;
+    if (column.marks_missing()) marked.push_back(static_cast<std::int64_t>(means.size()));
+    means.push_back(column.mean());
+    deviations.push_back(column.deviation());
+  }
+  const at::TensorOptions type = parameters_(layer_name(0) + ".weight").options();
+  TensorList joined;
+  if (numbers_ > 0) {
+    const at::Tensor& numbers = inputs.at(0);
+    const auto row = [&](const std::vector<double>& values) {
+      return torch::tensor(values, torch::kFloat64);
+    };
+    const at::Tensor missing = torch::isnan(numbers);
+    const at::Tensor scaled = torch::clamp((numbers - row(means)) / row(deviations),
+                                           -data::kLargestStandardised,
+                                           data::kLargestStandardised);
+    joined.push_back(scaled.masked_fill(missing, 0.0).to(type.dtype()));
+    if (!marked.empty()) {
+      joined.push_back(missing.index_select(1, torch::tensor(marked)).to(type.dtype()));
+    }
+  }
+  for (std::size_t i = 0; i < categories_.size(); ++i) {
+    const at::Tensor column = inputs.back().select(1, static_cast<std::int64_t>(i));
+    joined.push_back(torch::embedding(parameters_(embedding_name(i)), column));
+  }
+  Dropout off(nullptr);
+  return {hidden(joined, off)};
+}
+
+at::Tensor MlpTrunk::hidden(const TensorList& joined, Dropout& drop) const {
   at::Tensor x = joined.size() == 1 ? joined.front() : torch::cat(joined, 1);
   for (std::size_t i = 0; i < widths_.size(); ++i) {
     x = parameters_.linear(x, layer_name(i));

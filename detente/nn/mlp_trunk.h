@@ -31,6 +31,11 @@ class MlpTrunk final : public Trunk {
   // kShape for a batch with other columns, kData for a category that there is none of.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
 
+  // "numbers" [B, columns] float64: numbers as they are and dates as days since 1970, NaN where
+  // missing; "categories" [B, columns] int64: places in the list of words from 1 on, 0 for others.
+  PortableInputs portable_inputs(const data::Source& fitted) const override;
+  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
+
   // Without a source: how many numbers, marks of missing cells, and categories (the unknown one
   // included) per category column.
   void build(std::size_t numbers,
@@ -41,6 +46,9 @@ class MlpTrunk final : public Trunk {
   std::int64_t embedding_width(std::size_t count) const;
 
  private:
+  // The hidden layers over the joined columns.
+  at::Tensor hidden(const TensorList& joined, Dropout& drop) const;
+
   std::vector<double> widths_ = {128, 128};  // whole numbers
   Activation activation_ = Activation::kRelu;
   double dropout_ = 0.1;

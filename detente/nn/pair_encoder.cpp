@@ -23,6 +23,12 @@ std::int64_t sequence_limit(const PairModelOptions& options) {
                                                         : options.max_length;
 }
 
+// 0, 1, 2, ... along every row, whatever the number of either: no operation here holds a size.
+at::Tensor places(const at::Tensor& ids) {
+  const at::Tensor first = ids.select(2, 0);
+  return torch::cumsum(torch::ones_like(first), 1) - 1;
+}
+
 }  // namespace
 
 EncodedSide EncodedSide::rows(std::int64_t begin, std::int64_t end) const {
@@ -99,28 +105,26 @@ at::Tensor PairEncoder::pad(const std::vector<std::vector<std::int32_t>>& rows) 
 at::Tensor PairEncoder::attention(const at::Tensor& x,
                                   const at::Tensor& blocked,
                                   const std::string& name) const {
-  const std::int64_t rows = x.size(0);
-  const std::int64_t length = x.size(1);
   const std::int64_t head_width = options_.width / options_.heads;
   const at::Tensor qkv = parameters_.linear(x, name + ".attention.qkv")
-                             .view({rows, length, 3, options_.heads, head_width})
+                             .unflatten(2, {3, options_.heads, head_width})
                              .permute({2, 0, 3, 1, 4});
   at::Tensor scores =
       torch::matmul(qkv[0] / std::sqrt(static_cast<double>(head_width)), qkv[1].transpose(-2, -1));
   constexpr double kNothing = -6e4;  // within the range of fp16; its exponential is 0
   scores = scores.masked_fill(blocked, kNothing);
   const at::Tensor mixed = torch::matmul(torch::softmax(scores, -1), qkv[2]);
-  return parameters_.linear(mixed.transpose(1, 2).reshape({rows, length, options_.width}),
-                            name + ".attention.out");
+  return parameters_.linear(mixed.transpose(1, 2).flatten(2), name + ".attention.out");
 }
 
 EncodedSide PairEncoder::encode(const at::Tensor& ids,
                                 const at::Tensor& segments,
-                                Dropout& drop) const {
+                                Dropout& drop,
+                                Lengths lengths) const {
   // Trained weights may cross 0, where the means below would have no sense.
   const at::Tensor weights = options_.learn_token_weights ? parameters_("token_weights").abs()
                                                           : parameters_("token_weights");
-  const at::Tensor id_weights = weights.index_select(0, ids.reshape({-1})).view(ids.sizes());
+  const at::Tensor id_weights = weights.index_select(0, ids.reshape({-1})).view_as(ids);
   const at::Tensor vectors = torch::embedding(parameters_("embedding.weight"), ids);
   // The floor goes under the root, whose slope at 0 is infinite: padding weighs 0.
   const at::Tensor scale = id_weights.square().sum(2, true).clamp_min(1e-6).sqrt();
@@ -139,7 +143,9 @@ EncodedSide PairEncoder::encode(const at::Tensor& ids,
 
   at::Tensor x = side.tokens;
   if (options_.positions == PairModelOptions::Positions::kLearned) {
-    x = x + parameters_("position.weight").slice(0, 0, ids.size(1));
+    const at::Tensor& table = parameters_("position.weight");
+    x = x + (lengths == Lengths::kThis ? table.slice(0, 0, ids.size(1))
+                                       : torch::embedding(table, places(ids)));
   }
   if (segments.defined()) x = x + torch::embedding(parameters_("segment.weight"), segments);
   x = drop(x, options_.embedding_dropout);

@@ -52,8 +52,14 @@ class PairEncoder {
   std::vector<std::int32_t> cut(std::span<const std::int32_t> ids) const;
   // ids [rows, n, unit] on the parameters' device, padded. kData for an id outside the vocabulary.
   at::Tensor pad(const std::vector<std::vector<std::int32_t>>& rows) const;
+  // kThis: of the ids at hand. kAny: as many operations more, and when they are recorded
+  // (Trunk::portable_views) they hold for ids of any n.
+  enum class Lengths { kThis, kAny };
   // ids [rows, n, unit]; segments [rows, n] or undefined.
-  EncodedSide encode(const at::Tensor& ids, const at::Tensor& segments, Dropout& drop) const;
+  EncodedSide encode(const at::Tensor& ids,
+                     const at::Tensor& segments,
+                     Dropout& drop,
+                     Lengths lengths = Lengths::kThis) const;
 
  private:
   at::Tensor attention(const at::Tensor& x,

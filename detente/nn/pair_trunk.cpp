@@ -222,10 +222,17 @@ at::Tensor PairTrunk::features(const PairBatch& batch,
   TensorList joined = options_.mode == PairModelOptions::Mode::kCross
                           ? cross_features(batch, drop)
                           : siamese_features(batch, swapped, drop);
+  at::Tensor extra;
   if (numbers_ > 0) {
-    const at::Tensor extra = torch::tensor(at::ArrayRef<float>(batch.extra))
-                                 .view({static_cast<std::int64_t>(batch.rows()), numbers_})
-                                 .to(parameters_("embedding.weight").options());
+    extra = torch::tensor(at::ArrayRef<float>(batch.extra))
+                .view({static_cast<std::int64_t>(batch.rows()), numbers_})
+                .to(parameters_("embedding.weight").options());
+  }
+  return closed(std::move(joined), extra, drop);
+}
+
+at::Tensor PairTrunk::closed(TensorList joined, const at::Tensor& extra, Dropout& drop) const {
+  if (numbers_ > 0) {
     joined.push_back((extra - parameters_("extra.mean")) / parameters_("extra.deviation"));
   }
   const at::Tensor all = joined.size() == 1 ? joined.front() : torch::cat(joined, 1);
@@ -245,8 +252,10 @@ TensorList PairTrunk::siamese_features(const PairBatch& batch,
     rows[batch.rows() + i] = coder.cut(swap ? batch.first[i] : batch.second[i]);
   }
   const EncodedSide both = coder.encode(coder.pad(rows), {}, drop);
-  const EncodedSide a = both.rows(0, count);
-  const EncodedSide b = both.rows(count, 2 * count);
+  return compared(both.rows(0, count), both.rows(count, 2 * count));
+}
+
+TensorList PairTrunk::compared(const EncodedSide& a, const EncodedSide& b) const {
   const at::Tensor& u = a.pooled;
   const at::Tensor& v = b.pooled;
   TensorList joined = {

@@ -50,6 +50,12 @@ class PairTrunk final : public Trunk {
   // Symmetric siamese trunks look at the pair in both orders.
   TensorList views(const data::Batch& batch) const override;
 
+  // Of siamese trunks. "first" and "second" [B, n, ids per token] int64: token ids, at most max_length
+  // tokens, padded at the end with the tokenizer's padding id; n may differ. With lexical features
+  // "numbers" [B, k] float32.
+  PortableInputs portable_inputs(const data::Source& fitted) const override;
+  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
+
   // Without a source. `numbers`: how many come with each pair.
   void build(const Vocabulary& vocabulary, std::int64_t numbers, Draw& draw);
   // kShape for an empty batch or a wrong count of numbers, kData for an id outside the vocabulary.
@@ -74,6 +80,10 @@ class PairTrunk final : public Trunk {
   TensorList siamese_features(const PairBatch& batch,
                               const std::vector<bool>& swapped,
                               Dropout& drop) const;
+  // Of two encoded sides of the same pairs.
+  TensorList compared(const EncodedSide& a, const EncodedSide& b) const;
+  // `extra`: the numbers [B, k] as they come with the pairs; undefined without any.
+  at::Tensor closed(TensorList joined, const at::Tensor& extra, Dropout& drop) const;
   TensorList cross_features(const PairBatch& batch, Dropout& drop) const;
   at::Tensor features(const PairBatch& batch,
                       const std::vector<bool>& swapped,

@@ -33,6 +33,18 @@ const auto& trunk_table() {
 
 TensorList Trunk::views(const data::Batch& batch) const { return {features(batch)}; }
 
+PortableInputs Trunk::portable_inputs(const data::Source& /*fitted*/) const {
+  fail(ErrorCode::kUnsupported,
+       "[nn::Trunk] a model of kind '{}' cannot leave Detente as a graph yet; expected --to "
+       "safetensors, its parameters by name.",
+       kind());
+}
+
+TensorList Trunk::portable_views(const TensorList& /*inputs*/, const data::Source& fitted) const {
+  portable_inputs(fitted);
+  return {};
+}
+
 std::vector<std::string> trunk_kinds() {
   std::vector<std::string> names;
   for (const TrunkKind& kind : trunk_table()) names.emplace_back(kind.name);

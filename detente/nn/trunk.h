@@ -10,6 +10,7 @@
 #include <detente/core/rng.h>
 #include <detente/data/source.h>
 #include <detente/nn/parameters.h>
+#include <detente/nn/portable.h>
 #include <detente/tensor/fwd.h>
 
 #include <cstdint>
@@ -49,6 +50,13 @@ class Trunk {
   // The features whose predictions are averaged when the model is used: one, unless a trunk looks
   // at its examples in several ways.
   virtual TensorList views(const data::Batch& batch) const;
+
+  // For files that other programs read: what such a model takes, and the views of it. The views are
+  // made with LibTorch's operations on those tensors alone, none of which depends on their values or
+  // on a size that may change, because they are recorded once (detente/deploy). Throws kUnsupported,
+  // with the reason, where there is no such form.
+  virtual PortableInputs portable_inputs(const data::Source& fitted) const;
+  virtual TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const;
 
   const Parameters& parameters() const { return parameters_; }
   Parameters& parameters() { return parameters_; }

@@ -46,6 +46,25 @@ TEST_F(TrainCommandsTest, EvalGivesTheMetricsOfTheSummary) {
   EXPECT_EQ(Json::parse(out_.str())["rows"], 96);
 }
 
+TEST_F(TrainCommandsTest, ExportWritesOneFileAndNothingOfTheRun) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  const auto write = [&](const std::string& to, const std::string& out) {
+    return call({"export", path("run"), "--to", to, "--out", out});
+  };
+  for (const char* kind : {"safetensors", "torchscript", "onnx"}) {
+    EXPECT_EQ(write(kind, path(std::string("m.") + kind)), 0) << err_.str();
+    EXPECT_THAT(read_file(folder_ / (std::string("m.") + kind)), HasSubstr("detente-model-1"));
+  }
+  EXPECT_EQ(write("keras", path("m")), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("torchscript"));
+  const std::string model = read_file(folder_ / "run/model.safetensors");
+  EXPECT_EQ(write("safetensors", path("run/model.safetensors")), 2);
+  EXPECT_EQ(write("onnx", path("train.tsv")), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("would be gone"));
+  EXPECT_EQ(read_file(folder_ / "run/model.safetensors"), model);
+  EXPECT_EQ(call({"export", path("nothing"), "--to", "onnx", "--out", path("m")}), 3);
+}
+
 TEST_F(TrainCommandsTest, PredictionsOfOneNameAreRefusedWithTheRecipe) {
   EXPECT_EQ(
       call({"recipe", "check", path("tiny.yaml"), "--set", "tasks.score.name=same_probability"}),

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/cli/output_file.h>
+#include <detente/core/error.h>
+#include <detente/train/run_directory.h>
+
+#include <filesystem>
+#include <system_error>
+
+namespace detente::cli {
+
+void demand_harmless(const char* command,
+                     const std::string& out,
+                     const std::vector<std::string>& sources) {
+  if (out == "-") return;
+  for (const std::string& source : sources) {
+    std::error_code error;
+    DETENTE_CHECK(source.empty() || !std::filesystem::equivalent(out, source, error),
+                  ErrorCode::kInvalidArgument,
+                  "[cli::{}] --out '{}' is the data itself ('{}'), which would be gone. Name "
+                  "another file.",
+                  command,
+                  out,
+                  source);
+  }
+  DETENTE_CHECK(!train::is_run_file(out),
+                ErrorCode::kInvalidArgument,
+                "[cli::{}] --out '{}' is a file of the run itself. Name another file.",
+                command,
+                out);
+}
+
+}  // namespace detente::cli

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a file says of itself. Inside detente/deploy only.
+#pragma once
+
+#include <detente/core/json.h>
+#include <detente/deploy/portable_model.h>
+
+#include <map>
+#include <string>
+
+namespace detente::deploy {
+
+inline constexpr const char* kDescription = "detente.json";
+
+// One entry per task: name, meaning of the answer, names of classes.
+Json describe_outputs(const nn::Model& model, const ClassNames& class_names);
+// The text of kDescription.
+std::string describe(Json inputs, Json outputs);
+
+// What the source saves in a run, by its path there.
+std::map<std::string, std::string> source_files(const data::Source& fitted);
+
+}  // namespace detente::deploy

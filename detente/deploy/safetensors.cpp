@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/deploy/description.h>
+#include <detente/tensor/safetensors.h>
+#include <torch/types.h>
+
+namespace detente::deploy {
+
+std::string to_safetensors(const nn::Model& model,
+                           const data::Source& fitted,
+                           const ClassNames& class_names) {
+  tensor::Metadata metadata = source_files(fitted);
+  metadata[kDescription] = describe(Json::array(), describe_outputs(model, class_names));
+  return tensor::to_safetensors(model.state(), metadata);
+}
+
+}  // namespace detente::deploy

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a little, exports, and compares what PyTorch and ONNX Runtime answer with `detente predict`.
+
+    exported_agrees.py PROGRAM SOURCE torch|onnxruntime
+"""
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+program, source, runtime = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+try:
+    import numpy as np
+
+    __import__(runtime)
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+spec = importlib.util.spec_from_file_location("example", source / "examples/python/run_exported.py")
+example = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(example)
+kind, ending = {"torch": ("torchscript", "pt"), "onnxruntime": ("onnx", "onnx")}[runtime]
+
+
+def run(*arguments):
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stderr)
+    return done.stdout
+
+
+def exported(folder, recipe, data, *settings):
+    """(the example's view of the exported model, the predictions of `detente predict`)"""
+    trained, model, out = folder / "run", folder / f"model.{ending}", folder / "predictions.jsonl"
+    run("train", recipe, "--out", trained, "--quiet", "--set", "train.epochs=1", "--set", "threads=1",
+        *settings)
+    said = run("export", trained, "--to", kind, "--out", model)
+    assert "Python:" in said, said
+    run("predict", trained, "--data", data, "--out", out)
+    return example.load(model), [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+
+
+def table(folder):
+    """Numbers with gaps, dates, categories with words of their own; a task of every kind."""
+    rng = np.random.default_rng(1)
+    header = ["größe", "when", "a b", "kind", "no", "is it?", "class's"]
+    lines = []
+    for i in range(300):
+        x = rng.normal()
+        cells = [
+            "" if i % 7 == 0 else f"{1e6 + 10 * x:.6f}",
+            f"2024-0{1 + i % 9}-1{i % 10}" + (" 06:30" if i % 2 else ""),
+            "NA" if i % 11 == 0 else str(i % 5),
+            ["yes", "ä", "x y", "NULL"][i % 4],
+            f"{3000 + 500 * x + (i % 4):.4f}",
+            str(int(x + 0.1 * (i % 5) > 0)),
+            ["red", "green", "ß"][int(i % 4 > 1) + int(x > 0)],
+        ]
+        lines.append(",".join(cells))
+    data = folder / "table.csv"
+    data.write_text(",".join(header) + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(
+        f"""
+name: exported
+data: {{kind: table, train: {data}, split: {{dev: 0.2}}, categories: ["a b"]}}
+model: {{widths: [24, 16], activation: gelu, embedding: 3}}
+tasks:
+  - {{name: "no", column: "no", head: regression}}
+  - {{name: "is-it?", column: "is it?", head: binary}}
+  - {{name: "class's", column: "class's", head: classes, class_names: [red, green, ß]}}
+train: {{batch_size: 32}}
+""",
+        encoding="utf-8",
+    )
+    return recipe, data
+
+
+def worst_of(pairs):
+    return max(abs(a - b) / max(1.0, abs(b)) for a, b in pairs)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = Path(folder)
+    (folder / "table").mkdir()
+    recipe, data = table(folder / "table")
+    (files, answer), expected = exported(folder / "table", recipe, data)
+    import csv
+
+    rows = list(csv.DictReader(data.open(encoding="utf-8")))
+    answers = answer(example.encode(rows, json.loads(files["columns.json"])["columns"]))
+    described = json.loads(files["detente.json"])
+    assert [o["name"] for o in described["outputs"]] == ["no", "is-it?", "class's"], described
+    words = described["outputs"][2]["classes"]
+    pairs = []
+    for i, line in enumerate(expected):
+        pairs.append((float(answers["no"][i]), line["no"]))
+        pairs.append((float(answers["is-it?"][i]), line["is-it?_probability"]))
+        best = int(np.argmax(answers["class's"][i]))
+        assert words[best] == line["class's"], (i, answers["class's"][i], line)
+        pairs.append((float(answers["class's"][i][best]), line["class's_probability"]))
+    first = worst_of(pairs)
+
+    (folder / "pairs").mkdir()
+    data = folder / "pairs" / "pairs.tsv"
+    sentences = ["한 남자가 기타를 연주하고 있다.", "여자는 책을 읽는다", "", "É 漢字 3"]
+    lines = [f"{a}\t{b}" for a in sentences for b in sentences]
+    data.write_text("sentence1\tsentence2\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    (files, answer), expected = exported(
+        folder / "pairs", source / "recipes/kor_sts.yaml", data, "--set", "data.max_rows=300",
+        "--set", "model.lexical_features=false")
+    spec = importlib.util.spec_from_file_location("run", source / "examples/python/load_run.py")
+    loader = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(loader)
+    except ImportError:
+        loader = None  # it wants torch and more
+    second = 0.0
+    if loader is not None:
+        model = loader.PairModel(folder / "pairs" / "run")
+        pad, limit = model.vocabulary["[PAD]"], model.options["max_length"]
+
+        def ids(texts):
+            encoded = [loader.encode(t, model.settings, model.vocabulary, limit) for t in texts]
+            longest = max(map(len, encoded))
+            unit = len(encoded[0][0])
+            return np.array([e + [[pad] * unit] * (longest - len(e)) for e in encoded], np.int64)
+
+        answers = answer({
+            "first": ids([line["sentence1"] for line in expected]),
+            "second": ids([line["sentence2"] for line in expected]),
+        })
+        second = worst_of(
+            pair
+            for i, line in enumerate(expected)
+            for pair in [(float(answers["score"][i]), line["score"]),
+                         (float(answers["same"][i]), line["same_probability"])])
+    print(f"{runtime}: table {first:.2g}, pairs {second:.2g}")
+    # Predictions are printed with six digits.
+    sys.exit(0 if first < 1e-5 and second < 1e-4 else 1)

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/json.h>
+#include <detente/data/pair_source.h>
+#include <detente/data/table_source.h>
+#include <detente/deploy/portable_model.h>
+#include <detente/nn/mlp_trunk.h>
+#include <detente/nn/pair_trunk.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <tests/support/temp_dir.h>
+#include <torch/csrc/jit/serialization/export.h>
+#include <torch/script.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <sstream>
+
+namespace detente::deploy {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Trained {
+  std::unique_ptr<data::Source> source;
+  std::unique_ptr<nn::Model> model;
+};
+
+std::vector<nn::TaskHead> heads() {
+  std::vector<nn::TaskHead> heads(3);
+  heads[0].name = "value";
+  heads[0].options.output = nn::HeadOptions::Output::kStandard;
+  heads[1].name = "is it \"so\"\\?";
+  heads[1].options.kind = HeadKind::kBinary;
+  heads[2].name = "no";
+  heads[2].options.kind = HeadKind::kClasses;
+  heads[2].options.classes = 3;
+  return heads;
+}
+
+ClassNames names() { return {{}, {}, {"a", "b", "c"}}; }
+
+// A source that has read the text, and a model for it whose heads stand in a unit of their own.
+Trained trained(std::unique_ptr<data::Source> source,
+                std::unique_ptr<nn::Trunk> trunk,
+                const std::string& file,
+                const std::string& text) {
+  const test::TempDir folder;
+  data::SourceInput input;
+  input.files.train = (folder.path() / file).string();
+  write_file_atomic(input.files.train, text);
+  trunk->prepare(*source);
+  source->read(input, nullptr);
+  Trained trained{std::move(source), nullptr};
+  trained.model = std::make_unique<nn::Model>(std::move(trunk), heads(), *trained.source, 3);
+  trained.model->heads().start_from(0, std::vector<double>{1000, 1400, 1500});
+  return trained;
+}
+
+Trained table_model() {
+  return trained(std::make_unique<data::TableSource>(),
+                 std::make_unique<nn::MlpTrunk>(),
+                 "t.csv",
+                 "x,day,word,half\n1,2024-01-01,a,\n2.5,2024-02-01,b,1\n-3,2024-03-01 12:00,a,2\n"
+                 "1e9,2024-03-02,b,7\n");
+}
+
+torch::jit::Module loaded(const std::string& bytes, torch::jit::ExtraFilesMap* files = nullptr) {
+  std::istringstream in(bytes);
+  torch::jit::ExtraFilesMap none;
+  return torch::jit::load(in, torch::kCPU, files != nullptr ? *files : none);
+}
+
+TEST(PortableModel, TorchScriptAnswersAsTheModelDoes) {
+  const Trained t = table_model();
+  torch::jit::ExtraFilesMap files{{"detente.json", ""}, {"columns.json", ""}};
+  torch::jit::Module module = loaded(to_torchscript(*t.model, *t.source, names()), &files);
+
+  std::vector<std::size_t> rows(t.source->size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  const auto expected = t.model->predict(t.source->batch(rows, nullptr));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  // Columns in the order of the table: x, day, half; and word.
+  const at::Tensor numbers =
+      torch::tensor({1.0, 19723.0, nan, 2.5, 19754.0, 1.0, -3.0, 19783.5, 2.0, 1e9, 19784.0, 7.0},
+                    torch::kFloat64)
+          .view({4, 3});
+  const at::Tensor categories = torch::tensor({1, 2, 1, 2}, torch::kInt64).view({4, 1});
+  const auto answers = module.forward({numbers, categories}).toGenericDict();
+  for (std::size_t k = 0; k < 3; ++k) {
+    const at::Tensor answer = answers.at(t.model->heads().tasks()[k].name)
+                                  .toTensor()
+                                  .to(torch::kFloat64)
+                                  .reshape({4, -1});
+    ASSERT_EQ(answer.size(1), static_cast<std::int64_t>(expected[k].cols()));
+    for (std::int64_t i = 0; i < 4; ++i) {
+      for (std::int64_t j = 0; j < answer.size(1); ++j) {
+        const double want = expected[k](static_cast<std::size_t>(i), static_cast<std::size_t>(j));
+        EXPECT_NEAR(answer[i][j].item<double>(), want, 1e-5 * std::max(1.0, std::abs(want)));
+      }
+    }
+  }
+  const Json described = Json::parse(files.at("detente.json"));
+  EXPECT_EQ(described["inputs"][0]["shape"], Json::parse(R"(["batch", "3"])"));
+  EXPECT_EQ(described["outputs"][2]["classes"], Json::parse(R"(["a", "b", "c"])"));
+  EXPECT_EQ(Json::parse(files.at("columns.json"))["columns"].size(), 4U);
+}
+
+TEST(PortableModel, KeepsParametersByName) {
+  const Trained t = table_model();
+  const torch::jit::Module module = loaded(to_torchscript(*t.model, *t.source, names()));
+  std::size_t count = 0;
+  for (const auto& parameter : module.parameters())
+    count += static_cast<std::size_t>(parameter.numel());
+  EXPECT_EQ(count, static_cast<std::size_t>(t.model->parameter_count()));
+}
+
+TEST(PortableModel, OnnxPassesItsChecker) {
+  const Trained t = table_model();
+  const std::string bytes = to_onnx(*t.model, *t.source, names());
+  EXPECT_NO_THROW(torch::jit::check_onnx_proto(bytes));
+  EXPECT_THAT(bytes, HasSubstr("detente-model-1"));
+  EXPECT_THAT(bytes, HasSubstr("columns.json"));
+  EXPECT_EQ(bytes, to_onnx(*t.model, *t.source, names()));
+}
+
+TEST(PortableModel, PairsOfAnyLengthsAnswerAsTheModelDoes) {
+  auto trunk = std::make_unique<nn::PairTrunk>(
+      nn::PairModelOptions{.width = 16,
+                           .layers = 2,
+                           .pooling = nn::PairModelOptions::Pooling::kIdf,
+                           .alignment = nn::PairModelOptions::Alignment::kBoth});
+  const Trained t =
+      trained(std::make_unique<data::PairSource>(),
+              std::move(trunk),
+              "p.tsv",
+              "sentence1\tsentence2\nab cd ef gh\tcd\nx\tab ab ab ab ab\ncd\tcd ef\n");
+  EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));
+  torch::jit::Module module = loaded(to_torchscript(*t.model, *t.source, names()));
+  std::vector<std::size_t> rows(t.source->size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  const data::Batch batch = t.source->batch(rows, nullptr);
+  const auto expected = t.model->predict(batch);
+  const auto& trunk_built = static_cast<const nn::PairTrunk&>(t.model->trunk());
+  const auto input = [&](const char* name) {
+    const at::Tensor ids = nn::tensor_of(data::array_of(batch, name));
+    const at::Tensor lengths = nn::tensor_of(data::array_of(batch, std::string(name) + "_length"));
+    at::Tensor own = ids.clone();
+    for (std::int64_t i = 0; i < own.size(0); ++i) {
+      own[i].slice(0, lengths[i].item<std::int64_t>()).fill_(trunk_built.vocabulary().pad);
+    }
+    return own.view({own.size(0), -1, trunk_built.vocabulary().ids_per_token});
+  };
+  const auto answers = module.forward({input("first"), input("second")}).toGenericDict();
+  const at::Tensor value = answers.at("value").toTensor();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_NEAR(value[static_cast<std::int64_t>(i)].item<double>(), expected[0](i, 0), 2e-2);
+  }
+}
+
+TEST(PortableModel, SaysWhichModelsCannotLeave) {
+  auto trunk = std::make_unique<nn::PairTrunk>(
+      nn::PairModelOptions{.mode = nn::PairModelOptions::Mode::kCross, .width = 16});
+  const Trained t = trained(std::make_unique<data::PairSource>(),
+                            std::move(trunk),
+                            "p.tsv",
+                            "sentence1\tsentence2\nab\tcd\nab\tcd\n");
+  try {
+    to_onnx(*t.model, *t.source, names());
+    FAIL() << "exported";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(error.what(), HasSubstr("safetensors"));
+  }
+}
+
+}  // namespace
+}  // namespace detente::deploy
