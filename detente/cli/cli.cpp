@@ -22,15 +22,22 @@
 namespace detente::cli {
 namespace {
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(sub->get_name());
+  }
+  return names;
+}
+
 // "--metod" → " Did you mean '--method'?", over the flags of the command that was being parsed.
 std::string flag_suggestion(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
     for (const auto& name : option->get_lnames()) names.push_back("--" + name);
   }
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    names.push_back(sub->get_name());
-  }
+  const std::vector<std::string> commands = command_names(app);
+  names.insert(names.end(), commands.begin(), commands.end());
   return did_you_mean(word, names);
 }
 
@@ -40,33 +47,46 @@ const CLI::App& deepest(const CLI::App& app) {
   return *at;
 }
 
-// The first word where a command of `parent` was expected and none was recognised; "" when
-// `parent` has no commands.
-std::string unknown_command(const CLI::App& parent, std::span<const std::string> args) {
-  if (parent.get_require_subcommand_min() == 0) return "";
-  for (const auto& arg : args) {
-    if (arg != parent.get_name()) return arg;
-  }
-  return "";
+bool is_flag(const std::string& word) { return word.size() > 1 && word.front() == '-'; }
+
+// The words that the parser could not place.
+std::vector<std::string> unknown_words(const CLI::App& app, const CLI::App& command) {
+  std::vector<std::string> words = command.remaining();
+  return words.empty() ? app.remaining(true) : words;
 }
 
-std::string usage_message(const CLI::App& app,
-                          const CLI::ParseError& error,
-                          std::span<const std::string> args) {
+// The first that is, or is not, a flag; "" where there is none.
+std::string first_word(const std::vector<std::string>& words, bool flag) {
+  const auto found = std::find_if(
+      words.begin(), words.end(), [&](const auto& word) { return is_flag(word) == flag; });
+  return found == words.end() ? "" : *found;
+}
+
+// What the parser complains about first need not be what was typed wrongly: after "--dat FILE" it
+// misses --data, and where a command is missing it says so of "sovle" as well.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = deepest(app);
   std::string text = error.what();
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const auto unknown = command.remaining();
-    const auto all = app.remaining(true);
-    const std::string word = !unknown.empty() ? unknown.front() : all.empty() ? "" : all.front();
-    text = "'" + word + "' is not known here." +
-           flag_suggestion(command, word.substr(0, word.find('=')));
-  } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && args.empty()) {
-    text = "no command given.";
-  } else if (const std::string word = unknown_command(command, args); !word.empty()) {
-    text = "'" + word + "' is not a command." + flag_suggestion(command, word);
+  const bool extras = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  const bool required = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  const std::vector<std::string> unknown =
+      extras || required ? unknown_words(app, command) : std::vector<std::string>();
+  const std::string flag = first_word(unknown, true);
+  const std::string other = first_word(unknown, false);
+  if (command.get_require_subcommand_min() > 0 && !other.empty()) {
+    text = "'" + other + "' is not a command." + flag_suggestion(command, other);
+  } else if (!flag.empty()) {
+    text = "'" + flag + "' is not known here." +
+           flag_suggestion(command, flag.substr(0, flag.find('=')));
+  } else if (extras) {
+    text = "'" + other + "' is not known here." + flag_suggestion(command, other);
+  } else if (required && command.get_require_subcommand_min() > 0) {
+    text = "no command given; expected one of: " + join_names(command_names(command)) + ".";
   }
-  std::string name = command.get_parent() == nullptr ? "" : " " + command.get_name();
+  std::string name;
+  for (const CLI::App* at = &command; at->get_parent() != nullptr; at = at->get_parent()) {
+    name = " " + at->get_name() + name;
+  }
   return text + "\nTry 'detente" + name + " --help'.";
 }
 
@@ -110,7 +130,7 @@ int run_command(std::span<const std::string> args, Context& context) {
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success, context.out, context.err) == 0 ? 0 : 2;
   } catch (const CLI::ParseError& error) {
-    tell(context, "error", usage_message(app, error, args));
+    tell(context, "error", usage_message(app, error));
     return 2;
   }
 }

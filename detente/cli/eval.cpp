@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente eval RUN
 #include <detente/cli/command.h>
+#include <detente/cli/data_flags.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/core/json_text.h>
@@ -9,8 +10,11 @@
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
+#include <detente/train/snapshot.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -21,24 +25,50 @@ namespace {
 
 struct EvalFlags {
   std::string run;
-  std::string data;
+  DataFlags data;
   std::string part = "dev";
   std::vector<std::string> overrides;
   bool accept_changed = false;
   bool json = false;
 };
 
+// Metrics of rows that are not those of the training are not to be compared with the summary's.
+void tell_changed_rows(const EvalFlags& flags,
+                       const train::LoadedRun& run,
+                       data::Part part,
+                       const data::Source& rows,
+                       Context& context) {
+  const std::string& file = flags.data.data;
+  std::error_code error;
+  const bool own =
+      file.empty() || std::filesystem::equivalent(file, run.recipe.data.files.dev, error);
+  if (!own || part == data::Part::kTest) return;
+  // Rows that were asked for in another way are others on purpose.
+  const train::Recipe as_trained = train::load_recipe(run.run.recipe(), {});
+  if (!train::recipe_differences(as_trained.to_yaml(), run.recipe.to_yaml()).empty()) return;
+  const auto state = train::newest_state(run.run.root);
+  if (!state) return;
+  const std::string& then = part == data::Part::kTrain ? state->train_digest : state->dev_digest;
+  if (then.empty() || then == rows.digest()) return;
+  tell(context,
+       "warning",
+       fmt::format("the rows of '{}' are not those that the run was {} with: values, targets or "
+                   "their order have changed since.",
+                   run.recipe.data.files.file(part),
+                   part == data::Part::kTrain ? "trained" : "validated"));
+}
+
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
-  const bool given = !flags.data.empty();
-  const data::SourceFiles files =
-      given ? data::one_file(flags.data, run.recipe.data.files.format) : run.recipe.data.files;
+  const bool given = !flags.data.data.empty();
+  const data::SourceFiles files = given ? flags.data.files(run.recipe) : run.recipe.data.files;
   const data::Part part = given                   ? data::Part::kDev
                           : flags.part == "train" ? data::Part::kTrain
                           : flags.part == "test"  ? data::Part::kTest
                                                   : data::Part::kDev;
   const auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
+  if (!flags.accept_changed) tell_changed_rows(flags, run, part, *rows, context);
   const auto predictions =
       train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
   train::check_finite(run.recipe, predictions);
@@ -48,7 +78,8 @@ void run_eval(const EvalFlags& flags, Context& context) {
     context.out << json_text(Json{{"tasks", tasks}, {"rows", rows->size()}}) << "\n";
     return;
   }
-  context.out << text::printable(files.file(part)) << ", " << rows->size() << " rows\n\n";
+  context.out << text::printable(given ? flags.data.shown() : files.file(part)) << ", "
+              << rows->size() << " rows\n\n";
   print_task_metrics(tasks, context.out);
   for (std::size_t k = 0; k < metrics.size(); ++k) {
     for (const auto& metric : metrics[k]) {
@@ -65,8 +96,8 @@ void add_eval(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("eval", "Metrics of a run's model on a data file");
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  command->add_option(
-      "--data", flags->data, "File with the recipe's columns; default: its validation file");
+  add_data_flags(
+      *command, flags->data, "File with the recipe's columns; default: its validation file");
   command
       ->add_option("--part",
                    flags->part,

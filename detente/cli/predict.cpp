@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente predict RUN --data FILE --out FILE
 #include <detente/cli/command.h>
+#include <detente/cli/data_flags.h>
 #include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/ascii.h>
@@ -25,7 +26,7 @@ namespace {
 
 struct PredictFlags {
   std::string run;
-  std::string data;
+  DataFlags data;
   std::string out;
   std::vector<std::string> overrides;
   bool accept_changed = false;
@@ -192,15 +193,13 @@ std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
 
 void run_predict(const PredictFlags& flags, Context& context) {
   const PredictionFormat format = format_of(flags.out);  // before the work
-  demand_harmless("predict", flags.out, {flags.data});
+  const bool piped = flags.data.data == data::kStandardInput;
+  demand_harmless("predict", flags.out, {piped ? "" : flags.data.data});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   demand_harmless("predict", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
-  const auto rows = train::load_rows(run.recipe,
-                                     data::one_file(flags.data, run.recipe.data.files.format),
-                                     data::Part::kDev,
-                                     *run.source,
-                                     false);
+  const auto rows = train::load_rows(
+      run.recipe, flags.data.files(run.recipe), data::Part::kDev, *run.source, false);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
   const auto predictions =
       train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
@@ -229,8 +228,7 @@ void add_predict(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("predict", "Use a run's model on new rows");
   auto flags = std::make_shared<PredictFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  command->add_option("--data", flags->data, "TSV or CSV with the recipe's input columns")
-      ->required();
+  add_data_flags(*command, flags->data, "TSV or CSV with the recipe's input columns")->required();
   command
       ->add_option("--out",
                    flags->out,

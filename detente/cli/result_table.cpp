@@ -13,10 +13,10 @@ void print_task_metrics(const Json& tasks, std::ostream& out) {
   report::Table table({{"task"}, {"metric"}, {"value", report::Align::kRight}});
   for (const auto& [task, metrics] : tasks.items()) {
     for (const auto& [metric, value] : metrics.items()) {
-      table.add_row({task,
-                     metric,
-                     value.is_number() ? fmt::format("{:.4f}", value.get<double>())
-                                       : std::string("undefined")});
+      table.add_row(
+          {task,
+           metric,
+           value.is_number() ? report::value_text(value.get<double>()) : std::string("undefined")});
     }
   }
   out << table.text();

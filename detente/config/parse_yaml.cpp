@@ -2,6 +2,7 @@
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/suggest.h>
 #include <detente/text/unicode.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
@@ -225,6 +226,23 @@ Node parse_value(const std::string& text, const std::string& origin) {
   return parse_document(text, origin);
 }
 
+// What to say where a list has no element of this name.
+std::string no_element(const Node& list, const std::string& path, const std::string& key) {
+  std::string text = fmt::format("'{}' has no element '{}'; ", path, key);
+  std::vector<std::string> names;
+  for (const Node& item : list.items) {
+    const Node* name = item.find("name");
+    if (name != nullptr && name->kind == Node::Kind::kScalar) names.push_back(name->scalar);
+  }
+  const std::size_t size = list.items.size();
+  if (size == 0) return text + "the list is empty.";
+  if (names.empty()) {
+    return text + (size == 1 ? "its only element has the index 0."
+                             : fmt::format("expected an index from 0 to {}.", size - 1));
+  }
+  return text + expected_one_of(key, names);
+}
+
 }  // namespace
 
 Node parse_yaml(const std::string& text, const std::string& name) {
@@ -279,11 +297,9 @@ void apply_override(Node& root, const std::string& assignment) {
       Node* element = at->element(key);
       DETENTE_CHECK(element != nullptr,
                     ErrorCode::kInvalidArgument,
-                    "[config::apply_override] {}: the list has no element '{}'; it has {} (an "
-                    "element is named by its index or its 'name').",
+                    "[config::apply_override] {}: {}",
                     origin,
-                    key,
-                    at->items.size());
+                    no_element(*at, path.substr(0, begin - 1), key));
       at = element;
     } else {
       DETENTE_CHECK(at->kind != Node::Kind::kScalar,

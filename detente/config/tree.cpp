@@ -77,7 +77,8 @@ class ReadVisitor : public FieldVisitor {
     if (const Node* node = list(name)) {
       values.clear();
       for (const Node& item : node->items) {
-        values.push_back(parse_number(item_text(item, name), where(item), path(name)));
+        const std::string place = item_path(*node, item, name);
+        values.push_back(parse_number(item_text(item, place), where(item), path(name)));
         check_number(values.back(), rule, where(item), path(name));
       }
     }
@@ -89,7 +90,7 @@ class ReadVisitor : public FieldVisitor {
     if (const Node* node = list(name)) {
       values.clear();
       for (const Node& item : node->items) {
-        values.push_back(item_text(item, name));
+        values.push_back(item_text(item, item_path(*node, item, name)));
         if (!allowed.empty()) check_choice(values.back(), allowed, where(item), path(name));
       }
     }
@@ -170,12 +171,25 @@ class ReadVisitor : public FieldVisitor {
                   node_text(*node));
     return node;
   }
-  const std::string& item_text(const Node& item, const char* name) const {
+  // "tasks[0].class_names[2]".
+  std::string item_path(const Node& list, const Node& item, const char* name) const {
+    return fmt::format("{}[{}]", path(name), &item - list.items.data());
+  }
+  // Of words, YAML takes these few for something else; all others, yes and true included, are the
+  // words they are written as.
+  const std::string& item_text(const Node& item, const std::string& place) const {
+    DETENTE_CHECK(item.kind != Node::Kind::kNull,
+                  ErrorCode::kInvalidArgument,
+                  "{} '{}' is nothing: so YAML reads null, Null, NULL, ~ and an entry left empty. "
+                  "If the word is meant, quote it, e.g. \"NULL\"; otherwise take the entry out.",
+                  where(item),
+                  place);
     DETENTE_CHECK(item.kind == Node::Kind::kScalar,
                   ErrorCode::kInvalidArgument,
-                  "{} an entry of '{}' must be a single value; got {}.",
+                  "{} '{}' must be a single value; got {}. Quote a word that holds ': ', a bracket "
+                  "or a brace.",
                   where(item),
-                  path(name),
+                  place,
                   node_text(item));
     return item.scalar;
   }

@@ -177,6 +177,15 @@ void write_file_atomic(const std::filesystem::path& target, std::string_view con
   replace_file(path, there ? &found : nullptr, content);
 }
 
+void write_own_file(const std::filesystem::path& path, std::string_view content) {
+  struct stat found {};
+  const bool there = ::lstat(path.c_str(), &found) == 0;
+  if (there && S_ISDIR(found.st_mode)) cannot_write(path, "write", EISDIR);
+  const bool regular = there && S_ISREG(found.st_mode);
+  if (regular && ::access(path.c_str(), W_OK) != 0) cannot_write(path, "write", errno);
+  replace_file(path, regular ? &found : nullptr, content);
+}
+
 bool is_temporary_name(std::string_view name) {
   if (!name.starts_with(kTemporaryBegin) || !name.ends_with(kTemporaryEnd)) return false;
   if (name.size() != kTemporaryBegin.size() + kTemporaryRandom + kTemporaryEnd.size()) return false;

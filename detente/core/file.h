@@ -14,6 +14,9 @@ namespace detente {
 // unpacks to more than the memory holds) or kUnsupported (a file larger than the memory).
 std::string read_file(const std::filesystem::path& path);
 
+// The same for what standard input (descriptor 0) still holds; messages call it "standard input".
+std::string read_standard_input();
+
 // Writes `content` so that `path` holds either its old content or all of the new one, whatever
 // happens: temporary file in the same folder, fsync, rename, fsync of the folder. Mode and owner of
 // an earlier file stay (the owner where the system allows it); a new one has what the umask leaves
@@ -21,6 +24,11 @@ std::string read_file(const std::filesystem::path& path);
 // descriptor (/dev/stdout) are written to. Throws kIo with the system's reason (no space left,
 // read-only, ...), and removes the temporary file.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
+
+// The same for a file in a folder of the program's own, where a link at `path` is none of the user's:
+// whatever stands there (a link, a pipe) gives way to a regular file, and nothing outside the folder
+// is touched. A protected regular file and a folder stay and are an error (kIo).
+void write_own_file(const std::filesystem::path& path, std::string_view content);
 
 // Whether a file's name (without its folder) is one that write_file_atomic and TemporaryFolder give
 // what they have not finished: ".detente-XXXXXX.tmp", six letters or digits. Such a file is left

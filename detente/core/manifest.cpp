@@ -55,7 +55,7 @@ void Manifest::write(const std::filesystem::path& path) const {
     files[name] = {{"bytes", sum.bytes}, {"crc32c", sum.crc32c}};
   }
   const Json json{{"format", kManifestFormat}, {"files", std::move(files)}};
-  write_file_atomic(path, json.dump(1) + "\n");
+  write_own_file(path, json.dump(1) + "\n");
 }
 
 Manifest Manifest::read(const std::filesystem::path& path) {

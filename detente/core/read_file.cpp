@@ -35,14 +35,8 @@ int open_patiently(const std::filesystem::path& path) {
   }
 }
 
-std::string read_bytes(const std::filesystem::path& path) {
-  struct Closing {
-    int file;
-    ~Closing() { ::close(file); }
-  };
-  const int file = open_patiently(path);
-  if (file < 0) give_up("open", path, errno);
-  const Closing closing{file};
+// From where the descriptor stands to its end; `path` is for messages.
+std::string read_descriptor(int file, const std::filesystem::path& path) {
   std::string content;
   struct stat status {};
   if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
@@ -56,6 +50,17 @@ std::string read_bytes(const std::filesystem::path& path) {
     if (n == 0) return content;
     content.append(buffer.data(), static_cast<std::size_t>(n));
   }
+}
+
+std::string read_bytes(const std::filesystem::path& path) {
+  struct Closing {
+    int file;
+    ~Closing() { ::close(file); }
+  };
+  const int file = open_patiently(path);
+  if (file < 0) give_up("open", path, errno);
+  const Closing closing{file};
+  return read_descriptor(file, path);
 }
 
 class Inflater {
@@ -117,17 +122,12 @@ std::string inflate_all(std::string_view packed, const std::filesystem::path& pa
   }
 }
 
-}  // namespace
-
-std::string read_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  DETENTE_CHECK(!std::filesystem::is_directory(path, ignored),
-                ErrorCode::kIo,
-                "[core::read_file] '{}' is a folder; expected a file.",
-                path.string());
+// What `read` gives, inflated where it is packed.
+template <class Read>
+std::string read_content(const std::filesystem::path& path, const Read& read) {
   std::string content;
   try {
-    content = read_bytes(path);
+    content = read();
   } catch (const std::bad_alloc&) {
     fail(ErrorCode::kUnsupported,
          "[core::read_file] '{}' does not fit into the memory. Give the process more, or read a "
@@ -144,6 +144,22 @@ std::string read_file(const std::filesystem::path& path) {
          path.string(),
          content.size());
   }
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  DETENTE_CHECK(!std::filesystem::is_directory(path, ignored),
+                ErrorCode::kIo,
+                "[core::read_file] '{}' is a folder; expected a file.",
+                path.string());
+  return read_content(path, [&] { return read_bytes(path); });
+}
+
+std::string read_standard_input() {
+  const std::filesystem::path name = "standard input";
+  return read_content(name, [&] { return read_descriptor(STDIN_FILENO, name); });
 }
 
 }  // namespace detente

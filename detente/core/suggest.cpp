@@ -40,6 +40,19 @@ std::string start_of_name(std::string_view name) {
   return lower_ascii(std::string(name.substr(0, kCompared)));
 }
 
+// The only candidate that begins so; "" where there is none, or more, or hardly a beginning.
+std::string completed(const std::string& lower, std::span<const std::string> allowed) {
+  constexpr std::size_t kShortest = 3;
+  if (lower.size() < kShortest) return "";
+  std::string found;
+  for (const auto& candidate : allowed) {
+    if (!lower_ascii(candidate.substr(0, kCompared)).starts_with(lower)) continue;
+    if (!found.empty()) return "";
+    found = candidate;
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string nearest_name(std::string_view name, std::span<const std::string> allowed) {
@@ -53,7 +66,7 @@ std::string nearest_name(std::string_view name, std::span<const std::string> all
       best = candidate;
     }
   }
-  return best;
+  return best.empty() ? completed(lower, allowed) : best;
 }
 
 std::string did_you_mean(std::string_view name, std::span<const std::string> allowed) {

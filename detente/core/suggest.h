@@ -11,8 +11,8 @@ namespace detente {
 // Levenshtein distance with adjacent transpositions counted once, bytes as letters.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// The allowed name nearest to `name`, in any case of its letters, or "" when none is near enough to
-// be a slip of the finger.
+// The allowed name nearest to `name`, in any case of its letters; where none is near enough to be a
+// slip of the finger, the only one that begins with `name` (of three letters or more); or "".
 std::string nearest_name(std::string_view name, std::span<const std::string> allowed);
 
 // " Did you mean 'x'?" or "" — to be appended to a message.

@@ -135,7 +135,7 @@ void write_encoding(const std::filesystem::path& path,
   }
   put_u32(crc32c(content));
   if (path.has_parent_path()) make_directories(path.parent_path());
-  write_file_atomic(path, content);
+  write_own_file(path, content);
 }
 
 }  // namespace detente::data

@@ -142,7 +142,7 @@ Batch PairSource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) con
 void PairSource::save(const std::filesystem::path& run) const {
   make_directories(tokenizer_folder(run));
   tokenizer().save(tokenizer_folder(run));
-  write_file_atomic(idf_file(run), idf_.to_json().dump());
+  write_own_file(idf_file(run), idf_.to_json().dump());
 }
 
 void PairSource::load(const std::filesystem::path& run) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/core/rng.h>
 #include <detente/data/source_files.h>
 #include <detente/text/unicode.h>
@@ -114,8 +115,21 @@ std::string SourceFiles::file(Part part) const {
   return train;
 }
 
+namespace {
+
+Table read_rows_of(const std::string& file, TableFormat format) {
+  if (file != kStandardInput) return Table::read(file, format);
+  DETENTE_CHECK(format != TableFormat::kAuto,
+                ErrorCode::kInvalidArgument,
+                "[data::SourceFiles] standard input has no ending that would name its format; "
+                "expected --format tsv or --format csv beside --data -.");
+  return Table::parse(read_standard_input(), "standard input", format);
+}
+
+}  // namespace
+
 Table SourceFiles::read_table(Part part) const {
-  Table table = Table::read(file(part), format);
+  Table table = read_rows_of(file(part), format);
   if (split.any() && (part != Part::kDev || dev.empty())) {
     table = table.select(split.rows(part, table.rows()));
   }

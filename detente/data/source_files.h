@@ -28,6 +28,9 @@ struct Split {
   RowList rows(Part part, std::size_t count) const;
 };
 
+// In place of a file's name: standard input, whose format has to be named.
+inline constexpr const char* kStandardInput = "-";
+
 struct SourceFiles {
   std::string train;
   std::string dev;  // empty: split.dev of the training file
@@ -41,7 +44,8 @@ struct SourceFiles {
   // Rules between fields; throws kInvalidArgument, its message opened by `where`.
   void validate(const std::string& where) const;
 
-  // kInvalidArgument for a part that the recipe does not name.
+  // kInvalidArgument for a part that the recipe does not name, and for standard input without a
+  // format.
   std::string file(Part part) const;
   Table read_table(Part part) const;
 };

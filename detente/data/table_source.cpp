@@ -201,8 +201,8 @@ Batch TableSource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) co
 void TableSource::save(const std::filesystem::path& run) const {
   Json columns = Json::array();
   for (const TableColumn& column : columns_) columns.push_back(column.to_json());
-  write_file_atomic(columns_file(run),
-                    Json{{"format", kFormat}, {"columns", std::move(columns)}}.dump(1) + "\n");
+  write_own_file(columns_file(run),
+                 Json{{"format", kFormat}, {"columns", std::move(columns)}}.dump(1) + "\n");
 }
 
 void TableSource::load(const std::filesystem::path& run) {

@@ -289,7 +289,7 @@ std::string count_text(double value) {
 std::string value_text(double value, int decimals) {
   if (!std::isfinite(value)) return "–";
   if (std::abs(value) >= 1e4 || (value != 0 && std::abs(value) < 1e-4)) {
-    return fmt::format("{:.3g}", value);
+    return fmt::format("{:.6g}", value);
   }
   return fmt::format("{:.{}f}", value, decimals);
 }

@@ -260,7 +260,7 @@ std::string html_report(const RunData& run) {
 }
 
 void write_html_report(const std::filesystem::path& run_dir) {
-  write_file_atomic(run_dir / "report.html", html_report(read_run(run_dir)));
+  write_own_file(run_dir / "report.html", html_report(read_run(run_dir)));
 }
 
 }  // namespace detente::report

@@ -265,6 +265,20 @@ Inspection inspect_run(const RunData& run, const InspectOptions& options) {
                 "needs two.",
                 run.folder,
                 run.losses.names[0]);
+  const double counted = run.number("steps");
+  DETENTE_CHECK(!run.steps.empty() || !(counted > 0),
+                ErrorCode::kData,
+                "[report::inspect_run] metrics.jsonl of '{}' holds no step, but the run's summary "
+                "counts {:.0f}: the log was emptied or lost, and what was measured went with it. "
+                "Bring it back, or train again.",
+                run.folder,
+                counted);
+  DETENTE_CHECK(!run.steps.empty(),
+                ErrorCode::kData,
+                "[report::inspect_run] metrics.jsonl of '{}' holds no step. A run that has just "
+                "begun has none yet: look again when it has trained a while. Otherwise the log was "
+                "emptied or lost: bring it back, or train again.",
+                run.folder);
   const Rows rows = measured_rows(run, options.last);
   DETENTE_CHECK(!rows.empty(),
                 ErrorCode::kData,

@@ -101,7 +101,8 @@ struct InspectOptions {
   bool method_uses_gradients = true;  // false for methods that look at the losses alone
 };
 
-// kData when no step has the gradients of two tasks; the message says what to set.
+// kData when the log has no step at all, or none has the gradients of two tasks; the message says
+// what to set.
 Inspection inspect_run(const RunData& run, const InspectOptions& options);
 
 // The rules alone.

@@ -38,8 +38,8 @@ void Tokenizer::save(const std::filesystem::path& folder) const {
   Json config = Json::object();
   config["kind"] = kind();
   config.update(settings());
-  write_file_atomic(folder / kVocabularyName, vocabulary_.to_text());
-  write_file_atomic(folder / kConfigName, config.dump(2) + "\n");
+  write_own_file(folder / kVocabularyName, vocabulary_.to_text());
+  write_own_file(folder / kConfigName, config.dump(2) + "\n");
 }
 
 std::uint64_t Tokenizer::fingerprint() const {

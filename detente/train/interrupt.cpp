@@ -12,6 +12,11 @@ void interrupt_handler(int /*signal*/) {
   interrupt_count = 1;
 }
 
+void take_unless_ignored(int signal, const struct sigaction& action, struct sigaction& old) {
+  sigaction(signal, nullptr, &old);
+  if (old.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+}
+
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
@@ -20,10 +25,9 @@ InterruptGuard::InterruptGuard() {
   action.sa_handler = interrupt_handler;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, &old_int_);
+  take_unless_ignored(SIGINT, action, old_int_);
+  take_unless_ignored(SIGHUP, action, old_hangup_);
   sigaction(SIGTERM, &action, &old_term_);
-  sigaction(SIGHUP, nullptr, &old_hangup_);
-  if (old_hangup_.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
 }
 
 InterruptGuard::~InterruptGuard() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ctrl-C (SIGINT), SIGTERM and SIGHUP (the terminal is gone) as a flag that a long loop can ask; a
-// second one ends the program at once. A SIGHUP that is ignored (nohup) stays so. The earlier
-// handlers come back when the guard goes.
+// second one ends the program at once. A SIGINT that is ignored (a shell's script does that for its
+// jobs in the background) stays so, and so does a SIGHUP (nohup); SIGTERM is always taken. The
+// earlier handlers come back when the guard goes.
 #pragma once
 
 #include <csignal>

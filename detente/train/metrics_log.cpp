@@ -55,9 +55,9 @@ MetricsLog::MetricsLog(const std::filesystem::path& path,
     }
     if (kept.empty()) kept = lines_up_to(all, last_step, left_out_);
   }
-  write_file_atomic(path, kept);
+  write_own_file(path, kept);
   bytes_ = static_cast<std::int64_t>(kept.size());
-  fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
   DETENTE_CHECK(fd_ >= 0,
                 ErrorCode::kIo,
                 "[train::MetricsLog] cannot open '{}' for writing: {}.",

@@ -40,7 +40,7 @@ std::string Progress::text(const State& state) const {
       losses += " ...";
       break;
     }
-    losses += fmt::format(" {} {:.3f}", text::printable(name), value);
+    losses += " " + text::printable(name) + " " + report::value_text(value, 3);
   }
   return fmt::format("epoch {}/{} step {}/{} {:.0f} ex/s {}{}",
                      state.epoch,

@@ -331,6 +331,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   }
   Recipe recipe;
   config::read_fields(root, describe_of(recipe));
+  check_class_counts(root);
   if (recipe.threads > tensor::thread_bound()) {
     notes.push_back(fmt::format("'threads' is {}, far more than there are cores; {} are used.",
                                 recipe.threads,

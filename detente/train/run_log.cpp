@@ -18,7 +18,7 @@ std::string metrics_text(const report::NamedTables& dev) {
   std::string text;
   for (const auto& [task, metrics] : dev) {
     text += (text.empty() ? "" : " | ") + task;
-    for (const auto& [name, value] : metrics) text += fmt::format(" {} {:.4f}", name, value);
+    for (const auto& [name, value] : metrics) text += " " + name + " " + report::value_text(value);
   }
   return text;
 }
@@ -42,7 +42,7 @@ void FileLog::on_step(const report::StepRecord& record) { metrics_->write(record
 void FileLog::on_epoch(const report::EpochRecord& record) { metrics_->write(record.to_json()); }
 
 void FileLog::on_finish(const Json& summary) {
-  write_file_atomic(run_.summary(), json_text(summary) + "\n");
+  write_own_file(run_.summary(), json_text(summary) + "\n");
   crash_point("finish.summary");
   report::write_html_report(run_.root);
 }

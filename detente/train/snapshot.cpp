@@ -99,7 +99,7 @@ SnapshotContent copy_of(RunState& state,
 void write_files(const fs::path& folder, const SnapshotContent& content) {
   Manifest manifest;
   const auto write = [&](const std::string& name, const std::string& text) {
-    write_file_atomic(folder / name, text);
+    write_own_file(folder / name, text);
     manifest.add(name, sum_of(text));
     crash_point("snapshot.part");
   };
@@ -318,6 +318,18 @@ std::optional<Snapshot> newest_snapshot(const fs::path& run,
                     first->what()));
   }
   return found;
+}
+
+std::optional<RunState> newest_state(const fs::path& run) {
+  for (const fs::path& path : snapshot_paths(run)) {
+    if (!fs::is_directory(path)) continue;  // of Detente 0.1, which remembers less
+    try {
+      return state_of(read_file(path / "state.json"), path / "state.json");
+    } catch (const Error&) {
+      // An earlier one may be whole.
+    }
+  }
+  return std::nullopt;
 }
 
 void tidy_snapshots(const fs::path& run, std::int64_t keep) {

@@ -76,6 +76,10 @@ std::optional<Snapshot> newest_snapshot(const std::filesystem::path& run,
                                         bool check,
                                         std::vector<std::string>& warnings);
 
+// What the newest snapshot whose state can be read says, without its tensors and without judging
+// them; nothing where there is none.
+std::optional<RunState> newest_state(const std::filesystem::path& run);
+
 // Ends what a killed process had begun: half-written snapshots go, and those beyond `keep` (0: all
 // stay).
 void tidy_snapshots(const std::filesystem::path& run, std::int64_t keep);

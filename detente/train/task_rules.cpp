@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/core/whole_number.h>
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
 #include <detente/text/printable.h>
@@ -16,6 +17,23 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& where, const std::string& text) {
   fail(ErrorCode::kInvalidArgument, "{}: {}", where, text);
+}
+
+// They say how many classes there are.
+void take_class_names(TaskRecipe& task, const std::string& where) {
+  if (task.head.kind != TaskKind::kClasses) {
+    refuse(where, "task '" + task.name + "': 'class_names' is for class tasks.");
+  }
+  std::set<std::string> names;
+  for (const std::string& name : task.class_names) {
+    if (!names.insert(name).second) {
+      refuse(where, "task '" + task.name + "': 'class_names' holds '" + name + "' twice.");
+    }
+  }
+  if (task.class_names.size() < 2) {
+    refuse(where, "task '" + task.name + "': 'class_names' holds one name; expected two or more.");
+  }
+  task.head.classes = static_cast<std::int64_t>(task.class_names.size());
 }
 
 void check_tasks(Recipe& recipe, const std::string& where) {
@@ -60,9 +78,7 @@ void check_tasks(Recipe& recipe, const std::string& where) {
         refuse(where, "task '" + task.name + "': 'positive_from' is for regression tasks.");
       }
     }
-    if (!task.class_names.empty()) {
-      task.head.classes = static_cast<std::int64_t>(task.class_names.size());
-    }
+    if (!task.class_names.empty()) take_class_names(task, where);
   }
 }
 
@@ -115,6 +131,29 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& where) {
 }
 
 }  // namespace
+
+void check_class_counts(const config::Node& root) {
+  const config::Node* tasks = root.find("tasks");
+  if (tasks == nullptr) return;
+  for (std::size_t i = 0; i < tasks->items.size(); ++i) {
+    const config::Node* classes = tasks->items[i].find("classes");
+    const config::Node* names = tasks->items[i].find("class_names");
+    if (classes == nullptr || classes->kind != config::Node::Kind::kScalar) continue;
+    if (names == nullptr || names->items.empty()) continue;
+    const auto count = whole_number<std::size_t>(classes->scalar);
+    DETENTE_CHECK(count == names->items.size(),
+                  ErrorCode::kInvalidArgument,
+                  "[train::load_recipe] {}: 'tasks[{}]' has classes: {} and {} class_names ({}); "
+                  "expected as many. The names alone are enough: leave 'classes' out, or set it "
+                  "to {} as well.",
+                  classes->origin,
+                  i,
+                  classes->scalar,
+                  names->items.size(),
+                  names->origin,
+                  names->items.size());
+  }
+}
 
 void settle_tasks(Recipe& recipe, const std::string& where) {
   check_tasks(recipe, where);

@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 
 namespace detente::train {
 namespace {
@@ -160,9 +161,11 @@ class Trainer {
       check_fitted(*corpus_.train, root);
     }
     check_rows(root);
+    // Parts of one file may have the same to say.
+    std::set<std::string> said;
     for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
       for (const auto& warning : source->warnings()) {
-        observers_.on_message("warning: " + warning);
+        if (said.insert(warning).second) observers_.on_message("warning: " + warning);
       }
     }
     steps_per_epoch_ =
@@ -230,7 +233,7 @@ class Trainer {
     crash_point("run.marked");
     if (!resumed_ || options_.accept_changed) corpus_.train->save(run_.root);
     crash_point("run.fitted");
-    write_file_atomic(run_.recipe(), recipe_.to_yaml());
+    write_own_file(run_.recipe(), recipe_.to_yaml());
     write_run_manifest(run_);
     crash_point("run.recipe");
     snapshots_.emplace(run_.snapshots(), recipe_.loop.kept_snapshots());
@@ -385,8 +388,9 @@ class Trainer {
   }
 
   void save_model() {
-    tensor::write_safetensors(
-        run_.model(), model_->state(), {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}});
+    write_own_file(run_.model(),
+                   tensor::to_safetensors(
+                       model_->state(), {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}}));
   }
 
   void save_snapshot() {

@@ -23,9 +23,29 @@ TEST(Cli, SuggestsTheNearestCommand) {
 }
 
 TEST(Cli, SuggestsTheNearestFlag) {
-  const CliRun run = run_cli({"solve", "--metod", "ew"});
+  // Without it a flag that has to be there is missing, which is said of no one who has typed it.
+  for (const char* flag : {"--metod", "--metod=ew", "--meth"}) {
+    const CliRun run = run_cli({"solve", flag, "ew", "--gram", "g.npy"});
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_THAT(run.err, HasSubstr("' is not known here. Did you mean '--method'?"));
+    EXPECT_THAT(run.err, HasSubstr("detente solve --help"));
+  }
+  const CliRun run = run_cli({"solve", "--method", "ew", "--gram", "g.npy", "--jsn"});
+  EXPECT_THAT(run.err, HasSubstr("'--jsn' is not known here. Did you mean '--json'?"));
+  EXPECT_THAT(run_cli({"solve", "--gram", "g.npy"}).err, HasSubstr("--method is required"));
+  EXPECT_THAT(run_cli({"--versoin"}).err, HasSubstr("Did you mean '--version'?"));
+}
+
+TEST(Cli, SuggestsTheNearestCommandInsideACommand) {
+  EXPECT_THAT(run_cli({"bench", "sovle"}).err,
+              HasSubstr("'sovle' is not a command. Did you mean 'solve'?"));
+  EXPECT_THAT(run_cli({"bench", "--json", "sovle"}).err,
+              HasSubstr("'sovle' is not a command. Did you mean 'solve'?"));
+  EXPECT_THAT(run_cli({"bench", "solve", "--jsn"}).err,
+              HasSubstr("Did you mean '--json'?\nTry 'detente bench solve --help'."));
+  const CliRun run = run_cli({"bench"});
   EXPECT_EQ(run.exit_code, 2);
-  EXPECT_THAT(run.err, HasSubstr("detente solve --help"));
+  EXPECT_THAT(run.err, HasSubstr("no command given; expected one of: solve"));
 }
 
 TEST(Cli, WantsACommand) {

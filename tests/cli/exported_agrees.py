@@ -120,7 +120,7 @@ with tempfile.TemporaryDirectory() as folder:
         loader = None  # it wants torch and more
     second = 0.0
     if loader is not None:
-        model = loader.Model(folder / "pairs" / "run")
+        model = loader.PairModel(folder / "pairs" / "run")
         pad, limit = model.vocabulary["[PAD]"], model.options["max_length"]
 
         def ids(texts):

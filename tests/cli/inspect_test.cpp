@@ -132,6 +132,17 @@ TEST_F(InspectTest, ErrorsSayWhatToDo) {
                     R"({"type":"step","step":1,"losses":{"a":1,"b":1}})");
   EXPECT_EQ(call(), 3);
   EXPECT_THAT(err_.str(), HasSubstr("engine.diagnose_every"));
+  // What the log does not hold no flag of training brings back.
+  for (const char* lines : {"", "\n\n", R"({"type":"epoch","epoch":1,"step":9})"}) {
+    write_file_atomic(folder_ / "metrics.jsonl", lines);
+    EXPECT_EQ(call(), 3);
+    EXPECT_THAT(err_.str(), AllOf(HasSubstr("holds no step"), HasSubstr("just begun")));
+    EXPECT_THAT(err_.str(), Not(HasSubstr("engine.diagnose_every")));
+  }
+  write_file_atomic(folder_ / "summary.json", R"({"status":"finished","steps":40})");
+  EXPECT_EQ(call(), 3);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("counts 40"), HasSubstr("emptied or lost")));
+  EXPECT_THAT(err_.str(), Not(HasSubstr("engine.diagnose_every")));
   std::filesystem::remove_all(folder_);
   EXPECT_EQ(call(), 3);
   EXPECT_THAT(err_.str(), HasSubstr("there is no run folder"));

@@ -60,6 +60,22 @@ with tempfile.TemporaryDirectory() as folder:
         assert summary["steps"] == whole["steps"]
         print(f"{name}: resumed to the same metrics")
 
+    # A job that a shell's script puts in the background has SIGINT ignored, as nohup does SIGHUP: it
+    # goes on. SIGTERM is always meant.
+    out = folder / "background"
+    script = '"$@" & echo $!; wait $!'
+    shell = subprocess.Popen(["sh", "-c", script, "sh", *command(out)], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+    job = int(shell.stdout.readline())
+    wait_for(lambda: steps_logged(out) > 2, shell)
+    os.kill(job, signal.SIGINT)
+    seen = steps_logged(out)
+    wait_for(lambda: steps_logged(out) > seen + 2, shell)
+    os.kill(job, signal.SIGTERM)
+    errors = shell.communicate(timeout=60)[1]
+    assert shell.returncode == 130 and "--resume" in errors, (shell.returncode, errors)
+    print("background: a SIGINT that is ignored stays so, SIGTERM is taken")
+
     # A file at its limit is a failed write, not the end by SIGXFSZ.
     def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))

@@ -24,6 +24,7 @@ struct Sample {
   double rate = 0.1;
   bool quiet = false;
   std::vector<std::string> metrics;
+  std::vector<std::string> words;
   std::vector<double> betas = {0.9, 0.999};
   std::vector<Task> tasks;
 
@@ -35,6 +36,7 @@ struct Sample {
     });
     v.flag("quiet", quiet, "Quiet.");
     v.texts("metrics", metrics, {"mae", "pearson"}, "Metrics.");
+    v.texts("words", words, {}, "Any words.");
     v.numbers("betas", betas, {.min = 0, .max = 1}, "Betas.");
     v.sections(
         "tasks",
@@ -138,9 +140,42 @@ TEST(Tree, AppliesOverrides) {
   EXPECT_EQ(s.metrics.size(), 2U);
   EXPECT_EQ(s.seed, 5);
   EXPECT_THAT(error_of(text, {"seed"}), HasSubstr("not an assignment"));
-  EXPECT_THAT(error_of(text, {"tasks.c.weight=1"}), HasSubstr("no element 'c'"));
+  EXPECT_THAT(
+      error_of(text, {"tasks.c.weight=1"}),
+      HasSubstr("--set tasks.c.weight: 'tasks' has no element 'c'; expected one of: a, b."));
   EXPECT_THAT(error_of(text, {"balance.methd=ew"}), HasSubstr("--set balance.methd: unknown key"));
   EXPECT_THAT(error_of("seed: 1\n", {"seed.x=1"}), HasSubstr("below a single value"));
+}
+
+TEST(Tree, NamesTheElementsOfAListWhereOneIsUnknown) {
+  const std::string text = "tasks: [{name: score}, {name: same}]\n";
+  EXPECT_THAT(error_of(text, {"tasks.scroe.weight=1"}),
+              HasSubstr("expected one of: score, same. Did you mean 'score'?"));
+  EXPECT_THAT(error_of(text, {"tasks.2.weight=1"}), HasSubstr("expected one of: score, same."));
+  EXPECT_THAT(error_of("tasks: []\n", {"tasks.a.weight=1"}), HasSubstr("the list is empty"));
+  EXPECT_THAT(error_of("betas: [0]\n", {"betas.x=1"}), HasSubstr("has the index 0"));
+  EXPECT_THAT(error_of("betas: [0, 1]\n", {"betas.2=1"}),
+              HasSubstr("'betas' has no element '2'; expected an index from 0 to 1."));
+}
+
+TEST(Tree, SaysWhichEntryOfAListYamlReadsAsNothing) {
+  for (const char* word : {"NULL", "null", "Null", "~", ""}) {
+    const std::string list = std::string("words:\n  - a\n  - ") + word + "\n  - b\n";
+    EXPECT_THAT(error_of(list), HasSubstr("'words[1]' is nothing"));
+    EXPECT_THAT(error_of(list), HasSubstr("quote it"));
+  }
+  EXPECT_THAT(error_of("words: [a, NULL]\n"), HasSubstr("r.yaml:1: 'words[1]' is nothing"));
+  EXPECT_THAT(error_of("seed: 1\n", {"words=[~]"}), HasSubstr("'words[0]' is nothing"));
+  EXPECT_THAT(error_of("betas: [0, ~]\n"), HasSubstr("'betas[1]' is nothing"));
+  EXPECT_THAT(error_of("words: [a, b: c]\n"),
+              HasSubstr("'words[1]' must be a single value; got a section. Quote"));
+  EXPECT_THAT(error_of("words: [a, [b]]\n"), HasSubstr("got a list"));
+}
+
+TEST(Tree, TakesEveryOtherWordAsItIsWritten) {
+  EXPECT_THAT(read("words: [yes, No, TRUE, off, y, 1.0, 0x1F, 007, .nan, 'NULL', \"~\"]\n").words,
+              ::testing::ElementsAre(
+                  "yes", "No", "TRUE", "off", "y", "1.0", "0x1F", "007", ".nan", "NULL", "~"));
 }
 
 TEST(Tree, QuotesWordsThatYamlReadsAsSomethingElse) {

@@ -106,6 +106,48 @@ TEST(File, KeepsLinksAndReplacesWhatTheyLeadTo) {
   }
 }
 
+mode_t mode_of(const std::string& path) {
+  struct stat found {};
+  EXPECT_EQ(::stat(path.c_str(), &found), 0);
+  return found.st_mode & 0777;
+}
+
+TEST(OwnFile, TakesThePlaceOfALink) {
+  const TempDir dir;
+  dir.write("others", "theirs");
+  ASSERT_EQ(::chmod(dir.file("others").c_str(), 0600), 0);
+  for (const char* target : {"others", "nowhere", "link"}) {  // the last one goes round
+    std::filesystem::create_symlink(target, dir.file("link"));
+    write_own_file(dir.file("link"), "own");
+    EXPECT_FALSE(std::filesystem::is_symlink(dir.file("link"))) << target;
+    EXPECT_EQ(read_file(dir.file("link")), "own");
+    EXPECT_NE(mode_of(dir.file("link")), 0600U);
+    std::filesystem::remove(dir.file("link"));
+  }
+  EXPECT_EQ(read_file(dir.file("others")), "theirs");
+  EXPECT_EQ(entries(dir.path()), 1U);
+}
+
+TEST(OwnFile, TakesThePlaceOfAPipeAndKeepsModes) {
+  const TempDir dir;
+  ASSERT_EQ(::mkfifo(dir.file("f").c_str(), 0600), 0);
+  write_own_file(dir.file("f"), "first");
+  EXPECT_TRUE(std::filesystem::is_regular_file(dir.file("f")));
+  ASSERT_EQ(::chmod(dir.file("f").c_str(), 0640), 0);
+  write_own_file(dir.file("f"), "second");
+  EXPECT_EQ(read_file(dir.file("f")), "second");
+  EXPECT_EQ(mode_of(dir.file("f")), 0640U);
+  std::filesystem::create_directory(dir.file("folder"));
+  EXPECT_EQ(code_of([&] { write_own_file(dir.file("folder"), "x"); }, "folder"), ErrorCode::kIo);
+  EXPECT_EQ(code_of([&] { write_own_file(dir.file("no/f"), "x"); }, "No such file"),
+            ErrorCode::kIo);
+  if (::geteuid() == 0) return;  // who may write everywhere
+  ASSERT_EQ(::chmod(dir.file("f").c_str(), 0400), 0);
+  EXPECT_EQ(code_of([&] { write_own_file(dir.file("f"), "x"); }, "Permission denied"),
+            ErrorCode::kIo);
+  EXPECT_EQ(read_file(dir.file("f")), "second");
+}
+
 TEST(File, WritesToAPipeInsteadOfReplacingIt) {
   const TempDir dir;
   const std::string pipe = dir.file("pipe");
@@ -117,12 +159,6 @@ TEST(File, WritesToAPipeInsteadOfReplacingIt) {
   ::close(reader);
   EXPECT_STREQ(got, "abc");
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
-}
-
-mode_t mode_of(const std::string& path) {
-  struct stat found {};
-  EXPECT_EQ(::stat(path.c_str(), &found), 0);
-  return found.st_mode & 0777;
 }
 
 TEST(File, KeepsTheModeOfAnEarlierFile) {

@@ -29,6 +29,14 @@ TEST(Suggest, KeepsQuietWhenNothingIsNear) {
   EXPECT_EQ(nearest_name("x", {}), "");
 }
 
+TEST(Suggest, CompletesABeginningThatOnlyOneNameHas) {
+  EXPECT_EQ(nearest_name("learn", kNames), "learning_rate");
+  EXPECT_EQ(nearest_name("LEA", kNames), "learning_rate");
+  EXPECT_EQ(nearest_name("le", kNames), "");
+  const std::vector<std::string> names = {"learning_rate", "learning_steps"};
+  EXPECT_EQ(nearest_name("learn", names), "");
+}
+
 TEST(Suggest, JoinsNames) {
   EXPECT_EQ(join_names(std::vector<std::string>{"a", "b"}), "a, b");
   EXPECT_EQ(join_names({}), "");

@@ -5,6 +5,7 @@
 #include <detente/data/source.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/standard_input.h>
 #include <tests/support/temp_dir.h>
 
 #include <algorithm>
@@ -96,6 +97,35 @@ TEST_F(SourceFilesTest, TestRowsWorkBesideADevFile) {
   files.split.test = 0.5;
   EXPECT_EQ(files.read_table(Part::kTrain).rows(), 2U);
   EXPECT_THAT(files.read_table(Part::kDev).numeric_column("x"), ElementsAre(7));
+}
+
+TEST_F(SourceFilesTest, ReadStandardInputWhoseFormatIsNamed) {
+  const std::string file = write("t.dat", "x,y\n1,\"a,b\"\n2,c\n");
+  {
+    const test::StandardInput input(file);
+    const Table table = one_file(kStandardInput, TableFormat::kCsv).read_table(Part::kDev);
+    EXPECT_THAT(table.numeric_column("x"), ElementsAre(1, 2));
+    EXPECT_EQ(table.cell(0, 1), "a,b");
+    EXPECT_EQ(table.source(), "standard input");
+  }
+  {
+    const test::StandardInput input(file);
+    const Error error = source_error([&] { one_file(kStandardInput).read_table(Part::kDev); });
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("--format tsv or --format csv"));
+  }
+  {
+    const test::StandardInput input("/dev/null");
+    EXPECT_THAT(source_error([&] {
+                  one_file(kStandardInput, TableFormat::kCsv).read_table(Part::kDev);
+                }).what(),
+                HasSubstr("'standard input' is empty"));
+  }
+  const test::StandardInput input(folder_.path().string());
+  const Error error =
+      source_error([&] { one_file(kStandardInput, TableFormat::kCsv).read_table(Part::kDev); });
+  EXPECT_EQ(error.code(), ErrorCode::kIo);
+  EXPECT_THAT(error.what(), HasSubstr("cannot read 'standard input'"));
 }
 
 TEST_F(SourceFilesTest, SayWhatIsMissing) {

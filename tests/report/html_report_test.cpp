@@ -305,6 +305,9 @@ TEST(Words, FormatNumbersForPeople) {
   EXPECT_EQ(value_text(0.5), "0.5000");
   EXPECT_EQ(value_text(1.5e-7), "1.5e-07");
   EXPECT_EQ(value_text(std::nan("")), "–");
+  EXPECT_EQ(value_text(9999.5), "9999.5000");
+  EXPECT_EQ(value_text(12345.678), "12345.7");
+  EXPECT_EQ(value_text(-1.23456789e300), "-1.23457e+300");
   EXPECT_EQ(percent_text(0.374), "37 %");
   EXPECT_EQ(percent_text(0.001), "< 1 %");
   EXPECT_EQ(percent_text(0), "0 %");

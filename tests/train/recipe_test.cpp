@@ -116,6 +116,21 @@ TEST_F(RecipeTest, NamesWhatIsWrong) {
   EXPECT_THAT(error_with({"tasks.same.metrics=[pearson]"}), HasSubstr("pearson"));
   EXPECT_THAT(error_with({"tasks.score.threshold=3"}), HasSubstr("'threshold' is for binary"));
   EXPECT_THAT(error_with({"tasks.same.threshold=high"}), HasSubstr("must be a number"));
+  const std::string classes = "tasks.same={name: same, head: classes, ";
+  EXPECT_THAT(error_with({classes + "classes: 3, class_names: [a, b]}"}),
+              HasSubstr("'tasks[1]' has classes: 3 and 2 class_names"));
+  EXPECT_THAT(error_with({classes + "classes: 2, class_names: [a, b, c]}"}),
+              HasSubstr("'tasks[1]' has classes: 2 and 3 class_names"));
+  EXPECT_EQ(recipe({classes + "classes: 3, class_names: [a, b, c]}"}).tasks[1].head.classes, 3);
+  EXPECT_EQ(recipe({classes + "class_names: [a, b, c]}"}).tasks[1].head.classes, 3);
+  EXPECT_EQ(recipe({classes + "classes: 3, class_names: []}"}).tasks[1].head.classes, 3);
+  EXPECT_THAT(error_with({classes + "class_names: [a, b, a]}"}), HasSubstr("holds 'a' twice"));
+  EXPECT_THAT(error_with({classes + "class_names: [a]}"}), HasSubstr("holds one name"));
+  EXPECT_THAT(error_with({classes + "class_names: [NULL, a]}"}),
+              HasSubstr("'tasks[1].class_names[0]' is nothing"));
+  EXPECT_THAT(error_with({"tasks.same.class_names=[a, b]"}),
+              HasSubstr("'class_names' is for class tasks"));
+  EXPECT_THAT(error_with({"tasks.sam.weight=2"}), HasSubstr("Did you mean 'same'?"));
   EXPECT_THAT(error_with({"train.select=score.f2"}), HasSubstr("train.select"));
   EXPECT_THAT(error_with({"train.tasks=[sam]"}), HasSubstr("Did you mean 'same'?"));
   EXPECT_THAT(error_with({"model.heads=3"}), HasSubstr("multiple of heads"));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/core/Tensor.h>
 #include <detente/train/run_lock.h>
 #include <detente/train/snapshot.h>
 #include <gmock/gmock.h>
 #include <tests/train/tiny_run.h>
+#include <torch/types.h>
 
 #include <csignal>
 #include <fstream>

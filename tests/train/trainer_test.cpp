@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
+#include <detente/report/tensorboard.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
 #include <gmock/gmock.h>
@@ -9,8 +10,10 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <map>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 namespace detente::train {
 namespace {
@@ -60,6 +63,51 @@ TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
   run("a");
   run("b", {"seed=1"});
   EXPECT_NE(read_file(folder_ / "a/model.safetensors"), read_file(folder_ / "b/model.safetensors"));
+}
+
+// A link in the place of a run's file leads to a file of someone else's.
+TEST_F(TrainerTest, NeverWritesThroughALink) {
+  run("run", {"train.epochs=1"});
+  namespace fs = std::filesystem;
+  const fs::path root = folder_ / "run";
+  const fs::path others = folder_ / "others";
+  fs::create_directory(others);
+  std::vector<std::pair<fs::path, fs::path>> planted;  // the link, and what it leads to
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (!entry.is_regular_file() || entry.path().filename() == ".detente-run") continue;
+    if (entry.path().parent_path().parent_path().filename() == "snapshots") continue;
+    planted.emplace_back(entry.path(), others / std::to_string(planted.size()));
+  }
+  EXPECT_GE(planted.size(), 9U);
+  for (const auto& [link, target] : planted) {
+    fs::copy_file(link, target);
+    fs::remove(link);
+    // A cache is read and then left alone, unless it is damaged.
+    if (link.parent_path().filename() == "cache") write_file_atomic(target, "damaged");
+    fs::create_symlink(target, link);
+  }
+  const fs::path unfinished = root / "snapshots/unfinished-step-12";
+  fs::create_directory(unfinished);
+  write_file_atomic(others / "state", "theirs");
+  for (const char* name : {"state.json", "model.safetensors", "manifest.json"}) {
+    fs::create_symlink(others / "state", unfinished / name);
+  }
+  std::map<std::string, std::string> before;
+  for (const auto& entry : fs::directory_iterator(others)) {
+    before[entry.path().string()] = read_file(entry.path());
+  }
+  std::ostream silent(nullptr);
+  TrainOptions options{root, ExistingRun::kResume, Progress::Style::kNone};
+  options.accept_changed = true;
+  train(recipe({"train.epochs=3"}), options, silent);
+  for (const auto& [path, content] : before) EXPECT_EQ(read_file(path), content) << path;
+  for (const auto& [link, target] : planted) {
+    if (report::is_event_file_name(link.filename().string()))
+      continue;  // the next has another name
+    EXPECT_FALSE(fs::is_symlink(link)) << link;
+  }
+  EXPECT_EQ(fs::file_size(root / "metrics.jsonl"), read_file(root / "metrics.jsonl").size());
+  EXPECT_EQ(read_lines(root / "metrics.jsonl").size(), 21U);
 }
 
 struct ResumeCase {
