@@ -6,11 +6,13 @@
 #include <detente/data/text_source.h>
 #include <detente/nn/transformer_trunk.h>
 #include <detente/tensor/safetensors.h>
+#include <detente/text/tokenizer.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/temp_dir.h>
 #include <torch/torch.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 
@@ -232,6 +234,39 @@ TEST_F(TransformerTrunkTest, APublishedFolderDecidesTheShape) {
   set_field([&](FieldVisitor& v) { trunk.describe(v); }, "max_length", "10", "test");
   EXPECT_NO_THROW(trunk.validate());
   EXPECT_EQ(trunk.width(), 8);
+}
+
+// data/minilm/README.md
+TEST(MiniLm, SentencesHaveThePublishedVectors) {
+  const char* folder = std::getenv("DETENTE_MINILM");
+  if (folder == nullptr) GTEST_SKIP() << "DETENTE_MINILM does not name the model's folder";
+  const Json golden = Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/nn/minilm.json"));
+  const text::TokenizerOptions options{.kind = text::TokenizerOptions::Kind::kWordpiece,
+                                       .vocab = std::string(folder) + "/vocab.txt",
+                                       .lower_case = true,
+                                       .strip_accents = true};
+  const auto tokenizer = text::make_tokenizer(options, {});
+  const TransformerShape shape = TransformerShape::read(folder);
+  Rng rng(1);
+  Draw draw(rng);
+  Parameters parameters;
+  TransformerEncoder::add_parameters(
+      shape, static_cast<std::int64_t>(tokenizer->size()), 0, draw, parameters);
+  load_published(folder, parameters);
+  const TransformerEncoder encoder(shape, parameters);
+  Dropout off(nullptr);
+  for (std::size_t i = 0; i < golden["sentences"].size(); ++i) {
+    std::vector<std::int64_t> ids = {tokenizer->special().cls};
+    for (const auto id : tokenizer->encode(golden["sentences"][i].get<std::string>())) {
+      ids.push_back(id);
+    }
+    ids.push_back(tokenizer->special().sep);
+    EXPECT_EQ(ids, golden["ids"][i].get<std::vector<std::int64_t>>()) << i;
+    const at::Tensor tokens = torch::tensor(ids).unsqueeze(0);
+    const at::Tensor mean = encoder(tokens, tokens >= 0, {}, off, 0).mean(1)[0];
+    const at::Tensor distance = mean / mean.norm() - tensor_from(golden["vectors"][i]);
+    EXPECT_LT(distance.abs().max().item<double>(), 1e-4) << i;
+  }
 }
 
 }  // namespace
