@@ -3,6 +3,7 @@
 #include <detente/nn/conv_trunk.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -10,7 +11,11 @@ namespace detente::nn {
 namespace {
 
 constexpr const char* kConvTrunk = "nn::ConvTrunk";
-constexpr std::int64_t kConvTrunkGroups = 8;
+
+// A channel normalised by itself no longer says how bright an image is; four together do better.
+std::int64_t conv_trunk_groups(std::int64_t channels) {
+  return std::clamp<std::int64_t>(channels / 4, 1, 8);
+}
 
 std::string block_name(std::size_t i, const char* layer) {
   return "blocks." + std::to_string(i) + "." + layer;
@@ -92,7 +97,8 @@ at::Tensor ConvTrunk::features(const data::Batch& batch, Rng* random) const {
   const BatchStatistics statistics = statistics_.next(random);
   for (std::size_t i = 0; i < channels_.size(); ++i) {
     x = convolution(parameters_, x, block_name(i, "conv"));
-    x = image_norm(parameters_, x, block_name(i, "norm"), norm_, kConvTrunkGroups, statistics);
+    x = image_norm(
+        parameters_, x, block_name(i, "norm"), norm_, conv_trunk_groups(x.size(1)), statistics);
     x = torch::max_pool2d(torch::relu(x), 2);
   }
   return drop(torch::relu(parameters_.linear(x.flatten(1), "hidden")), dropout_);

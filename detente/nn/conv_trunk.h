@@ -4,7 +4,8 @@
 //   x_l = maxpool₂(relu(norm(conv_k(x_{l−1}))))      l = 1, ..., one per entry of `channels`
 //   features = dropout(relu(W vec(x_L) + b))
 //
-// The pool halves both sides and rounds down.
+// The pool halves both sides and rounds down. Group normalisation has groups of at least four
+// channels, at most eight.
 #pragma once
 
 #include <detente/data/image.h>
