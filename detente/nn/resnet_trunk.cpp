@@ -17,7 +17,7 @@ void ResNetTrunk::describe(FieldVisitor& model) {
   model.flag("small",
              options_.small,
              "For images of about 32 pixels: begin with a 3x3 convolution without stride in place "
-             "of a 7x7 one and a pool, which take a quarter of each side.");
+             "of a 7x7 one and a pool, which leave a quarter of each side.");
   model.choice("norm",
                options_.norm,
                {{"group", ImageNorm::kGroup}, {"batch", ImageNorm::kBatch}},

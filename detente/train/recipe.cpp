@@ -391,6 +391,7 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "threads",
                                                  "device",
                                                  "data.cache",
+                                                 "data.memory",
                                                  "output.dir",
                                                  "output.tensorboard",
                                                  "train.curvature_every",
