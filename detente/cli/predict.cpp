@@ -212,6 +212,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
   demand_harmless(flags.out, {flags.data});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   demand_harmless(flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
+  demand_harmless(flags.out, run.recipe.data.source->named_files());
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(run.recipe,
                                      data::one_file(flags.data, run.recipe.data.files.format),
@@ -246,7 +247,11 @@ void add_predict(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("predict", "Use a run's model on new rows");
   auto flags = std::make_shared<PredictFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  command->add_option("--data", flags->data, "TSV or CSV with the recipe's input columns")
+  command
+      ->add_option(
+          "--data",
+          flags->data,
+          "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder")
       ->required();
   command
       ->add_option("--out",

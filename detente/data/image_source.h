@@ -32,6 +32,7 @@ class ImageSource final : public Source {
   void describe(FieldVisitor& data) override;
   void resolve_paths(const std::filesystem::path& folder) override;
   std::vector<std::string> named_inputs() const override;
+  std::vector<std::string> named_files() const override { return {class_file_}; }
   std::unique_ptr<Source> fresh() const override;
 
   std::size_t size() const override { return costs_.size(); }

@@ -83,6 +83,8 @@ class Source {
   virtual void leave_out(const std::vector<std::string>& /*columns*/) {}
   // The input columns that the options name; two are never alike.
   virtual std::vector<std::string> named_inputs() const { return {}; }
+  // Files beside the data that the options name.
+  virtual std::vector<std::string> named_files() const { return {}; }
   // The same options, nothing read.
   virtual std::unique_ptr<Source> fresh() const = 0;
 
