@@ -21,6 +21,8 @@ function(_detente_finder target out)
     "^hwy::=find_dependency(hwy)"
     "^nlohmann_json::=find_dependency(nlohmann_json)"
     "^ZLIB::=find_dependency(ZLIB)"
+    "^JPEG::=find_dependency(JPEG)"
+    "^PNG::=find_dependency(PNG)"
     "^Eigen3::=find_dependency(Eigen3 NO_MODULE)"
     "^yaml-cpp=find_dependency(yaml-cpp)"
     "^CLI11::=find_dependency(CLI11)"

@@ -45,7 +45,8 @@ pack() {
   arch="$(g++ -print-multiarch)"
   rm -rf "$deps"
   mkdir -p "$deps"/{include,lib,cmake,modules}
-  for header in eigen3/Eigen nlohmann CLI fmt yaml-cpp gtest gmock hwy utf8proc.h zlib.h zconf.h; do
+  for header in eigen3/Eigen nlohmann CLI fmt yaml-cpp gtest gmock hwy utf8proc.h zlib.h zconf.h \
+      jpeglib.h jconfig.h jmorecfg.h jerror.h png.h pngconf.h pnglibconf.h; do
     if [ -e "/usr/include/$header" ]; then
       mkdir -p "$deps/include/$(dirname "$header")"
       cp -rL "/usr/include/$header" "$deps/include/$header"
@@ -56,7 +57,7 @@ pack() {
     fi
   done
   # Archives where there are any: they suit older systems than this one, too.
-  for library in yaml-cpp z utf8proc gtest gmock gtest_main hwy; do
+  for library in yaml-cpp z jpeg png utf8proc gtest gmock gtest_main hwy; do
     if [ -e "/usr/lib/$arch/lib$library.a" ]; then
       cp -L "/usr/lib/$arch/lib$library.a" "$deps/lib/"
     elif [ -e "/usr/lib/$arch/lib$library.so" ]; then
@@ -151,7 +152,9 @@ configure() {
     -DDETENTE_INSTALL=OFF "-DDETENTE_TORCH_ROOT=${TORCH:-}")
   if [ -d "$deps" ]; then
     options+=("-DCMAKE_MODULE_PATH=$deps/modules" "-DZLIB_INCLUDE_DIR=$deps/include"
-      "-DZLIB_LIBRARY=$deps/lib/libz.a")
+      "-DZLIB_LIBRARY=$deps/lib/libz.a" "-DJPEG_INCLUDE_DIR=$deps/include"
+      "-DJPEG_LIBRARY=$deps/lib/libjpeg.a" "-DPNG_PNG_INCLUDE_DIR=$deps/include"
+      "-DPNG_LIBRARY=$deps/lib/libpng.a")
     local config name
     for config in "$deps"/cmake/*Config.cmake; do
       name="$(basename "$config" Config.cmake)"

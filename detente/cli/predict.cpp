@@ -197,6 +197,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
   demand_harmless("predict", flags.out, {piped ? "" : flags.data.data});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   demand_harmless("predict", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
+  demand_harmless("predict", flags.out, run.recipe.data.source->named_files());
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(
       run.recipe, flags.data.files(run.recipe), data::Part::kDev, *run.source, false);
@@ -228,7 +229,11 @@ void add_predict(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("predict", "Use a run's model on new rows");
   auto flags = std::make_shared<PredictFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  add_data_flags(*command, flags->data, "TSV or CSV with the recipe's input columns")->required();
+  add_data_flags(
+      *command,
+      flags->data,
+      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder")
+      ->required();
   command
       ->add_option("--out",
                    flags->out,

@@ -52,6 +52,7 @@ struct SourceInput {
   Part part = Part::kTrain;
   std::vector<TargetColumn> targets;  // empty: for prediction, none is read
   std::filesystem::path cache;        // folder for what encoding costs; empty: none
+  int threads = 0;                    // for reading; 0: as many as there are cores
 };
 
 // A column as predictions show it beside themselves.
@@ -70,7 +71,7 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "table"
+  virtual const char* kind() const = 0;  // "pairs", "table", "images"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -82,6 +83,8 @@ class Source {
   virtual void leave_out(const std::vector<std::string>& /*columns*/) {}
   // The input columns that the options name; two are never alike.
   virtual std::vector<std::string> named_inputs() const { return {}; }
+  // Files beside the data that the options name.
+  virtual std::vector<std::string> named_files() const { return {}; }
   // The same options, nothing read.
   virtual std::unique_ptr<Source> fresh() const = 0;
 

@@ -48,6 +48,8 @@ struct SourceFiles {
   // format.
   std::string file(Part part) const;
   Table read_table(Part part) const;
+  // Which of a file's `count` rows make the part; ascending.
+  RowList chosen_rows(Part part, std::size_t count) const;
 };
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a

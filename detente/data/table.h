@@ -42,6 +42,11 @@ class Table {
   // The same from memory; `source` stands for the file in messages.
   static Table parse(std::string content, const std::string& source, TableFormat format);
 
+  // From cells in memory, a list per column, all of one length; rows count as lines from 1.
+  static Table made(std::vector<std::string> names,
+                    const std::vector<std::vector<std::string>>& columns,
+                    std::string source);
+
   // The same table with these rows alone, in this order; lines stay those of the file.
   Table select(std::span<const std::size_t> rows) const;
 

@@ -3,7 +3,7 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/measure/models.h>
-#include <torch/nn/functional.h>
+#include <detente/nn/resnet.h>
 #include <torch/nn/modules.h>
 #include <torch/utils.h>
 
@@ -13,7 +13,6 @@ namespace detente::measure {
 namespace {
 
 namespace nn = torch::nn;
-namespace f = torch::nn::functional;
 using at::Tensor;
 
 using Forward = std::function<Tensor(const Tensor&)>;
@@ -83,59 +82,22 @@ Parts mlp(std::int64_t rows) {
           .out = 4};
 }
 
-// Batch normalisation as published, or group normalisation.
-struct Norm {
-  std::shared_ptr<nn::Module> module;
-  Forward apply;
-};
-
-Norm make_norm(std::int64_t channels, bool groups) {
-  if (groups) {
-    nn::GroupNorm norm(32, channels);
-    return {norm.ptr(), [norm](const Tensor& x) mutable { return norm->forward(x); }};
-  }
-  nn::BatchNorm2d norm(channels);
-  return {norm.ptr(), [norm](const Tensor& x) mutable { return norm->forward(x); }};
-}
-
-Parts resnet18(std::int64_t rows, std::int64_t size, bool groups) {
+// nn/resnet.h without a source of images.
+Parts resnet18(std::int64_t rows, std::int64_t size, bool groups, std::uint64_t seed) {
+  const detente::nn::ResNetOptions options{.norm = groups ? detente::nn::ImageNorm::kGroup
+                                                          : detente::nn::ImageNorm::kBatch};
+  const auto parameters = std::make_shared<detente::nn::Parameters>();
+  Rng rng(seed);
+  detente::nn::Draw draw(rng);
+  detente::nn::add_resnet(*parameters, draw, options);
   Parts parts;
-  const auto keep = [&](const nn::Module& module) {
-    for (const auto& parameter : module.parameters()) parts.shared.push_back(parameter);
-    for (const auto& buffer : module.buffers()) parts.buffers.push_back(buffer);
+  parts.shared = parameters->trained_tensors();
+  for (const auto& [name, tensor] : parameters->fixed()) parts.buffers.push_back(tensor);
+  parts.trunk = [parameters, options](const Tensor& x) {
+    return detente::nn::resnet(*parameters, x, options, detente::nn::BatchStatistics::kMove);
   };
-  const auto convolution = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, int stride) {
-    nn::Conv2d layer(
-        nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
-    keep(*layer);
-    const Norm norm = make_norm(out, groups);
-    keep(*norm.module);
-    return Forward(
-        [layer, norm](const Tensor& x) mutable { return norm.apply(layer->forward(x)); });
-  };
-  const Forward stem = convolution(3, 64, 7, 2);
-  std::vector<Forward> blocks;
-  std::int64_t in = 64;
-  for (const std::int64_t out : {64, 128, 256, 512}) {
-    for (int i = 0; i < 2; ++i) {
-      const int stride = i == 0 && out > 64 ? 2 : 1;
-      const Forward first = convolution(in, out, 3, stride);
-      const Forward second = convolution(out, out, 3, 1);
-      const Forward shortcut = stride == 2 ? convolution(in, out, 1, 2) : Forward();
-      blocks.emplace_back([first, second, shortcut](const Tensor& x) {
-        const Tensor y = second(at::relu(first(x)));
-        return at::relu(y + (shortcut ? shortcut(x) : x));
-      });
-      in = out;
-    }
-  }
-  parts.trunk = [stem, blocks](const Tensor& x) {
-    Tensor y = f::max_pool2d(at::relu(stem(x)), f::MaxPool2dFuncOptions(3).stride(2).padding(1));
-    for (const Forward& block : blocks) y = block(y);
-    return y.mean({2, 3});
-  };
-  parts.input = at::randn({rows, 3, size, size});
-  parts.width = 512;
+  parts.input = at::randn({rows, options.channels, size, size});
+  parts.width = detente::nn::resnet_width(options);
   parts.out = 10;
   return parts;
 }
@@ -235,7 +197,7 @@ BenchmarkModel make_model(const std::string& name,
   torch::manual_seed(static_cast<std::int64_t>(seed));
   const std::int64_t rows = multi ? tasks * batch : batch;
   Parts parts = name == "mlp"           ? mlp(rows)
-                : name == "cnn"         ? resnet18(rows, multi ? 32 : 64, multi)
+                : name == "cnn"         ? resnet18(rows, multi ? 32 : 64, multi, seed)
                 : name == "transformer" ? transformer(rows)
                                         : siamese(rows);
   return assemble(std::move(parts), multi, tasks, batch, device);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/nn/conv_trunk.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/pair_trunk.h>
+#include <detente/nn/resnet_trunk.h>
 #include <detente/nn/transformer_trunk.h>
 #include <detente/nn/trunk.h>
 #include <torch/types.h>
@@ -16,7 +18,7 @@ namespace {
 
 struct TrunkKind {
   const char* name;
-  const char* data;  // the kind of data it is the default for
+  const char* data;  // the kind it takes; the first trunk of one is its default
   std::unique_ptr<Trunk> (*make)();
 };
 
@@ -29,6 +31,12 @@ const auto& trunk_table() {
       TrunkKind{"transformer",
                 "text",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
+      TrunkKind{"convnet",
+                "images",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<ConvTrunk>()); }},
+      TrunkKind{"resnet",
+                "images",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
   };
   return kinds;
 }
@@ -52,6 +60,14 @@ TensorList Trunk::portable_views(const TensorList& /*inputs*/, const data::Sourc
 std::vector<std::string> trunk_kinds() {
   std::vector<std::string> names;
   for (const TrunkKind& kind : trunk_table()) names.emplace_back(kind.name);
+  return names;
+}
+
+std::vector<std::string> trunk_kinds(std::string_view source_kind) {
+  std::vector<std::string> names;
+  for (const TrunkKind& kind : trunk_table()) {
+    if (kind.data == source_kind) names.emplace_back(kind.name);
+  }
   return names;
 }
 

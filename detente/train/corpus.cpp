@@ -27,6 +27,7 @@ std::vector<data::TargetColumn> target_columns(const Recipe& recipe) {
 
 Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
   data::SourceInput input{recipe.data.files, data::Part::kTrain, target_columns(recipe), cache};
+  input.threads = static_cast<int>(recipe.threads);
   Corpus corpus{recipe.data.source->fresh(), recipe.data.source->fresh()};
   corpus.train->read(input, nullptr);
   input.part = data::Part::kDev;
@@ -64,6 +65,7 @@ std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
                                         const data::Source& fitted,
                                         bool targets) {
   data::SourceInput input{files, part, {}, {}};
+  input.threads = static_cast<int>(recipe.threads);
   if (targets) input.targets = target_columns(recipe);
   auto source = recipe.data.source->fresh();
   source->read(input, &fitted);

@@ -2,6 +2,7 @@
 // The data sets in data/ are what their README files say, down to the untrained lexical score.
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/data/image_source.h>
 #include <detente/data/pairs.h>
 #include <detente/data/table.h>
 #include <detente/metrics/metrics.h>
@@ -54,6 +55,33 @@ TEST(ShippedData, KorStsHasItsRows) {
   double positive = 0;
   for (const double score : dev.numeric_column("score")) positive += score >= 3.0 ? 1 : 0;
   EXPECT_EQ(positive, 629);
+}
+
+TEST(ShippedData, FashionMnistIsStratified) {
+  ImageSource source;
+  set_field([&](FieldVisitor& v) { source.describe(v); },
+            "class_file",
+            DETENTE_SOURCE_DIR "/data/fashion_mnist/classes.csv",
+            "test");
+  SourceInput input;
+  input.targets = {{.task = "label", .column = "label", .kind = TaskKind::kClasses, .classes = 10},
+                   {.task = "group",
+                    .column = "group",
+                    .kind = TaskKind::kClasses,
+                    .classes = 5,
+                    .class_names = {"top", "bottom", "dress", "shoe", "bag"}}};
+  for (const auto& [name, of_each] : {std::pair{"train", 240}, std::pair{"t10k", 100}}) {
+    input.files.train =
+        std::string(DETENTE_SOURCE_DIR "/data/fashion_mnist/") + name + "-images-idx3-ubyte.gz";
+    source.read(input, nullptr);
+    EXPECT_EQ(source.shape(), (ImageShape{28, 28, 1}));
+    std::vector<int> labels(10);
+    std::vector<int> groups(5);
+    for (const double id : source.target("label").values) ++labels.at(static_cast<std::size_t>(id));
+    for (const double id : source.target("group").values) ++groups.at(static_cast<std::size_t>(id));
+    EXPECT_EQ(labels, std::vector<int>(10, of_each));
+    EXPECT_EQ(groups, (std::vector<int>{4 * of_each, of_each, of_each, 3 * of_each, of_each}));
+  }
 }
 
 TEST(ShippedData, HasTheLexicalFloorAnIndependentProgramFinds) {

@@ -78,6 +78,23 @@ inline Trunk make_convnet(torch::Dtype dtype) {
       batch_of({3, 8, 8}, dtype));
 }
 
+// Strides, padding and dilation as one number for both dimensions, which the graph keeps as one.
+inline Trunk make_one_number_convolutions(torch::Dtype dtype) {
+  Trunk trunk;
+  for (const std::vector<std::int64_t>& shape : std::vector<std::vector<std::int64_t>>{
+           {4, 3, 3, 3}, {4}, {4, 5, 2, 2}, {5}, {40, 5, 3, 3}}) {
+    trunk.parameters.push_back((0.3 * torch::randn(shape, torch::kDouble)).to(dtype));
+    trunk.parameters.back().requires_grad_();
+  }
+  trunk.input = batch_of({3, 7, 7}, dtype);
+  trunk.forward = [p = trunk.parameters](const at::Tensor& x) {
+    const at::Tensor half = torch::tanh(at::conv2d(x, p[0], p[1], 2, 1));
+    const at::Tensor whole = torch::tanh(at::conv_transpose2d(half, p[2], p[3], 2, 0));
+    return at::conv2d(whole, p[4], {}, 4, 2, 2).flatten(2).sum(2);
+  };
+  return trunk;
+}
+
 inline Trunk make_conv1d(torch::Dtype dtype) {
   return from_module(nn::Sequential(nn::Conv1d(nn::Conv1dOptions(3, 4, 3).padding(1)),
                                     nn::Tanh(),
@@ -261,6 +278,7 @@ inline const std::vector<Zoo>& models() {
   static const std::vector<Zoo> all = {{"mlp", make_mlp},
                                        {"wide_rows", make_wide_rows},
                                        {"convnet", make_convnet},
+                                       {"one_number_convolutions", make_one_number_convolutions},
                                        {"conv1d", make_conv1d},
                                        {"conv3d", make_conv3d},
                                        {"decoder1d", make_decoder1d},

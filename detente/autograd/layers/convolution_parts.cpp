@@ -10,6 +10,16 @@ namespace detente::autograd {
 
 namespace gen = torch::autograd::generated;
 
+namespace {
+
+// One number stands for all dimensions, and the graph keeps it as it was given.
+Shape for_each_dimension(Shape list, std::size_t dims) {
+  if (list.size() == 1) list.resize(dims, list.front());
+  return list;
+}
+
+}  // namespace
+
 bool is_transposed_convolution(const Node& node) {
   return static_cast<const gen::ConvolutionBackward0&>(node).transposed;
 }
@@ -19,10 +29,11 @@ LayerInput read_convolution(const LayerUse& use, const TensorList&) {
   LayerInput layer;
   layer.input = node.input_.unpack();
   layer.kernel = node.weight_.unpack();
-  layer.stride = tensor::as_ints(node.stride);
-  layer.padding = tensor::as_ints(node.padding);
-  layer.dilation = tensor::as_ints(node.dilation);
-  layer.output_padding = tensor::as_ints(node.output_padding);
+  const auto dims = static_cast<std::size_t>(layer.kernel.dim()) - 2;
+  layer.stride = for_each_dimension(tensor::as_ints(node.stride), dims);
+  layer.padding = for_each_dimension(tensor::as_ints(node.padding), dims);
+  layer.dilation = for_each_dimension(tensor::as_ints(node.dilation), dims);
+  layer.output_padding = for_each_dimension(tensor::as_ints(node.output_padding), dims);
   layer.groups = tensor::as_int(node.groups);
   return layer;
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/data/augmentation.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+namespace detente::data {
+namespace {
+
+constexpr double kSmallestErased = 0.02;
+constexpr double kLargestErased = 0.33;
+constexpr double kFlattestErased = 0.3;  // height to width; the steepest is 1 / that
+constexpr int kEraseTries = 10;          // a rectangle that does not fit is drawn again
+
+double between(double low, double high, Rng& rng) { return low + (high - low) * rng.uniform(); }
+
+std::int64_t up_to(std::int64_t most, Rng& rng) {
+  return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(2 * most + 1))) - most;
+}
+
+void change_light(std::span<float> image, double amount, Rng& rng) {
+  const double brightness = between(1 - amount, 1 + amount, rng);
+  const double contrast = between(1 - amount, 1 + amount, rng);
+  const double mean = brightness * std::accumulate(image.begin(), image.end(), 0.0) /
+                      static_cast<double>(image.size());
+  for (float& value : image) {
+    const double changed = mean + contrast * (brightness * value - mean);
+    value = static_cast<float>(std::clamp(changed, 0.0, 255.0));
+  }
+}
+
+void erase_rectangle(std::span<float> image,
+                     const ImageShape& shape,
+                     std::span<const double> mean,
+                     Rng& rng) {
+  for (int i = 0; i < kEraseTries; ++i) {
+    const double area =
+        between(kSmallestErased, kLargestErased, rng) * static_cast<double>(shape.pixels());
+    // Flat and steep ones are as likely as each other.
+    const double limit = -std::log(kFlattestErased);
+    const double aspect = std::exp(between(-limit, limit, rng));
+    const auto height = static_cast<std::size_t>(std::llround(std::sqrt(area * aspect)));
+    const auto width = static_cast<std::size_t>(std::llround(std::sqrt(area / aspect)));
+    if (height < 1 || width < 1 || height > shape.height || width > shape.width) continue;
+    const std::size_t top = rng.below(shape.height - height + 1);
+    const std::size_t left = rng.below(shape.width - width + 1);
+    for (std::size_t c = 0; c < shape.channels; ++c) {
+      for (std::size_t y = top; y < top + height; ++y) {
+        const auto row = image.subspan(c * shape.pixels() + y * shape.width + left, width);
+        std::fill(row.begin(), row.end(), static_cast<float>(mean[c]));
+      }
+    }
+    return;
+  }
+}
+
+}  // namespace
+
+void Augmentation::describe(FieldVisitor& visitor) {
+  visitor.flag("flip", flip, "Left and right change places in every second image.");
+  visitor.integer("crop",
+                  crop,
+                  {.min = 0, .max = 32768},
+                  "Move by up to so many pixels in each direction; black comes in.");
+  visitor.number("erase",
+                 erase,
+                 {.min = 0, .max = 1},
+                 "Share of images in which a random rectangle becomes the mean colour.");
+  visitor.number("jitter",
+                 jitter,
+                 {.min = 0, .max = 1},
+                 "Change brightness and contrast by factors within 1 - jitter and 1 + jitter.");
+}
+
+void Augmentation::apply(std::span<float> image,
+                         const ImageShape& shape,
+                         std::span<const double> mean,
+                         Rng& rng) const {
+  if (jitter > 0) change_light(image, jitter, rng);
+  if (flip && rng.below(2) == 1) flip_columns(image, shape);
+  if (crop > 0) {
+    const std::int64_t down = up_to(crop, rng);
+    const std::int64_t right = up_to(crop, rng);
+    shift(image, shape, down, right);
+  }
+  if (erase > 0 && rng.uniform() < erase) erase_rectangle(image, shape, mean, rng);
+}
+
+void flip_columns(std::span<float> image, const ImageShape& shape) {
+  for (std::size_t row = 0; row < shape.channels * shape.height; ++row) {
+    const auto line = image.subspan(row * shape.width, shape.width);
+    std::reverse(line.begin(), line.end());
+  }
+}
+
+void shift(std::span<float> image, const ImageShape& shape, std::int64_t down, std::int64_t right) {
+  if (down == 0 && right == 0) return;
+  const std::vector<float> was(image.begin(), image.end());
+  std::fill(image.begin(), image.end(), 0.0F);
+  const auto height = static_cast<std::int64_t>(shape.height);
+  const auto width = static_cast<std::int64_t>(shape.width);
+  const std::int64_t first = std::max<std::int64_t>(0, right);
+  const std::int64_t count = width - std::abs(right);
+  if (count <= 0) return;
+  for (std::int64_t c = 0; c < static_cast<std::int64_t>(shape.channels); ++c) {
+    for (std::int64_t y = std::max<std::int64_t>(0, down); y < std::min(height, height + down);
+         ++y) {
+      const auto from = was.begin() + (c * height + y - down) * width + first - right;
+      std::copy(from, from + count, image.begin() + (c * height + y) * width + first);
+    }
+  }
+}
+
+}  // namespace detente::data

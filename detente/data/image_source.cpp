@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/suggest.h>
+#include <detente/data/image_file.h>
+#include <detente/data/image_source.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace detente::data {
+namespace {
+
+constexpr const char* kFormat = "detente-images-1";
+constexpr double kLongestSide = 32768;
+constexpr const char* kLeft = "left_";
+constexpr const char* kRight = "right_";
+
+std::filesystem::path images_file(const std::filesystem::path& run) { return run / "images.json"; }
+
+// body(0), ..., body(count - 1), on some threads. Of several errors the first one's row counts, as if
+// there were one thread.
+void for_each_row(std::size_t count, int threads, const std::function<void(std::size_t)>& body) {
+  const auto cores = std::max(1U, std::thread::hardware_concurrency());
+  const auto wanted = threads > 0 ? static_cast<unsigned>(threads) : cores;
+  const std::size_t workers = std::min<std::size_t>(std::min(wanted, cores), count);
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::size_t failed = count;
+  std::exception_ptr error;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      try {
+        body(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        next = count;
+        if (i < failed) {
+          failed = i;
+          error = std::current_exception();
+        }
+      }
+    }
+  };
+  std::vector<std::thread> others;
+  try {
+    while (others.size() + 1 < workers) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // Fewer threads, then; this one is there in any case.
+  }
+  work();
+  for (std::thread& thread : others) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+Table overlaid(const Table& table, const std::vector<std::size_t>& partners) {
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  for (const bool left : {true, false}) {
+    for (std::size_t c = 0; c < table.columns(); ++c) {
+      names.push_back((left ? kLeft : kRight) + table.column_names()[c]);
+      std::vector<std::string>& cells = columns.emplace_back();
+      for (std::size_t i = 0; i < table.rows(); ++i) {
+        cells.emplace_back(table.cell(left ? i : partners[i], c));
+      }
+    }
+  }
+  return Table::made(std::move(names), columns, table.source());
+}
+
+}  // namespace
+
+void ImageSource::describe(FieldVisitor& data) {
+  data.text("image", column_, "Lists: the column of image files, relative to the list's folder.");
+  data.file(
+      "class_file",
+      class_file_,
+      "idx, CIFAR and folders: the classes by id, a name a line (.txt) or a table whose first "
+      "column is the name (label) and whose others are columns for further tasks.");
+  data.numbers("size",
+               size_,
+               {.min = 1, .max = kLongestSide},
+               "[height, width] of what the network sees; default: those of the first training "
+               "image.");
+  data.choice("resize",
+              resize_,
+              {{"none", Resize::kNone}, {"stretch", Resize::kStretch}, {"crop", Resize::kCrop}},
+              "What happens to images of another size: none: they are an error; stretch: scaled, "
+              "whatever becomes of their proportions; crop: scaled until they cover the size, then "
+              "cut about the centre.");
+  data.choice_text("channels",
+                   channels_,
+                   {"auto", "1", "3"},
+                   "1: grey; 3: red, green, blue; auto: 3 where any training image has colours.");
+  data.integer("memory",
+               memory_,
+               {.min = 1, .max = 1e9},
+               "MiB that the images of a part may take, a byte a number; more is an error.");
+  data.integer(
+      "overlay",
+      overlay_,
+      {.min = 0, .max = kLongestSide},
+      "Two images an example (Multi-MNIST): at the top left and, another of the same part, "
+      "at the bottom right of a black square of this side, the larger value in each pixel. "
+      "Columns become left_... and right_...; 0: one image.");
+  data.integer("overlay_seed", overlay_seed_, {.min = 0, .max = 9e15}, "Decides which two.");
+  data.section("augment", "Random changes of training images.", [this](FieldVisitor& section) {
+    augmentation_.describe(section);
+  });
+}
+
+void ImageSource::resolve_paths(const std::filesystem::path& folder) {
+  if (!class_file_.empty()) class_file_ = absolute_path(class_file_, folder);
+}
+
+std::vector<std::string> ImageSource::named_inputs() const {
+  if (overlay_ == 0) return {column_};
+  return {kLeft + column_, kRight + column_};
+}
+
+std::unique_ptr<Source> ImageSource::fresh() const {
+  auto source = std::make_unique<ImageSource>();
+  source->column_ = column_;
+  source->class_file_ = class_file_;
+  source->size_ = size_;
+  source->resize_ = resize_;
+  source->channels_ = channels_;
+  source->memory_ = memory_;
+  source->overlay_ = overlay_;
+  source->overlay_seed_ = overlay_seed_;
+  source->augmentation_ = augmentation_;
+  return source;
+}
+
+void ImageSource::check_options() const {
+  const bool whole =
+      std::all_of(size_.begin(), size_.end(), [](double side) { return side == std::floor(side); });
+  DETENTE_CHECK((size_.empty() || size_.size() == 2) && whole,
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.size' must be two whole numbers, [height, width].");
+  DETENTE_CHECK(!column_.empty(),
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.image' is empty; name the column of image files.");
+}
+
+ImageShape ImageSource::shape() const {
+  if (overlay_ == 0) return fit_.shape;
+  const auto side = static_cast<std::size_t>(overlay_);
+  return {side, side, fit_.shape.channels};
+}
+
+void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
+  check_options();
+  fit_ = fitted == nullptr ? Fit{} : dynamic_cast<const ImageSource&>(*fitted).fit_;
+  if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
+  const bool labels = fitted == nullptr || !input.targets.empty();
+  const ImageRows rows = list_images(
+      {input.files.file(input.part), input.files.format, column_, fit_.classes, labels});
+  warnings_ = rows.warnings;
+  fit_.classes = rows.classes;
+  const RowList chosen = input.files.chosen_rows(input.part, rows.table.rows());
+  table_ = rows.table.select(chosen);
+  costs_.assign(chosen.size(), 1);
+  read_pixels(rows, chosen, input.threads, fitted == nullptr);
+  partners_.clear();
+  if (overlay_ > 0) choose_partners();
+  if (fitted == nullptr) fit_scale();
+  read_targets(input.targets);
+}
+
+void ImageSource::read_pixels(const ImageRows& rows,
+                              const RowList& chosen,
+                              int threads,
+                              bool training) {
+  if (training && !size_.empty()) {
+    fit_.shape.height = static_cast<std::size_t>(size_[0]);
+    fit_.shape.width = static_cast<std::size_t>(size_[1]);
+  }
+  if (training && channels_ != "auto") fit_.shape.channels = channels_ == "1" ? 1 : 3;
+  if (rows.files.empty()) {
+    read_block(rows, chosen, training);
+  } else {
+    read_files(rows, chosen, threads, training);
+  }
+}
+
+void ImageSource::read_block(const ImageRows& rows, const RowList& chosen, bool training) {
+  const ImageShape given = rows.block.shape;
+  if (training && fit_.shape.height == 0) {
+    fit_.shape.height = given.height;
+    fit_.shape.width = given.width;
+  }
+  if (training && fit_.shape.channels == 0) fit_.shape.channels = given.channels;
+  check_memory(chosen.size(), fit_.shape);
+  pixels_.clear();
+  pixels_.reserve(chosen.size() * fit_.shape.size());
+  for (const std::size_t row : chosen) {
+    const std::uint8_t* begin = rows.block.values.data() + row * given.size();
+    if (given == fit_.shape) {
+      pixels_.insert(pixels_.end(), begin, begin + given.size());
+      continue;
+    }
+    const Image image = with_channels(in_size({given, {begin, begin + given.size()}},
+                                              fit_.shape.height,
+                                              fit_.shape.width,
+                                              rows.table.source()),
+                                      fit_.shape.channels);
+    pixels_.insert(pixels_.end(), image.values.begin(), image.values.end());
+  }
+}
+
+void ImageSource::read_files(const ImageRows& rows,
+                             const RowList& chosen,
+                             int threads,
+                             bool training) {
+  // Errors name the row of a list that names the file.
+  const auto read = [&](std::size_t i) {
+    const std::filesystem::path& file = rows.files[chosen[i]];
+    try {
+      return read_image(file);
+    } catch (const Error& error) {
+      if (!rows.is_list) throw;
+      fail(error.code(),
+           "{} It is named in line {} of '{}'.",
+           error.what(),
+           rows.table.line(chosen[i]),
+           rows.table.source());
+    }
+  };
+  Image first = read(0);
+  if (training && fit_.shape.height == 0) {
+    fit_.shape.height = first.shape.height;
+    fit_.shape.width = first.shape.width;
+  }
+  const std::size_t height = fit_.shape.height;
+  const std::size_t width = fit_.shape.width;
+  const bool settled = fit_.shape.channels != 0;  // else it takes all images to know
+  check_memory(chosen.size(), {height, width, settled ? fit_.shape.channels : 1});
+  std::vector<Image> images(chosen.size());
+  for_each_row(chosen.size(), threads, [&](std::size_t i) {
+    const std::string name = rows.files[chosen[i]].string();
+    Image image = in_size(i == 0 ? std::move(first) : read(i), height, width, name);
+    images[i] = settled ? with_channels(image, fit_.shape.channels) : std::move(image);
+  });
+  if (!settled) {
+    const bool colours = std::any_of(
+        images.begin(), images.end(), [](const Image& image) { return image.shape.channels == 3; });
+    fit_.shape.channels = colours ? 3 : 1;
+    check_memory(chosen.size(), fit_.shape);
+  }
+  pixels_.clear();
+  pixels_.reserve(chosen.size() * fit_.shape.size());
+  for (Image& image : images) {
+    const Image final_form = with_channels(image, fit_.shape.channels);
+    image = {};
+    pixels_.insert(pixels_.end(), final_form.values.begin(), final_form.values.end());
+  }
+}
+
+Image ImageSource::in_size(Image image,
+                           std::size_t height,
+                           std::size_t width,
+                           const std::string& name) const {
+  if (image.shape.height == height && image.shape.width == width) return image;
+  DETENTE_CHECK(resize_ != Resize::kNone,
+                ErrorCode::kData,
+                "[data::ImageSource] '{}' has images of {} x {} pixels; expected {} x {}. To bring "
+                "all to one size, set data.resize to stretch or crop (and data.size).",
+                name,
+                image.shape.height,
+                image.shape.width,
+                height,
+                width);
+  return resize_ == Resize::kStretch ? resize(image, height, width)
+                                     : resize_and_crop(image, height, width);
+}
+
+void ImageSource::check_memory(std::size_t count, const ImageShape& shape) const {
+  const double mib =
+      std::ldexp(static_cast<double>(count) * static_cast<double>(shape.size()), -20);
+  DETENTE_CHECK(mib <= static_cast<double>(memory_),
+                ErrorCode::kData,
+                "[data::ImageSource] {} images of {} x {} x {} take {:.0f} MiB; data.memory allows "
+                "{}. Choose a smaller data.size or data.max_rows, or allow more.",
+                count,
+                shape.height,
+                shape.width,
+                shape.channels,
+                std::ceil(mib),
+                memory_);
+}
+
+void ImageSource::choose_partners() {
+  const auto side = static_cast<std::size_t>(overlay_);
+  DETENTE_CHECK(side >= fit_.shape.height && side >= fit_.shape.width,
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.overlay' is {}, but the images of '{}' have {} x {} "
+                "pixels; expected a side that holds one.",
+                side,
+                table_->source(),
+                fit_.shape.height,
+                fit_.shape.width);
+  Rng rng = Rng(static_cast<std::uint64_t>(overlay_seed_)).fork(0x6f7665726c6179);
+  for (std::size_t i = 0; i < size(); ++i) partners_.push_back(rng.below(size()));
+  table_ = overlaid(*table_, partners_);
+}
+
+// Counts of bytes, so that the sums are exact in whatever order.
+void ImageSource::fit_scale() {
+  const ImageShape whole = shape();
+  std::vector<std::array<std::uint64_t, 256>> counts(whole.channels);
+  std::vector<std::uint8_t> values(whole.size());
+  for (std::size_t row = 0; row < size(); ++row) {
+    write_example(row, values.data());
+    for (std::size_t i = 0; i < values.size(); ++i) ++counts[i % whole.channels][values[i]];
+  }
+  const auto total = static_cast<double>(size()) * static_cast<double>(whole.pixels());
+  fit_.means.clear();
+  fit_.deviations.clear();
+  for (std::size_t c = 0; c < whole.channels; ++c) {
+    double mean = 0;
+    for (std::size_t v = 0; v < 256; ++v) {
+      mean += static_cast<double>(v) * static_cast<double>(counts[c][v]) / total;
+    }
+    double variance = 0;
+    for (std::size_t v = 0; v < 256; ++v) {
+      const double distance = static_cast<double>(v) - mean;
+      variance += distance * distance * static_cast<double>(counts[c][v]) / total;
+    }
+    // A channel of one value: rounding may leave a trace of a deviation.
+    const bool constant = std::count_if(counts[c].begin(), counts[c].end(), [](std::uint64_t n) {
+                            return n > 0;
+                          }) < 2;
+    if (constant) {
+      warnings_.push_back(fmt::format(
+          "Channel {} (from 0) of every image of '{}' is {} everywhere; there is nothing to see.",
+          c,
+          table_->source(),
+          number_text(std::round(mean))));
+    }
+    fit_.means.push_back(mean);
+    fit_.deviations.push_back(constant ? 1.0 : std::sqrt(variance));
+  }
+}
+
+void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
+  const std::vector<std::string> names = fit_.classes.names();
+  for (TargetColumn target : targets) {
+    const bool label =
+        target.column == "label" || target.column == "left_label" || target.column == "right_label";
+    if (label && target.kind == TaskKind::kClasses && target.class_names.empty() &&
+        !names.empty()) {
+      DETENTE_CHECK(static_cast<std::int64_t>(names.size()) <= target.classes,
+                    ErrorCode::kData,
+                    "[data::ImageSource] task '{}' has {} classes, but there are {}: {}. Set its "
+                    "'classes' or name them in 'class_names'.",
+                    target.task,
+                    target.classes,
+                    names.size(),
+                    join_names(names));
+      target.class_names = names;
+    }
+    targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
+  }
+}
+
+void ImageSource::write_example(std::size_t row, std::uint8_t* out) const {
+  const ImageShape& one = fit_.shape;
+  const std::uint8_t* from = pixels_.data() + row * one.size();
+  if (overlay_ == 0) {
+    std::copy(from, from + one.size(), out);
+    return;
+  }
+  const ImageShape whole = shape();
+  std::fill(out, out + whole.size(), std::uint8_t{0});
+  const auto lay = [&](const std::uint8_t* image, std::size_t top, std::size_t left) {
+    const std::size_t line = one.width * one.channels;
+    for (std::size_t y = 0; y < one.height; ++y) {
+      std::uint8_t* to = out + ((top + y) * whole.width + left) * whole.channels;
+      for (std::size_t i = 0; i < line; ++i) to[i] = std::max(to[i], image[y * line + i]);
+    }
+  };
+  lay(from, 0, 0);
+  lay(pixels_.data() + partners_[row] * one.size(),
+      whole.height - one.height,
+      whole.width - one.width);
+}
+
+Image ImageSource::example(std::size_t row) const {
+  DETENTE_DCHECK(row < size());
+  Image image{shape(), {}};
+  image.values.resize(image.shape.size());
+  write_example(row, image.values.data());
+  return image;
+}
+
+Batch ImageSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
+  const ImageShape whole = shape();
+  const std::size_t plane = whole.pixels();
+  const bool changed = augment != nullptr && augmentation_.any();
+  const auto standard = [this](double value, std::size_t c) {
+    return static_cast<float>((value - fit_.means[c]) / fit_.deviations[c]);
+  };
+  std::vector<std::array<float, 256>> standards(whole.channels);
+  for (std::size_t c = 0; c < whole.channels; ++c) {
+    for (std::size_t v = 0; v < 256; ++v) standards[c][v] = standard(static_cast<double>(v), c);
+  }
+  std::vector<float> values(rows.size() * whole.size());
+  std::vector<std::uint8_t> example(whole.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    write_example(rows[i], example.data());
+    const std::span<float> image(values.data() + i * whole.size(), whole.size());
+    for (std::size_t c = 0; c < whole.channels; ++c) {
+      for (std::size_t p = 0; p < plane; ++p) {
+        const std::uint8_t value = example[p * whole.channels + c];
+        image[c * plane + p] = changed ? static_cast<float>(value) : standards[c][value];
+      }
+    }
+    if (!changed) continue;
+    augmentation_.apply(image, whole, fit_.means, *augment);
+    for (std::size_t j = 0; j < image.size(); ++j) image[j] = standard(image[j], j / plane);
+  }
+  Batch batch;
+  batch.push_back(
+      {"image", {rows.size(), whole.channels, whole.height, whole.width}, std::move(values)});
+  return batch;
+}
+
+void ImageSource::save(const std::filesystem::path& run) const {
+  const Json json{{"format", kFormat},
+                  {"height", fit_.shape.height},
+                  {"width", fit_.shape.width},
+                  {"channels", fit_.shape.channels},
+                  {"means", fit_.means},
+                  {"deviations", fit_.deviations},
+                  {"classes", fit_.classes.to_json()}};
+  write_file_atomic(images_file(run), json.dump(1) + "\n");
+}
+
+void ImageSource::load(const std::filesystem::path& run) {
+  const std::string path = images_file(run).string();
+  const Json json = Json::parse(read_file(path), nullptr, false);
+  const auto whole = [&](const char* key, double most) -> std::size_t {
+    if (!json.contains(key) || !json[key].is_number_unsigned()) return 0;
+    const auto value = json[key].get<std::uint64_t>();
+    return static_cast<double>(value) <= most ? static_cast<std::size_t>(value) : 0;
+  };
+  Fit fit;
+  bool good =
+      json.is_object() && json.value("format", Json()) == kFormat && json.contains("classes");
+  if (good) {
+    fit.shape = {whole("height", kLongestSide), whole("width", kLongestSide), whole("channels", 3)};
+    const auto numbers = [&](const char* key) {
+      std::vector<double> list;
+      if (!json.contains(key) || !json[key].is_array()) return list;
+      for (const Json& entry : json[key]) {
+        list.push_back(entry.is_number() ? entry.get<double>() : std::nan(""));
+      }
+      return list;
+    };
+    fit.means = numbers("means");
+    fit.deviations = numbers("deviations");
+    const auto fits = [&](const std::vector<double>& list, double least) {
+      return list.size() == fit.shape.channels &&
+             std::all_of(list.begin(), list.end(), [least](double value) {
+               return value >= least && value <= 255;
+             });
+    };
+    good = fit.shape.size() > 0 && fit.shape.channels != 2 && fits(fit.means, 0) &&
+           fits(fit.deviations, 1e-12);
+  }
+  DETENTE_CHECK(good,
+                ErrorCode::kData,
+                "[data::ImageSource] '{}' is damaged or of another version; expected {} with size, "
+                "channels, means, deviations and classes.",
+                path,
+                kFormat);
+  fit.classes = ClassTable::from_json(json["classes"], path);
+  fit_ = std::move(fit);
+}
+
+std::vector<ShownColumn> ImageSource::shown() const {
+  std::vector<ShownColumn> columns;
+  if (!table_) return columns;
+  for (const std::string& name : table_->column_names()) {
+    const auto cells = table_->text_column(name);
+    columns.push_back({name, {cells.begin(), cells.end()}});
+  }
+  return columns;
+}
+
+}  // namespace detente::data

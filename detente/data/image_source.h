@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images (data/image_rows.h) of one size as a source, in memory with one byte a number. Fitted: the
+// size and number of channels, mean and deviation of each channel, the classes' names.
+//
+// Array of a batch: "image" [B, channels, height, width] float, (value − mean) / deviation.
+//
+// With `overlay: S` an example is two images on a black square of side S, the one at its top left,
+// another, drawn from the same part, at its bottom right, joined by the pixel's larger value
+// (Multi-MNIST, Sabour et al. 2017, Sener and Koltun 2018); each column of the images' table then
+// is two, left_ and right_ before its name.
+#pragma once
+
+#include <detente/data/augmentation.h>
+#include <detente/data/image.h>
+#include <detente/data/image_rows.h>
+#include <detente/data/source.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace detente::data {
+
+class ImageSource final : public Source {
+ public:
+  enum class Resize { kNone, kStretch, kCrop };
+
+  const char* kind() const override { return "images"; }
+  void describe(FieldVisitor& data) override;
+  void resolve_paths(const std::filesystem::path& folder) override;
+  std::vector<std::string> named_inputs() const override;
+  std::vector<std::string> named_files() const override { return {class_file_}; }
+  std::unique_ptr<Source> fresh() const override;
+
+  std::size_t size() const override { return costs_.size(); }
+  std::span<const std::size_t> costs() const override { return costs_; }
+  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  void save(const std::filesystem::path& run) const override;  // images.json
+  void load(const std::filesystem::path& run) override;
+  // The list's columns; of others the image's file or number, and the label where it was read.
+  std::vector<ShownColumn> shown() const override;
+
+  // Rules between options; throws kInvalidArgument.
+  void check_options() const;
+  // Of an example as a network sees it.
+  ImageShape shape() const;
+  // Per channel, of the training examples, in 0..255.
+  const std::vector<double>& means() const { return fit_.means; }
+  const std::vector<double>& deviations() const { return fit_.deviations; }
+  const ClassTable& classes() const { return fit_.classes; }
+  // An example before standardisation.
+  Image example(std::size_t row) const;
+
+ protected:
+  void read_rows(const SourceInput& input, const Source* fitted) override;
+
+ private:
+  struct Fit {
+    ImageShape shape;  // of one image
+    std::vector<double> means;
+    std::vector<double> deviations;
+    ClassTable classes;
+  };
+
+  // The chosen images in fit_.shape, which training rows decide.
+  void read_pixels(const ImageRows& rows, const RowList& chosen, int threads, bool training);
+  void read_block(const ImageRows& rows, const RowList& chosen, bool training);
+  void read_files(const ImageRows& rows, const RowList& chosen, int threads, bool training);
+  Image in_size(Image image, std::size_t height, std::size_t width, const std::string& name) const;
+  void check_memory(std::size_t count, const ImageShape& shape) const;
+  void choose_partners();
+  void fit_scale();
+  void read_targets(const std::vector<TargetColumn>& targets);
+  void write_example(std::size_t row, std::uint8_t* out) const;
+
+  std::string column_ = "image";
+  std::string class_file_;
+  std::vector<double> size_;  // [height, width]; empty: of the first training image
+  Resize resize_ = Resize::kNone;
+  std::string channels_ = "auto";
+  std::int64_t memory_ = 4096;  // MiB
+  std::int64_t overlay_ = 0;
+  std::int64_t overlay_seed_ = 0;
+  Augmentation augmentation_;
+
+  Fit fit_;
+  std::vector<std::uint8_t> pixels_;   // size() x fit_.shape
+  std::vector<std::size_t> partners_;  // overlay: the row at the bottom right
+  std::vector<std::size_t> costs_;     // all 1
+  std::optional<Table> table_;
+};
+
+}  // namespace detente::data

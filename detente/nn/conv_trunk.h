@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small convolutional trunk for images (data/image_source.h): blocks, then one hidden layer.
+//
+//   x_l = maxpool₂(relu(norm(conv_k(x_{l−1}))))      l = 1, ..., one per entry of `channels`
+//   features = dropout(relu(W vec(x_L) + b))
+//
+// The pool halves both sides and rounds down. Group normalisation has groups of at least four
+// channels, at most eight.
+#pragma once
+
+#include <detente/data/image.h>
+#include <detente/nn/image_layers.h>
+#include <detente/nn/trunk.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace detente::nn {
+
+class ConvTrunk final : public Trunk {
+ public:
+  const char* kind() const override { return "convnet"; }
+  void describe(FieldVisitor& model) override;
+  void validate() const override;
+  std::unique_ptr<Trunk> clone() const override { return std::make_unique<ConvTrunk>(*this); }
+  void prepare(data::Source& source) const override;
+  void build(const data::Source& fitted, Draw& draw) override;
+  std::int64_t width() const override { return hidden_; }
+  // kShape for images of another size.
+  at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
+
+  // Without a source. kInvalidArgument for images that the pools leave nothing of.
+  void build(const data::ImageShape& shape, Draw& draw);
+
+ private:
+  std::vector<double> channels_ = {32, 64};  // whole numbers
+  std::int64_t kernel_ = 3;
+  std::int64_t hidden_ = 128;
+  ImageNorm norm_ = ImageNorm::kGroup;
+  double dropout_ = 0.1;
+
+  data::ImageShape shape_;
+  mutable BatchStatisticsRule statistics_;
+};
+
+}  // namespace detente::nn
