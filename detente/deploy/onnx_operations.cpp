@@ -392,6 +392,13 @@ void largest(const Node& node, OnnxGraph& graph) {
                         OnnxGraph::attribute("keepdims", keep ? 1 : 0)}));
 }
 
+// Of both sides of an image; one number stands for both.
+Integers sides(const OnnxGraph& graph, const Value* value) {
+  Integers list = integer_list(graph, value);
+  if (list.size() == 1) list.push_back(list.front());
+  return list;
+}
+
 // PyTorch's padding of both ends alike, as ONNX counts them: all begins, then all ends.
 Integers both_ends(const Integers& padding) {
   Integers both = padding;
@@ -410,26 +417,27 @@ void convolve(const Node& node, OnnxGraph& graph, bool flags) {
   graph.set(node.output(),
             graph.node("Conv",
                        operands,
-                       {OnnxGraph::attribute("strides", integer_list(graph, node.input(3))),
-                        OnnxGraph::attribute("pads", both_ends(integer_list(graph, node.input(4)))),
-                        OnnxGraph::attribute("dilations", integer_list(graph, node.input(5))),
+                       {OnnxGraph::attribute("strides", sides(graph, node.input(3))),
+                        OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(4)))),
+                        OnnxGraph::attribute("dilations", sides(graph, node.input(5))),
                         OnnxGraph::attribute("group", integer(graph, node.input(groups)))}));
 }
 void conv2d(const Node& node, OnnxGraph& graph) { convolve(node, graph, false); }
 void convolution(const Node& node, OnnxGraph& graph) { convolve(node, graph, true); }
 
 void max_pool2d(const Node& node, OnnxGraph& graph) {
-  const Integers kernel = integer_list(graph, node.input(1));
+  const Integers kernel = sides(graph, node.input(1));
   const Integers stride = integer_list(graph, node.input(2));
   graph.set(
       node.output(),
-      graph.node("MaxPool",
-                 {graph.tensor(node.input(0))},
-                 {OnnxGraph::attribute("kernel_shape", kernel),
-                  OnnxGraph::attribute("strides", stride.empty() ? kernel : stride),
-                  OnnxGraph::attribute("pads", both_ends(integer_list(graph, node.input(3)))),
-                  OnnxGraph::attribute("dilations", integer_list(graph, node.input(4))),
-                  OnnxGraph::attribute("ceil_mode", graph.known(node.input(5)).toBool() ? 1 : 0)}));
+      graph.node(
+          "MaxPool",
+          {graph.tensor(node.input(0))},
+          {OnnxGraph::attribute("kernel_shape", kernel),
+           OnnxGraph::attribute("strides", stride.empty() ? kernel : sides(graph, node.input(2))),
+           OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(3)))),
+           OnnxGraph::attribute("dilations", sides(graph, node.input(4))),
+           OnnxGraph::attribute("ceil_mode", graph.known(node.input(5)).toBool() ? 1 : 0)}));
 }
 
 // Normalised over groups of channels as instances: [B, C, ...] as [B, groups, rest] and back.
@@ -535,6 +543,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::transpose", transpose},
       {"aten::unflatten", unflatten},
       {"aten::unsqueeze", unsqueeze},
+      {"aten::view", reshape},
       {"aten::view_as", view_as},
       {"aten::zeros_like", zeros_like},
   };

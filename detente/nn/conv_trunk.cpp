@@ -92,9 +92,14 @@ void ConvTrunk::build(const data::ImageShape& shape, Draw& draw) {
 }
 
 at::Tensor ConvTrunk::features(const data::Batch& batch, Rng* random) const {
-  at::Tensor x = image_tensor(batch, shape_, parameters_("hidden.weight").options(), kConvTrunk);
+  const at::Tensor images =
+      image_tensor(batch, shape_, parameters_("hidden.weight").options(), kConvTrunk);
   Dropout drop(random);
   const BatchStatistics statistics = statistics_.next(random);
+  return forward(images, drop, statistics);
+}
+
+at::Tensor ConvTrunk::forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const {
   for (std::size_t i = 0; i < channels_.size(); ++i) {
     x = convolution(parameters_, x, block_name(i, "conv"));
     x = image_norm(
@@ -102,6 +107,16 @@ at::Tensor ConvTrunk::features(const data::Batch& batch, Rng* random) const {
     x = torch::max_pool2d(torch::relu(x), 2);
   }
   return drop(torch::relu(parameters_.linear(x.flatten(1), "hidden")), dropout_);
+}
+
+PortableInputs ConvTrunk::portable_inputs(const data::Source& fitted) const {
+  return portable_image(image_source(fitted, kConvTrunk));
+}
+
+TensorList ConvTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
+  const at::Tensor image = standardised_image(inputs.at(0), image_source(fitted, kConvTrunk));
+  Dropout off(nullptr);
+  return {forward(image, off, BatchStatistics::kRunning)};
 }
 
 }  // namespace detente::nn

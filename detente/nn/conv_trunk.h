@@ -29,11 +29,15 @@ class ConvTrunk final : public Trunk {
   std::int64_t width() const override { return hidden_; }
   // kShape for images of another size.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
+  PortableInputs portable_inputs(const data::Source& fitted) const override;
+  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
   // Without a source. kInvalidArgument for images that the pools leave nothing of.
   void build(const data::ImageShape& shape, Draw& draw);
 
  private:
+  at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const;
+
   std::vector<double> channels_ = {32, 64};  // whole numbers
   std::int64_t kernel_ = 3;
   std::int64_t hidden_ = 128;

@@ -108,6 +108,28 @@ at::Tensor image_tensor(const data::Batch& batch,
   return tensor_of(*array).to(like);
 }
 
+PortableInputs portable_image(const data::ImageSource& fitted) {
+  const data::ImageShape shape = fitted.shape();
+  const Sizes sizes = {2,
+                       static_cast<std::int64_t>(shape.channels),
+                       static_cast<std::int64_t>(shape.height),
+                       static_cast<std::int64_t>(shape.width)};
+  PortableInputs inputs;
+  inputs.list.push_back(
+      {"image",
+       {"batch", "", "", ""},
+       shape.channels == 1 ? "Brightness from 0 to 255" : "Red, green and blue from 0 to 255"});
+  inputs.examples.push_back(torch::zeros(sizes, torch::kFloat32));
+  return inputs;
+}
+
+at::Tensor standardised_image(const at::Tensor& image, const data::ImageSource& fitted) {
+  const auto channels = [](const std::vector<double>& values) {
+    return torch::tensor(values, torch::kFloat64).to(torch::kFloat32).view({1, -1, 1, 1});
+  };
+  return (image - channels(fitted.means())) / channels(fitted.deviations());
+}
+
 const data::ImageSource& image_source(const data::Source& source, const char* who) {
   const auto* images = dynamic_cast<const data::ImageSource*>(&source);
   DETENTE_CHECK(images != nullptr,

@@ -50,7 +50,23 @@ at::Tensor ResNetTrunk::features(const data::Batch& batch, Rng* random) const {
       image_tensor(batch, shape_, parameters_("conv1.weight").options(), kResNetTrunk);
   Dropout drop(random);
   const BatchStatistics statistics = statistics_.next(random);
+  return forward(images, drop, statistics);
+}
+
+at::Tensor ResNetTrunk::forward(const at::Tensor& images,
+                                Dropout& drop,
+                                BatchStatistics statistics) const {
   return drop(resnet(parameters_, images, options_, statistics), dropout_);
+}
+
+PortableInputs ResNetTrunk::portable_inputs(const data::Source& fitted) const {
+  return portable_image(image_source(fitted, kResNetTrunk));
+}
+
+TensorList ResNetTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
+  const at::Tensor image = standardised_image(inputs.at(0), image_source(fitted, kResNetTrunk));
+  Dropout off(nullptr);
+  return {forward(image, off, BatchStatistics::kRunning)};
 }
 
 }  // namespace detente::nn

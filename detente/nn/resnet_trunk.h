@@ -22,11 +22,15 @@ class ResNetTrunk final : public Trunk {
   std::int64_t width() const override { return resnet_width(options_); }
   // kShape for images of another size.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
+  PortableInputs portable_inputs(const data::Source& fitted) const override;
+  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
   // Without a source.
   void build(const data::ImageShape& shape, Draw& draw);
 
  private:
+  at::Tensor forward(const at::Tensor& images, Dropout& drop, BatchStatistics statistics) const;
+
   ResNetOptions options_;
   double dropout_ = 0;
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/fields.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/data/image_source.h>
 #include <detente/data/pair_source.h>
 #include <detente/data/table_source.h>
+#include <detente/data/text_source.h>
 #include <detente/deploy/portable_model.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/pair_trunk.h>
@@ -158,6 +161,62 @@ TEST(PortableModel, PairsOfAnyLengthsAnswerAsTheModelDoes) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_NEAR(value[static_cast<std::int64_t>(i)].item<double>(), expected[0](i, 0), 2e-2);
   }
+}
+
+// Any size of batch, both kinds of normalisation.
+TEST(PortableModel, NetworksForImagesAnswerAsTheModelDoes) {
+  for (const char* norm : {"group", "batch"}) {
+    for (const bool residual : {false, true}) {
+      std::unique_ptr<nn::Trunk> trunk = nn::make_trunk(residual ? "resnet" : "convnet");
+      const auto set = [&](const char* key, const char* value) {
+        set_field([&](FieldVisitor& v) { trunk->describe(v); }, key, value, "test");
+      };
+      set("norm", norm);
+      if (residual) set("small", "true");
+      // CIFAR-10's form: a label and 3 × 32 × 32 bytes, five images.
+      std::string records;
+      for (int i = 0; i < 5; ++i) {
+        records += static_cast<char>(i);
+        for (int j = 0; j < 3072; ++j)
+          records += static_cast<char>((i * 37 + j * 11 + j * j) % 256);
+      }
+      const Trained t =
+          trained(std::make_unique<data::ImageSource>(), std::move(trunk), "c.bin", records);
+      const std::vector<std::size_t> rows = {0, 1, 2, 3, 4};
+      const auto expected = t.model->predict(t.source->batch(rows, nullptr));
+      torch::jit::Module module = loaded(to_torchscript(*t.model, *t.source, names()));
+      at::Tensor images = torch::empty({5, 3, 32, 32});
+      for (std::int64_t i = 0; i < images.numel(); ++i) {
+        images.data_ptr<float>()[i] = static_cast<float>(
+            static_cast<unsigned char>(records[static_cast<std::size_t>(i + i / 3072 + 1)]));
+      }
+      const at::Tensor answer =
+          module.forward({images}).toGenericDict().at("no").toTensor().to(torch::kFloat64);
+      for (std::size_t i = 0; i < 5; ++i) {
+        for (std::size_t j = 0; j < 3; ++j) {
+          EXPECT_NEAR(
+              answer[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)].item<double>(),
+              expected[2](i, j),
+              1e-4)
+              << norm << residual;
+        }
+      }
+      EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));
+    }
+  }
+}
+
+TEST(PortableModel, TransformersAnswerAsTheModelDoes) {
+  auto trunk = nn::make_trunk("transformer");
+  for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{
+           {"width", "12"}, {"layers", "2"}, {"heads", "3"}, {"ffn", "24"}}) {
+    set_field([&](FieldVisitor& v) { trunk->describe(v); }, key, value, "test");
+  }
+  const Trained t = trained(
+      std::make_unique<data::TextSource>(), std::move(trunk), "t.tsv", "text\nab cd ab\ncd ab\n");
+  // Recording runs the model on other sizes and compares.
+  EXPECT_NO_THROW(loaded(to_torchscript(*t.model, *t.source, names())));
+  EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));
 }
 
 TEST(PortableModel, SaysWhichModelsCannotLeave) {
