@@ -266,5 +266,19 @@ TEST(Table, IsQuickWithManyColumns) {
   EXPECT_THAT(message, AllOf(HasSubstr("gene_77,"), HasSubstr("99990 more")));
 }
 
+TEST(MadeTable, HoldsAnyTextAndCountsRowsAsLines) {
+  const Table table =
+      Table::made({"a", "b"}, {{"x\t\n", "", "\"q\","}, {"1", "NA", "3"}}, "source");
+  EXPECT_EQ(table.rows(), 3U);
+  EXPECT_EQ(table.cell(0, 0), "x\t\n");
+  EXPECT_EQ(table.cell(2, 0), "\"q\",");
+  EXPECT_EQ(table.numeric_column("b")[2], 3.0);
+  EXPECT_EQ(table.line(2), 3U);
+  const Table last = table.select(std::vector<std::size_t>{2});
+  EXPECT_EQ(last.cell(0, 1), "3");
+  EXPECT_EQ(last.source(), "source");
+  EXPECT_THROW(table.column_index("c"), Error);
+}
+
 }  // namespace
 }  // namespace detente::data
