@@ -18,6 +18,7 @@ void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_recipe(CLI::App& app, Context& context);
+void add_data(CLI::App& app, Context& context);
 #endif
 
 std::span<const AddCommand> commands() {
@@ -28,6 +29,7 @@ std::span<const AddCommand> commands() {
       add_predict,
       add_compare,
       add_recipe,
+      add_data,
 #endif
       add_inspect,
       add_methods,
