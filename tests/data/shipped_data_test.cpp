@@ -8,8 +8,11 @@
 #include <detente/text/lexical.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::data {
@@ -54,6 +57,29 @@ TEST(ShippedData, KorStsHasItsRows) {
   double positive = 0;
   for (const double score : dev.numeric_column("score")) positive += score >= 3.0 ? 1 : 0;
   EXPECT_EQ(positive, 629);
+}
+
+TEST(ShippedData, TablesHaveTheirRowsAndMissingCells) {
+  const auto missing = [](const Table& table, const std::string& column) {
+    const auto cells = table.text_column(column);
+    return std::count_if(cells.begin(), cells.end(), is_missing);
+  };
+  const Table adult = shipped("adult/train.csv.gz");
+  EXPECT_EQ(adult.rows(), 32561U);
+  EXPECT_EQ(shipped("adult/test.csv.gz").rows(), 16281U);
+  EXPECT_EQ(missing(adult, "workclass"), 1836);
+  const auto never = adult.numeric_column("target:never_married");
+  const auto status = adult.text_column("target:marital_status");
+  for (std::size_t i = 0; i < adult.rows(); ++i) {
+    ASSERT_EQ(never[i] == 1, status[i] == "Never-married") << "line " << adult.line(i);
+  }
+  const Table seoul = shipped("seoul/summers.csv.gz");
+  EXPECT_EQ(seoul.rows(), 7750U);
+  EXPECT_EQ(missing(seoul, "target:Next_Tmax"), 27);
+  const Table parkinsons = shipped("parkinsons/visits.csv.gz");
+  EXPECT_EQ(parkinsons.rows(), 5875U);
+  const auto people = parkinsons.text_column("subject#");
+  EXPECT_EQ(std::set<std::string_view>(people.begin(), people.end()).size(), 42U);
 }
 
 TEST(ShippedData, HasTheLexicalFloorAnIndependentProgramFinds) {
