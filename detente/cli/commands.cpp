@@ -9,6 +9,7 @@ namespace detente::cli {
 void add_doctor(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
+void add_new(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
@@ -31,6 +32,7 @@ std::span<const AddCommand> commands() {
       add_recipe,
       add_data,
 #endif
+      add_new,
       add_inspect,
       add_methods,
       add_solve,

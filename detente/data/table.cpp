@@ -69,7 +69,7 @@ void mend_line_ends(std::string& content) {
 }
 
 // A header of one name that holds another separator: the file is of another format.
-std::string unsplit_hint(const std::vector<std::string>& names, TableFormat format) {
+std::string header_hint(const std::vector<std::string>& names, TableFormat format) {
   if (names.size() != 1) return "";
   const std::size_t at = names[0].find_first_of("\t;,");
   if (at == std::string::npos) return "";
@@ -91,7 +91,7 @@ std::string unsplit_hint(const std::vector<std::string>& names, TableFormat form
 }
 
 std::string width_hint(const std::vector<std::string>& names, TableFormat format) {
-  const std::string unsplit = unsplit_hint(names, format);
+  const std::string unsplit = header_hint(names, format);
   if (!unsplit.empty() || format != TableFormat::kCsv) return unsplit;
   return " A field that holds a comma must be quoted.";
 }
@@ -277,7 +277,7 @@ std::optional<std::size_t> Table::find_column(std::string_view name) const {
 
 std::size_t Table::column_index(std::string_view name) const {
   if (const auto found = find_column(name)) return *found;
-  std::string hint = unsplit_hint(*names_, format_);
+  std::string hint = unsplit_hint();
   if (hint.empty()) hint = did_you_mean(name, *names_);
   fail(ErrorCode::kData,
        "[data::Table] '{}' has no column '{}'; its columns are: {}.{}",
@@ -286,6 +286,8 @@ std::size_t Table::column_index(std::string_view name) const {
        list_names(name, *names_),
        hint);
 }
+
+std::string Table::unsplit_hint() const { return header_hint(*names_, format_); }
 
 std::string_view Table::cell(std::size_t row, std::size_t column) const {
   const Cell& cell = cells_.at(row * columns() + column);
