@@ -3,9 +3,11 @@
 #include <detente/data/propose.h>
 #include <detente/data/propose_steps.h>
 #include <detente/data/split.h>
+#include <detente/data/table_column.h>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace detente::data {
 namespace {
@@ -40,21 +42,44 @@ bool has_label(const Table& table, std::size_t column, const RowList& rows) {
   });
 }
 
-// A part without any target of a task is an error of the recipe; the seed can prevent it.
+// Whether training would find an input that tells rows apart.
+bool has_input(const Table& train, const RecipeProposal& proposal) {
+  std::set<std::string> others;
+  for (const ProposedTask& task : proposal.tasks) others.insert(task.column);
+  for (const ProposedColumn& column : proposal.ignored) others.insert(column.name);
+  const std::set<std::string> categories(proposal.categories.begin(), proposal.categories.end());
+  return std::any_of(
+      train.column_names().begin(), train.column_names().end(), [&](const std::string& name) {
+        std::string note;
+        return !others.contains(name) &&
+               TableColumn::fit(train, name, categories.contains(name), {}, note).has_value();
+      });
+}
+
+// A part without any target of a task, or without an input, is an error of the recipe; the seed can
+// prevent it where rows are few.
 void choose_seed(const Table& table, RecipeProposal& proposal) {
   Split split{.dev = proposal.dev, .test = proposal.test, .seed = 0, .group = proposal.group};
   for (; split.seed < kSeedsTried; ++split.seed) {
-    bool labelled = true;
+    bool usable = true;
     for (const Part part : {Part::kTrain, Part::kDev, Part::kTest}) {
-      if (part == Part::kTest && split.test == 0) continue;
+      if (!split.has(part)) continue;
       const RowList rows = split.rows(part, table);
       for (const ProposedTask& task : proposal.tasks) {
-        labelled = labelled && has_label(table, table.column_index(task.column), rows);
+        usable = usable && has_label(table, table.column_index(task.column), rows);
       }
+      if (part == Part::kTrain) usable = usable && has_input(table.select(rows), proposal);
     }
-    if (labelled) break;
+    proposal.split_seed = split.seed;
+    if (usable) return;
   }
-  proposal.split_seed = split.seed % kSeedsTried;
+  fail(
+      ErrorCode::kData,
+      "[data::propose_recipe] no split of the {} rows of '{}' leaves an input that differs between "
+      "training rows and a target of every task in each part; expected more rows, or name fewer "
+      "targets.",
+      table.rows(),
+      table.source());
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ struct RecipeProposal {
 // Without `targets`: the columns whose names begin with target, label, class, outcome or y as a
 // word ("target:casual", "y2", "Class"), else the last column that can be one. Throws kData: fewer
 // than 2 rows, a named column that is missing or cannot be a target (with the reason), no target, no
-// input left.
+// input left, too few rows for a part of each task.
 RecipeProposal propose_recipe(const Table& table, const std::vector<std::string>& targets);
 
 // A task's name from a column's: without a leading "target:", forbidden characters as '_'.

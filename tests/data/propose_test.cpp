@@ -147,6 +147,8 @@ TEST(Propose, RefusesWhatNothingCanBeLearntFrom) {
   EXPECT_THAT(error_of("a,k,y\n1,1,2\n2,1,3\n", {"k"}), HasSubstr("every row holds the same"));
   EXPECT_THAT(error_of("a,b\n1,1\n2,3\n", {"c"}), HasSubstr("no column 'c'"));
   EXPECT_THAT(error_of("a,b\n1,1\n2,3\n", {"b", "b"}), HasSubstr("twice"));
+  EXPECT_THAT(error_of("a,y\nu,1\nv,0\nw,1\n"), HasSubstr("no split"));
+  EXPECT_THAT(error_of("a,y1,y2\n1,1,\n2,0,\n3,,1\n4,,2\n"), HasSubstr("no split"));
 }
 
 TEST(Propose, NamesOfTasksAreUsableAndDiffer) {
