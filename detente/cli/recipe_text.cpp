@@ -92,7 +92,7 @@ std::string recipe_data(const RecipeProposal& proposal,
   }
   if (!proposal.categories.empty()) {
     out += recipe_comment(
-        "Few different whole numbers: taken for names. Take out those that are amounts.", "  ");
+        "Taken for names, though cells look like numbers. Take out those that are amounts.", "  ");
     out += "  categories: " + recipe_list(proposal.categories) + "\n";
   }
   for (const ProposedColumn& column : proposal.remarks) {

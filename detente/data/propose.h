@@ -39,7 +39,7 @@ struct RecipeProposal {
   std::string why_targets;  // how the targets were found
   std::vector<ProposedTask> tasks;
   std::vector<ProposedColumn> ignored;  // columns that are to be no inputs
-  std::vector<std::string> categories;  // whole numbers that are names
+  std::vector<std::string> categories;  // names, though cells look like numbers
   std::vector<ProposedColumn> remarks;  // what to look at
   std::size_t inputs = 0;
 

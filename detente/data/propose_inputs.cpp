@@ -76,6 +76,8 @@ bool may_be_group(const ColumnSurvey& column) {
 }
 
 bool may_be_category(const ColumnSurvey& column) {
+  // The training rows alone might hold nothing but numbers, or dates.
+  if (column.kind == Kind::kWords) return column.numbers + column.infinite + column.dates > 0;
   return column.kind == Kind::kNumber && column.whole && column.distinct >= 3 &&
          column.distinct <= kMostCategories && column.filled() >= kRowsEach * column.distinct &&
          column.high - column.low < 2.0 * static_cast<double>(column.distinct);

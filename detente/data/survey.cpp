@@ -65,7 +65,6 @@ ColumnSurvey survey_column(const Table& table, std::size_t index) {
   column.name = table.column_names()[index];
   column.index = index;
   column.rows = table.rows();
-  std::size_t dates = 0;
   for (std::size_t i = 0; i < table.rows(); ++i) {
     const std::string_view cell = table.cell(i, index);
     if (is_missing(cell)) {
@@ -75,12 +74,12 @@ ColumnSurvey survey_column(const Table& table, std::size_t index) {
     } else {
       if (column.numbers + column.missing == i) column.first_word = i;
       if (parse_cell(cell)) ++column.infinite;
-      if (parse_date(cell)) ++dates;
+      if (parse_date(cell)) ++column.dates;
     }
   }
   if (column.filled() == 0) return column;
   column.kind = column.numbers == column.filled() ? ColumnSurvey::Kind::kNumber
-                : dates == column.filled()        ? ColumnSurvey::Kind::kDate
+                : column.dates == column.filled() ? ColumnSurvey::Kind::kDate
                                                   : ColumnSurvey::Kind::kWords;
   if (column.kind == ColumnSurvey::Kind::kWords) {
     survey_words(table, column);

@@ -32,6 +32,7 @@ struct ColumnSurvey {
   bool decreasing = false;
   std::size_t numbers = 0;     // words: cells that spell finite numbers all the same
   std::size_t first_word = 0;  // words: the first row that spells none
+  std::size_t dates = 0;       // words: cells that spell dates
   std::size_t infinite = 0;    // words: cells that spell an infinite one
   // Rows of each cell, words as they stand in the file, numbers as number_text writes them; no more
   // than kListed different ones, none where there are more.

@@ -15,7 +15,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using Kind = ColumnSurvey::Kind;
 
 Table csv(const std::string& text) { return Table::parse(text, "t.csv", TableFormat::kCsv); }
@@ -96,6 +95,17 @@ TEST(Propose, LeavesOutWhatIsNoInput) {
   EXPECT_THAT(proposal.categories, ElementsAre("grade"));
   EXPECT_EQ(proposal.group, "customer_id");
   EXPECT_EQ(proposal.time, "when");
+}
+
+TEST(Propose, MixedColumnsAreCategoriesWhateverTheSplit) {
+  std::string text = "mixed,words,y\n";
+  for (int i = 0; i < 60; ++i) {
+    text +=
+        fmt::format("{},{},{}\n", i == 33 ? "oh" : std::to_string(i % 4), i % 2 ? "a" : "b", i % 7);
+  }
+  const RecipeProposal proposal = propose_recipe(csv(text), {});
+  EXPECT_THAT(proposal.categories, ElementsAre("mixed"));
+  EXPECT_THAT(names_of(proposal.remarks), ElementsAre("mixed"));
 }
 
 TEST(Propose, FindsTargetsByName) {
