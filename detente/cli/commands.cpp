@@ -9,6 +9,7 @@ namespace detente::cli {
 void add_doctor(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
+void add_new(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
@@ -19,6 +20,7 @@ void add_predict(CLI::App& app, Context& context);
 void add_export(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_recipe(CLI::App& app, Context& context);
+void add_data(CLI::App& app, Context& context);
 #endif
 
 std::span<const AddCommand> commands() {
@@ -30,7 +32,9 @@ std::span<const AddCommand> commands() {
       add_export,
       add_compare,
       add_recipe,
+      add_data,
 #endif
+      add_new,
       add_inspect,
       add_methods,
       add_solve,

@@ -165,7 +165,7 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
       {input.files.file(input.part), input.files.format, column_, fit_.classes, labels});
   warnings_ = rows.warnings;
   fit_.classes = rows.classes;
-  const RowList chosen = input.files.chosen_rows(input.part, rows.table.rows());
+  const RowList chosen = input.files.chosen_rows(input.part, rows.table);
   table_ = rows.table.select(chosen);
   costs_.assign(chosen.size(), 1);
   read_pixels(rows, chosen, input.threads, fitted == nullptr);

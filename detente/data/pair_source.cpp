@@ -161,6 +161,26 @@ std::vector<ShownColumn> PairSource::shown() const {
   return columns;
 }
 
+std::vector<std::string> PairSource::notes() const {
+  const std::size_t sentences = data_.ids_a.size() + data_.ids_b.size();
+  const auto tokens = static_cast<double>(data_.tokens);
+  if (sentences == 0) return {};
+  return {fmt::format(
+      "{} of the {} sentences were cut to {} tokens; {:.1f} tokens a sentence, {:.2f} % "
+      "of them unknown.",
+      data_.truncated,
+      sentences,
+      max_length_,
+      tokens / static_cast<double>(sentences),
+      100.0 * static_cast<double>(data_.unknown) / std::max(tokens, 1.0))};
+}
+
+std::vector<InputColumn> PairSource::input_columns() const {
+  std::vector<InputColumn> columns;
+  for (const std::string& name : named_inputs()) columns.push_back({name, "text"});
+  return columns;
+}
+
 std::vector<UntrainedScore> PairSource::untrained_scores() const {
   if (!data_.has_pairs()) return {};
   UntrainedScore overlap{"overlap", {}};

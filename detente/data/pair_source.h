@@ -35,6 +35,8 @@ class PairSource : public Source {
   void save(const std::filesystem::path& run) const override;
   void load(const std::filesystem::path& run) override;
   std::vector<ShownColumn> shown() const override;
+  std::vector<std::string> notes() const override;
+  std::vector<InputColumn> input_columns() const override;
   // "overlap" of character pairs and the "tf-idf" cosine of the tokens.
   std::vector<UntrainedScore> untrained_scores() const override;
 

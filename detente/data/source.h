@@ -61,6 +61,13 @@ struct ShownColumn {
   std::vector<std::string> cells;
 };
 
+// A column of the files that the training rows made an input, or nothing of: "number", "date",
+// "category", "text" (sentences), or "left out" where it says nothing about a row.
+struct InputColumn {
+  std::string name;
+  std::string kind;
+};
+
 // A number per example that predicts something without training.
 struct UntrainedScore {
   std::string name;
@@ -109,6 +116,12 @@ class Source {
   Batch target_batch(std::span<const std::size_t> rows) const;
   // One sentence each, for the user.
   const std::vector<std::string>& warnings() const { return warnings_; }
+
+  // The same of what encoding did that is no cause for worry.
+  virtual std::vector<std::string> notes() const { return {}; }
+  // After reading training rows: the columns of the files that examples come from. Empty for kinds
+  // whose examples are no cells of a table.
+  virtual std::vector<InputColumn> input_columns() const { return {}; }
 
   // What was fitted, in a run's folder, with the source's own names; exact on reload.
   virtual void save(const std::filesystem::path& run) const = 0;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <detente/core/fields.h>
-#include <detente/data/batches.h>
+#include <detente/data/split.h>
 #include <detente/data/table.h>
 
 #include <cstddef>
@@ -13,27 +13,12 @@
 
 namespace detente::data {
 
-enum class Part { kTrain, kDev, kTest };
-const char* name_of(Part part);  // "train", "dev", "test"
-
-// Shares of the training file's rows that are held out of it, drawn from the seed alone.
-struct Split {
-  double dev = 0;
-  double test = 0;
-  std::int64_t seed = 0;
-
-  bool any() const { return dev > 0 || test > 0; }
-  // Rows of a part, ascending; the three parts hold every row exactly once. A share above 0 gives
-  // at least one row. Throws kData when nothing is left for training.
-  RowList rows(Part part, std::size_t count) const;
-};
-
 // In place of a file's name: standard input, whose format has to be named.
 inline constexpr const char* kStandardInput = "-";
 
 struct SourceFiles {
   std::string train;
-  std::string dev;  // empty: split.dev of the training file
+  std::string dev;  // empty: the split of the training file
   Split split;
   TableFormat format = TableFormat::kAuto;
   std::int64_t max_rows = 0;  // of the training rows; 0: all
@@ -44,12 +29,16 @@ struct SourceFiles {
   // Rules between fields; throws kInvalidArgument, its message opened by `where`.
   void validate(const std::string& where) const;
 
+  // Whether the recipe names such a part.
+  bool has(Part part) const;
+  // The same where only the file knows (a split by column); then it is read.
+  bool has_rows(Part part) const;
   // kInvalidArgument for a part that the recipe does not name, and for standard input without a
   // format.
   std::string file(Part part) const;
   Table read_table(Part part) const;
-  // Which of a file's `count` rows make the part; ascending.
-  RowList chosen_rows(Part part, std::size_t count) const;
+  // Which rows of the part's whole file make the part; ascending.
+  RowList chosen_rows(Part part, const Table& table) const;
 };
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a

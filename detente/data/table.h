@@ -58,6 +58,9 @@ class Table {
   // Throws kData with the nearest name and the list, or of a long list the nearest ten.
   std::size_t column_index(std::string_view name) const;
 
+  // " The header was not split, ..." where its one name holds another separator, else "".
+  std::string unsplit_hint() const;
+
   // Views into the table: they live as long as it or a table selected from it does.
   std::string_view cell(std::size_t row, std::size_t column) const;
   std::vector<std::string_view> text_column(std::string_view name) const;

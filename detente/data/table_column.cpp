@@ -18,18 +18,6 @@ namespace {
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
-const char* name_of(TableColumn::Kind kind) {
-  switch (kind) {
-    case TableColumn::Kind::kNumber:
-      return "number";
-    case TableColumn::Kind::kDate:
-      return "date";
-    case TableColumn::Kind::kCategory:
-      return "category";
-  }
-  return "number";
-}
-
 // `digits` digits at the front of the text, which lose their place there.
 std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
   if (text.size() < digits) return std::nullopt;
@@ -118,6 +106,18 @@ std::string category_word(std::string_view cell) {
 }
 
 }  // namespace
+
+const char* name_of(TableColumn::Kind kind) {
+  switch (kind) {
+    case TableColumn::Kind::kNumber:
+      return "number";
+    case TableColumn::Kind::kDate:
+      return "date";
+    case TableColumn::Kind::kCategory:
+      return "category";
+  }
+  return "number";
+}
 
 std::optional<double> parse_date(std::string_view cell) {
   std::string_view text = trim(cell);

@@ -80,4 +80,6 @@ class TableColumn {
   std::unordered_map<std::string, std::int32_t> ids_;
 };
 
+const char* name_of(TableColumn::Kind kind);  // "number", "date", "category"
+
 }  // namespace detente::data

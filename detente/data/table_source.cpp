@@ -129,12 +129,17 @@ std::vector<std::string> TableSource::input_names(const Table& table,
 
 void TableSource::fit(const Table& table, const std::vector<TargetColumn>& targets) {
   columns_.clear();
+  left_out_.clear();
   const Names categories(categories_.begin(), categories_.end());
   for (const std::string& name : input_names(table, targets)) {
     std::string note;
     auto column = TableColumn::fit(table, name, categories.contains(name), options_, note);
     if (!note.empty()) warnings_.push_back(std::move(note));
-    if (column) columns_.push_back(std::move(*column));
+    if (column) {
+      columns_.push_back(std::move(*column));
+    } else {
+      left_out_.push_back(name);
+    }
   }
   if (columns_.empty()) {
     std::string notes;
@@ -228,6 +233,15 @@ std::vector<ShownColumn> TableSource::shown() const {
     columns.push_back({name, {cells.begin(), cells.end()}});
   }
   return columns;
+}
+
+std::vector<InputColumn> TableSource::input_columns() const {
+  std::vector<InputColumn> inputs;
+  for (const TableColumn& column : columns_) {
+    inputs.push_back({column.name(), name_of(column.kind())});
+  }
+  for (const std::string& name : left_out_) inputs.push_back({name, "left out"});
+  return inputs;
 }
 
 std::size_t TableSource::number_columns() const {

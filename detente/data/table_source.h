@@ -35,6 +35,8 @@ class TableSource final : public Source {
   // Every column of the file but those taken.
   std::vector<ShownColumn> shown() const override;
 
+  std::vector<InputColumn> input_columns() const override;
+
   const std::vector<TableColumn>& columns() const { return columns_; }
   std::size_t number_columns() const;
   std::size_t missing_columns() const;
@@ -56,6 +58,7 @@ class TableSource final : public Source {
   ColumnOptions options_;
 
   std::vector<TableColumn> columns_;
+  std::vector<std::string> left_out_;  // inputs that say nothing
   std::vector<float> numbers_;         // rows × number_columns
   std::vector<std::uint8_t> missing_;  // rows × missing_columns
   std::vector<std::int32_t> ids_;      // rows × category columns

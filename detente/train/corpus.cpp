@@ -8,7 +8,6 @@
 #include <limits>
 
 namespace detente::train {
-namespace {
 
 std::vector<data::TargetColumn> target_columns(const Recipe& recipe) {
   std::vector<data::TargetColumn> columns;
@@ -22,8 +21,6 @@ std::vector<data::TargetColumn> target_columns(const Recipe& recipe) {
   }
   return columns;
 }
-
-}  // namespace
 
 Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
   data::SourceInput input{recipe.data.files, data::Part::kTrain, target_columns(recipe), cache};

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace detente::train {
 
@@ -16,6 +17,9 @@ struct Corpus {
   std::unique_ptr<data::Source> train;
   std::unique_ptr<data::Source> dev;
 };
+
+// What the tasks ask of the files, in their order.
+std::vector<data::TargetColumn> target_columns(const Recipe& recipe);
 
 // Reads the training rows, fits the encoding to them and encodes the validation rows with it.
 // `cache` is the folder for encoded rows, empty for none.

@@ -348,6 +348,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 "{}: the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.",
                 where);
   recipe.data.files.validate(where);
+  recipe.data.source->leave_out(recipe.data.files.split.columns());
   settle_tasks(recipe, where);
   const auto folder = std::filesystem::absolute(path).parent_path();
   recipe.model.trunk->resolve_paths(folder);

@@ -9,8 +9,11 @@
 #include <detente/text/lexical.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::data {
@@ -82,6 +85,29 @@ TEST(ShippedData, FashionMnistIsStratified) {
     EXPECT_EQ(labels, std::vector<int>(10, of_each));
     EXPECT_EQ(groups, (std::vector<int>{4 * of_each, of_each, of_each, 3 * of_each, of_each}));
   }
+}
+
+TEST(ShippedData, TablesHaveTheirRowsAndMissingCells) {
+  const auto missing = [](const Table& table, const std::string& column) {
+    const auto cells = table.text_column(column);
+    return std::count_if(cells.begin(), cells.end(), is_missing);
+  };
+  const Table adult = shipped("adult/train.csv.gz");
+  EXPECT_EQ(adult.rows(), 32561U);
+  EXPECT_EQ(shipped("adult/test.csv.gz").rows(), 16281U);
+  EXPECT_EQ(missing(adult, "workclass"), 1836);
+  const auto never = adult.numeric_column("target:never_married");
+  const auto status = adult.text_column("target:marital_status");
+  for (std::size_t i = 0; i < adult.rows(); ++i) {
+    ASSERT_EQ(never[i] == 1, status[i] == "Never-married") << "line " << adult.line(i);
+  }
+  const Table seoul = shipped("seoul/summers.csv.gz");
+  EXPECT_EQ(seoul.rows(), 7750U);
+  EXPECT_EQ(missing(seoul, "target:Next_Tmax"), 27);
+  const Table parkinsons = shipped("parkinsons/visits.csv.gz");
+  EXPECT_EQ(parkinsons.rows(), 5875U);
+  const auto people = parkinsons.text_column("subject#");
+  EXPECT_EQ(std::set<std::string_view>(people.begin(), people.end()).size(), 42U);
 }
 
 TEST(ShippedData, HasTheLexicalFloorAnIndependentProgramFinds) {

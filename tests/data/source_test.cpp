@@ -29,39 +29,6 @@ Error source_error(const std::function<void()>& body) {
   return {ErrorCode::kInternal, ""};
 }
 
-TEST(Split, PartsHoldEveryRowOnce) {
-  for (const std::size_t count : {3U, 10U, 97U, 1000U}) {
-    const Split split{.dev = 0.1, .test = 0.25, .seed = 4};
-    RowList all;
-    for (const Part part : {Part::kTrain, Part::kDev, Part::kTest}) {
-      const RowList rows = split.rows(part, count);
-      EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end()));
-      EXPECT_FALSE(rows.empty()) << count << name_of(part);
-      all.insert(all.end(), rows.begin(), rows.end());
-    }
-    std::sort(all.begin(), all.end());
-    RowList expected(count);
-    std::iota(expected.begin(), expected.end(), std::size_t{0});
-    EXPECT_EQ(all, expected);
-    EXPECT_EQ(split.rows(Part::kDev, count).size(),
-              std::max<std::size_t>(1, std::llround(0.1 * static_cast<double>(count))));
-  }
-}
-
-TEST(Split, DependsOnTheSeedAlone) {
-  const Split split{.dev = 0.2, .test = 0, .seed = 1};
-  Split other = split;
-  EXPECT_EQ(split.rows(Part::kDev, 50), other.rows(Part::kDev, 50));
-  other.seed = 2;
-  EXPECT_NE(split.rows(Part::kDev, 50), other.rows(Part::kDev, 50));
-}
-
-TEST(Split, RefusesToLeaveNothingForTraining) {
-  const Split split{.dev = 0.1, .test = 0.1};
-  EXPECT_EQ(source_error([&] { split.rows(Part::kTrain, 2); }).code(), ErrorCode::kData);
-  EXPECT_EQ(split.rows(Part::kTrain, 3).size(), 1U);
-}
-
 class SourceFilesTest : public ::testing::Test {
  protected:
   std::string write(const std::string& name, const std::string& content) {

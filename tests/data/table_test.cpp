@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/rng.h>
 #include <detente/data/table.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -85,6 +86,34 @@ TEST(Csv, FollowsRfc4180) {
 TEST(Csv, TakesQuotedFieldsBeforeCarriageReturns) {
   const Table table = csv("\"a\",\"b\"\r\n1,\"2\"\r\n3,\"4\"");
   EXPECT_THAT(table.text_column("b"), ElementsAre("2", "4"));
+}
+
+// Cells are found eight bytes at a time: of every length, of bytes that are nearly separators.
+TEST(Table, CellsComeBackAsTheyWereWritten) {
+  Rng rng(7);
+  const std::string letters = "+-.\x0b\x0c\x0e!a\x7f";  // neighbours of , and of tab and line feed
+  for (const bool comma : {true, false}) {
+    for (const bool quoted : {true, false}) {
+      std::vector<std::vector<std::string>> rows(200, std::vector<std::string>(3));
+      std::string text = comma ? "a,b,c" : "a\tb\tc";
+      for (auto& row : rows) {
+        text += '\n';
+        for (std::size_t j = 0; j < 3; ++j) {
+          for (std::uint64_t n = rng.below(20); n > 0; --n) {
+            row[j] += rng.below(9) == 0 ? "é" : letters.substr(rng.below(letters.size()), 1);
+          }
+          row[j] += "x";
+          if (j > 0) text += comma ? ',' : '\t';
+          text += quoted && comma && rng.below(2) == 0 ? '"' + row[j] + '"' : row[j];
+        }
+      }
+      const Table table = comma ? csv(text) : tsv(text);
+      ASSERT_EQ(table.rows(), rows.size());
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        for (std::size_t j = 0; j < 3; ++j) ASSERT_EQ(table.cell(i, j), rows[i][j]);
+      }
+    }
+  }
 }
 
 TEST(Csv, SaysWhereAQuoteIsOpenOrMisplaced) {

@@ -9,6 +9,25 @@ namespace {
 
 constexpr auto kNone = std::string_view::npos;
 
+// ASCII is skipped eight bytes at a time: what is wrong is found wherever it stands.
+TEST(Utf8, FindsTheFirstBadByteAtEveryPlace) {
+  for (std::size_t size = 1; size < 40; ++size) {
+    EXPECT_EQ(find_invalid_utf8(std::string(size, 'a')), std::string_view::npos);
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string text(size, 'a');
+      text[at] = '\xff';
+      EXPECT_EQ(find_invalid_utf8(text), at);
+      if (at + 1 == size) continue;
+      text.replace(at, 2, "é");
+      EXPECT_EQ(find_invalid_utf8(text), std::string_view::npos);
+      text.pop_back();
+      if (at + 2 == size) {
+        EXPECT_EQ(find_invalid_utf8(text), at);
+      }
+    }
+  }
+}
+
 TEST(FindInvalidUtf8, AcceptsTheEdgesOfEveryLength) {
   for (const char32_t code :
        {0x1U, 0x7fU, 0x80U, 0x7ffU, 0x800U, 0xd7ffU, 0xe000U, 0xffffU, 0x10000U, 0x10ffffU}) {

@@ -193,11 +193,20 @@ TEST_F(RecipeTest, DocumentationOfKeysIsCurrent) {
 }
 
 TEST_F(RecipeTest, ShippedRecipesAreRight) {
-  for (const char* name : {"bike", "klue_sts", "kor_sts", "sts_b", "yeast"}) {
-    const Recipe r = load_recipe(
-        std::filesystem::path(DETENTE_SOURCE_DIR) / "recipes" / (std::string(name) + ".yaml"), {});
+  const std::vector<std::pair<std::string, std::size_t>> recipes = {{"adult", 3},
+                                                                    {"bike", 2},
+                                                                    {"klue_sts", 2},
+                                                                    {"kor_sts", 2},
+                                                                    {"parkinsons", 2},
+                                                                    {"rf1", 8},
+                                                                    {"seoul", 2},
+                                                                    {"sts_b", 2},
+                                                                    {"yeast", 14}};
+  for (const auto& [name, tasks] : recipes) {
+    const Recipe r =
+        load_recipe(std::filesystem::path(DETENTE_SOURCE_DIR) / "recipes" / (name + ".yaml"), {});
     EXPECT_EQ(r.name, name);
-    EXPECT_EQ(r.tasks.size(), r.name == "yeast" ? 14U : 2U);
+    EXPECT_EQ(r.tasks.size(), tasks) << name;
   }
 }
 

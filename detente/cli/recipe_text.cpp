@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/cli/recipe_text.h>
+#include <detente/config/tree.h>
+#include <detente/core/fields.h>
+#include <detente/report/table.h>
+#include <detente/text/printable.h>
+#include <fmt/format.h>
+
+#include <vector>
+
+namespace detente::cli {
+namespace {
+
+using config::text_yaml;
+using data::ProposedColumn;
+using data::ProposedTask;
+using data::RecipeProposal;
+
+// Lines "# ..." that fit a page; names in it cannot end the comment.
+std::string recipe_comment(const std::string& words, const std::string& indent) {
+  constexpr std::size_t kWidth = 96;
+  const std::string text = text::printable(words);
+  std::string out;
+  std::string line;
+  const auto flush = [&] {
+    if (!line.empty()) out += indent + "#" + line + "\n";
+    line.clear();
+  };
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    if (indent.size() + report::display_width(line + word) + 2 > kWidth) flush();
+    line += " " + word;
+    begin = end + 1;
+  }
+  flush();
+  return out;
+}
+
+std::string recipe_list(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + text_yaml(word);
+  return "[" + out + "]";
+}
+
+std::string recipe_task(const ProposedTask& task) {
+  std::string out = recipe_comment(task.why, "  ");
+  out += "  - name: " + text_yaml(task.name) + "\n";
+  if (task.column != task.name) out += "    column: " + text_yaml(task.column) + "\n";
+  out += std::string("    head: ") + name_of(task.kind) + "\n";
+  if (task.threshold) out += "    threshold: " + text_yaml(number_text(*task.threshold)) + "\n";
+  if (!task.class_names.empty()) out += "    class_names: " + recipe_list(task.class_names) + "\n";
+  if (task.classes > 0) out += fmt::format("    classes: {}\n", task.classes);
+  if (task.range) {
+    out += fmt::format("    output: scaled\n    low: {}\n    high: {}\n",
+                       number_text(task.range->first),
+                       number_text(task.range->second));
+  }
+  return out;
+}
+
+std::string recipe_data(const RecipeProposal& proposal,
+                        const std::string& train,
+                        const std::string& format) {
+  std::string out = "data:\n  kind: table\n  train: " + text_yaml(train) + "\n";
+  if (format != "auto") out += "  format: " + format + "\n";
+  out += recipe_comment(
+      fmt::format("Of the {} rows, shares that choose the epoch (dev){}.",
+                  proposal.rows,
+                  proposal.test > 0
+                      ? " and that nothing sees before `detente eval RUN --part test` (test)"
+                      : "; too few for a test part"),
+      "  ");
+  out += fmt::format("  split: {{dev: {}", number_text(proposal.dev));
+  if (proposal.test > 0) out += fmt::format(", test: {}", number_text(proposal.test));
+  if (!proposal.group.empty()) out += ", group: " + text_yaml(proposal.group);
+  out += fmt::format(", seed: {}}}\n", proposal.split_seed);
+  if (!proposal.time.empty()) {
+    out += recipe_comment(
+        "Where a model will be asked about later days than it has seen, split by "
+        "time, in place of seed" +
+            std::string(proposal.group.empty() ? "" : " and group") +
+            ": time: " + text_yaml(proposal.time),
+        "  ");
+  }
+  if (!proposal.ignored.empty()) {
+    out += "  # Columns that are no inputs, and why:\n  ignore:\n";
+    for (const ProposedColumn& column : proposal.ignored) {
+      out += recipe_comment(column.why, "    ");
+      out += "    - " + text_yaml(column.name) + "\n";
+    }
+  }
+  if (!proposal.categories.empty()) {
+    out += recipe_comment(
+        "Taken for names, though cells look like numbers. Take out those that are amounts.", "  ");
+    out += "  categories: " + recipe_list(proposal.categories) + "\n";
+  }
+  for (const ProposedColumn& column : proposal.remarks) {
+    out += recipe_comment("Column '" + column.name + "': " + column.why + ".", "  ");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string recipe_text(const RecipeProposal& proposal,
+                        const std::string& name,
+                        const std::string& train,
+                        const std::string& format) {
+  std::string out = recipe_comment(
+      "A proposal by `detente new`, to be looked through. `detente data check` shows what the data "
+      "hold, `detente recipe show` prints every setting, docs/recipe.md explains them.",
+      "");
+  out += "name: " + text_yaml(name) + "\nseed: 0\n\n";
+  out += recipe_data(proposal, train, format);
+  std::string widths;
+  for (const auto width : proposal.widths) {
+    widths += (widths.empty() ? "" : ", ") + std::to_string(width);
+  }
+  out += "\nmodel:\n  kind: mlp\n";
+  out +=
+      recipe_comment(fmt::format("Chosen by the {} rows and {} inputs alone, as are the learning "
+                                 "rate, epochs and batch size below.",
+                                 proposal.rows,
+                                 proposal.inputs),
+                     "  ");
+  out += "  widths: [" + widths + "]\n  dropout: " + number_text(proposal.dropout) + "\n";
+  out += "\n" + recipe_comment("Targets: " + proposal.why_targets + ".", "") + "tasks:\n";
+  for (const ProposedTask& task : proposal.tasks) out += recipe_task(task);
+  out += "\nbalance:\n  method: cagrad\n";
+  out += "\noptimizer:\n  lr: " + number_text(proposal.lr) + "\n";
+  out += fmt::format(
+      "\ntrain:\n  epochs: {}\n  batch_size: {}\n", proposal.epochs, proposal.batch_size);
+  return out;
+}
+
+}  // namespace detente::cli
