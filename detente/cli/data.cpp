@@ -18,7 +18,7 @@
 namespace detente::cli {
 namespace {
 
-struct DataFlags {
+struct DataCheckFlags {
   std::string recipe;
   std::vector<std::string> overrides;
   std::size_t top = 30;
@@ -26,7 +26,7 @@ struct DataFlags {
   bool json = false;
 };
 
-void run_data_check(const DataFlags& flags, Context& context) {
+void run_data_check(const DataCheckFlags& flags, Context& context) {
   const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
   for (const std::string& note : recipe.notes) tell(context, "notice", note);
   const data::DataFindings found =
@@ -54,7 +54,7 @@ void add_data(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   CLI::App* command = group->add_subcommand(
       "check", "Rows, targets, inputs, duplicates and leaks of a recipe's data; trains nothing");
-  auto flags = std::make_shared<DataFlags>();
+  auto flags = std::make_shared<DataCheckFlags>();
   command->add_option("RECIPE", flags->recipe, "The recipe file")->required();
   add_set_flag(*command, flags->overrides);
   command

@@ -82,6 +82,8 @@ class Source {
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
+  // Whether one of them is `tokenizer`.
+  virtual bool describes_text() const { return false; }
   // Whether regression heads start as `output: standard`: targets in any unit.
   virtual bool standard_targets() const { return true; }
   // Makes paths in the options absolute.

@@ -420,7 +420,9 @@ std::string recipe_markdown() {
     const auto trunk = nn::make_trunk(trunks.front());
     other_kinds += "\n## With `data.kind: " + kind + "`\n\n" +
                    "These stand in place of the sections of the same name but for their `kind`, "
-                   "`train`, `dev`, `format`, `max_rows` and `split`; there is no `tokenizer`.\n" +
+                   "`train`, `dev`, `format`, `max_rows` and `split`; " +
+                   (source->describes_text() ? "`tokenizer` is the same.\n"
+                                             : "there is no `tokenizer`.\n") +
                    config::fields_markdown([&](FieldVisitor& visitor) {
                      visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });
                      visitor.section("model", "", [&](FieldVisitor& s) { trunk->describe(s); });
