@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
+#include <detente/data/graph_source.h>
 #include <detente/data/pair_source.h>
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
@@ -23,6 +24,7 @@ const auto& source_table() {
   static const std::array kinds = {
       SourceKind{"pairs", [] { return std::unique_ptr<Source>(std::make_unique<PairSource>()); }},
       SourceKind{"table", [] { return std::unique_ptr<Source>(std::make_unique<TableSource>()); }},
+      SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
   };
   return kinds;
 }

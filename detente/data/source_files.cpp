@@ -60,8 +60,8 @@ RowList Split::rows(Part part, std::size_t count) const {
 void SourceFiles::describe(FieldVisitor& visitor) {
   visitor.file("train",
                train,
-               "Training file (TSV or CSV with a header line, gzip or not), "
-               "relative to the recipe.");
+               "Training file (TSV or CSV with a header line, gzip or not; for graphs a text of "
+               "its own), relative to the recipe.");
   visitor.file("dev", dev, "Validation file with the same columns; or use split.");
   visitor.choice(
       "format",
@@ -87,7 +87,7 @@ void SourceFiles::validate(const std::string& where) const {
                 ErrorCode::kInvalidArgument,
                 "{}: 'data.train' is missing; name the training file.",
                 where);
-  DETENTE_CHECK(!dev.empty() || split.dev > 0,
+  DETENTE_CHECK(!dev.empty() || split.dev > 0 || has_own_parts(),
                 ErrorCode::kInvalidArgument,
                 "{}: 'data.dev' is missing; name the validation file, or hold rows of the training "
                 "file out (data.split.dev: 0.1).",
@@ -106,6 +106,7 @@ void SourceFiles::validate(const std::string& where) const {
 
 std::string SourceFiles::file(Part part) const {
   if (part == Part::kDev && !dev.empty()) return dev;
+  if (has_own_parts()) return train;
   const double share = part == Part::kDev ? split.dev : split.test;
   DETENTE_CHECK(part == Part::kTrain || share > 0,
                 ErrorCode::kInvalidArgument,
@@ -130,16 +131,21 @@ Table read_rows_of(const std::string& file, TableFormat format) {
 
 Table SourceFiles::read_table(Part part) const {
   Table table = read_rows_of(file(part), format);
+  const RowList rows = chosen_rows(part, table.rows());
+  return rows.size() == table.rows() ? table : table.select(rows);
+}
+
+RowList SourceFiles::chosen_rows(Part part, std::size_t count) const {
+  RowList rows;
   if (split.any() && (part != Part::kDev || dev.empty())) {
-    table = table.select(split.rows(part, table.rows()));
+    rows = split.rows(part, count);
+  } else {
+    rows.resize(count);
+    std::iota(rows.begin(), rows.end(), std::size_t{0});
   }
   const auto limit = static_cast<std::size_t>(max_rows);
-  if (part == Part::kTrain && limit > 0 && limit < table.rows()) {
-    RowList first(limit);
-    std::iota(first.begin(), first.end(), std::size_t{0});
-    table = table.select(first);
-  }
-  return table;
+  if (part == Part::kTrain && limit > 0 && limit < rows.size()) rows.resize(limit);
+  return rows;
 }
 
 std::string absolute_path(const std::string& path, const std::filesystem::path& folder) {

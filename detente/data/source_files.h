@@ -37,6 +37,8 @@ struct SourceFiles {
   Split split;
   TableFormat format = TableFormat::kAuto;
   std::int64_t max_rows = 0;  // of the training rows; 0: all
+  // The training file may say itself which part each of its rows is (Source::own_parts).
+  bool own_parts = false;
 
   // The section split stands apart, so that the keys of a kind of data can come before it.
   void describe(FieldVisitor& visitor);
@@ -44,10 +46,15 @@ struct SourceFiles {
   // Rules between fields; throws kInvalidArgument, its message opened by `where`.
   void validate(const std::string& where) const;
 
+  // Whether the training file is asked for its parts: it may be, and nothing else names any.
+  bool has_own_parts() const { return own_parts && !split.any(); }
+
   // kInvalidArgument for a part that the recipe does not name, and for standard input without a
   // format.
   std::string file(Part part) const;
   Table read_table(Part part) const;
+  // Which of a file's `count` rows make the part; ascending.
+  RowList chosen_rows(Part part, std::size_t count) const;
 };
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a

@@ -254,6 +254,37 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
   return table;
 }
 
+Table Table::made(std::vector<std::string> names,
+                  const std::vector<std::vector<std::string>>& columns,
+                  std::string source) {
+  DETENTE_DCHECK(names.size() == columns.size());
+  Table table;
+  table.source_ = std::move(source);
+  table.names_ = std::make_shared<const std::vector<std::string>>(std::move(names));
+  Index index;
+  for (const std::string& name : *table.names_) index.emplace(name, index.size());
+  DETENTE_DCHECK(index.size() == columns.size());
+  table.index_ = std::make_shared<const Index>(std::move(index));
+  std::string content;
+  const std::size_t rows = columns.empty() ? 0 : columns.front().size();
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (const auto& column : columns) {
+      table.cells_.push_back({content.size(), column.at(row).size()});
+      content += column[row];
+    }
+    table.lines_.push_back(row + 1);
+  }
+  table.content_ = std::make_shared<const std::string>(std::move(content));
+  return table;
+}
+
+Table Table::with_lines(std::vector<std::size_t> lines) const {
+  DETENTE_DCHECK(lines.size() == rows());
+  Table table = *this;
+  table.lines_ = std::move(lines);
+  return table;
+}
+
 Table Table::select(std::span<const std::size_t> rows) const {
   Table table;
   table.source_ = source_;

@@ -42,8 +42,16 @@ class Table {
   // The same from memory; `source` stands for the file in messages.
   static Table parse(std::string content, const std::string& source, TableFormat format);
 
+  // From cells in memory, a list per column, all of one length; rows count as lines from 1.
+  static Table made(std::vector<std::string> names,
+                    const std::vector<std::vector<std::string>>& columns,
+                    std::string source);
+
   // The same table with these rows alone, in this order; lines stay those of the file.
   Table select(std::span<const std::size_t> rows) const;
+
+  // The same table, its rows said to begin in these lines.
+  Table with_lines(std::vector<std::size_t> lines) const;
 
   const std::string& source() const { return source_; }
   std::size_t rows() const { return lines_.size(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/nn/graph_trunk.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/pair_trunk.h>
 #include <detente/nn/trunk.h>
@@ -15,7 +16,7 @@ namespace {
 
 struct TrunkKind {
   const char* name;
-  const char* data;  // the kind of data it is the default for
+  const char* data;  // the kind it takes; the first trunk of one is its default
   std::unique_ptr<Trunk> (*make)();
 };
 
@@ -25,6 +26,10 @@ const auto& trunk_table() {
           "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
       TrunkKind{
           "mlp", "table", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+      TrunkKind{
+          "gcn", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GcnTrunk>()); }},
+      TrunkKind{
+          "gin", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GinTrunk>()); }},
   };
   return kinds;
 }
@@ -48,6 +53,14 @@ TensorList Trunk::portable_views(const TensorList& /*inputs*/, const data::Sourc
 std::vector<std::string> trunk_kinds() {
   std::vector<std::string> names;
   for (const TrunkKind& kind : trunk_table()) names.emplace_back(kind.name);
+  return names;
+}
+
+std::vector<std::string> trunk_kinds(std::string_view source_kind) {
+  std::vector<std::string> names;
+  for (const TrunkKind& kind : trunk_table()) {
+    if (kind.data == source_kind) names.emplace_back(kind.name);
+  }
   return names;
 }
 

@@ -25,7 +25,7 @@ class Trunk {
  public:
   virtual ~Trunk() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "mlp"
+  virtual const char* kind() const = 0;  // "pairs", "mlp", "gcn", "gin"
   virtual void describe(FieldVisitor& model) = 0;
   // Rules between fields; throws kInvalidArgument.
   virtual void validate() const {}
@@ -67,6 +67,8 @@ class Trunk {
 
 // The kinds, in the order of the documentation.
 std::vector<std::string> trunk_kinds();
+// Those that take a kind of data; the first is its default.
+std::vector<std::string> trunk_kinds(std::string_view source_kind);
 // The kind that takes a kind of data when a recipe names none.
 const char* default_trunk(std::string_view source_kind);
 // Throws kInvalidArgument with the nearest name and the list.

@@ -78,13 +78,14 @@ void make_absolute(std::string& path, const std::filesystem::path& folder) {
 
 void DataRecipe::describe(FieldVisitor& visitor) {
   files.describe(visitor);
-  visitor.kind("kind",
-               kind,
-               data::source_kinds(),
-               source,
-               data::make_source,
-               "What an example is: pairs of sentences, or rows of a table (docs/data.md). Its "
-               "options stand beside it.");
+  visitor.kind(
+      "kind",
+      kind,
+      data::source_kinds(),
+      source,
+      data::make_source,
+      "What an example is: a pair of sentences, a row of a table, or a graph or one of its "
+      "nodes (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -154,13 +155,15 @@ std::vector<std::string> TaskRecipe::prediction_names() const {
 
 void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
   if (kind.empty()) kind = nn::default_trunk(data_kind);
-  visitor.kind("kind",
-               kind,
-               nn::trunk_kinds(),
-               trunk,
-               nn::make_trunk,
-               "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
-               "table. Default: the one for data.kind. Its options stand beside it.");
+  visitor.kind(
+      "kind",
+      kind,
+      nn::trunk_kinds(),
+      trunk,
+      nn::make_trunk,
+      "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
+      "table; gcn and gin: convolutions over graphs. Default: the first for data.kind. Its "
+      "options stand beside it.");
 }
 
 std::int64_t LoopRecipe::kept_snapshots() const {
@@ -345,6 +348,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 ErrorCode::kInvalidArgument,
                 "{}: the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.",
                 where);
+  recipe.data.files.own_parts = recipe.data.source->own_parts();
   recipe.data.files.validate(where);
   settle_tasks(recipe, where);
   recipe.model.trunk->validate();
@@ -411,7 +415,8 @@ std::string recipe_markdown() {
   for (const std::string& kind : data::source_kinds()) {
     if (kind == DataRecipe{}.kind) continue;
     const auto source = data::make_source(kind);
-    const auto trunk = nn::make_trunk(nn::default_trunk(kind));
+    const auto trunks = nn::trunk_kinds(kind);
+    const auto trunk = nn::make_trunk(trunks.front());
     other_kinds += "\n## With `data.kind: " + kind + "`\n\n" +
                    "These stand in place of the sections of the same name but for their `kind`, "
                    "`train`, `dev`, `format`, `max_rows` and `split`; there is no `tokenizer`.\n" +
@@ -419,6 +424,13 @@ std::string recipe_markdown() {
                      visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });
                      visitor.section("model", "", [&](FieldVisitor& s) { trunk->describe(s); });
                    });
+    for (std::size_t i = 1; i < trunks.size(); ++i) {
+      const auto other = nn::make_trunk(trunks[i]);
+      other_kinds += "\nWith `model.kind: " + trunks[i] + "` in place of its `model`:\n" +
+                     config::fields_markdown([&](FieldVisitor& visitor) {
+                       visitor.section("model", "", [&](FieldVisitor& s) { other->describe(s); });
+                     });
+    }
   }
   return "# Recipe reference\n\n"
          "<!-- written by `detente recipe docs`; do not edit by hand -->\n\n"

@@ -24,6 +24,7 @@ constexpr const char* kRunFiles[] = {"recipe.yaml",
                                      "summary.json",
                                      "model.safetensors",
                                      "columns.json",
+                                     "graphs.json",
                                      "manifest.json",
                                      "snapshot.safetensors",
                                      "report.html"};
@@ -192,7 +193,7 @@ RunDirectory existing_run(const std::filesystem::path& root) {
 
 void write_run_manifest(const RunDirectory& run) {
   Manifest manifest;
-  for (const char* name : {"recipe.yaml", "tokenizer", "columns.json"}) {
+  for (const char* name : {"recipe.yaml", "tokenizer", "columns.json", "graphs.json"}) {
     manifest.add_existing(run.root, name);
   }
   manifest.write(run.manifest());

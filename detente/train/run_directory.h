@@ -7,6 +7,7 @@
 //   model.safetensors     the best model on validation
 //   tokenizer/            of sentence pairs: vocab.txt, tokenizer_config.json and idf.json
 //   columns.json          of tables: input columns, scales, categories
+//   graphs.json           of graphs: form, known tags or atoms, scales of attributes
 //   manifest.json         sizes and checksums of what the model relies on
 //   snapshots/            everything needed to go on (snapshot.h)
 //   .detente-run          who trains here (run_lock.h)
