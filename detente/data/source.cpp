@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
+#include <detente/data/graph_source.h>
 #include <detente/data/image_source.h>
 #include <detente/data/pair_source.h>
 #include <detente/data/source.h>
@@ -27,6 +28,7 @@ const auto& source_table() {
       SourceKind{"table", [] { return std::unique_ptr<Source>(std::make_unique<TableSource>()); }},
       SourceKind{"text", [] { return std::unique_ptr<Source>(std::make_unique<TextSource>()); }},
       SourceKind{"images", [] { return std::unique_ptr<Source>(std::make_unique<ImageSource>()); }},
+      SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
   };
   return kinds;
 }

@@ -33,7 +33,8 @@ namespace detente::data {
 
 struct Array {
   std::string name;
-  std::vector<std::size_t> shape;  // shape[0]: examples of the batch; row-major
+  // Row-major. shape[0]: examples of the batch, unless the kind's header says otherwise.
+  std::vector<std::size_t> shape;
   std::variant<std::vector<std::int32_t>,
                std::vector<float>,
                std::vector<double>,
@@ -78,7 +79,7 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "table", "images"
+  virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -86,6 +87,9 @@ class Source {
   virtual bool describes_text() const { return false; }
   // Whether regression heads start as `output: standard`: targets in any unit.
   virtual bool standard_targets() const { return true; }
+  // Whether a training file may say itself which of its examples are for training, validation and
+  // test.
+  virtual bool own_parts() const { return false; }
   // Makes paths in the options absolute.
   virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
   // Columns that are targets of tasks left out of this run: never inputs.

@@ -12,7 +12,7 @@ void SourceFiles::describe(FieldVisitor& visitor) {
   visitor.file("train",
                train,
                "Training file (TSV or CSV with a header line, gzip or not; for images also idx, "
-               "CIFAR-10 or a folder), relative to the recipe.");
+               "CIFAR-10 or a folder, for graphs a text of its own), relative to the recipe.");
   visitor.file("dev", dev, "Validation file with the same columns; or use split.");
   visitor.choice(
       "format",
@@ -35,7 +35,7 @@ void SourceFiles::validate(const std::string& where) const {
                 "{}: 'data.train' is missing; name the training file.",
                 where);
   split.validate(where);
-  DETENTE_CHECK(!dev.empty() || split.has(Part::kDev),
+  DETENTE_CHECK(!dev.empty() || split.has(Part::kDev) || has_own_parts(),
                 ErrorCode::kInvalidArgument,
                 "{}: 'data.dev' is missing; name the validation file, or hold rows of the training "
                 "file out (data.split.dev: 0.1).",
@@ -51,7 +51,7 @@ void SourceFiles::validate(const std::string& where) const {
 
 bool SourceFiles::has(Part part) const {
   if (part == Part::kTrain) return !train.empty();
-  return (part == Part::kDev && !dev.empty()) || split.has(part);
+  return (part == Part::kDev && !dev.empty()) || split.has(part) || has_own_parts();
 }
 
 bool SourceFiles::has_rows(Part part) const {
@@ -62,6 +62,7 @@ bool SourceFiles::has_rows(Part part) const {
 
 std::string SourceFiles::file(Part part) const {
   if (part == Part::kDev && !dev.empty()) return dev;
+  if (has_own_parts()) return train;
   DETENTE_CHECK(part == Part::kTrain || has(part),
                 ErrorCode::kInvalidArgument,
                 "[data::SourceFiles] the recipe has no {} rows; expected data.split.{} above 0.",
@@ -81,6 +82,12 @@ Table read_rows_of(const std::string& file, TableFormat format) {
   return Table::parse(read_standard_input(), "standard input", format);
 }
 
+RowList all_rows(std::size_t count) {
+  RowList rows(count);
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return rows;
+}
+
 }  // namespace
 
 Table SourceFiles::read_table(Part part) const {
@@ -89,17 +96,28 @@ Table SourceFiles::read_table(Part part) const {
   return rows.size() == table.rows() ? table : table.select(rows);
 }
 
-RowList SourceFiles::chosen_rows(Part part, const Table& table) const {
-  RowList rows;
-  if (split.any() && (part != Part::kDev || dev.empty())) {
-    rows = split.rows(part, table);
-  } else {
-    rows.resize(table.rows());
-    std::iota(rows.begin(), rows.end(), std::size_t{0});
-  }
+bool SourceFiles::is_split(Part part) const {
+  return split.any() && (part != Part::kDev || dev.empty());
+}
+
+RowList SourceFiles::limited(Part part, RowList rows) const {
   const auto limit = static_cast<std::size_t>(max_rows);
   if (part == Part::kTrain && limit > 0 && limit < rows.size()) rows.resize(limit);
   return rows;
+}
+
+RowList SourceFiles::chosen_rows(Part part, const Table& table) const {
+  if (is_split(part)) return limited(part, split.rows(part, table));
+  return limited(part, all_rows(table.rows()));
+}
+
+RowList SourceFiles::chosen_rows(Part part, std::size_t count) const {
+  if (!is_split(part)) return limited(part, all_rows(count));
+  DETENTE_CHECK(split.group.empty() && split.time.empty() && split.column.empty(),
+                ErrorCode::kInvalidArgument,
+                "[data::SourceFiles] data.split goes by a column, and these examples are no rows of "
+                "a table; expected shares or folds.");
+  return limited(part, split.rows(part, count));
 }
 
 std::string absolute_path(const std::string& path, const std::filesystem::path& folder) {

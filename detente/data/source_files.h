@@ -22,6 +22,8 @@ struct SourceFiles {
   Split split;
   TableFormat format = TableFormat::kAuto;
   std::int64_t max_rows = 0;  // of the training rows; 0: all
+  // The training file may say itself which part each of its rows is (Source::own_parts).
+  bool own_parts = false;
 
   // The section split stands apart, so that the keys of a kind of data can come before it.
   void describe(FieldVisitor& visitor);
@@ -33,12 +35,23 @@ struct SourceFiles {
   bool has(Part part) const;
   // The same where only the file knows (a split by column); then it is read.
   bool has_rows(Part part) const;
+  // Whether the training file is asked for its parts: it may be, and nothing else names any.
+  bool has_own_parts() const { return own_parts && !split.any(); }
+
   // kInvalidArgument for a part that the recipe does not name, and for standard input without a
   // format.
   std::string file(Part part) const;
   Table read_table(Part part) const;
   // Which rows of the part's whole file make the part; ascending.
   RowList chosen_rows(Part part, const Table& table) const;
+  // The same of examples that are no rows of a table: kInvalidArgument for a split by group, time or
+  // column.
+  RowList chosen_rows(Part part, std::size_t count) const;
+
+ private:
+  bool is_split(Part part) const;
+  // At most max_rows of the training rows.
+  RowList limited(Part part, RowList rows) const;
 };
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a

@@ -305,6 +305,13 @@ Table Table::made(std::vector<std::string> names,
   return table;
 }
 
+Table Table::with_lines(std::vector<std::size_t> lines) const {
+  DETENTE_DCHECK(lines.size() == rows());
+  Table table = *this;
+  table.lines_ = std::move(lines);
+  return table;
+}
+
 Table Table::select(std::span<const std::size_t> rows) const {
   Table table;
   table.source_ = source_;

@@ -50,6 +50,9 @@ class Table {
   // The same table with these rows alone, in this order; lines stay those of the file.
   Table select(std::span<const std::size_t> rows) const;
 
+  // The same table, its rows said to begin in these lines.
+  Table with_lines(std::vector<std::size_t> lines) const;
+
   const std::string& source() const { return source_; }
   std::size_t rows() const { return lines_.size(); }
   std::size_t columns() const { return names_->size(); }

@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/nn/conv_trunk.h>
+#include <detente/nn/graph_trunk.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/pair_trunk.h>
 #include <detente/nn/resnet_trunk.h>
@@ -37,6 +38,10 @@ const auto& trunk_table() {
       TrunkKind{"resnet",
                 "images",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
+      TrunkKind{
+          "gcn", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GcnTrunk>()); }},
+      TrunkKind{
+          "gin", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GinTrunk>()); }},
   };
   return kinds;
 }

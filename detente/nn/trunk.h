@@ -26,7 +26,7 @@ class Trunk {
  public:
   virtual ~Trunk() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "mlp", "convnet", "resnet"
+  virtual const char* kind() const = 0;  // "pairs", "mlp", "convnet", "resnet", "gcn"
   virtual void describe(FieldVisitor& model) = 0;
   // Rules between fields; throws kInvalidArgument.
   virtual void validate() const {}

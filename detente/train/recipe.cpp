@@ -84,8 +84,8 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       data::source_kinds(),
       source,
       data::make_source,
-      "What an example is: a pair of sentences, a row of a table, or an image (docs/data.md). Its "
-      "options stand beside it.");
+      "What an example is: a pair of sentences, a row of a table, a text, an image, or a graph or one "
+      "of its nodes (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -161,7 +161,8 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
                trunk,
                nn::make_trunk,
                "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
-               "table; convnet: a small convolutional network for images; resnet: a residual one. "
+               "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
+               "network for images; resnet: a residual one; gcn and gin: convolutions over graphs. "
                "Default: the first for data.kind. Its options stand beside it.");
 }
 
@@ -347,6 +348,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 ErrorCode::kInvalidArgument,
                 "{}: the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.",
                 where);
+  recipe.data.files.own_parts = recipe.data.source->own_parts();
   recipe.data.files.validate(where);
   recipe.data.source->leave_out(recipe.data.files.split.columns());
   settle_tasks(recipe, where);

@@ -2,6 +2,7 @@
 // The data sets in data/ are what their README files say, down to the untrained lexical score.
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/data/graph_file.h>
 #include <detente/data/image_source.h>
 #include <detente/data/pairs.h>
 #include <detente/data/table.h>
@@ -108,6 +109,22 @@ TEST(ShippedData, TablesHaveTheirRowsAndMissingCells) {
   EXPECT_EQ(parkinsons.rows(), 5875U);
   const auto people = parkinsons.text_column("subject#");
   EXPECT_EQ(std::set<std::string_view>(people.begin(), people.end()).size(), 42U);
+}
+
+TEST(ShippedData, CoraHasItsNodesAndParts) {
+  const GraphFile cora = read_graph_file(DETENTE_SOURCE_DIR "/data/cora/cora.txt.gz");
+  EXPECT_EQ(cora.form, GraphForm::kNodes);
+  EXPECT_EQ(cora.nodes(), 2708U);
+  EXPECT_EQ(cora.neighbours.size(), 2U * 5278);
+  EXPECT_EQ(cora.feature_count, 1433);
+  std::vector<int> parts(4);
+  std::vector<int> training(7);
+  for (std::size_t i = 0; i < cora.nodes(); ++i) {
+    ++parts.at(static_cast<std::size_t>(cora.splits[i]));
+    if (cora.splits[i] == 0) ++training.at(static_cast<std::size_t>(cora.labels[i]));
+  }
+  EXPECT_EQ(parts, (std::vector<int>{140, 500, 1000, 1068}));
+  EXPECT_EQ(training, std::vector<int>(7, 20));
 }
 
 TEST(ShippedData, HasTheLexicalFloorAnIndependentProgramFinds) {
