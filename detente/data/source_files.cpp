@@ -113,10 +113,11 @@ RowList SourceFiles::chosen_rows(Part part, const Table& table) const {
 
 RowList SourceFiles::chosen_rows(Part part, std::size_t count) const {
   if (!is_split(part)) return limited(part, all_rows(count));
-  DETENTE_CHECK(split.group.empty() && split.time.empty() && split.column.empty(),
-                ErrorCode::kInvalidArgument,
-                "[data::SourceFiles] data.split goes by a column, and these examples are no rows of "
-                "a table; expected shares or folds.");
+  DETENTE_CHECK(
+      split.group.empty() && split.time.empty() && split.column.empty(),
+      ErrorCode::kInvalidArgument,
+      "[data::SourceFiles] data.split goes by a column, and these examples are no rows of "
+      "a table; expected shares or folds.");
   return limited(part, split.rows(part, count));
 }
 

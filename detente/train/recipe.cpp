@@ -78,14 +78,14 @@ void make_absolute(std::string& path, const std::filesystem::path& folder) {
 
 void DataRecipe::describe(FieldVisitor& visitor) {
   files.describe(visitor);
-  visitor.kind(
-      "kind",
-      kind,
-      data::source_kinds(),
-      source,
-      data::make_source,
-      "What an example is: a pair of sentences, a row of a table, a text, an image, or a graph or one "
-      "of its nodes (docs/data.md). Its options stand beside it.");
+  visitor.kind("kind",
+               kind,
+               data::source_kinds(),
+               source,
+               data::make_source,
+               "What an example is: a pair of sentences, a row of a table, a text, an image, or a "
+               "graph or one "
+               "of its nodes (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -155,15 +155,16 @@ std::vector<std::string> TaskRecipe::prediction_names() const {
 
 void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
   if (kind.empty()) kind = nn::default_trunk(data_kind);
-  visitor.kind("kind",
-               kind,
-               nn::trunk_kinds(),
-               trunk,
-               nn::make_trunk,
-               "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
-               "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-               "network for images; resnet: a residual one; gcn and gin: convolutions over graphs. "
-               "Default: the first for data.kind. Its options stand beside it.");
+  visitor.kind(
+      "kind",
+      kind,
+      nn::trunk_kinds(),
+      trunk,
+      nn::make_trunk,
+      "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
+      "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
+      "network for images; resnet: a residual one; gcn and gin: convolutions over graphs. "
+      "Default: the first for data.kind. Its options stand beside it.");
 }
 
 std::int64_t LoopRecipe::kept_snapshots() const {
@@ -420,15 +421,15 @@ std::string recipe_markdown() {
     const auto source = data::make_source(kind);
     const auto trunks = nn::trunk_kinds(kind);
     const auto trunk = nn::make_trunk(trunks.front());
-    other_kinds += "\n## With `data.kind: " + kind + "`\n\n" +
-                   "These stand in place of the sections of the same name but for their `kind`, "
-                   "`train`, `dev`, `format`, `max_rows` and `split`; " +
-                   (source->describes_text() ? "`tokenizer` is the same.\n"
-                                             : "there is no `tokenizer`.\n") +
-                   config::fields_markdown([&](FieldVisitor& visitor) {
-                     visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });
-                     visitor.section("model", "", [&](FieldVisitor& s) { trunk->describe(s); });
-                   });
+    other_kinds +=
+        "\n## With `data.kind: " + kind + "`\n\n" +
+        "These stand in place of the sections of the same name but for their `kind`, "
+        "`train`, `dev`, `format`, `max_rows` and `split`; " +
+        (source->describes_text() ? "`tokenizer` is the same.\n" : "there is no `tokenizer`.\n") +
+        config::fields_markdown([&](FieldVisitor& visitor) {
+          visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });
+          visitor.section("model", "", [&](FieldVisitor& s) { trunk->describe(s); });
+        });
     for (std::size_t i = 1; i < trunks.size(); ++i) {
       const auto other = nn::make_trunk(trunks[i]);
       other_kinds += "\nWith `model.kind: " + trunks[i] + "` in place of its `model`:\n" +
