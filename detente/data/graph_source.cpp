@@ -145,9 +145,7 @@ RowList GraphSource::chosen_rows(const SourceFiles& files, Part part) const {
                 file_.source,
                 name_of(part),
                 wanted);
-  const auto limit = static_cast<std::size_t>(files.max_rows);
-  if (part == Part::kTrain && limit > 0 && limit < rows.size()) rows.resize(limit);
-  return rows;
+  return files.limited(part, std::move(rows));
 }
 
 void GraphSource::read_targets(const SourceInput& input, const Table& own) {
@@ -505,14 +503,6 @@ void GraphSource::load(const std::filesystem::path& run) {
   fit_ = std::move(fit);
 }
 
-std::vector<ShownColumn> GraphSource::shown() const {
-  std::vector<ShownColumn> columns;
-  if (!table_) return columns;
-  for (const std::string& name : table_->column_names()) {
-    const auto cells = table_->text_column(name);
-    columns.push_back({name, {cells.begin(), cells.end()}});
-  }
-  return columns;
-}
+std::vector<ShownColumn> GraphSource::shown() const { return shown_columns(table_); }
 
 }  // namespace detente::data

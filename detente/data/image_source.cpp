@@ -441,7 +441,7 @@ void ImageSource::save(const std::filesystem::path& run) const {
                   {"means", fit_.means},
                   {"deviations", fit_.deviations},
                   {"classes", fit_.classes.to_json()}};
-  write_file_atomic(images_file(run), json.dump(1) + "\n");
+  write_own_file(images_file(run), json.dump(1) + "\n");
 }
 
 void ImageSource::load(const std::filesystem::path& run) {
@@ -486,14 +486,6 @@ void ImageSource::load(const std::filesystem::path& run) {
   fit_ = std::move(fit);
 }
 
-std::vector<ShownColumn> ImageSource::shown() const {
-  std::vector<ShownColumn> columns;
-  if (!table_) return columns;
-  for (const std::string& name : table_->column_names()) {
-    const auto cells = table_->text_column(name);
-    columns.push_back({name, {cells.begin(), cells.end()}});
-  }
-  return columns;
-}
+std::vector<ShownColumn> ImageSource::shown() const { return shown_columns(table_); }
 
 }  // namespace detente::data

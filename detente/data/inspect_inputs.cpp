@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/fields.h>
 #include <detente/data/inspect_steps.h>
 #include <detente/data/table_column.h>
 #include <fmt/format.h>
@@ -20,12 +19,6 @@ double characters_of(std::string_view text) {
   return static_cast<double>(std::count_if(text.begin(), text.end(), [](char byte) {
     return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;  // no continuation
   }));
-}
-
-// Cells are compared as what they spell, so that 1 and 1.0 are one.
-std::string cell_word(std::string_view cell) {
-  if (const auto value = parse_cell(cell)) return number_text(*value + 0.0);
-  return std::string(trim(cell));
 }
 
 InputFindings look_at_input(Parts parts, const InputColumn& input) {
@@ -54,12 +47,13 @@ InputFindings look_at_input(Parts parts, const InputColumn& input) {
     findings.numbers = summarise(cell_numbers(train, input));
   } else if (parts.size() > 1 && parts[1].part == Part::kDev) {
     std::unordered_set<std::string> known;
-    for (std::size_t i = 0; i < train.rows(); ++i) known.insert(cell_word(train.cell(i, column)));
+    for (std::size_t i = 0; i < train.rows(); ++i)
+      known.insert(category_word(train.cell(i, column)));
     const Table& dev = parts[1].table;
     const std::size_t there = dev.column_index(input.name);
     for (std::size_t i = 0; i < dev.rows(); ++i) {
       const std::string_view cell = dev.cell(i, there);
-      if (!is_missing(cell) && !known.contains(cell_word(cell))) ++findings.unknown_dev;
+      if (!is_missing(cell) && !known.contains(category_word(cell))) ++findings.unknown_dev;
     }
   }
   return findings;

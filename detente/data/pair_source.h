@@ -23,7 +23,6 @@ class PairSource : public Source {
   const char* kind() const override { return "pairs"; }
   void describe(FieldVisitor& data) override;
   void describe_sections(FieldVisitor& recipe) override;
-  bool describes_text() const override { return true; }
   void resolve_paths(const std::filesystem::path& folder) override;
   bool standard_targets() const override { return false; }
   std::vector<std::string> named_inputs() const override;

@@ -50,6 +50,16 @@ const Array& array_of(const Batch& batch, std::string_view name) {
   return *array;
 }
 
+std::vector<ShownColumn> shown_columns(const std::optional<Table>& table) {
+  std::vector<ShownColumn> columns;
+  if (!table) return columns;
+  for (const std::string& name : table->column_names()) {
+    const auto cells = table->text_column(name);
+    columns.push_back({name, {cells.begin(), cells.end()}});
+  }
+  return columns;
+}
+
 void Source::read(const SourceInput& input, const Source* fitted) {
   DETENTE_CHECK(fitted == nullptr || std::string_view(fitted->kind()) == kind(),
                 ErrorCode::kInvalidArgument,

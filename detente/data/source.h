@@ -17,12 +17,14 @@
 #include <detente/core/rng.h>
 #include <detente/data/batches.h>
 #include <detente/data/source_files.h>
+#include <detente/data/table.h>
 #include <detente/data/targets.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,6 +71,9 @@ struct InputColumn {
   std::string kind;
 };
 
+// All columns of a table, in its order; none without one.
+std::vector<ShownColumn> shown_columns(const std::optional<Table>& table);
+
 // A number per example that predicts something without training.
 struct UntrainedScore {
   std::string name;
@@ -83,8 +88,6 @@ class Source {
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
-  // Whether one of them is `tokenizer`.
-  virtual bool describes_text() const { return false; }
   // Whether regression heads start as `output: standard`: targets in any unit.
   virtual bool standard_targets() const { return true; }
   // Whether a training file may say itself which of its examples are for training, validation and

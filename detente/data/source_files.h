@@ -47,11 +47,11 @@ struct SourceFiles {
   // The same of examples that are no rows of a table: kInvalidArgument for a split by group, time or
   // column.
   RowList chosen_rows(Part part, std::size_t count) const;
+  // At most max_rows of the training rows, all of others.
+  RowList limited(Part part, RowList rows) const;
 
  private:
   bool is_split(Part part) const;
-  // At most max_rows of the training rows.
-  RowList limited(Part part, RowList rows) const;
 };
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a

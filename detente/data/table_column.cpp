@@ -97,15 +97,14 @@ Census count_cells(const Table& table, std::size_t column) {
   return census;
 }
 
-// The word that stands for a cell: numbers by value, so that 1, 1.0 and 01 are one category.
+}  // namespace
+
 std::string category_word(std::string_view cell) {
   if (is_missing(cell)) return "";
   const std::string_view text = trim(cell);
   const auto value = parse_cell(text);
   return value && std::isfinite(*value) ? number_text(*value) : std::string(text);
 }
-
-}  // namespace
 
 const char* name_of(TableColumn::Kind kind) {
   switch (kind) {

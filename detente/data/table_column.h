@@ -28,6 +28,10 @@ namespace detente::data {
 // "Z".
 std::optional<double> parse_date(std::string_view cell);
 
+// The word that stands for a category's cell: numbers by value, so that 1, 1.0 and 01 are one
+// category; "" for a missing cell.
+std::string category_word(std::string_view cell);
+
 struct ColumnOptions {
   std::int64_t few_values = 0;         // whole numbers with at most so many values are categories
   std::int64_t min_count = 2;          // categories in fewer rows are unknown ones

@@ -225,15 +225,7 @@ void TableSource::load(const std::filesystem::path& run) {
   for (const Json& column : json["columns"]) columns_.push_back(TableColumn::from_json(column));
 }
 
-std::vector<ShownColumn> TableSource::shown() const {
-  std::vector<ShownColumn> columns;
-  if (!table_) return columns;
-  for (const std::string& name : table_->column_names()) {
-    const auto cells = table_->text_column(name);
-    columns.push_back({name, {cells.begin(), cells.end()}});
-  }
-  return columns;
-}
+std::vector<ShownColumn> TableSource::shown() const { return shown_columns(table_); }
 
 std::vector<InputColumn> TableSource::input_columns() const {
   std::vector<InputColumn> inputs;

@@ -79,7 +79,5 @@ class OnnxGraph {
 
 // One recorded operation as ONNX nodes; sets the node's output. False where there is no form for it.
 bool add_operation(const torch::jit::Node& node, OnnxGraph& graph);
-// "aten::linear", ..., in alphabetical order.
-std::vector<std::string> operations_with_onnx_form();
 
 }  // namespace detente::deploy

@@ -13,21 +13,6 @@ namespace {
 
 namespace jit = torch::jit;
 
-// The answers of the trunk's views, averaged as Model::predict does.
-TensorList answers(const nn::Model& model, const TensorList& views) {
-  TensorList results;
-  for (std::size_t k = 0; k < model.heads().size(); ++k) {
-    at::Tensor sum;
-    for (const at::Tensor& features : views) {
-      const at::Tensor one = model.heads()(features)[k];
-      sum = sum.defined() ? sum + one : one;
-    }
-    if (views.size() > 1) sum = sum * (1.0 / static_cast<double>(views.size()));
-    results.push_back(model.heads().answer(k, sum));
-  }
-  return results;
-}
-
 // Attributes of a TorchScript class are identifiers.
 std::string attribute_name(std::string name, const jit::Module& module) {
   for (char& c : name) {
@@ -71,7 +56,7 @@ void check(const Recording& recording,
            const nn::Model& model,
            const data::Source& fitted,
            const TensorList& inputs) {
-  const TensorList expected = answers(model, model.trunk().portable_views(inputs, fitted));
+  const TensorList expected = model.answers(model.trunk().portable_views(inputs, fitted));
   jit::Module module = recording.network;  // the same, not a copy
   const std::vector<c10::IValue> arguments(inputs.begin(), inputs.end());
   const auto results = module.forward(arguments).toTuple();
@@ -116,7 +101,7 @@ Recording record(const nn::Model& trained,
     TensorList tensors;
     for (const c10::IValue& value : stack) tensors.push_back(value.toTensor());
     std::vector<c10::IValue> results;
-    for (at::Tensor& result : answers(model, model.trunk().portable_views(tensors, fitted))) {
+    for (at::Tensor& result : model.answers(model.trunk().portable_views(tensors, fitted))) {
       results.emplace_back(std::move(result));
     }
     return jit::Stack{c10::ivalue::Tuple::create(std::move(results))};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/nn/conv_trunk.h>
+#include <detente/nn/options.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -9,8 +10,6 @@
 
 namespace detente::nn {
 namespace {
-
-constexpr const char* kConvTrunk = "nn::ConvTrunk";
 
 // A channel normalised by itself no longer says how bright an image is; four together do better.
 std::int64_t conv_trunk_groups(std::int64_t channels) {
@@ -43,27 +42,11 @@ void ConvTrunk::describe(FieldVisitor& model) {
 }
 
 void ConvTrunk::validate() const {
-  DETENTE_CHECK(!channels_.empty(),
-                ErrorCode::kInvalidArgument,
-                "[nn::ConvTrunk] 'channels' is empty; expected at least one block.");
-  for (const double count : channels_) {
-    DETENTE_CHECK(count == std::floor(count),
-                  ErrorCode::kInvalidArgument,
-                  "[nn::ConvTrunk] 'channels' holds {}; expected whole numbers.",
-                  count);
-  }
+  check_sizes("nn::ConvTrunk", "channels", channels_, "block");
   DETENTE_CHECK(kernel_ % 2 == 1,
                 ErrorCode::kInvalidArgument,
                 "[nn::ConvTrunk] 'kernel' is {}; expected an odd number.",
                 kernel_);
-}
-
-void ConvTrunk::prepare(data::Source& source) const {
-  image_source(source, kConvTrunk).check_options();
-}
-
-void ConvTrunk::build(const data::Source& fitted, Draw& draw) {
-  build(image_source(fitted, kConvTrunk).shape(), draw);
 }
 
 void ConvTrunk::build(const data::ImageShape& shape, Draw& draw) {
@@ -91,14 +74,6 @@ void ConvTrunk::build(const data::ImageShape& shape, Draw& draw) {
   parameters_.add_linear(draw, "hidden", in * height * width, hidden_);
 }
 
-at::Tensor ConvTrunk::features(const data::Batch& batch, Rng* random) const {
-  const at::Tensor images =
-      image_tensor(batch, shape_, parameters_("hidden.weight").options(), kConvTrunk);
-  Dropout drop(random);
-  const BatchStatistics statistics = statistics_.next(random);
-  return forward(images, drop, statistics);
-}
-
 at::Tensor ConvTrunk::forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const {
   for (std::size_t i = 0; i < channels_.size(); ++i) {
     x = convolution(parameters_, x, block_name(i, "conv"));
@@ -107,16 +82,6 @@ at::Tensor ConvTrunk::forward(at::Tensor x, Dropout& drop, BatchStatistics stati
     x = torch::max_pool2d(torch::relu(x), 2);
   }
   return drop(torch::relu(parameters_.linear(x.flatten(1), "hidden")), dropout_);
-}
-
-PortableInputs ConvTrunk::portable_inputs(const data::Source& fitted) const {
-  return portable_image(image_source(fitted, kConvTrunk));
-}
-
-TensorList ConvTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
-  const at::Tensor image = standardised_image(inputs.at(0), image_source(fitted, kConvTrunk));
-  Dropout off(nullptr);
-  return {forward(image, off, BatchStatistics::kRunning)};
 }
 
 }  // namespace detente::nn

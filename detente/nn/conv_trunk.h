@@ -8,9 +8,7 @@
 // channels, at most eight.
 #pragma once
 
-#include <detente/data/image.h>
-#include <detente/nn/image_layers.h>
-#include <detente/nn/trunk.h>
+#include <detente/nn/image_trunk.h>
 
 #include <cstdint>
 #include <memory>
@@ -18,34 +16,26 @@
 
 namespace detente::nn {
 
-class ConvTrunk final : public Trunk {
+class ConvTrunk final : public ImageTrunk {
  public:
   const char* kind() const override { return "convnet"; }
   void describe(FieldVisitor& model) override;
   void validate() const override;
   std::unique_ptr<Trunk> clone() const override { return std::make_unique<ConvTrunk>(*this); }
-  void prepare(data::Source& source) const override;
-  void build(const data::Source& fitted, Draw& draw) override;
   std::int64_t width() const override { return hidden_; }
-  // kShape for images of another size.
-  at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
-  PortableInputs portable_inputs(const data::Source& fitted) const override;
-  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
-  // Without a source. kInvalidArgument for images that the pools leave nothing of.
-  void build(const data::ImageShape& shape, Draw& draw);
+  // kInvalidArgument for images that the pools leave nothing of.
+  void build(const data::ImageShape& shape, Draw& draw) override;
+
+ protected:
+  at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const override;
 
  private:
-  at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const;
-
   std::vector<double> channels_ = {32, 64};  // whole numbers
   std::int64_t kernel_ = 3;
   std::int64_t hidden_ = 128;
   ImageNorm norm_ = ImageNorm::kGroup;
   double dropout_ = 0.1;
-
-  data::ImageShape shape_;
-  mutable BatchStatisticsRule statistics_;
 };
 
 }  // namespace detente::nn

@@ -3,6 +3,7 @@
 #include <detente/core/error.h>
 #include <detente/data/graph_source.h>
 #include <detente/nn/graph_trunk.h>
+#include <detente/nn/options.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -84,15 +85,7 @@ void GraphTrunk::describe(FieldVisitor& model) {
 }
 
 void GraphTrunk::validate() const {
-  DETENTE_CHECK(!widths_.empty(),
-                ErrorCode::kInvalidArgument,
-                "[nn::GraphTrunk] 'widths' is empty; expected at least one convolution.");
-  for (const double width : widths_) {
-    DETENTE_CHECK(width == std::floor(width),
-                  ErrorCode::kInvalidArgument,
-                  "[nn::GraphTrunk] 'widths' holds {}; expected whole numbers.",
-                  width);
-  }
+  check_sizes("nn::GraphTrunk", "widths", widths_, "convolution");
 }
 
 void GraphTrunk::prepare(data::Source& source) const { graph_source(source, kind()); }

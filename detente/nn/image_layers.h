@@ -12,19 +12,12 @@
 #pragma once
 
 #include <detente/core/rng.h>
-#include <detente/data/image_source.h>
-#include <detente/data/source.h>
 #include <detente/nn/parameters.h>
-#include <detente/nn/portable.h>
 #include <detente/tensor/fwd.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
-
-namespace c10 {
-struct TensorOptions;
-}
 
 namespace detente::nn {
 
@@ -76,18 +69,5 @@ at::Tensor image_norm(const Parameters& parameters,
                       BatchStatistics statistics);
 // The largest divisor of `channels` that is at most `most`.
 std::int64_t group_count(std::int64_t channels, std::int64_t most);
-
-// A batch's array "image" like `like` in type and place, [B, C, H, W]; kShape for no rows or another
-// shape. `who` opens the message.
-at::Tensor image_tensor(const data::Batch& batch,
-                        const data::ImageShape& shape,
-                        const c10::TensorOptions& like,
-                        const char* who);
-// For Trunk::portable_inputs: "image" [B, C, H, W] float32 with values as in a picture, 0 to 255.
-PortableInputs portable_image(const data::ImageSource& fitted);
-// The same standardised, as image_tensor has it.
-at::Tensor standardised_image(const at::Tensor& image, const data::ImageSource& fitted);
-// Throws kInvalidArgument for another kind of source.
-const data::ImageSource& image_source(const data::Source& source, const char* who);
 
 }  // namespace detente::nn

@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/data/table_source.h>
 #include <detente/nn/mlp_trunk.h>
+#include <detente/nn/options.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -62,17 +63,7 @@ void MlpTrunk::describe(FieldVisitor& model) {
                 "Numbers per category; 0: 1 + the root of how many there are, at most 32.");
 }
 
-void MlpTrunk::validate() const {
-  DETENTE_CHECK(!widths_.empty(),
-                ErrorCode::kInvalidArgument,
-                "[nn::MlpTrunk] 'widths' is empty; expected at least one hidden layer.");
-  for (const double width : widths_) {
-    DETENTE_CHECK(width == std::floor(width),
-                  ErrorCode::kInvalidArgument,
-                  "[nn::MlpTrunk] 'widths' holds {}; expected whole numbers.",
-                  width);
-  }
-}
+void MlpTrunk::validate() const { check_sizes("nn::MlpTrunk", "widths", widths_, "hidden layer"); }
 
 void MlpTrunk::prepare(data::Source& source) const { table_source(source); }
 

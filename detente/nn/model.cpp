@@ -39,8 +39,7 @@ std::vector<Matrix> Model::predict(const data::Batch& batch) const {
   return predict(trunk_->views(batch));
 }
 
-std::vector<Matrix> Model::predict(const TensorList& views) const {
-  const torch::NoGradGuard no_grad;
+TensorList Model::answers(const TensorList& views) const {
   TensorList predictions;
   for (const at::Tensor& features : views) {
     const TensorList one = heads_(features);
@@ -50,11 +49,19 @@ std::vector<Matrix> Model::predict(const TensorList& views) const {
     }
     for (std::size_t k = 0; k < one.size(); ++k) predictions[k] = predictions[k] + one[k];
   }
-  std::vector<Matrix> results;
   for (std::size_t k = 0; k < predictions.size(); ++k) {
-    at::Tensor y = predictions[k];
+    at::Tensor& y = predictions[k];
     if (views.size() > 1) y = (1.0 / static_cast<double>(views.size())) * y;
-    y = heads_.answer(k, y).to(torch::kCPU, torch::kFloat64).contiguous();
+    y = heads_.answer(k, y);
+  }
+  return predictions;
+}
+
+std::vector<Matrix> Model::predict(const TensorList& views) const {
+  const torch::NoGradGuard no_grad;
+  std::vector<Matrix> results;
+  for (const at::Tensor& answer : answers(views)) {
+    const at::Tensor y = answer.to(torch::kCPU, torch::kFloat64).contiguous();
     Matrix result(static_cast<std::size_t>(y.size(0)),
                   y.dim() == 1 ? 1 : static_cast<std::size_t>(y.size(1)));
     std::copy_n(y.data_ptr<double>(), y.numel(), result.data());

@@ -45,6 +45,10 @@ class Model {
   // The same from the trunk's views of a batch.
   std::vector<Matrix> predict(const TensorList& views) const;
 
+  // The tasks' answers (nn/heads.h) from the trunk's views of a batch, with their graph: those of the
+  // views' mean prediction.
+  TensorList answers(const TensorList& views) const;
+
   // The statistics of the training examples, into trunk and heads. `rng` is for this alone.
   void start_from(const data::Source& training, Rng& rng);
 

@@ -2,7 +2,29 @@
 #include <detente/core/error.h>
 #include <detente/nn/options.h>
 
+#include <cmath>
+
 namespace detente::nn {
+
+void check_sizes(const char* who,
+                 const char* key,
+                 const std::vector<double>& sizes,
+                 const char* what) {
+  DETENTE_CHECK(!sizes.empty(),
+                ErrorCode::kInvalidArgument,
+                "[{}] '{}' is empty; expected at least one {}.",
+                who,
+                key,
+                what);
+  for (const double size : sizes) {
+    DETENTE_CHECK(size == std::floor(size),
+                  ErrorCode::kInvalidArgument,
+                  "[{}] '{}' holds {}; expected whole numbers.",
+                  who,
+                  key,
+                  size);
+  }
+}
 
 void PairModelOptions::describe(FieldVisitor& visitor) {
   const NumberRule count{.min = 1, .max = 1e6};

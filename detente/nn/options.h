@@ -7,8 +7,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace detente::nn {
+
+// For lists of sizes that a recipe gives as numbers: at least one (`what`: "hidden layer"), and whole.
+// Throws kInvalidArgument, its message opened by `who`.
+void check_sizes(const char* who,
+                 const char* key,
+                 const std::vector<double>& sizes,
+                 const char* what);
 
 struct PairModelOptions {
   // siamese: each sentence is encoded alone and the two vectors are compared.

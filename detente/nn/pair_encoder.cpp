@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/nn/attention.h>
 #include <detente/nn/pair_encoder.h>
 #include <torch/types.h>
 
@@ -21,12 +22,6 @@ std::string layer_name(std::int64_t i) { return "layers." + std::to_string(i); }
 std::int64_t sequence_limit(const PairModelOptions& options) {
   return options.mode == PairModelOptions::Mode::kCross ? 2 * options.max_length + 3
                                                         : options.max_length;
-}
-
-// 0, 1, 2, ... along every row, whatever the number of either: no operation here holds a size.
-at::Tensor places(const at::Tensor& ids) {
-  const at::Tensor first = ids.select(2, 0);
-  return torch::cumsum(torch::ones_like(first), 1) - 1;
 }
 
 }  // namespace
@@ -109,12 +104,8 @@ at::Tensor PairEncoder::attention(const at::Tensor& x,
   const at::Tensor qkv = parameters_.linear(x, name + ".attention.qkv")
                              .unflatten(2, {3, options_.heads, head_width})
                              .permute({2, 0, 3, 1, 4});
-  at::Tensor scores =
-      torch::matmul(qkv[0] / std::sqrt(static_cast<double>(head_width)), qkv[1].transpose(-2, -1));
-  constexpr double kNothing = -6e4;  // within the range of fp16; its exponential is 0
-  scores = scores.masked_fill(blocked, kNothing);
-  const at::Tensor mixed = torch::matmul(torch::softmax(scores, -1), qkv[2]);
-  return parameters_.linear(mixed.transpose(1, 2).flatten(2), name + ".attention.out");
+  const at::Tensor query = qkv[0] / std::sqrt(static_cast<double>(head_width));
+  return parameters_.linear(attend(query, qkv[1], qkv[2], blocked), name + ".attention.out");
 }
 
 EncodedSide PairEncoder::encode(const at::Tensor& ids,
@@ -145,7 +136,7 @@ EncodedSide PairEncoder::encode(const at::Tensor& ids,
   if (options_.positions == PairModelOptions::Positions::kLearned) {
     const at::Tensor& table = parameters_("position.weight");
     x = x + (lengths == Lengths::kThis ? table.slice(0, 0, ids.size(1))
-                                       : torch::embedding(table, places(ids)));
+                                       : torch::embedding(table, token_places(ids.select(2, 0))));
   }
   if (segments.defined()) x = x + torch::embedding(parameters_("segment.weight"), segments);
   x = drop(x, options_.embedding_dropout);

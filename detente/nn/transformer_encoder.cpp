@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/nn/attention.h>
 #include <detente/nn/transformer_encoder.h>
 #include <detente/tensor/safetensors.h>
 #include <torch/types.h>
@@ -131,12 +132,10 @@ at::Tensor TransformerEncoder::attention(const at::Tensor& x,
         .unflatten(2, {shape_.heads, width})
         .transpose(1, 2);
   };
-  constexpr double kNothing = -6e4;  // within the range of fp16; its exponential is 0
   const at::Tensor query = part("query") / std::sqrt(static_cast<double>(width));
-  const at::Tensor scores =
-      torch::matmul(query, part("key").transpose(-2, -1)).masked_fill(blocked, kNothing);
-  const at::Tensor mixed = torch::matmul(torch::softmax(scores, -1), part("value"));
-  return parameters_.linear(mixed.transpose(1, 2).flatten(2), name + ".attention.output.dense");
+  const at::Tensor key = part("key");
+  const at::Tensor value = part("value");
+  return parameters_.linear(attend(query, key, value, blocked), name + ".attention.output.dense");
 }
 
 at::Tensor TransformerEncoder::operator()(const at::Tensor& ids,
@@ -145,13 +144,12 @@ at::Tensor TransformerEncoder::operator()(const at::Tensor& ids,
                                           Dropout& drop,
                                           double dropout) const {
   const at::Tensor zeros = torch::zeros_like(ids);
-  const at::Tensor places = torch::cumsum(torch::ones_like(ids), 1) - 1;
   const auto table = [&](const char* name) {
     return parameters_(std::string("embeddings.") + name + "_embeddings.weight");
   };
   at::Tensor x = torch::embedding(table("word"), ids) +
                  torch::embedding(table("token_type"), segments.defined() ? segments : zeros) +
-                 torch::embedding(table("position"), places);
+                 torch::embedding(table("position"), token_places(ids));
   x = drop(norm(x, "embeddings.LayerNorm"), dropout);
   const at::Tensor blocked = real.logical_not().unsqueeze(1).unsqueeze(1);
   for (std::int64_t i = 0; i < shape_.layers; ++i) {

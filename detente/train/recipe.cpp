@@ -419,13 +419,14 @@ std::string recipe_markdown() {
   for (const std::string& kind : data::source_kinds()) {
     if (kind == DataRecipe{}.kind) continue;
     const auto source = data::make_source(kind);
+    const auto sections = list_fields([&](FieldVisitor& v) { source->describe_sections(v); });
     const auto trunks = nn::trunk_kinds(kind);
     const auto trunk = nn::make_trunk(trunks.front());
     other_kinds +=
         "\n## With `data.kind: " + kind + "`\n\n" +
         "These stand in place of the sections of the same name but for their `kind`, "
         "`train`, `dev`, `format`, `max_rows` and `split`; " +
-        (source->describes_text() ? "`tokenizer` is the same.\n" : "there is no `tokenizer`.\n") +
+        (sections.empty() ? "there is no `tokenizer`.\n" : "`tokenizer` is the same.\n") +
         config::fields_markdown([&](FieldVisitor& visitor) {
           visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });
           visitor.section("model", "", [&](FieldVisitor& s) { trunk->describe(s); });

@@ -4,6 +4,7 @@
 #include <detente/data/graph_source.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 
 #include <cmath>
@@ -13,6 +14,7 @@
 namespace detente::data {
 namespace {
 
+using test::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Numbers = std::vector<std::int32_t>;
@@ -50,15 +52,6 @@ class GraphSourceTest : public ::testing::Test {
           values[i];
     }
     return x;
-  }
-  static Error error_of(const std::function<void()>& body) {
-    try {
-      body();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error";
-    return {ErrorCode::kInternal, ""};
   }
   SourceInput input(const std::string& content, std::vector<TargetColumn> targets = {}) {
     SourceInput input;

@@ -5,6 +5,7 @@
 #include <detente/data/image_source.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_images.h>
 
@@ -16,6 +17,7 @@
 namespace detente::data {
 namespace {
 
+using test::error_of;
 namespace fs = std::filesystem;
 using test::idx_file;
 using test::noise;
@@ -76,15 +78,6 @@ class ImageSourceTest : public ::testing::Test {
   static std::vector<float> values(const Source& source, Rng* augment = nullptr) {
     const Batch batch = source.batch(all_rows(source), augment);
     return std::get<std::vector<float>>(array_of(batch, "image").values);
-  }
-  static Error error_of(const std::function<void()>& body) {
-    try {
-      body();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error";
-    return {ErrorCode::kInternal, ""};
   }
   std::string message(ImageSource source, const SourceInput& input) const {
     return error_of([&] { source.read(input, nullptr); }).what();

@@ -7,6 +7,7 @@
 #include <detente/data/image_file.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_images.h>
 
@@ -17,6 +18,7 @@
 namespace detente::data {
 namespace {
 
+using test::error_of;
 using test::idx_file;
 using test::jpeg_file;
 using test::noise;
@@ -25,16 +27,6 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Error image_error(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::kInternal, ""};
-}
 
 Image constant(std::size_t height, std::size_t width, std::size_t channels, std::uint8_t value) {
   Image image{{height, width, channels}, {}};
@@ -221,7 +213,7 @@ TEST(DecodeImage, RefusesDamageByName) {
     for (const double share : {0.02, 0.1, 0.5, 0.9, 0.99}) {
       const auto size = std::max<std::size_t>(
           8, static_cast<std::size_t>(share * static_cast<double>(whole.size())));
-      const Error error = image_error([&] { decode_image(whole.substr(0, size), "cut one"); });
+      const Error error = error_of([&] { decode_image(whole.substr(0, size), "cut one"); });
       EXPECT_EQ(error.code(), ErrorCode::kData);
       EXPECT_THAT(error.what(), AllOf(HasSubstr("'cut one'"), HasSubstr("cut short")));
     }
@@ -230,7 +222,7 @@ TEST(DecodeImage, RefusesDamageByName) {
 
 TEST(DecodeImage, RefusesWhatItCannotRead) {
   const auto message = [](const std::string& bytes) {
-    return std::string(image_error([&] { decode_image(bytes, "x"); }).what());
+    return std::string(error_of([&] { decode_image(bytes, "x"); }).what());
   };
   EXPECT_THAT(message(jpeg_file(noise(8, 8, 4, 1), JCS_CMYK)), HasSubstr("CMYK"));
   EXPECT_THAT(message(""), HasSubstr("empty"));
@@ -241,14 +233,14 @@ TEST(DecodeImage, RefusesWhatItCannotRead) {
   // A header that promises more than there is memory for.
   std::string huge = png_file(noise(4, 4, 1, 1));
   huge.replace(16, 8, std::string("\0\x0f\x42\x40\0\x0f\x42\x40", 8));
-  EXPECT_EQ(image_error([&] { decode_image(huge, "x"); }).code(), ErrorCode::kData);
+  EXPECT_EQ(error_of([&] { decode_image(huge, "x"); }).code(), ErrorCode::kData);
 }
 
 TEST(DecodeImage, FilesByPath) {
   const test::TempDir folder;
   const std::string path = folder.write("ein \"Bild\".png", png_file(noise(3, 2, 1, 9)));
   EXPECT_EQ(read_image(path).shape.height, 3U);
-  const Error error = image_error([&] { read_image(folder.file("none.png")); });
+  const Error error = error_of([&] { read_image(folder.file("none.png")); });
   EXPECT_EQ(error.code(), ErrorCode::kIo);
   EXPECT_THAT(error.what(), HasSubstr("none.png"));
 }
@@ -266,7 +258,7 @@ TEST(Idx, ReadsImagesAndLabels) {
 
 TEST(Idx, RefusesWhatDoesNotFit) {
   const auto message = [](const std::string& bytes) {
-    const Error error = image_error([&] { parse_idx_images(bytes, "file"); });
+    const Error error = error_of([&] { parse_idx_images(bytes, "file"); });
     EXPECT_EQ(error.code(), ErrorCode::kData);
     EXPECT_THAT(error.what(), HasSubstr("'file'"));
     return std::string(error.what());
@@ -282,7 +274,7 @@ TEST(Idx, RefusesWhatDoesNotFit) {
   EXPECT_THAT(message(idx_file({1, 0, 0}, "")), HasSubstr("sides"));
   EXPECT_THAT(message(idx_file({1, 1, 1, 2}, "ab")), HasSubstr("2 channels"));
   message(idx_file({0xffffffffU, 0xffffffffU, 0xffffffffU, 0xffffffffU}, "a"));
-  EXPECT_EQ(image_error([&] {
+  EXPECT_EQ(error_of([&] {
               parse_idx_labels(idx_file({1, 1, 1}, "a"), "x");
             }).code(),
             ErrorCode::kData);
@@ -307,7 +299,7 @@ TEST(Cifar10, PlanesBecomePixels) {
   EXPECT_FALSE(is_cifar10(record.substr(1)));
   record[0] = '\12';
   EXPECT_FALSE(is_cifar10(record)) << "label 10";
-  EXPECT_EQ(image_error([&] { parse_cifar10(record, "x"); }).code(), ErrorCode::kData);
+  EXPECT_EQ(error_of([&] { parse_cifar10(record, "x"); }).code(), ErrorCode::kData);
 }
 
 // --- augmentation ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <detente/data/source.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/standard_input.h>
 #include <tests/support/temp_dir.h>
 
@@ -16,18 +17,9 @@
 namespace detente::data {
 namespace {
 
+using test::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Error source_error(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::kInternal, ""};
-}
 
 class SourceFilesTest : public ::testing::Test {
  protected:
@@ -77,39 +69,38 @@ TEST_F(SourceFilesTest, ReadStandardInputWhoseFormatIsNamed) {
   }
   {
     const test::StandardInput input(file);
-    const Error error = source_error([&] { one_file(kStandardInput).read_table(Part::kDev); });
+    const Error error = error_of([&] { one_file(kStandardInput).read_table(Part::kDev); });
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
     EXPECT_THAT(error.what(), HasSubstr("--format tsv or --format csv"));
   }
   {
     const test::StandardInput input("/dev/null");
-    EXPECT_THAT(source_error([&] {
+    EXPECT_THAT(error_of([&] {
                   one_file(kStandardInput, TableFormat::kCsv).read_table(Part::kDev);
                 }).what(),
                 HasSubstr("'standard input' is empty"));
   }
   const test::StandardInput input(folder_.path().string());
   const Error error =
-      source_error([&] { one_file(kStandardInput, TableFormat::kCsv).read_table(Part::kDev); });
+      error_of([&] { one_file(kStandardInput, TableFormat::kCsv).read_table(Part::kDev); });
   EXPECT_EQ(error.code(), ErrorCode::kIo);
   EXPECT_THAT(error.what(), HasSubstr("cannot read 'standard input'"));
 }
 
 TEST_F(SourceFilesTest, SayWhatIsMissing) {
   SourceFiles files;
-  EXPECT_THAT(source_error([&] { files.validate("here"); }).what(), HasSubstr("data.train"));
+  EXPECT_THAT(error_of([&] { files.validate("here"); }).what(), HasSubstr("data.train"));
   files.train = "t.csv";
-  EXPECT_THAT(source_error([&] { files.validate("here"); }).what(), HasSubstr("data.split.dev"));
+  EXPECT_THAT(error_of([&] { files.validate("here"); }).what(), HasSubstr("data.split.dev"));
   files.dev = "d.csv";
   files.validate("here");
   files.split.dev = 0.5;
-  EXPECT_THAT(source_error([&] { files.validate("here"); }).what(), HasSubstr("one of them"));
+  EXPECT_THAT(error_of([&] { files.validate("here"); }).what(), HasSubstr("one of them"));
   files.dev.clear();
   files.split.test = 0.5;
-  EXPECT_THAT(source_error([&] { files.validate("here"); }).what(), HasSubstr("less than 1"));
+  EXPECT_THAT(error_of([&] { files.validate("here"); }).what(), HasSubstr("less than 1"));
   files.split.test = 0;
-  EXPECT_THAT(source_error([&] { files.read_table(Part::kTest); }).what(),
-              HasSubstr("no test rows"));
+  EXPECT_THAT(error_of([&] { files.read_table(Part::kTest); }).what(), HasSubstr("no test rows"));
 }
 
 TEST(SourceRegistry, KnowsItsKinds) {
@@ -120,7 +111,7 @@ TEST(SourceRegistry, KnowsItsKinds) {
     EXPECT_EQ(source->fresh()->kind(), kind);
     EXPECT_EQ(source->size(), 0U);
   }
-  EXPECT_THAT(source_error([] { make_source("tabel"); }).what(), HasSubstr("'table'"));
+  EXPECT_THAT(error_of([] { make_source("tabel"); }).what(), HasSubstr("'table'"));
 }
 
 TEST(Table, SelectedRowsOutliveTheTable) {
@@ -204,7 +195,7 @@ TEST_F(PairSourceTest, ReloadedEncodingIsTheSame) {
 TEST_F(PairSourceTest, AnotherKindCannotEncodeIt) {
   const auto table = make_source("table");
   PairSource source;
-  EXPECT_EQ(source_error([&] { source.read(input(), table.get()); }).code(),
+  EXPECT_EQ(error_of([&] { source.read(input(), table.get()); }).code(),
             ErrorCode::kInvalidArgument);
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,20 +17,11 @@
 namespace detente::data {
 namespace {
 
+using test::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr Part kParts[] = {Part::kTrain, Part::kDev, Part::kTest};
-
-Error split_error(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::kInternal, ""};
-}
 
 // Rows with a group, a moment, a date and a part each.
 Table rows_table(std::size_t count, std::uint64_t seed, std::size_t groups) {
@@ -101,7 +93,7 @@ TEST(Split, DependsOnTheSeedAlone) {
 
 TEST(Split, RefusesToLeaveNothingForTraining) {
   const Split split{.dev = 0.1, .test = 0.1};
-  EXPECT_EQ(split_error([&] { split.rows(Part::kTrain, 2); }).code(), ErrorCode::kData);
+  EXPECT_EQ(error_of([&] { split.rows(Part::kTrain, 2); }).code(), ErrorCode::kData);
   EXPECT_EQ(split.rows(Part::kTrain, 3).size(), 1U);
 }
 
@@ -163,11 +155,11 @@ TEST(SplitByGroup, HugeGroupsGoToTraining) {
 TEST(SplitByGroup, SaysWhatIsWrong) {
   const Table few = Table::parse("g\na\na\na\nb\n", "t.csv", TableFormat::kCsv);
   const Split split{.dev = 0.2, .test = 0.2, .group = "g"};
-  EXPECT_THAT(split_error([&] { split.rows(Part::kTrain, few); }).what(), HasSubstr("2 groups"));
+  EXPECT_THAT(error_of([&] { split.rows(Part::kTrain, few); }).what(), HasSubstr("2 groups"));
   const Table gap = Table::parse("g,x\na,1\n,1\nb,1\nc,2\n", "t.csv", TableFormat::kCsv);
-  EXPECT_THAT(split_error([&] { split.rows(Part::kTrain, gap); }).what(), HasSubstr("line 3"));
+  EXPECT_THAT(error_of([&] { split.rows(Part::kTrain, gap); }).what(), HasSubstr("line 3"));
   const Table other = Table::parse("h\na\n", "t.csv", TableFormat::kCsv);
-  EXPECT_THAT(split_error([&] { split.rows(Part::kTrain, other); }).what(),
+  EXPECT_THAT(error_of([&] { split.rows(Part::kTrain, other); }).what(),
               HasSubstr("no column 'g'"));
 }
 
@@ -212,7 +204,7 @@ TEST(SplitByTime, SaysWhatIsWrong) {
   const Split split{.dev = 0.2, .test = 0.2, .time = "t"};
   const auto error = [&](const std::string& text) {
     const Table table = Table::parse(text, "t.csv", TableFormat::kCsv);
-    return std::string(split_error([&] {
+    return std::string(error_of([&] {
                          for (const Part part : kParts) split.rows(part, table);
                        }).what());
   };
@@ -236,7 +228,7 @@ TEST(SplitByColumn, SaysWhatIsWrong) {
   const Split split{.column = "s"};
   const auto error = [&](const std::string& text, Part part) {
     const Table table = Table::parse(text, "t.csv", TableFormat::kCsv);
-    return std::string(split_error([&] { split.rows(part, table); }).what());
+    return std::string(error_of([&] { split.rows(part, table); }).what());
   };
   EXPECT_THAT(error("s,x\ntrain,1\n,2\n", Part::kTrain), HasSubstr("line 3"));
   EXPECT_THAT(error("s,x\ntrain,1\nholdout,2\n", Part::kTrain), HasSubstr("'holdout'"));
@@ -282,15 +274,15 @@ TEST(SplitInFolds, TestRowsAreThoseOfTheShares) {
 
 TEST(SplitInFolds, RefusesMoreFoldsThanRowsOrGroups) {
   const Split split{.folds = 5};
-  EXPECT_EQ(split_error([&] { split.rows(Part::kDev, 4); }).code(), ErrorCode::kData);
+  EXPECT_EQ(error_of([&] { split.rows(Part::kDev, 4); }).code(), ErrorCode::kData);
   const Split groups{.group = "g", .folds = 3};
   const Table table = Table::parse("g\na\nb\nb\na\n", "t.csv", TableFormat::kCsv);
-  EXPECT_EQ(split_error([&] { groups.rows(Part::kDev, table); }).code(), ErrorCode::kData);
+  EXPECT_EQ(error_of([&] { groups.rows(Part::kDev, table); }).code(), ErrorCode::kData);
 }
 
 TEST(SplitRules, RefuseWhatContradictsItself) {
   const auto refused = [](const Split& split) {
-    const Error error = split_error([&] { split.validate("r.yaml"); });
+    const Error error = error_of([&] { split.validate("r.yaml"); });
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
     EXPECT_THAT(error.what(), HasSubstr("r.yaml"));
     return std::string(error.what());

@@ -5,6 +5,7 @@
 #include <detente/data/table_source.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 
 #include <cmath>
@@ -14,6 +15,7 @@
 namespace detente::data {
 namespace {
 
+using test::error_of;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -85,15 +87,6 @@ class TableSourceTest : public ::testing::Test {
     auto dev = train.fresh();
     dev->read(input, &train);
     return dev;
-  }
-  static Error error_of(const std::function<void()>& body) {
-    try {
-      body();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error";
-    return {ErrorCode::kInternal, ""};
   }
 
   test::TempDir folder_;

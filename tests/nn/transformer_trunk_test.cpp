@@ -9,6 +9,7 @@
 #include <detente/text/tokenizer.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 #include <torch/torch.h>
 
@@ -19,6 +20,7 @@
 namespace detente::nn {
 namespace {
 
+using test::error_of;
 using ::testing::HasSubstr;
 
 const std::filesystem::path kTiny = DETENTE_SOURCE_DIR "/tests/golden/nn/bert_tiny";
@@ -28,16 +30,6 @@ at::Tensor tensor_from(const Json& rows) {
   if (!rows.is_array()) return torch::tensor(rows.get<double>(), torch::kFloat64);
   for (const Json& row : rows) list.push_back(tensor_from(row));
   return torch::stack(list);
-}
-
-Error transformer_error(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::kInternal, ""};
 }
 
 struct Tiny {
@@ -84,14 +76,14 @@ TEST(TransformerEncoder, ReadsNamesWithThePrefixOfWholeModels) {
 
 TEST(TransformerEncoder, SaysWhatAFileOfAnotherModelLacks) {
   Tiny other(0, 31);
-  const Error size = transformer_error([&] { load_published(kTiny, other.parameters); });
+  const Error size = error_of([&] { load_published(kTiny, other.parameters); });
   EXPECT_EQ(size.code(), ErrorCode::kData);
   EXPECT_THAT(size.what(), HasSubstr("tokenizer.vocab"));
 
   const test::TempDir folder;
   tensor::write_safetensors(folder.path() / "model.safetensors", {{"x", torch::zeros({1})}});
   Tiny tiny;
-  EXPECT_THAT(transformer_error([&] { load_published(folder.path(), tiny.parameters); }).what(),
+  EXPECT_THAT(error_of([&] { load_published(folder.path(), tiny.parameters); }).what(),
               HasSubstr("embeddings.word_embeddings.weight"));
   for (const auto& [content, word] :
        std::vector<std::pair<std::string, std::string>>{{"", "not JSON"},
@@ -99,8 +91,7 @@ TEST(TransformerEncoder, SaysWhatAFileOfAnotherModelLacks) {
                                                         {R"({"model_type": "roberta"})", "roberta"},
                                                         {R"({"hidden_act": "relu"})", "relu"}}) {
     write_file_atomic(folder.path() / "config.json", content);
-    EXPECT_THAT(transformer_error([&] { TransformerShape::read(folder.path()); }).what(),
-                HasSubstr(word));
+    EXPECT_THAT(error_of([&] { TransformerShape::read(folder.path()); }).what(), HasSubstr(word));
   }
 }
 
@@ -218,13 +209,13 @@ TEST_F(TransformerTrunkTest, RefusesWhatDoesNotFit) {
     set_field([&](FieldVisitor& v) { trunk.describe(v); }, key, value, "test");
   };
   set("max_length", "511");
-  EXPECT_THAT(transformer_error([&] { trunk.validate(); }).what(), HasSubstr("513 positions"));
+  EXPECT_THAT(error_of([&] { trunk.validate(); }).what(), HasSubstr("513 positions"));
   set("max_length", "10");
   set("heads", "5");
-  EXPECT_THAT(transformer_error([&] { trunk.validate(); }).what(), HasSubstr("does not divide"));
+  EXPECT_THAT(error_of([&] { trunk.validate(); }).what(), HasSubstr("does not divide"));
   set("heads", "4");
   set("freeze", "4");
-  EXPECT_THAT(transformer_error([&] { trunk.validate(); }).what(), HasSubstr("3 parts"));
+  EXPECT_THAT(error_of([&] { trunk.validate(); }).what(), HasSubstr("3 parts"));
 }
 
 TEST_F(TransformerTrunkTest, APublishedFolderDecidesTheShape) {

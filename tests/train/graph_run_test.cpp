@@ -7,8 +7,6 @@
 #include <tests/train/tiny_run.h>
 #include <torch/types.h>
 
-#include <csignal>
-
 namespace detente::train {
 namespace {
 
@@ -144,15 +142,7 @@ TEST_F(GraphRunTest, ResumedEqualsNeverStopped) {
     const std::string name = molecules ? "molecules" : "nodes";
     const std::vector<std::string> options = {
         "train.epochs=3", "train.curvature_every=2", "engine.diagnose_every=2"};
-    run("whole" + name, options);
-    const TrainOutcome stopped = run_with_trigger(
-        "stopped" + name, "epoch 1/3 in", [] { std::raise(SIGINT); }, options);
-    EXPECT_TRUE(stopped.interrupted);
-    run("stopped" + name, options, ExistingRun::kResume);
-    EXPECT_EQ(read_file(folder_ / ("whole" + name) / "model.safetensors"),
-              read_file(folder_ / ("stopped" + name) / "model.safetensors"));
-    EXPECT_EQ(timeless(read_lines(folder_ / ("whole" + name) / "metrics.jsonl")),
-              timeless(read_lines(folder_ / ("stopped" + name) / "metrics.jsonl")));
+    expect_resumed_equals_whole("whole" + name, "stopped" + name, options);
   }
 }
 

@@ -9,7 +9,6 @@
 #include <tests/train/tiny_run.h>
 
 #include <cmath>
-#include <csignal>
 
 namespace detente::train {
 namespace {
@@ -88,15 +87,7 @@ TEST_F(TableRunTest, TheLoadedRunGivesTheMetricsOfTheSummary) {
 }
 
 TEST_F(TableRunTest, ResumedEqualsNeverStopped) {
-  run("whole", {"train.epochs=3"});
-  const TrainOutcome stopped =
-      run_with_trigger("stopped", "epoch 1/3 in", [] { std::raise(SIGINT); }, {"train.epochs=3"});
-  EXPECT_TRUE(stopped.interrupted);
-  run("stopped", {"train.epochs=3"}, ExistingRun::kResume);
-  EXPECT_EQ(read_file(folder_ / "whole/model.safetensors"),
-            read_file(folder_ / "stopped/model.safetensors"));
-  EXPECT_EQ(timeless(read_lines(folder_ / "whole/metrics.jsonl")),
-            timeless(read_lines(folder_ / "stopped/metrics.jsonl")));
+  expect_resumed_equals_whole("whole", "stopped", {"train.epochs=3"});
 }
 
 TEST_F(TableRunTest, RefusesToGoOnWithOtherData) {

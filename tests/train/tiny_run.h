@@ -9,8 +9,10 @@
 #include <detente/train/loaded_run.h>
 #include <detente/train/trainer.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <ostream>
@@ -19,6 +21,8 @@
 #include <vector>
 
 namespace detente::train {
+
+using test::error_of;
 
 inline std::vector<Json> read_lines(const std::filesystem::path& path) {
   std::vector<Json> lines;
@@ -151,15 +155,27 @@ class TinyRunTest : public ::testing::Test {
         recipe(overrides), {folder_ / out, ExistingRun::kRefuse, Progress::Style::kLines}, log);
   }
 
-  // The error of `body`, which must throw one.
-  static Error error_of(const std::function<void()>& body) {
-    try {
-      body();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error";
-    return {ErrorCode::kInternal, "no error"};
+  struct Interrupted {
+    TrainOutcome stopped;
+    TrainOutcome resumed;
+  };
+
+  // Trains `whole` and trains `stopped`, the latter interrupted in its second epoch and gone on with:
+  // both must end with one model and one log.
+  Interrupted expect_resumed_equals_whole(const std::string& whole,
+                                          const std::string& stopped,
+                                          const std::vector<std::string>& overrides) {
+    run(whole, overrides);
+    Interrupted runs;
+    runs.stopped = run_with_trigger(
+        stopped, "epoch 1/3 in", [] { std::raise(SIGINT); }, overrides);
+    EXPECT_TRUE(runs.stopped.interrupted);
+    runs.resumed = run(stopped, overrides, ExistingRun::kResume);
+    EXPECT_EQ(read_file(folder_ / whole / "model.safetensors"),
+              read_file(folder_ / stopped / "model.safetensors"));
+    EXPECT_EQ(timeless(read_lines(folder_ / whole / "metrics.jsonl")),
+              timeless(read_lines(folder_ / stopped / "metrics.jsonl")));
+    return runs;
   }
 
   std::filesystem::path folder_;

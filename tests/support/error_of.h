@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <detente/core/error.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace detente::test {
+
+// The error of `body`, which must throw one.
+inline Error error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "no error";
+  return {ErrorCode::kInternal, "no error"};
+}
+
+}  // namespace detente::test
