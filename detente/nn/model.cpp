@@ -100,7 +100,7 @@ std::int64_t Model::parameter_count() const {
 NamedTensors Model::state() const {
   NamedTensors state;
   const auto add = [&](const NamedTensors& list) {
-    for (const auto& [name, tensor] : list) state.emplace_back(name, tensor.detach());
+    state.insert(state.end(), list.begin(), list.end());
   };
   add(trunk_->parameters().trained());
   for (std::size_t k = 0; k < heads_.size(); ++k) add(heads_.parameters(k).trained());

@@ -65,7 +65,7 @@ class Model {
   const NamedTensors& named_head_parameters(std::size_t head) const;
   std::int64_t parameter_count() const;
 
-  // Parameters and fixed tensors, for safetensors files.
+  // Parameters (they require gradients) and fixed tensors, themselves: for safetensors files.
   NamedTensors state() const;
   // Copies by name; throws kData for a missing or unknown name or another shape.
   void load_state(const NamedTensors& state);

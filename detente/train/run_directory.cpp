@@ -106,10 +106,22 @@ void check_removable(const fs::path& root) {
   };
   for (const char* name : kRunFiles) demand(root / name, is_own_file(root / name), "regular file");
   const fs::path tokenizer = root / kTokenizerFolder;
-  demand(tokenizer, is_own_folder(tokenizer), "folder");
   if (!is_own_folder(tokenizer)) return;
   for (const char* name : kTokenizerFiles) {
     demand(tokenizer / name, is_own_file(tokenizer / name), "regular file");
+  }
+}
+
+// Whoever put a link where a run has a folder of its own would decide where the run writes.
+void check_own_folders(const RunDirectory& run) {
+  for (const fs::path& folder :
+       {run.root / kTokenizerFolder, run.root / kCacheFolder, run.snapshots()}) {
+    DETENTE_CHECK(!is_there(folder) || is_own_folder(folder),
+                  ErrorCode::kInvalidArgument,
+                  "[train::open_run_directory] '{}' is a link or a file; expected a folder of the "
+                  "run's own, so nothing is written there. Move it away, or choose another folder "
+                  "with --out.",
+                  folder.string());
   }
 }
 
@@ -135,6 +147,7 @@ void check_run_directory(const std::filesystem::path& root, ExistingRun policy) 
                 ErrorCode::kInvalidArgument,
                 "[train::open_run_directory] the output folder has no name; give one with --out.");
   const RunDirectory run{root};
+  check_own_folders(run);
   if (!run_directory_occupied(run)) return;
   if (policy == ExistingRun::kRefuse) {
     fail(ErrorCode::kInvalidArgument,

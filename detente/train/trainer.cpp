@@ -222,7 +222,8 @@ class Trainer {
     parts.insert(parts.begin(),
                  {"model.",
                   [this] { return model_->state(); },
-                  [this](const NamedTensors& tensors) { model_->load_state(tensors); }});
+                  [this](const NamedTensors& tensors) { model_->load_state(tensors); },
+                  StateChanges::kParametersInUpdate});
     return parts;
   }
 
@@ -237,6 +238,7 @@ class Trainer {
     write_run_manifest(run_);
     crash_point("run.recipe");
     snapshots_.emplace(run_.snapshots(), recipe_.loop.kept_snapshots());
+    step_->before_update([this] { snapshots_->wait_for_copy(); });
     observers_.on_start({.recipe = recipe_,
                          .run = run_,
                          .step = state_.step,
