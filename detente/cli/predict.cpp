@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente predict RUN --data FILE --out FILE
+// detente predict RUN --explain
 #include <detente/cli/command.h>
 #include <detente/cli/data_flags.h>
+#include <detente/cli/explain.h>
 #include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/ascii.h>
@@ -30,6 +32,8 @@ struct PredictFlags {
   std::string out;
   std::vector<std::string> overrides;
   bool accept_changed = false;
+  bool explain = false;
+  bool json = false;
 };
 
 enum class PredictionFormat { kTsv, kCsv, kJsonLines };
@@ -192,6 +196,18 @@ std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
 }
 
 void run_predict(const PredictFlags& flags, Context& context) {
+  if (flags.explain) {
+    explain(train::load_run(flags.run, flags.overrides, flags.accept_changed),
+            flags.data,
+            flags.json,
+            context);
+    return;
+  }
+  DETENTE_CHECK(
+      !flags.data.data.empty() && !flags.out.empty(),
+      ErrorCode::kInvalidArgument,
+      "[cli::predict] expected --data FILE, the rows to answer, and --out FILE, where the "
+      "answers go; or --explain.");
   const PredictionFormat format = format_of(flags.out);  // before the work
   const bool piped = flags.data.data == data::kStandardInput;
   demand_harmless("predict", flags.out, {piped ? "" : flags.data.data});
@@ -232,14 +248,18 @@ void add_predict(CLI::App& app, Context& context) {
   add_data_flags(
       *command,
       flags->data,
-      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder")
-      ->required();
-  command
-      ->add_option("--out",
-                   flags->out,
-                   "File to write: .tsv, .csv, or .jsonl for one JSON object per row; - for "
-                   "standard output (TSV)")
-      ->required();
+      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
+  CLI::Option* out = command->add_option("--out",
+                                         flags->out,
+                                         "File to write: .tsv, .csv, or .jsonl for one JSON object "
+                                         "per row; - for standard output (TSV)");
+  CLI::Option* explaining = command->add_flag(
+      "--explain",
+      flags->explain,
+      "Tables: instead of answers, how much each input matters for each task: what the model loses "
+      "when its values are exchanged between the rows of --data (default: the validation rows)");
+  explaining->excludes(out);
+  command->add_flag("--json", flags->json, "With --explain: print JSON")->needs(explaining);
   add_set_flag(*command, flags->overrides);
   add_accept_changed_flag(*command, flags->accept_changed);
   command->callback([flags, &context] { run_predict(*flags, context); });

@@ -71,6 +71,10 @@ void Source::read(const SourceInput& input, const Source* fitted) {
   read_rows(input, fitted);
 }
 
+void Source::exchange(std::size_t /*input*/, const Batch& /*others*/, Batch& /*batch*/) const {
+  fail(ErrorCode::kInternal, "[data::Source] the inputs of data.kind {} are whole.", kind());
+}
+
 Batch Source::target_batch(std::span<const std::size_t> rows) const {
   Batch batch;
   for (const Target& target : targets_) {

@@ -132,6 +132,12 @@ class Source {
   // whose examples are no cells of a table.
   virtual std::vector<InputColumn> input_columns() const { return {}; }
 
+  // The inputs by themselves: names of what `exchange` can take from other rows. Empty for kinds whose
+  // examples are whole.
+  virtual std::vector<std::string> exchangeable() const { return {}; }
+  // Gives `batch` that input of `others`, a batch of as many rows.
+  virtual void exchange(std::size_t input, const Batch& others, Batch& batch) const;
+
   // What was fitted, in a run's folder, with the source's own names; exact on reload.
   virtual void save(const std::filesystem::path& run) const = 0;
   virtual void load(const std::filesystem::path& run) = 0;

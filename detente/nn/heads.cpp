@@ -86,30 +86,41 @@ void Heads::start_from(std::size_t head, std::span<const double> targets) {
   set_initial_prediction(head, moments.mean);
 }
 
+at::Tensor Heads::linear_target(std::size_t head, const at::Tensor& target) const {
+  const HeadOptions& options = tasks_.at(head).options;
+  switch (options.output) {
+    case HeadOptions::Output::kRaw:
+      return target;
+    case HeadOptions::Output::kScaled:
+      return (target - options.low) / (options.high - options.low);
+    case HeadOptions::Output::kSigmoid:
+      return torch::logit(
+          ((target - options.low) / (options.high - options.low)).clamp(0.01, 0.99));
+    case HeadOptions::Output::kStandard:
+      return loss_target(head, target);
+  }
+  return target;
+}
+
+void Heads::set_linear(std::size_t head, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto assign = [&](const char* what, const at::Tensor& tensor) {
+    const at::Tensor numbers = tensor.to(torch::kCPU, torch::kFloat64).contiguous();
+    parameters_[head].assign(
+        head_name(tasks_.at(head)) + what,
+        {numbers.const_data_ptr<double>(), static_cast<std::size_t>(numbers.numel())});
+  };
+  assign(".weight", weight);
+  assign(".bias", bias);
+}
+
 void Heads::set_initial_prediction(std::size_t head, double value) {
   const HeadOptions& options = tasks_.at(head).options;
   if (options.kind == HeadKind::kClasses) return;
   double bias = value;
-  bool sigmoid = options.kind == HeadKind::kBinary;
   if (options.kind == HeadKind::kRegression) {
-    switch (options.output) {
-      case HeadOptions::Output::kRaw:
-        break;
-      case HeadOptions::Output::kSigmoid:
-        sigmoid = true;
-        [[fallthrough]];
-      case HeadOptions::Output::kScaled:
-        bias = (value - options.low) / (options.high - options.low);
-        break;
-      case HeadOptions::Output::kStandard: {
-        const at::Tensor target = torch::full({1}, value, torch::kFloat64);
-        bias = loss_target(head, target).item<double>();
-        break;
-      }
-    }
-  }
-  if (sigmoid) {
-    const double share = std::clamp(bias, 0.01, 0.99);
+    bias = linear_target(head, torch::full({1}, value, torch::kFloat64)).item<double>();
+  } else {
+    const double share = std::clamp(value, 0.01, 0.99);
     bias = std::log(share / (1.0 - share));
   }
   const std::string name = head_name(tasks_[head]) + ".bias";

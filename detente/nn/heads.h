@@ -50,6 +50,11 @@ class Heads {
   void start_from(std::size_t head, std::span<const double> targets);
   // The answer alone.
   void set_initial_prediction(std::size_t head, double value);
+  // What a regression head's linear part should give for targets, up to the squeezing into (0, 1), which
+  // is undone within (0.01, 0.99).
+  at::Tensor linear_target(std::size_t head, const at::Tensor& target) const;
+  // weight [outputs, F], bias [outputs].
+  void set_linear(std::size_t head, const at::Tensor& weight, const at::Tensor& bias);
 
   void to(tensor::Device device, tensor::DType dtype);
 

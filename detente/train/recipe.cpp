@@ -180,6 +180,12 @@ std::int64_t LoopRecipe::kept_snapshots() const {
 void LoopRecipe::describe(FieldVisitor& visitor) {
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
+  visitor.choice("head_start",
+                 head_start,
+                 {{"random", HeadStart::kRandom}, {"probe", HeadStart::kProbe}},
+                 "How the heads begin. random: small random weights; probe: the best linear answer "
+                 "to the features as they are before training (ridge regression on up to 10,000 "
+                 "training rows), for models that start from a published one.");
   visitor.integer("micro_batches",
                   micro_batches,
                   kCount,

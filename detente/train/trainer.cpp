@@ -182,6 +182,9 @@ class Trainer {
       if (const std::string what = recipe_.model.trunk->long_start(); !what.empty()) {
         observers_.on_message(what);
       }
+      if (recipe_.loop.head_start == HeadStart::kProbe) {
+        observers_.on_message("Fitting the heads to the features before training.");
+      }
       start_from_data(recipe_, *corpus_.train, *model_);
     }
     model_->to(device_, dtype);
