@@ -27,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace detente::data {
@@ -50,6 +51,10 @@ class DenseSource final : public Source {
   void load(const std::filesystem::path& run) override;
   // "example": the image's place in the file or folder.
   std::vector<ShownColumn> shown() const override;
+
+  std::pair<std::size_t, std::size_t> map_size() const override {
+    return {fit_.shape.height, fit_.shape.width};
+  }
 
   const DenseShape& shape() const { return fit_.shape; }
   // What the image's values are brought to zero and one by, per channel; 0 and 1 with scale: stored.

@@ -28,6 +28,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -125,6 +126,8 @@ class Source {
   // width] or, with several channels, [rows, channels, height, width]. `augment`: in the state that
   // batch() got it in, for maps change with the examples they belong to.
   virtual Batch target_batch(std::span<const std::size_t> rows, Rng* augment = nullptr) const;
+  // Height and width of targets that are maps; 0 where none are.
+  virtual std::pair<std::size_t, std::size_t> map_size() const { return {0, 0}; }
   // One sentence each, for the user.
   const std::vector<std::string>& warnings() const { return warnings_; }
 

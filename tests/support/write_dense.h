@@ -42,6 +42,56 @@ inline std::string dense_container(std::uint32_t count,
   return bytes;
 }
 
+// A container of pictures that can be learnt from: 16 x 16, a red box (class 1) near by that looks up,
+// sometimes a green one (class 2), before a grey wall (class 0) that looks at the camera. One pixel in
+// sixteen has no class, depth and normal.
+inline std::string dense_scenes(std::uint32_t count, std::uint64_t seed) {
+  constexpr std::size_t kSide = 16;
+  struct Thing {
+    int label, red, green, depth, x, y, z;
+  };
+  constexpr Thing kThings[] = {{0, 90, 90, 3000, 0, 0, -127},
+                               {1, 220, 60, 1000, 0, -127, 0},
+                               {2, 50, 210, 1500, -127, 0, 0}};
+  std::string header = "DNS1";
+  std::string images;
+  std::string labels;
+  std::string depths;
+  std::string normals;
+  for (const std::uint32_t value : {count, 16U, 16U, 3U}) {
+    for (int i = 0; i < 4; ++i) header += static_cast<char>(value >> (8 * i) & 255U);
+  }
+  Rng rng(seed);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::vector<int> things(kSide * kSide, 0);
+    for (const int thing : {2, 1}) {
+      if (thing == 2 && rng.below(2) == 0) continue;
+      const std::size_t top = rng.below(10);
+      const std::size_t left = rng.below(10);
+      for (std::size_t y = top; y < top + 6; ++y) {
+        for (std::size_t x = left; x < left + 6; ++x) things[y * kSide + x] = thing;
+      }
+    }
+    for (const int at : things) {
+      const Thing& thing = kThings[at];
+      const auto shade = [&](int value) {
+        images += static_cast<char>(value + static_cast<int>(rng.below(30)));
+      };
+      shade(thing.red);
+      shade(thing.green);
+      shade(60);
+      const bool none = rng.below(16) == 0;
+      labels += static_cast<char>(none ? 255 : thing.label);
+      const int depth = none ? 0 : thing.depth;
+      depths += static_cast<char>(depth & 255);
+      depths += static_cast<char>(depth >> 8);
+      for (const int side : {thing.x, thing.y, thing.z})
+        normals += static_cast<char>(none ? 0 : side);
+    }
+  }
+  return header + images + labels + depths + normals;
+}
+
 // The same as folders of .npy files.
 inline void write_dense_folder(const std::filesystem::path& folder, const data::DenseMaps& maps) {
   const std::size_t height = maps.shape.height;
