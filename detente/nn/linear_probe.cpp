@@ -222,6 +222,8 @@ std::size_t probe_heads(Model& model,
         model.heads().set_linear(k, factor * ridge.weight, factor * ridge.bias);
         break;
       }
+      default:
+        continue;  // TaskKinds without a linear answer to one vector
     }
     ++set;
   }

@@ -26,6 +26,7 @@ constexpr const char* kRunFiles[] = {"recipe.yaml",
                                      "columns.json",
                                      "images.json",
                                      "graphs.json",
+                                     "dense.json",
                                      "manifest.json",
                                      "snapshot.safetensors",
                                      "report.html"};
@@ -208,7 +209,7 @@ RunDirectory existing_run(const std::filesystem::path& root) {
 void write_run_manifest(const RunDirectory& run) {
   Manifest manifest;
   for (const char* name :
-       {"recipe.yaml", "tokenizer", "columns.json", "images.json", "graphs.json"}) {
+       {"recipe.yaml", "tokenizer", "columns.json", "images.json", "graphs.json", "dense.json"}) {
     manifest.add_existing(run.root, name);
   }
   manifest.write(run.manifest());
