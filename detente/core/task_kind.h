@@ -9,9 +9,11 @@
 namespace detente {
 
 enum class TaskKind {
-  kRegression,  // a number; the prediction is that number
+  kRegression,  // numbers, mostly one; the prediction is those numbers
   kBinary,      // 0 or 1; the prediction is the probability of 1
   kClasses,     // an id in {0, ..., classes - 1}; the prediction is an id
+  kOrdinal,     // the same, where a larger id is more of something
+  kLabels,      // 0 or 1 for each of several labels; the prediction is the probability of each
 };
 
 inline const char* name_of(TaskKind kind) {
@@ -22,6 +24,10 @@ inline const char* name_of(TaskKind kind) {
       return "binary";
     case TaskKind::kClasses:
       return "classes";
+    case TaskKind::kOrdinal:
+      return "ordinal";
+    case TaskKind::kLabels:
+      return "labels";
   }
   return "regression";
 }
@@ -30,7 +36,14 @@ inline const char* name_of(TaskKind kind) {
 inline std::vector<std::pair<std::string, TaskKind>> task_kind_names() {
   return {{"regression", TaskKind::kRegression},
           {"binary", TaskKind::kBinary},
-          {"classes", TaskKind::kClasses}};
+          {"classes", TaskKind::kClasses},
+          {"ordinal", TaskKind::kOrdinal},
+          {"labels", TaskKind::kLabels}};
+}
+
+// Whether the target is one id of several, ordered or not.
+inline bool has_classes(TaskKind kind) {
+  return kind == TaskKind::kClasses || kind == TaskKind::kOrdinal;
 }
 
 }  // namespace detente

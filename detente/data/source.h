@@ -121,7 +121,7 @@ class Source {
 
   const std::vector<Target>& targets() const { return targets_; }
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
-  // One array [rows] of doubles per task, NaN where missing.
+  // One array [rows] of doubles per task, NaN where missing; [rows, columns] for several numbers.
   Batch target_batch(std::span<const std::size_t> rows) const;
   // One sentence each, for the user.
   const std::vector<std::string>& warnings() const { return warnings_; }

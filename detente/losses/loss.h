@@ -8,11 +8,12 @@
 #include <detente/tensor/head.h>
 
 #include <cstdint>
+#include <span>
 
 namespace detente::losses {
 
 struct LossInfo {
-  std::int64_t rows = 0;             // rows with a target
+  std::int64_t rows = 0;             // rows with a target; of several numbers per row, numbers
   bool correlation_skipped = false;  // the correlation term was undefined and left out
 };
 
@@ -20,25 +21,40 @@ class Loss {
  public:
   virtual ~Loss() = default;
 
-  // prediction: [n], [n, 1] or, for classes, [n, classes]; target: [n], float32 or float64, NaN
-  // where missing. Returns a scalar with its graph, or an undefined tensor when there is nothing to
-  // learn from (no target in the batch): the task is absent, which is not the same as a loss of 0.
-  // Throws kShape when sizes differ, kData for a target the loss cannot use (a class out of range).
+  // prediction: [n], [n, 1] or, for classes, [n, classes] (ordered ones: [n, classes - 1]); target: [n],
+  // float32 or float64, NaN where missing. With several numbers per row both are [n, m], and every
+  // number that is there counts the same; a loss of whole columns (correlation) is the mean of theirs.
+  // Returns a scalar with its graph, or an undefined tensor when there is nothing to learn from (no
+  // target in the batch): the task is absent, which is not the same as a loss of 0. Throws kShape when
+  // sizes differ, kData for a target the loss cannot use (a class out of range).
+  //
+  // `class_weights`, one per class (binary: of 0 and of 1): each row's loss times that of its target,
+  // still divided by the number of rows. kInvalidArgument for losses that know no classes.
   at::Tensor operator()(const at::Tensor& prediction,
                         const at::Tensor& target,
-                        LossInfo* info = nullptr) const;
+                        LossInfo* info = nullptr,
+                        std::span<const double> class_weights = {}) const;
 
   virtual const char* name() const = 0;
   // The options, for recipes and documentation.
   virtual void describe(FieldVisitor& visitor);
 
  protected:
-  // Rows with targets only, n >= 1; prediction and target have the same floating dtype.
+  // Rows with targets only, n >= 1; prediction and target have the same floating dtype. A loss
+  // implements one of the two: the value, or what it is the mean of, one number per row.
   virtual at::Tensor compute(const at::Tensor& prediction,
                              const at::Tensor& target,
-                             LossInfo& info) const = 0;
-  // Whether the prediction has a column per class.
+                             LossInfo& info) const;
+  virtual at::Tensor terms(const at::Tensor& prediction, const at::Tensor& target) const;
+  // Whether the prediction has a column per class or step between classes.
   virtual bool wants_classes() const { return false; }
+  // Whether it says something about a whole column rather than about each number.
+  virtual bool by_column() const { return false; }
+
+ private:
+  at::Tensor mean_of_columns(const at::Tensor& prediction,
+                             const at::Tensor& target,
+                             LossInfo& info) const;
 };
 
 }  // namespace detente::losses

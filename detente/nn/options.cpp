@@ -87,8 +87,9 @@ void HeadOptions::describe(FieldVisitor& visitor) {
   visitor.choice("head",
                  kind,
                  task_kind_names(),
-                 "regression: a number; binary: 0 or 1; classes: one of several.");
-  visitor.integer("classes", classes, {.min = 2, .max = 1e6}, "Class tasks: how many.");
+                 "regression: a number, or several; binary: 0 or 1; classes: one of several; "
+                 "ordinal: one of several in an order; labels: any of several.");
+  visitor.integer("classes", classes, {.min = 2, .max = 1e6}, "Class and ordinal tasks: how many.");
   visitor.choice(
       "output",
       output,

@@ -37,7 +37,8 @@ std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
                                         const data::Source& fitted,
                                         bool targets);
 
-// One tensor [rows] per task, float64 on the host, NaN where missing.
+// One tensor per task, [rows] or, of several numbers, [rows, columns]; float64 on the host, NaN where
+// missing.
 TensorList make_targets(const data::Source& source, std::span<const std::size_t> rows);
 
 }  // namespace detente::train

@@ -16,16 +16,23 @@
 namespace detente::train {
 
 struct TaskPredictions {
-  // Regression: the value. Binary: the probability of 1. Classes: the id.
+  // Regression: the values, row by row. Binary: the probability of 1. Classes and ordinal: the id.
+  // Labels: the probability of each, row by row.
   std::vector<double> values;
-  // Classes: the probability of `values`; empty otherwise.
+  // Classes and ordinal: the probability of `values`; empty otherwise.
   std::vector<double> confidence;
+  // Classes and ordinal: of all classes, row by row, where they were asked for.
+  std::vector<double> probabilities;
 };
 
-// In the order of the rows, one entry per head.
+// In the order of the rows, one entry per head. `probabilities`: of which heads all classes'
+// probabilities are kept; none: of no head.
 std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                                           const data::Source& source,
-                                          std::int64_t batch_size);
+                                          std::int64_t batch_size,
+                                          const std::vector<bool>& probabilities = {});
+// Of which tasks a metric wants them.
+std::vector<bool> wanted_probabilities(const Recipe& recipe);
 
 // Throws kNumeric, naming task and row, where a prediction is NaN or infinite: finite parameters and
 // inputs may still overflow on their way.
