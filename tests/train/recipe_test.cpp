@@ -207,6 +207,7 @@ TEST_F(RecipeTest, ShippedRecipesAreRight) {
                                                                     {"rf1", 8},
                                                                     {"seoul", 2},
                                                                     {"sts_b", 2},
+                                                                    {"tox21", 12},
                                                                     {"yeast", 14}};
   for (const auto& [name, tasks] : recipes) {
     const Recipe r =
