@@ -14,7 +14,16 @@ enum class TaskKind {
   kClasses,     // an id in {0, ..., classes - 1}; the prediction is an id
   kOrdinal,     // the same, where a larger id is more of something
   kLabels,      // 0 or 1 for each of several labels; the prediction is the probability of each
+  // For each pixel of an image:
+  kSegmentation,  // an id as of kClasses
+  kDepth,         // a number > 0
+  kNormals,       // a vector of three, its direction alone
 };
+
+// Whether an answer is a map, with something for each pixel; else it is one for the whole example.
+inline bool is_map(TaskKind kind) {
+  return kind == TaskKind::kSegmentation || kind == TaskKind::kDepth || kind == TaskKind::kNormals;
+}
 
 inline const char* name_of(TaskKind kind) {
   switch (kind) {
@@ -28,6 +37,12 @@ inline const char* name_of(TaskKind kind) {
       return "ordinal";
     case TaskKind::kLabels:
       return "labels";
+    case TaskKind::kSegmentation:
+      return "segmentation";
+    case TaskKind::kDepth:
+      return "depth";
+    case TaskKind::kNormals:
+      return "normals";
   }
   return "regression";
 }
@@ -38,7 +53,10 @@ inline std::vector<std::pair<std::string, TaskKind>> task_kind_names() {
           {"binary", TaskKind::kBinary},
           {"classes", TaskKind::kClasses},
           {"ordinal", TaskKind::kOrdinal},
-          {"labels", TaskKind::kLabels}};
+          {"labels", TaskKind::kLabels},
+          {"segmentation", TaskKind::kSegmentation},
+          {"depth", TaskKind::kDepth},
+          {"normals", TaskKind::kNormals}};
 }
 
 // Whether the target is one id of several, ordered or not.

@@ -36,12 +36,25 @@ struct TargetColumn {
   std::vector<std::string> file_columns() const;
 };
 
+// Of a target with something for each pixel, over all examples. Only pixels with a target count.
+struct MapSummary {
+  std::size_t channels = 1;  // normals: 3
+  std::size_t height = 0;
+  std::size_t width = 0;
+  std::size_t pixels = 0;      // with a target
+  std::vector<double> counts;  // segmentation: pixels of each class
+  std::vector<double> means;   // depth, normals: per channel
+};
+
 struct Target {
   std::string task;
   TaskKind kind = TaskKind::kRegression;
-  std::vector<double> values;  // row by row; NaN = missing, masked in the loss
-  std::size_t missing = 0;     // rows without any target
-  std::size_t columns = 1;     // numbers per row
+  // Row by row; NaN = missing, masked in the loss. Of maps (is_map) one per example, how many pixels have
+  // a target; the maps themselves are in Source::target_batch alone.
+  std::vector<double> values;
+  std::size_t missing = 0;             // rows without any target
+  std::size_t columns = 1;             // numbers per row
+  std::optional<MapSummary> map = {};  // exactly for maps
 
   std::size_t rows() const { return values.size() / columns; }
 };

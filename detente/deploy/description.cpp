@@ -37,6 +37,15 @@ Json describe_output(const nn::TaskHead& head, const std::vector<std::string>& n
       output["meaning"] = "probability of each label";
       list = "labels";
       break;
+    case TaskKind::kSegmentation:
+      output["meaning"] = "probability of each class, for each pixel";
+      break;
+    case TaskKind::kDepth:
+      output["meaning"] = "depth of each pixel";
+      break;
+    case TaskKind::kNormals:
+      output["meaning"] = "unit vector of each pixel";
+      break;
   }
   if (!names.empty()) output[list] = names;
   return output;

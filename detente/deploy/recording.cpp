@@ -95,6 +95,7 @@ Recording record(const nn::Model& trained,
 
   register_tensors(model.trunk().parameters(), recording.network);
   register_tensors(model.sharing().shared(), recording.network);
+  for (const nn::Parameters& own : model.trunk().own()) register_tensors(own, recording.network);
   for (std::size_t k = 0; k < model.heads().size(); ++k) {
     register_tensors(model.sharing().own(k), recording.network);
     register_tensors(model.heads().parameters(k), recording.network);

@@ -145,6 +145,34 @@ const auto& table() {
                  false,
                  "Expected calibration error over all labels of all rows, 15 bins of equal width.",
                  &calibration},
+      MetricInfo{"miou",
+                 TaskKind::kSegmentation,
+                 true,
+                 "Intersection over union of a class's pixels, mean of the classes that occur."},
+      MetricInfo{
+          "pixel_accuracy", TaskKind::kSegmentation, true, "Share of pixels that are right."},
+      MetricInfo{"abs_error", TaskKind::kDepth, false, "Mean of |prediction - depth| over pixels."},
+      MetricInfo{"rel_error",
+                 TaskKind::kDepth,
+                 false,
+                 "Mean of |prediction - depth| / depth over pixels."},
+      MetricInfo{"abs_error_batch",
+                 TaskKind::kDepth,
+                 false,
+                 "abs_error of each batch, then their mean, as published code reports."},
+      MetricInfo{"rel_error_batch", TaskKind::kDepth, false, "The same of rel_error."},
+      MetricInfo{"mean_angle", TaskKind::kNormals, false, "Mean angle in degrees over pixels."},
+      MetricInfo{"median_angle", TaskKind::kNormals, false, "Median angle in degrees over pixels."},
+      MetricInfo{
+          "within_11", TaskKind::kNormals, true, "Share of pixels with less than 11.25 degrees."},
+      MetricInfo{
+          "within_22", TaskKind::kNormals, true, "Share of pixels with less than 22.5 degrees."},
+      MetricInfo{
+          "within_30", TaskKind::kNormals, true, "Share of pixels with less than 30 degrees."},
+      MetricInfo{"median_angle_batch",
+                 TaskKind::kNormals,
+                 false,
+                 "median_angle of each batch, then their mean, as published code reports."},
   };
   return metrics;
 }
@@ -173,6 +201,12 @@ std::vector<std::string> default_metrics(TaskKind kind) {
       return {"quadratic_kappa", "accuracy", "mae"};
     case TaskKind::kLabels:
       return {"macro_f1", "micro_f1", "auroc"};
+    case TaskKind::kSegmentation:
+      return {"miou", "pixel_accuracy"};
+    case TaskKind::kDepth:
+      return {"abs_error", "rel_error"};
+    case TaskKind::kNormals:
+      return {"mean_angle", "median_angle", "within_11", "within_22", "within_30"};
   }
   return {};
 }

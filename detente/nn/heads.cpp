@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/moments.h>
 #include <detente/nn/heads.h>
+#include <detente/nn/map_head.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -73,6 +74,12 @@ Heads::Heads(std::vector<TaskHead> tasks, std::int64_t features, Draw& draw)
   for (const TaskHead& head : tasks_) {
     head.options.validate();
     Parameters own;
+    if (is_map(head.options.kind)) {
+      const std::int64_t outputs = map_outputs(head.options.kind, head.options.classes);
+      add_map_head(own, draw, head_name(head), features, outputs);
+      parameters_.push_back(std::move(own));
+      continue;
+    }
     const std::int64_t outputs = output_count(head.options);
     if (head.options.kind == HeadKind::kOrdinal) {
       const auto classes = static_cast<std::size_t>(head.options.classes);
@@ -104,26 +111,30 @@ at::Tensor Heads::ordered_logits(std::size_t head, const at::Tensor& features) c
   return torch::matmul(features, own(name + ".weight").t()) - thresholds;
 }
 
+at::Tensor Heads::predict(std::size_t head, const at::Tensor& features) const {
+  const HeadOptions& o = tasks_[head].options;
+  const std::string name = head_name(tasks_[head]);
+  if (is_map(o.kind)) return map_head(parameters_[head], features, name);
+  const at::Tensor whole = features.dim() == 4 ? features.mean({2, 3}) : features;
+  if (o.kind == HeadKind::kOrdinal) return ordered_logits(head, whole);
+  at::Tensor y = parameters_[head].linear(whole, name);
+  if (o.kind != HeadKind::kClasses && output_count(o) == 1) y = y.squeeze(1);
+  if (o.kind == HeadKind::kRegression &&
+      (o.output == HeadOptions::Output::kScaled || o.output == HeadOptions::Output::kSigmoid)) {
+    if (o.output == HeadOptions::Output::kSigmoid) y = torch::sigmoid(y);
+    y = o.low + (o.high - o.low) * y;
+  }
+  return y;
+}
+
 TensorList Heads::operator()(const at::Tensor& features) const {
-  return (*this)(TensorList(tasks_.size(), features));
+  return operator()(TensorList{features});
 }
 
 TensorList Heads::operator()(const TensorList& features) const {
   TensorList predictions;
   for (std::size_t k = 0; k < tasks_.size(); ++k) {
-    const HeadOptions& o = tasks_[k].options;
-    if (o.kind == HeadKind::kOrdinal) {
-      predictions.push_back(ordered_logits(k, features[k]));
-      continue;
-    }
-    at::Tensor y = parameters_[k].linear(features[k], head_name(tasks_[k]));
-    if (o.kind != HeadKind::kClasses && output_count(o) == 1) y = y.squeeze(1);
-    if (o.kind == HeadKind::kRegression &&
-        (o.output == HeadOptions::Output::kScaled || o.output == HeadOptions::Output::kSigmoid)) {
-      if (o.output == HeadOptions::Output::kSigmoid) y = torch::sigmoid(y);
-      y = o.low + (o.high - o.low) * y;
-    }
-    predictions.push_back(std::move(y));
+    predictions.push_back(predict(k, features.size() == 1 ? features.front() : features.at(k)));
   }
   return predictions;
 }
@@ -157,6 +168,10 @@ at::Tensor Heads::answer(std::size_t head, const at::Tensor& prediction) const {
     }
     case HeadKind::kRegression:
       break;
+    case HeadKind::kSegmentation:
+    case HeadKind::kDepth:
+    case HeadKind::kNormals:
+      return map_answer(task.options.kind, prediction);
   }
   if (!is_standard(task.options)) return prediction;
   const Parameters& own = parameters_[head];
@@ -195,6 +210,33 @@ void Heads::start_from(std::size_t head, std::span<const double> targets) {
   parameters_[head].assign(head_name(task) + ".bias", biases);
 }
 
+at::Tensor Heads::linear_target(std::size_t head, const at::Tensor& target) const {
+  const HeadOptions& options = tasks_.at(head).options;
+  switch (options.output) {
+    case HeadOptions::Output::kRaw:
+      return target;
+    case HeadOptions::Output::kScaled:
+      return (target - options.low) / (options.high - options.low);
+    case HeadOptions::Output::kSigmoid:
+      return torch::logit(
+          ((target - options.low) / (options.high - options.low)).clamp(0.01, 0.99));
+    case HeadOptions::Output::kStandard:
+      return loss_target(head, target);
+  }
+  return target;
+}
+
+void Heads::set_linear(std::size_t head, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto assign = [&](const char* what, const at::Tensor& tensor) {
+    const at::Tensor numbers = tensor.to(torch::kCPU, torch::kFloat64).contiguous();
+    parameters_[head].assign(
+        head_name(tasks_.at(head)) + what,
+        {numbers.const_data_ptr<double>(), static_cast<std::size_t>(numbers.numel())});
+  };
+  assign(".weight", weight);
+  assign(".bias", bias);
+}
+
 void Heads::set_initial_prediction(std::size_t head, double value) {
   const HeadOptions& options = tasks_.at(head).options;
   if (has_classes(options.kind)) return;
@@ -208,21 +250,13 @@ void Heads::set_initial_prediction(std::size_t head, double value) {
 double Heads::initial_bias(std::size_t head, std::size_t column, double value) const {
   const HeadOptions& options = tasks_[head].options;
   if (options.kind != HeadKind::kRegression) return share_logit(value);
-  const double on_scale = (value - options.low) / (options.high - options.low);
-  switch (options.output) {
-    case HeadOptions::Output::kRaw:
-      break;
-    case HeadOptions::Output::kSigmoid:
-      return share_logit(on_scale);
-    case HeadOptions::Output::kScaled:
-      return on_scale;
-    case HeadOptions::Output::kStandard: {
-      const auto place = static_cast<std::int64_t>(column);
-      const at::Tensor target = torch::full({options.outputs}, value, torch::kFloat64);
-      return loss_target(head, target)[place].item<double>();
-    }
-  }
-  return value;
+  const at::Tensor target = torch::full({options.outputs}, value, torch::kFloat64);
+  return linear_target(head, target)[static_cast<std::int64_t>(column)].item<double>();
+}
+
+void Heads::set_initial_map(std::size_t head, std::span<const double> values) {
+  if (tasks_.at(head).options.kind == HeadKind::kSegmentation) return;
+  parameters_[head].assign(head_name(tasks_[head]) + ".out.bias", values);
 }
 
 void Heads::to(tensor::Device device, tensor::DType dtype) {

@@ -30,10 +30,31 @@ Model::Model(std::unique_ptr<Trunk> trunk,
     : trunk_(std::move(trunk)), sharing_(std::move(sharing)) {
   if (sharing_ == nullptr) sharing_ = make_sharing(sharing_kinds().front());
   trunk_->validate();
+  std::vector<std::string> names;
+  for (const TaskHead& head : heads) {
+    names.push_back(head.name);
+    DETENTE_CHECK(
+        trunk_->maps() || !is_map(head.options.kind),
+        ErrorCode::kInvalidArgument,
+        "[nn::Model] task '{}' has an answer for each pixel ({}); model.kind {} looks at an "
+        "example as a whole. Use data.kind: dense with one of its models.",
+        head.name,
+        detente::name_of(head.options.kind),
+        trunk_->kind());
+  }
+  DETENTE_CHECK(
+      !trunk_->maps() || std::string_view(sharing_->kind()) == sharing_kinds().front(),
+      ErrorCode::kInvalidArgument,
+      "[nn::Model] model.sharing {} takes one vector of features; model.kind {} has features "
+      "for each pixel. Use model.sharing: hard, or model.kind: mtan, which shares in its own "
+      "way.",
+      sharing_->kind(),
+      trunk_->kind());
+  trunk_->set_tasks(names);
   Rng rng = initial_rng(seed);
   Draw draw(rng);
   trunk_->build(fitted, draw);
-  sharing_->build(trunk_->width(), task_names(heads), draw);
+  sharing_->build(trunk_->width(), names, draw);
   heads_ = Heads(std::move(heads), sharing_->width(trunk_->width()), draw);
 }
 
@@ -52,6 +73,7 @@ Rng Model::initial_rng(std::uint64_t seed) { return Rng(seed).fork(0x6d6f64656c)
 Model Model::clone() const { return {trunk_->clone(), sharing_->clone(), Heads(heads_)}; }
 
 TensorList Model::forward(const data::Batch& batch, Rng* random, at::Tensor* features) const {
+  if (trunk_->per_task()) return heads_(trunk_->task_features(batch, random));
   const at::Tensor shared = trunk_->features(batch, random);
   if (features != nullptr) *features = shared;
   return heads_((*sharing_)(shared));
@@ -59,7 +81,12 @@ TensorList Model::forward(const data::Batch& batch, Rng* random, at::Tensor* fea
 
 std::vector<Matrix> Model::predict(const data::Batch& batch) const {
   const torch::NoGradGuard no_grad;
-  return predict(trunk_->views(batch));
+  if (!trunk_->per_task()) return predict(trunk_->views(batch));
+  TensorList predictions = heads_(trunk_->task_features(batch));
+  for (std::size_t k = 0; k < predictions.size(); ++k) {
+    predictions[k] = heads_.answer(k, predictions[k]);
+  }
+  return numbers_of(predictions);
 }
 
 TensorList Model::answers(const TensorList& views) const {
@@ -82,9 +109,17 @@ TensorList Model::answers(const TensorList& views) const {
 
 std::vector<Matrix> Model::predict(const TensorList& views) const {
   const torch::NoGradGuard no_grad;
+  return numbers_of(answers(views));
+}
+
+std::vector<Matrix> Model::numbers_of(const TensorList& answers) const {
   std::vector<Matrix> results;
-  for (const at::Tensor& answer : answers(views)) {
-    const at::Tensor y = answer.to(torch::kCPU, torch::kFloat64).contiguous();
+  for (std::size_t k = 0; k < answers.size(); ++k) {
+    const TaskKind kind = heads_.tasks()[k].options.kind;
+    at::Tensor y = answers[k];
+    if (kind == TaskKind::kSegmentation) y = y.argmax(1);
+    if (is_map(kind)) y = y.flatten(1);
+    y = y.to(torch::kCPU, torch::kFloat64).contiguous();
     Matrix result(static_cast<std::size_t>(y.size(0)),
                   y.dim() == 1 ? 1 : static_cast<std::size_t>(y.size(1)));
     std::copy_n(y.data_ptr<double>(), y.numel(), result.data());
@@ -96,7 +131,12 @@ std::vector<Matrix> Model::predict(const TensorList& views) const {
 void Model::start_from(const data::Source& training, Rng& rng) {
   trunk_->start_from(training, rng);
   for (std::size_t k = 0; k < heads_.size(); ++k) {
-    heads_.start_from(k, training.targets().at(k).values);
+    const data::Target& target = training.targets().at(k);
+    if (target.map) {
+      heads_.set_initial_map(k, target.map->means);
+    } else {
+      heads_.start_from(k, target.values);
+    }
   }
 }
 
@@ -121,6 +161,7 @@ NamedTensors Model::named_shared_parameters() const {
 NamedTensors Model::named_head_parameters(std::size_t head) const {
   NamedTensors named = heads_.parameters(head).trained();
   append(named, sharing_->own(head).trained());
+  if (!trunk_->own().empty()) append(named, trunk_->own().at(head).trained());
   return named;
 }
 
@@ -132,6 +173,7 @@ std::vector<double> Model::shared_learning_rates() const {
 
 std::int64_t Model::parameter_count() const {
   std::int64_t count = trunk_->parameters().trained_count() + sharing_->shared().trained_count();
+  for (const Parameters& own : trunk_->own()) count += own.trained_count();
   for (std::size_t k = 0; k < heads_.size(); ++k) {
     count += heads_.parameters(k).trained_count() + sharing_->own(k).trained_count();
   }
@@ -142,8 +184,8 @@ NamedTensors Model::state() const {
   NamedTensors state = named_shared_parameters();
   for (std::size_t k = 0; k < heads_.size(); ++k) append(state, named_head_parameters(k));
   append(state, trunk_->parameters().fixed());
+  for (const Parameters& own : trunk_->own()) append(state, own.fixed());
   for (std::size_t k = 0; k < heads_.size(); ++k) append(state, heads_.parameters(k).fixed());
-  for (auto& [name, tensor] : state) tensor = tensor.detach();
   return state;
 }
 
@@ -152,6 +194,7 @@ void Model::load_state(const NamedTensors& state) { load_named(state, this->stat
 void Model::to(tensor::Device device, tensor::DType dtype) {
   trunk_->parameters().to(device, dtype);
   sharing_->to(device, dtype);
+  for (Parameters& own : trunk_->own()) own.to(device, dtype);
   heads_.to(device, dtype);
 }
 

@@ -38,12 +38,13 @@ class Model {
   Model clone() const;
 
   // What losses see, one per head with its graph (nn/heads.h). `random` as in Trunk::features;
-  // `features` receives the trunk's [B, F].
+  // `features` receives the trunk's [B, F] or [B, F, H, W], nothing where each task has its own.
   TensorList forward(const data::Batch& batch,
                      Rng* random = nullptr,
                      at::Tensor* features = nullptr) const;
-  // Without a graph, on the host: value or probability of class 1 [B×1];
-  // probabilities [B×classes]; several values or probabilities of labels [B×outputs].
+  // Without a graph, on the host: value or probability of class 1 [B×1]; probabilities [B×classes];
+  // several values or probabilities of labels [B×outputs]; maps, pixel after pixel: class ids or depths
+  // [B×HW], unit vectors [B×3HW], channel after channel.
   std::vector<Matrix> predict(const data::Batch& batch) const;
   // The same from the trunk's views of a batch.
   std::vector<Matrix> predict(const TensorList& views) const;
@@ -62,8 +63,8 @@ class Model {
 
   const Sharing& sharing() const { return *sharing_; }
 
-  // What reaches several tasks, the trunk's first; and what one task alone uses: of its head and of
-  // what is between (nn/sharing.h).
+  // What reaches several tasks, the trunk's first; and what one task alone uses: of its head, of what
+  // is between (nn/sharing.h) and of the trunk.
   TensorList shared_parameters() const;
   TensorList head_parameters(std::size_t head) const;
   NamedTensors named_shared_parameters() const;
@@ -73,7 +74,7 @@ class Model {
   std::vector<double> shared_learning_rates() const;
   std::int64_t parameter_count() const;
 
-  // Parameters and fixed tensors, for safetensors files.
+  // Parameters (they require gradients) and fixed tensors, themselves: for safetensors files.
   NamedTensors state() const;
   // Copies by name; throws kData for a missing or unknown name or another shape.
   void load_state(const NamedTensors& state);
@@ -83,6 +84,7 @@ class Model {
 
  private:
   Model(std::unique_ptr<Trunk> trunk, std::unique_ptr<Sharing> sharing, Heads heads);
+  std::vector<Matrix> numbers_of(const TensorList& answers) const;
 
   std::unique_ptr<Trunk> trunk_;
   std::unique_ptr<Sharing> sharing_;

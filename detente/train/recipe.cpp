@@ -77,14 +77,15 @@ void make_absolute(std::string& path, const std::filesystem::path& folder) {
 
 void DataRecipe::describe(FieldVisitor& visitor) {
   files.describe(visitor);
-  visitor.kind("kind",
-               kind,
-               data::source_kinds(),
-               source,
-               data::make_source,
-               "What an example is: a pair of sentences, a row of a table, a text, an image, or a "
-               "graph or one "
-               "of its nodes (docs/data.md). Its options stand beside it.");
+  visitor.kind(
+      "kind",
+      kind,
+      data::source_kinds(),
+      source,
+      data::make_source,
+      "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
+      "one of its nodes, or an image with maps of its pixels (docs/data.md). Its options "
+      "stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -98,7 +99,9 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
       nn::make_trunk,
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-      "network for images; resnet: a residual one; gcn and gin: convolutions over graphs. "
+      "network for images; resnet: a residual one; gcn and gin: convolutions over graphs; unet, "
+      "segnet "
+      "and mtan: networks with an answer for each pixel. "
       "Default: the first for data.kind. Its options stand beside it.");
   visitor.kind(
       "sharing",
@@ -125,6 +128,12 @@ std::int64_t LoopRecipe::kept_snapshots() const {
 void LoopRecipe::describe(FieldVisitor& visitor) {
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
+  visitor.choice("head_start",
+                 head_start,
+                 {{"random", HeadStart::kRandom}, {"probe", HeadStart::kProbe}},
+                 "How the heads begin. random: small random weights; probe: the best linear answer "
+                 "to the features as they are before training (ridge regression on up to 10,000 "
+                 "training rows), for models that start from a published one.");
   visitor.integer("micro_batches",
                   micro_batches,
                   kCount,

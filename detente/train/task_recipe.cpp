@@ -45,7 +45,7 @@ void TaskRecipe::describe(FieldVisitor& visitor) {
       class_names,
       {},
       "Class and ordinal tasks: the words in the column, in the order of their ids. Labels in one "
-      "column: the words.");
+      "column: the words. Segmentation: the names of the classes.");
   visitor.word_or_numbers(
       "class_weights",
       class_weights,
@@ -63,7 +63,9 @@ void TaskRecipe::describe(FieldVisitor& visitor) {
             losses::loss_names(),
             loss,
             [](const std::string& word) { return losses::make_loss(word); },
-            "See docs/losses.md; default by the head: mse, bce, cross_entropy, cumulative or bce.");
+            "See docs/losses.md; default by the head: mse, bce, cross_entropy, cumulative or bce; "
+            "of "
+            "maps cross_entropy, mae or cosine.");
       });
   visitor.texts("metrics",
                 metrics,
@@ -84,7 +86,9 @@ data::TargetColumn TaskRecipe::target() const {
     target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
   target.columns = columns;
   if (!separator.empty()) target.separator = separator.front();
-  if (has_classes(head.kind)) target.classes = head.classes;
+  if (has_classes(head.kind) || head.kind == TaskKind::kSegmentation) {
+    target.classes = head.classes;
+  }
   const bool scaled = head.output == nn::HeadOptions::Output::kScaled ||
                       head.output == nn::HeadOptions::Output::kSigmoid;
   if (head.kind == TaskKind::kRegression && scaled) target.range = {head.low, head.high};
@@ -102,6 +106,7 @@ const std::vector<std::string>& TaskRecipe::answer_names() const {
 }
 
 std::vector<std::string> TaskRecipe::prediction_names() const {
+  if (is_map(head.kind)) return {name};
   if (head.kind == TaskKind::kRegression && columns.empty()) return {name};
   if (head.kind != TaskKind::kRegression && head.kind != TaskKind::kLabels) {
     return {name, name + "_probability"};

@@ -23,10 +23,11 @@ namespace {
 // They say how many classes, or labels, there are.
 void take_class_names(TaskRecipe& task, const std::string& where) {
   const bool labels = task.head.kind == TaskKind::kLabels && task.columns.empty();
-  if (!has_classes(task.head.kind) && !labels) {
+  if (!has_classes(task.head.kind) && task.head.kind != TaskKind::kSegmentation && !labels) {
     refuse(where,
            "task '" + task.name +
-               "': 'class_names' is for class tasks, ordinal ones, and labels in one column" +
+               "': 'class_names' is for class, ordinal and segmentation tasks, and labels in one "
+               "column" +
                (task.columns.empty() ? "." : "; those in several have the columns' names."));
   }
   std::set<std::string> names;

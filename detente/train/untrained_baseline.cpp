@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/moments.h>
+#include <detente/data/batches.h>
 #include <detente/metrics/metrics.h>
 #include <detente/metrics/registry.h>
 #include <detente/train/corpus.h>
@@ -9,7 +10,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <utility>
+#include <variant>
 
 namespace detente::train {
 namespace {
@@ -117,10 +120,37 @@ TaskPredictions constant_answer(const TaskRecipe& task,
   return answer;
 }
 
+// The training pixels' most frequent class, or their mean, everywhere.
+TaskPredictions constant_maps(const data::Target& train,
+                              const data::Source& dev,
+                              std::size_t task) {
+  constexpr std::int64_t kRows = 16;
+  const data::MapSummary& map = *train.map;
+  std::vector<double> answer = map.means;
+  if (train.kind == TaskKind::kSegmentation) {
+    const auto most = std::max_element(map.counts.begin(), map.counts.end());
+    answer = {static_cast<double>(most - map.counts.begin())};
+  }
+  const std::shared_ptr<metrics::MapTally> tally =
+      metrics::make_map_tally(train.kind, map.counts.size());
+  const std::size_t pixels = map.height * map.width;
+  for (const auto& rows : data::evaluation_batches(dev.costs(), kRows)) {
+    const data::Batch targets = dev.target_batch(rows);
+    std::vector<double> predictions;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      for (const double value : answer) predictions.insert(predictions.end(), pixels, value);
+    }
+    tally->add({predictions, std::get<std::vector<float>>(targets[task].values), pixels});
+  }
+  return {std::vector<double>(dev.size(), answer.front()), {}, {}, tally};
+}
+
 Json constant_baseline(const Recipe& recipe, const data::Source& train, const data::Source& dev) {
   std::vector<TaskPredictions> predictions;
   for (const TaskRecipe& task : recipe.tasks) {
-    predictions.push_back(constant_answer(task, train.target(task.name), dev.size()));
+    const data::Target& known = train.target(task.name);
+    predictions.push_back(is_map(task.head.kind) ? constant_maps(known, dev, predictions.size())
+                                                 : constant_answer(task, known, dev.size()));
   }
   return report::to_json(metrics_by_task(recipe, evaluate(recipe, predictions, dev)));
 }

@@ -22,7 +22,10 @@ TEST(LossRegistry, EveryHeadHasADefaultThatFits) {
                           HeadKind::kBinary,
                           HeadKind::kClasses,
                           HeadKind::kOrdinal,
-                          HeadKind::kLabels}) {
+                          HeadKind::kLabels,
+                          HeadKind::kSegmentation,
+                          HeadKind::kDepth,
+                          HeadKind::kNormals}) {
     EXPECT_NO_THROW(make_loss(default_loss(head), head)) << name_of(head);
   }
 }
