@@ -57,6 +57,12 @@ Trunk find_trunk(const TensorList& losses, const SharedParameters& shared, const
       add(edge_of(losses[k]), nullptr, static_cast<int>(k));
     }
   }
+  // Every node of the trunk lies below some feature.
+  for (const Node* node : trunk.nodes) {
+    for (const Edge& edge : node->next_edges()) {
+      trunk.nested = trunk.nested || (edge.is_valid() && seen.count(edge) != 0);
+    }
+  }
   // The map has no order of its own; results must not depend on addresses.
   std::sort(trunk.features.begin(), trunk.features.end(), [](const Edge& a, const Edge& b) {
     const auto x = std::make_pair(a.function->sequence_nr(), a.input_nr);

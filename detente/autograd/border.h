@@ -39,6 +39,7 @@ struct Trunk {
   std::unordered_set<Node*> inside;
   std::vector<Crossing> crossings;
   std::vector<Edge> features;  // the edges of the crossings, each once, in an order of their own
+  bool nested = false;         // some of the features are made from others
 };
 
 Trunk find_trunk(const TensorList& losses, const SharedParameters& shared, const Owners& owners);

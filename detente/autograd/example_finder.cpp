@@ -13,7 +13,7 @@ bool ExampleFinder::find(const StepTensors& step, const Graph& graph) {
   const std::size_t tasks = step.losses.size();
   // Models are what they are: after some steps without success nothing more is tried.
   constexpr int kTries = 3;
-  if (tries_ >= kTries || graph.features.empty()) return false;
+  if (tries_ >= kTries || graph.features.empty() || graph.features_nested) return false;
   std::int64_t batch = -1;
   for (const Edge& edge : graph.features) {
     // A hook there would see the gradient that arrives and again the one that starts.

@@ -14,8 +14,8 @@ namespace detente::autograd {
 
 class ExampleFinder {
  public:
-  // False when there is nothing to find; models are what they are, so after some steps without
-  // success nothing more is tried.
+  // False when there is nothing to find, or where heads look at the trunk at several depths; models are
+  // what they are, so after some steps without success nothing more is tried.
   bool find(const StepTensors& step, const Graph& graph);
   void clear();
 

@@ -20,6 +20,13 @@ bool FeatureGradients::form(const StepTensors& step, TaskBlocks& blocks, std::st
               : "a head uses a shared parameter itself, beside the shared representation";
     return false;
   }
+  if (graph.features_nested) {
+    why =
+        "the heads look at the network at several depths (gates and experts, for example), so "
+        "there is "
+        "no one shared representation";
+    return false;
+  }
   for (const Edge& edge : graph.features) {
     if (!tensor::has_hooks(*edge.function)) continue;
     why =

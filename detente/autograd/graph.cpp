@@ -56,6 +56,7 @@ Graph read_graph(const TensorList& losses,
     }
   }
   graph.features = std::move(trunk.features);
+  graph.features_nested = trunk.nested;
   graph.examples = std::move(batch.examples);
   return graph;
 }

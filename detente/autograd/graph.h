@@ -35,6 +35,10 @@ struct Graph {
   // The tensors on the border between the part of the graph that one loss depends on and the part
   // that several do: the shared representation.
   std::vector<Edge> features;
+  // Some of them are made from others (a gate looks at what experts take): the gradient at the lower one
+  // holds what reaches it through the upper one as well, so that a pass started at all of them would
+  // count that twice.
+  bool features_nested = false;
   // From slices of the border along the batch, or as given; empty when they tell nothing.
   ExampleTasks examples;
   // A shared parameter acts above the border, or the border passes through parameters only.

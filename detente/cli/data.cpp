@@ -36,8 +36,8 @@ void run_data_check(const DataCheckFlags& flags, Context& context) {
     context.out << json_text(found.to_json()) << "\n";
     return;
   }
-  context.out << text::printable(recipe.name) << ": " << found.kind << ", " << found.tasks.size()
-              << (found.tasks.size() == 1 ? " task, " : " tasks, ") << found.inputs.size()
+  context.out << text::printable(recipe.name) << ": " << found.kind << ", " << recipe.tasks.size()
+              << (recipe.tasks.size() == 1 ? " task, " : " tasks, ") << found.inputs.size()
               << (found.inputs.size() == 1 ? " input\n\n" : " inputs\n\n");
   print_data_findings(found, flags.top, context.out);
   context.out << "\n";

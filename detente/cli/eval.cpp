@@ -69,8 +69,10 @@ void run_eval(const EvalFlags& flags, Context& context) {
   const auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
   if (!flags.accept_changed) tell_changed_rows(flags, run, part, *rows, context);
-  const auto predictions =
-      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
+  const auto predictions = train::predict_rows(*run.model,
+                                               *rows,
+                                               4 * run.recipe.loop.batches.batch_size,
+                                               train::wanted_probabilities(run.recipe));
   train::check_finite(run.recipe, predictions);
   const auto metrics = train::evaluate(run.recipe, predictions, *rows);
   const Json tasks = report::to_json(train::metrics_by_task(run.recipe, metrics));

@@ -31,8 +31,11 @@ std::unique_ptr<data::Source> rows_to_explain(const train::LoadedRun& run, const
   const bool labelled =
       data.data != data::kStandardInput &&  // which is read once
       std::all_of(run.recipe.tasks.begin(), run.recipe.tasks.end(), [&](const auto& task) {
-        return std::any_of(columns.begin(), columns.end(), [&](const auto& column) {
-          return column.name == task.column;
+        const auto wanted = task.target().file_columns();
+        return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
+          return std::any_of(columns.begin(), columns.end(), [&](const auto& column) {
+            return column.name == name;
+          });
         });
       });
   return labelled ? load(true) : std::move(rows);

@@ -31,11 +31,11 @@ const std::vector<std::string>& kinds_of_export() {
 }
 
 std::string exported(const train::LoadedRun& run, const std::string& kind) {
-  deploy::ClassNames class_names;
-  for (const train::TaskRecipe& task : run.recipe.tasks) class_names.push_back(task.class_names);
-  if (kind == "safetensors") return deploy::to_safetensors(*run.model, *run.source, class_names);
-  if (kind == "torchscript") return deploy::to_torchscript(*run.model, *run.source, class_names);
-  return deploy::to_onnx(*run.model, *run.source, class_names);
+  deploy::AnswerNames names;
+  for (const train::TaskRecipe& task : run.recipe.tasks) names.push_back(task.answer_names());
+  if (kind == "safetensors") return deploy::to_safetensors(*run.model, *run.source, names);
+  if (kind == "torchscript") return deploy::to_torchscript(*run.model, *run.source, names);
+  return deploy::to_onnx(*run.model, *run.source, names);
 }
 
 // How the file is read, for people who have just made it.

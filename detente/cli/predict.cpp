@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,8 +59,6 @@ std::optional<PredictionFormat> format_of(const std::string& out) {
   return PredictionFormat::kTsv;
 }
 
-// A prediction's columns: "score"; "same" (the label) and "same_probability"; the class name or id
-// and its probability.
 struct PredictionColumn {
   std::string name;
   std::vector<std::string> cells;
@@ -68,40 +67,70 @@ struct PredictionColumn {
 
 std::string number_cell(double value) { return fmt::format("{:.6g}", value); }
 
-std::vector<PredictionColumn> prediction_columns(
-    const train::Recipe& recipe, const std::vector<train::TaskPredictions>& predictions) {
+// Of a row's labels, those predicted: words as the recipe's column has them.
+std::string label_cell(const train::TaskRecipe& task, std::span<const double> probabilities) {
+  const std::string separator = task.separator.empty() ? "|" : task.separator;
+  std::string cell;
+  for (std::size_t c = 0; c < probabilities.size(); ++c) {
+    if (probabilities[c] < 0.5) continue;
+    cell += (cell.empty() ? "" : separator) + task.answer_names()[c];
+  }
+  return cell.empty() ? separator : cell;  // an empty cell would be a missing one
+}
+
+// "score"; "same" (the label) and "same_probability"; the class name or id and its probability; several
+// values "pose_x", "pose_y"; labels "genres" and "genres_drama", the probability of each.
+std::vector<PredictionColumn> columns_of_task(const train::TaskRecipe& task,
+                                              const train::TaskPredictions& predictions,
+                                              std::size_t rows) {
   std::vector<PredictionColumn> columns;
-  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
-    const train::TaskRecipe& task = recipe.tasks[k];
-    if (is_map(task.head.kind)) continue;  // files of their own
-    const std::vector<std::string> names = task.prediction_names();
-    PredictionColumn label{names.front(), {}, false};
-    PredictionColumn probability{names.back(), {}, false};
-    for (std::size_t i = 0; i < predictions[k].values.size(); ++i) {
-      const double value = predictions[k].values[i];
-      switch (task.head.kind) {
-        case TaskKind::kRegression:
-          label.cells.push_back(number_cell(value));
-          break;
-        case TaskKind::kBinary:
-          label.cells.push_back(value >= 0.5 ? "1" : "0");
-          probability.cells.push_back(number_cell(value));
-          break;
-        case TaskKind::kClasses: {
-          const auto id = static_cast<std::size_t>(value);
-          label.quoted = !task.class_names.empty();
-          label.cells.push_back(label.quoted ? task.class_names[id] : std::to_string(id));
-          probability.cells.push_back(number_cell(predictions[k].confidence[i]));
-          break;
+  for (const std::string& name : task.prediction_names()) columns.push_back({name, {}, false});
+  const auto width = static_cast<std::size_t>(task.head.outputs);
+  for (std::size_t i = 0; i < rows; ++i) {
+    switch (task.head.kind) {
+      case TaskKind::kSegmentation:  // files of their own
+      case TaskKind::kDepth:
+      case TaskKind::kNormals:
+        break;
+      case TaskKind::kBinary:
+        columns[0].cells.push_back(predictions.values[i] >= 0.5 ? "1" : "0");
+        columns[1].cells.push_back(number_cell(predictions.values[i]));
+        break;
+      case TaskKind::kClasses:
+      case TaskKind::kOrdinal: {
+        const auto id = static_cast<std::size_t>(predictions.values[i]);
+        columns[0].quoted = !task.class_names.empty();
+        columns[0].cells.push_back(columns[0].quoted ? task.class_names[id] : std::to_string(id));
+        columns[1].cells.push_back(number_cell(predictions.confidence[i]));
+        break;
+      }
+      case TaskKind::kRegression:
+      case TaskKind::kLabels: {
+        const std::span<const double> own(predictions.values.data() + i * width, width);
+        const bool labels = task.head.kind == TaskKind::kLabels;
+        if (labels) {
+          columns[0].quoted = true;
+          columns[0].cells.push_back(label_cell(task, own));
         }
-        case TaskKind::kSegmentation:
-        case TaskKind::kDepth:
-        case TaskKind::kNormals:
-          break;
+        for (std::size_t c = 0; c < width; ++c) {
+          columns[c + (labels ? 1 : 0)].cells.push_back(number_cell(own[c]));
+        }
+        break;
       }
     }
-    columns.push_back(std::move(label));
-    if (!probability.cells.empty()) columns.push_back(std::move(probability));
+  }
+  return columns;
+}
+
+std::vector<PredictionColumn> prediction_columns(
+    const train::Recipe& recipe,
+    const std::vector<train::TaskPredictions>& predictions,
+    std::size_t rows) {
+  std::vector<PredictionColumn> columns;
+  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
+    for (PredictionColumn& column : columns_of_task(recipe.tasks[k], predictions[k], rows)) {
+      columns.push_back(std::move(column));
+    }
   }
   return columns;
 }
@@ -164,7 +193,7 @@ std::string as_json_lines(std::size_t rows,
 // An answer that is not the class's name any more would be a wrong one.
 void demand_names_fit_tsv(const train::Recipe& recipe) {
   for (const train::TaskRecipe& task : recipe.tasks) {
-    for (const std::string& word : task.class_names) {
+    for (const std::string& word : task.answer_names()) {
       DETENTE_CHECK(word.find_first_of("\t\r\n") == std::string::npos,
                     ErrorCode::kInvalidArgument,
                     "[cli::predict] the class {} of task '{}' holds a tab or a line end, which TSV "
@@ -185,9 +214,11 @@ std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
   std::erase_if(shown, [&](const data::ShownColumn& column) {
     const auto has_name = [&](const auto& other) { return other.name == column.name; };
     if (std::none_of(columns.begin(), columns.end(), has_name)) return false;
-    const bool target = std::any_of(recipe.tasks.begin(),
-                                    recipe.tasks.end(),
-                                    [&](const auto& task) { return task.column == column.name; });
+    const bool target =
+        std::any_of(recipe.tasks.begin(), recipe.tasks.end(), [&](const auto& task) {
+          const auto own = task.file_columns();
+          return std::find(own.begin(), own.end(), column.name) != own.end();
+        });
     if (!target) {
       tell(context,
            "warning",
@@ -249,9 +280,9 @@ void run_predict(const PredictFlags& flags, Context& context) {
     sink = [&](auto task, auto some, const Matrix& values) { files->write(task, some, values); };
   }
   const auto predictions =
-      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size, sink);
+      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size, {}, sink);
   train::check_finite(run.recipe, predictions);
-  const auto columns = prediction_columns(run.recipe, predictions);
+  const auto columns = prediction_columns(run.recipe, predictions, rows->size());
   const auto shown = shown_columns(*rows, run.recipe, columns, context);
   const bool standard = flags.out == "-";
   const bool terminal = standard && shown_on_terminal(context);
@@ -279,11 +310,12 @@ void add_predict(CLI::App& app, Context& context) {
       *command,
       flags->data,
       "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
-  CLI::Option* out = command->add_option("--out",
-                                         flags->out,
-                                         "File to write: .tsv, .csv, or .jsonl for one JSON object "
-                                         "per row; - for standard output (TSV). Tasks with an answer for each "
-                                         "pixel: a folder");
+  CLI::Option* out =
+      command->add_option("--out",
+                          flags->out,
+                          "File to write: .tsv, .csv, or .jsonl for one JSON object "
+                          "per row; - for standard output (TSV). Tasks with an answer for each "
+                          "pixel: a folder");
   CLI::Option* explaining = command->add_flag(
       "--explain",
       flags->explain,

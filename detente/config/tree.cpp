@@ -95,6 +95,25 @@ class ReadVisitor : public FieldVisitor {
       }
     }
   }
+  void word_or_numbers(const char* name,
+                       std::string& value,
+                       const std::vector<std::string>& words,
+                       const NumberRule& rule,
+                       const char*) override {
+    const Node* node = take(name);
+    if (node == nullptr || node->kind == Node::Kind::kNull) return;
+    std::string text;
+    if (node->kind == Node::Kind::kList) {
+      for (const Node& item : node->items) {
+        text += (text.empty() ? "[" : ", ") + item_text(item, item_path(*node, item, name));
+      }
+      text = text.empty() ? "[]" : text + "]";
+    } else {
+      text = scalar(name)->scalar;
+    }
+    parse_word_or_numbers(text, words, rule, where(*node), path(name));
+    value = text;
+  }
   void section(const char* name,
                const char*,
                const std::function<void(FieldVisitor&)>& body) override {

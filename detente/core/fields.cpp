@@ -5,6 +5,7 @@
 #include <detente/core/suggest.h>
 #include <detente/core/whole_number.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -91,6 +92,17 @@ class ListVisitor : public ReadingVisitor {
     fields.push_back(
         {path(name), "texts", "[" + join_names(values) + "]", join_names(allowed), doc});
   }
+  void word_or_numbers(const char* name,
+                       std::string& value,
+                       const std::vector<std::string>& words,
+                       const NumberRule& rule,
+                       const char* doc) override {
+    fields.push_back({path(name),
+                      "word or numbers",
+                      value,
+                      join_names(words) + ", or numbers " + rule.text(),
+                      doc});
+  }
   // A list is documented by one entry of it, named "tasks[]".
   void sections(const char* name,
                 std::size_t /*size*/,
@@ -136,6 +148,14 @@ class JsonVisitor : public FieldVisitor {
              const std::vector<std::string>&,
              const char*) override {
     json[name] = values;
+  }
+  void word_or_numbers(const char* name,
+                       std::string& value,
+                       const std::vector<std::string>& words,
+                       const NumberRule& rule,
+                       const char*) override {
+    const auto numbers = parse_word_or_numbers(value, words, rule, "[fields_to_json]", name);
+    json[name] = numbers ? Json(*numbers) : Json(value);
   }
   void section(const char* name,
                const char*,
@@ -370,6 +390,35 @@ std::int64_t parse_integer(std::string_view text,
                 name,
                 text);
   return *value;
+}
+
+std::optional<std::vector<double>> parse_word_or_numbers(std::string_view text,
+                                                         const std::vector<std::string>& words,
+                                                         const NumberRule& rule,
+                                                         const std::string& where,
+                                                         const std::string& name) {
+  if (std::find(words.begin(), words.end(), text) != words.end()) return std::nullopt;
+  std::vector<double> numbers;
+  const auto refuse = [&] {
+    fail(ErrorCode::kInvalidArgument,
+         "{} '{}' must be one of: {}; or a list of numbers {}, e.g. [1, 2.5]; got '{}'.{}",
+         where,
+         name,
+         join_names(words),
+         rule.text(),
+         text,
+         did_you_mean(std::string(text), words));
+  };
+  for (const std::string& part : split_list(text)) {
+    try {
+      numbers.push_back(parse_number(part, where, name));
+    } catch (const Error&) {
+      refuse();
+    }
+    check_number(numbers.back(), rule, where, name);
+  }
+  if (numbers.empty()) refuse();
+  return numbers;
 }
 
 bool parse_flag(std::string_view text, const std::string& where, const std::string& name) {

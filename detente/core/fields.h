@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -79,6 +80,15 @@ class FieldVisitor {
                          const char* doc) {
     choice_text(name, word, names, doc);
     options(*this);
+  }
+
+  // One of `words`, or a list of numbers as text, "[1, 2.5]"; parse_word_or_numbers says which.
+  virtual void word_or_numbers(const char* name,
+                               std::string& value,
+                               const std::vector<std::string>& /*words*/,
+                               const NumberRule& /*rule*/,
+                               const char* doc) {
+    text(name, value, doc);
   }
 
   // A file or folder. A relative one belongs to the folder of whoever wrote it.
@@ -159,6 +169,12 @@ double parse_number(std::string_view text, const std::string& where, const std::
 std::int64_t parse_integer(std::string_view text,
                            const std::string& where,
                            const std::string& name);
+// Nothing for one of `words`, else the numbers of a list such as "[1, 2.5]", brackets optional.
+std::optional<std::vector<double>> parse_word_or_numbers(std::string_view text,
+                                                         const std::vector<std::string>& words,
+                                                         const NumberRule& rule,
+                                                         const std::string& where,
+                                                         const std::string& name);
 bool parse_flag(std::string_view text, const std::string& where, const std::string& name);
 void check_number(double value,
                   const NumberRule& rule,

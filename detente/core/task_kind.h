@@ -9,9 +9,11 @@
 namespace detente {
 
 enum class TaskKind {
-  kRegression,  // a number; the prediction is that number
+  kRegression,  // numbers, mostly one; the prediction is those numbers
   kBinary,      // 0 or 1; the prediction is the probability of 1
   kClasses,     // an id in {0, ..., classes - 1}; the prediction is an id
+  kOrdinal,     // the same, where a larger id is more of something
+  kLabels,      // 0 or 1 for each of several labels; the prediction is the probability of each
   // For each pixel of an image:
   kSegmentation,  // an id as of kClasses
   kDepth,         // a number > 0
@@ -31,6 +33,10 @@ inline const char* name_of(TaskKind kind) {
       return "binary";
     case TaskKind::kClasses:
       return "classes";
+    case TaskKind::kOrdinal:
+      return "ordinal";
+    case TaskKind::kLabels:
+      return "labels";
     case TaskKind::kSegmentation:
       return "segmentation";
     case TaskKind::kDepth:
@@ -46,9 +52,16 @@ inline std::vector<std::pair<std::string, TaskKind>> task_kind_names() {
   return {{"regression", TaskKind::kRegression},
           {"binary", TaskKind::kBinary},
           {"classes", TaskKind::kClasses},
+          {"ordinal", TaskKind::kOrdinal},
+          {"labels", TaskKind::kLabels},
           {"segmentation", TaskKind::kSegmentation},
           {"depth", TaskKind::kDepth},
           {"normals", TaskKind::kNormals}};
+}
+
+// Whether the target is one id of several, ordered or not.
+inline bool has_classes(TaskKind kind) {
+  return kind == TaskKind::kClasses || kind == TaskKind::kOrdinal;
 }
 
 }  // namespace detente

@@ -186,8 +186,9 @@ void GraphSource::read_targets(const SourceInput& input, const Table& own) {
   std::optional<Table> more_rows;
   if (more) more_rows = more->select(rows_);
   for (const TargetColumn& target : input.targets) {
+    const std::string column = target.file_columns().front();
     const bool in_more =
-        more_rows && (more_rows->has_column(target.column) || !own_rows.has_column(target.column));
+        more_rows && (more_rows->has_column(column) || !own_rows.has_column(column));
     const Table& table = in_more ? *more_rows : own_rows;
     targets_.push_back(read_target(table, target, table.rows(), warnings_));
   }

@@ -186,9 +186,9 @@ DataFindings inspect_data(const Source& source,
     for (const std::string& note : read.notes()) {
       notes.push_back(fmt::format("{}: {}", name_of(part), note));
     }
-    parts.push_back({part, files.read_table(part), read.targets()});
+    parts.push_back({part, files.read_table(part), single_targets(read.targets(), targets)});
   }
-  DataFindings findings = inspect_parts(parts, targets, train->input_columns());
+  DataFindings findings = inspect_parts(parts, single_columns(targets), train->input_columns());
   findings.kind = source.kind();
   findings.notes = std::move(notes);
   findings.warnings.insert(findings.warnings.begin(), warnings.begin(), warnings.end());

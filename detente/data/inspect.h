@@ -124,7 +124,8 @@ struct InspectedPart {
 };
 
 // Looks at parts that are read; the first one are the training rows, and all have the columns of
-// `inputs`. Fills everything but files, kind and what a source says.
+// `inputs`. Targets have one number per row (single_targets). Fills everything but files, kind and what a
+// source says.
 DataFindings inspect_parts(std::span<const InspectedPart> parts,
                            std::span<const TargetColumn> targets,
                            std::span<const InputColumn> inputs);

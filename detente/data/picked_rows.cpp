@@ -2,7 +2,9 @@
 #include <detente/core/error.h>
 #include <detente/data/picked_rows.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <utility>
 
 namespace detente::data {
@@ -11,10 +13,12 @@ PickedRows::PickedRows(const Source& of, std::vector<std::size_t> rows)
     : of_(of), rows_(std::move(rows)) {
   for (const std::size_t row : rows_) costs_.push_back(of_.costs()[row]);
   for (const Target& all : of_.targets()) {
-    Target some{all.task, all.kind, {}, 0};
+    Target some{all.task, all.kind, {}, 0, all.columns};
     for (const std::size_t row : rows_) {
-      some.values.push_back(all.values[row]);
-      if (std::isnan(all.values[row])) ++some.missing;
+      const auto begin = all.values.begin() + static_cast<std::ptrdiff_t>(row * all.columns);
+      const auto end = begin + static_cast<std::ptrdiff_t>(all.columns);
+      some.values.insert(some.values.end(), begin, end);
+      if (std::all_of(begin, end, [](double value) { return std::isnan(value); })) ++some.missing;
     }
     targets_.push_back(std::move(some));
   }

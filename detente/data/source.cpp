@@ -81,9 +81,14 @@ Batch Source::target_batch(std::span<const std::size_t> rows, Rng* /*augment*/) 
   Batch batch;
   for (const Target& target : targets_) {
     std::vector<double> values;
-    values.reserve(rows.size());
-    for (const std::size_t row : rows) values.push_back(target.values[row]);
-    batch.push_back({target.task, {rows.size()}, std::move(values)});
+    values.reserve(rows.size() * target.columns);
+    for (const std::size_t row : rows) {
+      const auto begin = target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns);
+      values.insert(values.end(), begin, begin + static_cast<std::ptrdiff_t>(target.columns));
+    }
+    std::vector<std::size_t> shape = {rows.size()};
+    if (target.columns > 1) shape.push_back(target.columns);
+    batch.push_back({target.task, std::move(shape), std::move(values)});
   }
   return batch;
 }

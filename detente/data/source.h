@@ -122,9 +122,9 @@ class Source {
 
   const std::vector<Target>& targets() const { return targets_; }
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
-  // One array per task, NaN where missing: doubles [rows]; of maps (is_map) floats [rows, height,
-  // width] or, with several channels, [rows, channels, height, width]. `augment`: in the state that
-  // batch() got it in, for maps change with the examples they belong to.
+  // One array per task, NaN where missing: doubles [rows], of several numbers [rows, columns]; of maps
+  // (is_map) floats [rows, height, width] or, with several channels, [rows, channels, height, width].
+  // `augment`: in the state that batch() got it in, for maps change with the examples they belong to.
   virtual Batch target_batch(std::span<const std::size_t> rows, Rng* augment = nullptr) const;
   // Height and width of targets that are maps; 0 where none are.
   virtual std::pair<std::size_t, std::size_t> map_size() const { return {0, 0}; }

@@ -104,7 +104,11 @@ std::vector<std::string> TableSource::input_names(const Table& table,
     for (const std::string& name : *list) table.column_index(name);
   }
   std::unordered_map<std::string_view, const TargetColumn*> tasks;
-  for (const TargetColumn& target : targets) tasks.emplace(target.column, &target);
+  std::vector<std::pair<std::string, const TargetColumn*>> asked;
+  for (const TargetColumn& target : targets) {
+    for (std::string& name : target.file_columns()) asked.emplace_back(std::move(name), &target);
+  }
+  for (const auto& [name, target] : asked) tasks.emplace(name, target);
   const Names ignored(ignore_.begin(), ignore_.end());
   Names taken;
   std::vector<std::string> names;

@@ -3,6 +3,7 @@
 #include <detente/core/fields.h>
 #include <detente/core/suggest.h>
 #include <detente/data/targets.h>
+#include <detente/data/wide_targets.h>
 
 #include <algorithm>
 #include <cmath>
@@ -116,6 +117,10 @@ Target read_target(const Table& table,
                    const TargetColumn& column,
                    std::size_t rows,
                    std::vector<std::string>& warnings) {
+  if (!column.columns.empty()) return internal::read_columns(table, column, rows, warnings);
+  if (column.kind == TaskKind::kLabels) {
+    return internal::read_words(table, column, rows, warnings);
+  }
   DETENTE_CHECK(!column.threshold || column.kind == TaskKind::kBinary,
                 ErrorCode::kInvalidArgument,
                 "[data::read_target] task '{}' is a {} task with a threshold; expected a threshold "
@@ -124,7 +129,7 @@ Target read_target(const Table& table,
                 name_of(column.kind));
   Target target{column.task, column.kind, {}, 0};
   target.values =
-      column.kind == TaskKind::kClasses ? class_ids(table, column) : number_targets(table, column);
+      has_classes(column.kind) ? class_ids(table, column) : number_targets(table, column);
   target.values.resize(rows);
   double first = std::numeric_limits<double>::quiet_NaN();
   bool constant = true;

@@ -13,7 +13,7 @@ namespace detente::deploy {
 inline constexpr const char* kDescription = "detente.json";
 
 // One entry per task: name, meaning of the answer, names of classes.
-Json describe_outputs(const nn::Model& model, const ClassNames& class_names);
+Json describe_outputs(const nn::Model& model, const AnswerNames& answer_names);
 // The text of kDescription.
 std::string describe(Json inputs, Json outputs);
 

@@ -82,9 +82,9 @@ bool add_structure(const jit::Node& node, const Recording& recording, OnnxGraph&
 
 std::string to_onnx(const nn::Model& model,
                     const data::Source& fitted,
-                    const ClassNames& class_names) {
+                    const AnswerNames& answer_names) {
   const torch::NoGradGuard no_grad;
-  const Recording recording = record(model, fitted, class_names);
+  const Recording recording = record(model, fitted, answer_names);
   const auto recorded = recording.graph->copy();
   jit::EliminateDeadCode(recorded);
 

@@ -42,6 +42,7 @@ constexpr char kAbs[] = "Abs";
 constexpr char kIsNaN[] = "IsNaN";
 constexpr char kNot[] = "Not";
 constexpr char kRelu[] = "Relu";
+constexpr char kSoftplus[] = "Softplus";  // beta of 1, as all of ours
 constexpr char kSigmoid[] = "Sigmoid";
 constexpr char kSqrt[] = "Sqrt";
 constexpr char kTanh[] = "Tanh";
@@ -354,6 +355,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::silu", silu},
       {"aten::slice", slice},
       {"aten::softmax", softmax},
+      {"aten::softplus", unary<kSoftplus>},
       {"aten::sqrt", unary<kSqrt>},
       {"aten::square", square},
       {"aten::squeeze", squeeze},

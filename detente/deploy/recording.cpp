@@ -74,7 +74,7 @@ void check(const Recording& recording,
 
 Recording record(const nn::Model& trained,
                  const data::Source& fitted,
-                 const ClassNames& class_names) {
+                 const AnswerNames& answer_names) {
   const torch::NoGradGuard no_grad;
   nn::Model model = trained.clone();
   model.to(tensor::Device{}, tensor::DType::kFloat32);
@@ -90,11 +90,14 @@ Recording record(const nn::Model& trained,
     names.push_back(recording.inputs.list[i].name);
   }
   for (const nn::TaskHead& head : model.heads().tasks()) recording.tasks.push_back(head.name);
-  recording.files[kDescription] = describe(std::move(inputs), describe_outputs(model, class_names));
+  recording.files[kDescription] =
+      describe(std::move(inputs), describe_outputs(model, answer_names));
 
   register_tensors(model.trunk().parameters(), recording.network);
+  register_tensors(model.sharing().shared(), recording.network);
   for (const nn::Parameters& own : model.trunk().own()) register_tensors(own, recording.network);
   for (std::size_t k = 0; k < model.heads().size(); ++k) {
+    register_tensors(model.sharing().own(k), recording.network);
     register_tensors(model.heads().parameters(k), recording.network);
   }
   const jit::Stack examples(recording.inputs.examples.begin(), recording.inputs.examples.end());

@@ -27,6 +27,8 @@ struct Recording {
   std::map<std::string, std::string> files;
 };
 
-Recording record(const nn::Model& model, const data::Source& fitted, const ClassNames& class_names);
+Recording record(const nn::Model& model,
+                 const data::Source& fitted,
+                 const AnswerNames& answer_names);
 
 }  // namespace detente::deploy

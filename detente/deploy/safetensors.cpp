@@ -7,9 +7,9 @@ namespace detente::deploy {
 
 std::string to_safetensors(const nn::Model& model,
                            const data::Source& fitted,
-                           const ClassNames& class_names) {
+                           const AnswerNames& answer_names) {
   tensor::Metadata metadata = source_files(fitted);
-  metadata[kDescription] = describe(Json::array(), describe_outputs(model, class_names));
+  metadata[kDescription] = describe(Json::array(), describe_outputs(model, answer_names));
   return tensor::to_safetensors(model.state(), metadata);
 }
 

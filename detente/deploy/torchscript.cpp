@@ -29,8 +29,8 @@ std::string literal(const std::string& name) {
 
 std::string to_torchscript(const nn::Model& model,
                            const data::Source& fitted,
-                           const ClassNames& class_names) {
-  const Recording recording = record(model, fitted, class_names);
+                           const AnswerNames& answer_names) {
+  const Recording recording = record(model, fitted, answer_names);
 
   // Answers by name: a tuple's order is easily mistaken.
   jit::Module outer("detente.Model");

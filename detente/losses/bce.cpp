@@ -14,9 +14,7 @@ class Bce final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction,
-                     const at::Tensor& target,
-                     LossInfo& /*info*/) const override {
+  at::Tensor terms(const at::Tensor& prediction, const at::Tensor& target) const override {
     const double low = target.min().item<double>();
     const double high = target.max().item<double>();
     DETENTE_CHECK(low >= 0 && high <= 1,
@@ -26,7 +24,7 @@ class Bce final : public Loss {
                   low < 0 ? low : high);
     const at::Tensor positive = at::softplus(-prediction) * target;
     const at::Tensor negative = at::softplus(prediction) * (1 - target);
-    return (positive * options_.positive_weight + negative).mean();
+    return positive * options_.positive_weight + negative;
   }
 
  private:

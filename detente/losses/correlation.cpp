@@ -16,6 +16,8 @@ class Correlation final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
+  bool by_column() const override { return true; }
+
   at::Tensor compute(const at::Tensor& prediction,
                      const at::Tensor& target,
                      LossInfo& info) const override {

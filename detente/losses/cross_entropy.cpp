@@ -16,9 +16,7 @@ class CrossEntropy final : public Loss {
  protected:
   bool wants_classes() const override { return true; }
 
-  at::Tensor compute(const at::Tensor& prediction,
-                     const at::Tensor& target,
-                     LossInfo& /*info*/) const override {
+  at::Tensor terms(const at::Tensor& prediction, const at::Tensor& target) const override {
     const std::int64_t classes = prediction.size(1);
     const at::Tensor valid =
         target.eq(target.round()).logical_and(target.ge(0)).logical_and(target.lt(classes));
@@ -28,10 +26,10 @@ class CrossEntropy final : public Loss {
                   classes - 1,
                   target.masked_select(valid.logical_not())[0].item<double>());
     const at::Tensor log_p = at::log_softmax(prediction, 1);
-    const at::Tensor chosen = log_p.gather(1, target.to(at::kLong).unsqueeze(1)).mean();
+    const at::Tensor chosen = log_p.gather(1, target.to(at::kLong).unsqueeze(1)).squeeze(1);
     const double smoothing = options_.label_smoothing;
     if (smoothing == 0.0) return -chosen;
-    return -(chosen * (1 - smoothing) + log_p.mean() * smoothing);
+    return -(chosen * (1 - smoothing) + log_p.mean(1) * smoothing);
   }
 
  private:

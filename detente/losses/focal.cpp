@@ -14,9 +14,7 @@ class Focal final : public Loss {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
  protected:
-  at::Tensor compute(const at::Tensor& prediction,
-                     const at::Tensor& target,
-                     LossInfo& /*info*/) const override {
+  at::Tensor terms(const at::Tensor& prediction, const at::Tensor& target) const override {
     const at::Tensor valid = target.eq(0).logical_or(target.eq(1));
     DETENTE_CHECK(valid.all().item<bool>(),
                   ErrorCode::kData,
@@ -26,7 +24,7 @@ class Focal final : public Loss {
     const at::Tensor s = prediction * sign;
     const at::Tensor alpha = target * options_.alpha + (1 - target) * (1 - options_.alpha);
     const at::Tensor focus = at::exp(at::softplus(s) * -options_.gamma);
-    return (alpha * focus * at::softplus(-s)).mean();
+    return alpha * focus * at::softplus(-s);
   }
 
  private:

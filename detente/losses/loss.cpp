@@ -4,6 +4,9 @@
 #include <detente/core/error.h>
 #include <detente/losses/loss.h>
 
+#include <string>
+#include <vector>
+
 namespace detente::losses {
 namespace {
 
@@ -25,9 +28,39 @@ at::Tensor pixel_rows(const at::Tensor& map) {
 
 void Loss::describe(FieldVisitor& /*visitor*/) {}
 
+at::Tensor Loss::compute(const at::Tensor& prediction,
+                         const at::Tensor& target,
+                         LossInfo& /*info*/) const {
+  return terms(prediction, target).mean();
+}
+
+at::Tensor Loss::terms(const at::Tensor& /*prediction*/, const at::Tensor& /*target*/) const {
+  fail(ErrorCode::kInvalidArgument,
+       "[losses::{}] class weights are for losses of classes; expected none.",
+       name());
+}
+
+at::Tensor Loss::mean_of_columns(const at::Tensor& prediction,
+                                 const at::Tensor& target,
+                                 LossInfo& info) const {
+  at::Tensor sum;
+  double count = 0;
+  for (std::int64_t c = 0; c < target.size(1); ++c) {
+    LossInfo own;
+    const at::Tensor one = (*this)(prediction.select(1, c), target.select(1, c), &own);
+    info.rows += own.rows;
+    info.correlation_skipped = info.correlation_skipped || own.correlation_skipped;
+    if (!one.defined()) continue;
+    sum = sum.defined() ? sum + one : one;
+    ++count;
+  }
+  return sum.defined() ? sum / count : sum;
+}
+
 at::Tensor Loss::operator()(const at::Tensor& prediction,
                             const at::Tensor& target,
-                            LossInfo* info) const {
+                            LossInfo* info,
+                            std::span<const double> class_weights) const {
   LossInfo unused;
   LossInfo& out = info != nullptr ? *info : unused;
   out = LossInfo{};
@@ -49,30 +82,39 @@ at::Tensor Loss::operator()(const at::Tensor& prediction,
     y = pixel_rows(beside);
     if (vectors == 0) y = y.squeeze(1);
   }
-  if (!columns && p.dim() == 2 && p.size(1) == 1) p = p.squeeze(1);
-  DETENTE_CHECK(p.dim() == (columns ? 2 : 1) && (vectors == 0 || p.size(1) == vectors),
+  const bool several = !columns && y.dim() == 2;
+  if (!columns && !several && p.dim() == 2 && p.size(1) == 1) p = p.squeeze(1);
+  DETENTE_CHECK(p.dim() == (columns || several ? 2 : 1) && (vectors == 0 || p.size(1) == vectors),
                 ErrorCode::kShape,
                 "[losses::{}] the prediction has shape {}; expected {}.",
                 name(),
                 loss_shape(prediction),
                 wants_classes() ? "[n, classes]"
                 : vectors > 0   ? fmt::format("[n, {}]", vectors)
-                                : "[n] or [n, 1]");
-  DETENTE_CHECK(y.dim() == (vectors > 0 ? 2 : 1) && y.size(0) == p.size(0) &&
-                    (vectors == 0 || y.size(1) == vectors),
+                : several       ? "that of the target, " + loss_shape(target)
+                                : std::string("[n] or [n, 1]"));
+  DETENTE_CHECK(several ? y.sizes() == p.sizes()
+                        : y.dim() == (vectors > 0 ? 2 : 1) && y.size(0) == p.size(0) &&
+                              (vectors == 0 || y.size(1) == vectors),
                 ErrorCode::kShape,
-                "[losses::{}] the target has shape {}; expected [{}{}], one {} per row of the "
-                "prediction.",
+                "[losses::{}] the target has shape {}; expected {}.",
                 name(),
                 loss_shape(target),
-                p.size(0),
-                vectors > 0 ? fmt::format(", {}", vectors) : "",
-                vectors > 0 ? "vector" : "number");
+                several ? loss_shape(p) + ", as the prediction"
+                        : fmt::format("[{}{}], one {} per row of the prediction",
+                                      p.size(0),
+                                      vectors > 0 ? fmt::format(", {}", vectors) : "",
+                                      vectors > 0 ? "vector" : "number"));
   DETENTE_CHECK(target.is_floating_point(),
                 ErrorCode::kShape,
                 "[losses::{}] the target must be float32 or float64, NaN where missing.",
                 name());
   if (p.scalar_type() != at::kFloat && p.scalar_type() != at::kDouble) p = p.to(at::kFloat);
+  if (several) {
+    if (by_column()) return mean_of_columns(p, y, out);
+    p = p.reshape({-1});
+    y = y.reshape({-1});
+  }
   at::Tensor known = at::isnan(y).logical_not();
   if (vectors > 0) known = known.all(1);
   out.rows = known.sum().item<std::int64_t>();
@@ -87,7 +129,19 @@ at::Tensor Loss::operator()(const at::Tensor& prediction,
                 ErrorCode::kData,
                 "[losses::{}] a target is infinite; expected a number, or NaN where it is missing.",
                 name());
-  return compute(p, y.to(p.device(), p.scalar_type()), out);
+  y = y.to(p.device(), p.scalar_type());
+  if (class_weights.empty()) return compute(p, y, out);
+  const auto classes = static_cast<std::int64_t>(class_weights.size());
+  const at::Tensor losses = terms(p, y);  // has looked at the targets
+  DETENTE_CHECK(y.eq(y.round()).logical_and(y.lt(classes)).all().item<bool>(),
+                ErrorCode::kData,
+                "[losses::{}] a target is no class below {}, the number of class weights.",
+                name(),
+                classes);
+  const at::Tensor weights =
+      at::tensor(std::vector<double>(class_weights.begin(), class_weights.end()), at::kDouble)
+          .to(p.options());
+  return (losses * weights.index_select(0, y.to(at::kLong))).mean();
 }
 
 }  // namespace detente::losses

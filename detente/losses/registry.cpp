@@ -5,6 +5,7 @@
 #include <detente/losses/correlation.h>
 #include <detente/losses/cosine.h>
 #include <detente/losses/cross_entropy.h>
+#include <detente/losses/cumulative.h>
 #include <detente/losses/focal.h>
 #include <detente/losses/huber.h>
 #include <detente/losses/mae.h>
@@ -31,15 +32,23 @@ const auto& loss_table() {
                 "1 - Pearson correlation of the batch, plus a share of absolute error.",
                 {HeadKind::kRegression},
                 &make_correlation},
-      LossEntry{"bce", "Binary cross-entropy.", {HeadKind::kBinary}, &make_bce},
+      LossEntry{"bce", "Binary cross-entropy.", {HeadKind::kBinary, HeadKind::kLabels}, &make_bce},
       LossEntry{"focal",
                 "Binary cross-entropy that counts well-classified rows less.",
-                {HeadKind::kBinary},
+                {HeadKind::kBinary, HeadKind::kLabels},
                 &make_focal},
       LossEntry{"cross_entropy",
                 "Multi-class cross-entropy.",
                 {HeadKind::kClasses, HeadKind::kSegmentation},
                 &make_cross_entropy},
+      LossEntry{"cumulative",
+                "Likelihood of ordered classes in the proportional odds model.",
+                {HeadKind::kOrdinal},
+                &make_cumulative},
+      LossEntry{"coral",
+                "Binary cross-entropies of 'more than this class', summed over the classes.",
+                {HeadKind::kOrdinal},
+                &make_coral},
       LossEntry{"cosine",
                 "1 - cosine of the angle between prediction and target.",
                 {HeadKind::kNormals},
@@ -99,6 +108,10 @@ const char* default_loss(HeadKind head) {
       return "bce";
     case HeadKind::kClasses:
       return "cross_entropy";
+    case HeadKind::kOrdinal:
+      return "cumulative";
+    case HeadKind::kLabels:
+      return "bce";
     case HeadKind::kSegmentation:
       return "cross_entropy";
     case HeadKind::kDepth:

@@ -1,63 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/error.h>
+#include <detente/metrics/internal/rows.h>
 #include <detente/metrics/metrics.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
-#include <numeric>
 #include <vector>
 
 namespace detente::metrics {
 namespace {
 
-// The rows that have a target.
-struct Rows {
-  std::vector<double> predictions;
-  std::vector<double> targets;
-  std::string reason;  // why no metric can be computed
-
-  std::size_t size() const { return targets.size(); }
-};
-
-Rows take_rows(const char* name, Values predictions, Values targets) {
-  DETENTE_CHECK(predictions.size() == targets.size(),
-                ErrorCode::kShape,
-                "[metrics::{}] {} predictions for {} targets; expected as many of each.",
-                name,
-                predictions.size(),
-                targets.size());
-  Rows rows;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (std::isnan(targets[i])) continue;
-    if (!std::isfinite(predictions[i]) && rows.reason.empty()) {
-      rows.reason = fmt::format("the prediction of row {} is not finite", i);
-    }
-    if (!std::isfinite(targets[i]) && rows.reason.empty()) {
-      rows.reason = fmt::format("the target of row {} is not finite", i);
-    }
-    rows.predictions.push_back(predictions[i]);
-    rows.targets.push_back(targets[i]);
-  }
-  if (rows.size() == 0) rows.reason = "no row has a target";
-  return rows;
-}
-
-Score undefined(const Rows& rows, std::string reason) {
-  return {std::numeric_limits<double>::quiet_NaN(), std::move(reason), rows.size()};
-}
-
-Score defined(const Rows& rows, double value) { return {value, "", rows.size()}; }
-
-// The second pass takes back what rounding of the mean left over.
-double mean(const std::vector<double>& values) {
-  const double n = static_cast<double>(values.size());
-  const double first = std::accumulate(values.begin(), values.end(), 0.0) / n;
-  double rest = 0.0;
-  for (const double v : values) rest += v - first;
-  return first + rest / n;
-}
+using internal::average_ranks;
+using internal::defined;
+using internal::mean;
+using internal::Rows;
+using internal::take_rows;
+using internal::undefined;
 
 bool is_constant(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(), [&](double v) { return v == values[0]; });
@@ -88,22 +46,6 @@ Score correlation(const Rows& rows) {
     square_t += t * t;
   }
   return defined(rows, std::clamp(cross / std::sqrt(square_p * square_t), -1.0, 1.0));
-}
-
-std::vector<double> average_ranks(const std::vector<double>& values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return values[a] < values[b];
-  });
-  std::vector<double> ranks(values.size());
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
-    const double rank = 0.5 * static_cast<double>(begin + 1 + end);
-    for (; begin < end; ++begin) ranks[order[begin]] = rank;
-  }
-  return ranks;
 }
 
 template <class Term>

@@ -1,43 +1,150 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/metrics/agreement.h>
+#include <detente/metrics/calibration.h>
+#include <detente/metrics/columns.h>
+#include <detente/metrics/ranking.h>
 #include <detente/metrics/registry.h>
 
 #include <array>
+#include <cmath>
 
 namespace detente::metrics {
 namespace {
 
-Score accuracy_at_half(Values predictions, Values targets) {
-  return binary_accuracy(predictions, targets);
+using enum TaskKind;
+
+template <Metric metric>
+Score of_outputs(const Answers& a) {
+  return mean_over_columns(metric, a.predictions, a.targets, a.columns);
 }
 
-Score f1_at_half(Values predictions, Values targets) { return f1(predictions, targets); }
+template <Metric metric>
+Score of_one(const Answers& a) {
+  return metric(a.predictions, a.targets);
+}
+
+template <Metric metric>
+Score of_classes(const Answers& a) {
+  return one_vs_rest(metric, a.probabilities, a.targets, a.classes);
+}
+
+template <Metric metric>
+Score of_labels(const Answers& a) {
+  return mean_over_defined(metric, a.predictions, a.targets, a.columns);
+}
+
+Score accuracy_at_half(const Answers& a) { return binary_accuracy(a.predictions, a.targets); }
+
+Score f1_at_half(const Answers& a) { return f1(a.predictions, a.targets); }
+
+Score calibration(const Answers& a) { return expected_calibration_error(a.predictions, a.targets); }
+
+Score calibration_of_choice(const Answers& a) {
+  std::vector<double> right(a.targets.begin(), a.targets.end());
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    if (!std::isnan(right[i])) right[i] = right[i] == a.predictions[i] ? 1.0 : 0.0;
+  }
+  return expected_calibration_error(a.confidence, right);
+}
+
+constexpr const char* kCalibrationOfChoice =
+    "Expected calibration error of the predicted class's probability, 15 bins of equal width.";
+constexpr const char* kKappa = "Cohen's kappa with squared distances of ids as weights.";
 
 const auto& table() {
   static const std::array metrics = {
-      MetricInfo{"pearson", TaskKind::kRegression, true, "Pearson's correlation.", &pearson},
+      MetricInfo{"pearson", kRegression, true, "Pearson's correlation.", &of_outputs<pearson>},
       MetricInfo{"spearman",
-                 TaskKind::kRegression,
+                 kRegression,
                  true,
                  "Spearman's rank correlation, average ranks for ties.",
-                 &spearman},
-      MetricInfo{"mae", TaskKind::kRegression, false, "Mean absolute error.", &mae},
-      MetricInfo{"mse", TaskKind::kRegression, false, "Mean squared error.", &mse},
-      MetricInfo{"r2", TaskKind::kRegression, true, "Share of the variance explained.", &r2},
+                 &of_outputs<spearman>},
+      MetricInfo{"mae", kRegression, false, "Mean absolute error.", &of_outputs<mae>},
+      MetricInfo{"mse", kRegression, false, "Mean squared error.", &of_outputs<mse>},
+      MetricInfo{"r2", kRegression, true, "Share of the variance explained.", &of_outputs<r2>},
       MetricInfo{"f1",
-                 TaskKind::kBinary,
+                 kBinary,
                  true,
                  "F1 of the positive class, predicted when its probability is >= 0.5.",
                  &f1_at_half},
       MetricInfo{"accuracy",
-                 TaskKind::kBinary,
+                 kBinary,
                  true,
                  "Share of right answers, positive when the probability is >= 0.5.",
                  &accuracy_at_half},
-      MetricInfo{"accuracy", TaskKind::kClasses, true, "Share of right classes.", &class_accuracy},
+      MetricInfo{"auroc", kBinary, true, "Area under the ROC curve.", &of_one<auroc>},
+      MetricInfo{"average_precision",
+                 kBinary,
+                 true,
+                 "Area under the precision-recall curve, without interpolation.",
+                 &of_one<average_precision>},
+      MetricInfo{"ece",
+                 kBinary,
+                 false,
+                 "Expected calibration error, 15 bins of equal width.",
+                 &calibration},
+      MetricInfo{"accuracy", kClasses, true, "Share of right classes.", &of_one<class_accuracy>},
       MetricInfo{
-          "macro_f1", TaskKind::kClasses, true, "Mean F1 over the classes that occur.", &macro_f1},
+          "macro_f1", kClasses, true, "Mean F1 over the classes that occur.", &of_one<macro_f1>},
+      MetricInfo{"auroc",
+                 kClasses,
+                 true,
+                 "Mean over the classes of the area under the ROC curve against all others.",
+                 &of_classes<auroc>,
+                 true},
+      MetricInfo{"average_precision",
+                 kClasses,
+                 true,
+                 "Mean over the classes of the average precision against all others.",
+                 &of_classes<average_precision>,
+                 true},
+      MetricInfo{"quadratic_kappa", kClasses, true, kKappa, &of_one<quadratic_kappa>},
+      MetricInfo{"ece", kClasses, false, kCalibrationOfChoice, &calibration_of_choice},
+      MetricInfo{"quadratic_kappa", kOrdinal, true, kKappa, &of_one<quadratic_kappa>},
+      MetricInfo{"accuracy", kOrdinal, true, "Share of right classes.", &of_one<class_accuracy>},
+      MetricInfo{"mae", kOrdinal, false, "Mean distance of ids.", &of_one<mae>},
+      MetricInfo{
+          "macro_f1", kOrdinal, true, "Mean F1 over the classes that occur.", &of_one<macro_f1>},
+      MetricInfo{"spearman",
+                 kOrdinal,
+                 true,
+                 "Spearman's rank correlation of ids, average ranks for ties.",
+                 &of_one<spearman>},
+      MetricInfo{"ece", kOrdinal, false, kCalibrationOfChoice, &calibration_of_choice},
+      MetricInfo{
+          "macro_f1",
+          kLabels,
+          true,
+          "Mean F1 over the labels that occur, predicted when the probability is >= 0.5.",
+          [](const Answers& a) { return macro_f1_of_labels(a.predictions, a.targets, a.columns); }},
+      MetricInfo{"micro_f1",
+                 kLabels,
+                 true,
+                 "F1 over all labels of all rows together.",
+                 [](const Answers& a) { return micro_f1(a.predictions, a.targets); }},
+      MetricInfo{"auroc",
+                 kLabels,
+                 true,
+                 "Mean area under the ROC curve over the labels that some rows have and some not.",
+                 &of_labels<auroc>},
+      MetricInfo{"average_precision",
+                 kLabels,
+                 true,
+                 "Mean average precision over the labels that some rows have.",
+                 &of_labels<average_precision>},
+      MetricInfo{"accuracy", kLabels, true, "Share of right labels.", &accuracy_at_half},
+      MetricInfo{"exact_match",
+                 kLabels,
+                 true,
+                 "Share of rows all of whose labels are right.",
+                 [](const Answers& a) { return exact_match(a.predictions, a.targets, a.columns); }},
+      MetricInfo{"ece",
+                 kLabels,
+                 false,
+                 "Expected calibration error over all labels of all rows, 15 bins of equal width.",
+                 &calibration},
       MetricInfo{"miou",
                  TaskKind::kSegmentation,
                  true,
@@ -90,6 +197,10 @@ std::vector<std::string> default_metrics(TaskKind kind) {
       return {"f1", "accuracy"};
     case TaskKind::kClasses:
       return {"accuracy", "macro_f1"};
+    case TaskKind::kOrdinal:
+      return {"quadratic_kappa", "accuracy", "mae"};
+    case TaskKind::kLabels:
+      return {"macro_f1", "micro_f1", "auroc"};
     case TaskKind::kSegmentation:
       return {"miou", "pixel_accuracy"};
     case TaskKind::kDepth:

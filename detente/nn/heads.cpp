@@ -19,6 +19,54 @@ bool is_standard(const HeadOptions& options) {
 
 std::string head_name(const TaskHead& head) { return "heads." + head.name; }
 
+std::int64_t output_count(const HeadOptions& options) {
+  switch (options.kind) {
+    case HeadKind::kClasses:
+      return options.classes;
+    case HeadKind::kOrdinal:
+      return options.classes - 1;
+    case HeadKind::kRegression:
+    case HeadKind::kLabels:
+      return options.outputs;
+    case HeadKind::kBinary:
+      break;
+  }
+  return 1;
+}
+
+// A share of rows as a logit that training can still move.
+double share_logit(double share) {
+  const double inside = std::clamp(share, 0.01, 0.99);
+  return std::log(inside / (1.0 - inside));
+}
+
+// Thresholds closer than this are one in float32 beside large features.
+constexpr double kSmallestGap = 1e-3;
+
+// What softplus makes `gap` of, beyond the smallest gap.
+double raw_gap(double gap) { return std::log(std::expm1(std::max(gap - kSmallestGap, 1e-3))); }
+
+// The first threshold and what the gaps are made of, for classes with these shares of the rows.
+std::vector<double> raw_thresholds(const std::vector<double>& shares) {
+  std::vector<double> raw;
+  double below = 0.0;
+  double before = 0.0;
+  for (std::size_t k = 0; k + 1 < shares.size(); ++k) {
+    below += shares[k];
+    const double threshold = share_logit(below);
+    raw.push_back(k == 0 ? threshold : raw_gap(threshold - before));
+    // What the gap became: it is never as small as nothing.
+    before = k == 0 ? threshold : before + kSmallestGap + std::log1p(std::exp(raw.back()));
+  }
+  return raw;
+}
+
+std::vector<double> column_of(std::span<const double> values, std::size_t columns, std::size_t c) {
+  std::vector<double> column;
+  for (std::size_t i = c; i < values.size(); i += columns) column.push_back(values[i]);
+  return column;
+}
+
 }  // namespace
 
 Heads::Heads(std::vector<TaskHead> tasks, std::int64_t features, Draw& draw)
@@ -32,23 +80,45 @@ Heads::Heads(std::vector<TaskHead> tasks, std::int64_t features, Draw& draw)
       parameters_.push_back(std::move(own));
       continue;
     }
-    const std::int64_t outputs = head.options.kind == HeadKind::kClasses ? head.options.classes : 1;
-    own.add_linear(draw, head_name(head), features, outputs);
+    const std::int64_t outputs = output_count(head.options);
+    if (head.options.kind == HeadKind::kOrdinal) {
+      const auto classes = static_cast<std::size_t>(head.options.classes);
+      const double bound = 1.0 / std::sqrt(static_cast<double>(features));
+      own.add(head_name(head) + ".weight", draw.uniform({1, features}, bound));
+      own.add(head_name(head) + ".thresholds", torch::zeros({outputs}));
+      own.assign(head_name(head) + ".thresholds",
+                 raw_thresholds(std::vector<double>(classes, 1.0 / static_cast<double>(classes))));
+    } else {
+      own.add_linear(draw, head_name(head), features, outputs);
+    }
     if (is_standard(head.options)) {
-      own.add_exact(head_name(head) + ".mean", torch::zeros({1}));
-      own.add_exact(head_name(head) + ".deviation", torch::ones({1}));
+      own.add_exact(head_name(head) + ".mean", torch::zeros({outputs}));
+      own.add_exact(head_name(head) + ".deviation", torch::ones({outputs}));
     }
     parameters_.push_back(std::move(own));
   }
+}
+
+at::Tensor Heads::ordered_logits(std::size_t head, const at::Tensor& features) const {
+  const Parameters& own = parameters_[head];
+  const std::string name = head_name(tasks_[head]);
+  const at::Tensor raw = own(name + ".thresholds");
+  at::Tensor thresholds = raw;
+  if (raw.size(0) > 1) {
+    const at::Tensor gaps = torch::softplus(raw.slice(0, 1)) + kSmallestGap;
+    thresholds = torch::cumsum(torch::cat({raw.slice(0, 0, 1), gaps}, 0), 0);
+  }
+  return torch::matmul(features, own(name + ".weight").t()) - thresholds;
 }
 
 at::Tensor Heads::predict(std::size_t head, const at::Tensor& features) const {
   const HeadOptions& o = tasks_[head].options;
   const std::string name = head_name(tasks_[head]);
   if (is_map(o.kind)) return map_head(parameters_[head], features, name);
-  at::Tensor y =
-      parameters_[head].linear(features.dim() == 4 ? features.mean({2, 3}) : features, name);
-  if (o.kind != HeadKind::kClasses) y = y.squeeze(1);
+  const at::Tensor whole = features.dim() == 4 ? features.mean({2, 3}) : features;
+  if (o.kind == HeadKind::kOrdinal) return ordered_logits(head, whole);
+  at::Tensor y = parameters_[head].linear(whole, name);
+  if (o.kind != HeadKind::kClasses && output_count(o) == 1) y = y.squeeze(1);
   if (o.kind == HeadKind::kRegression &&
       (o.output == HeadOptions::Output::kScaled || o.output == HeadOptions::Output::kSigmoid)) {
     if (o.output == HeadOptions::Output::kSigmoid) y = torch::sigmoid(y);
@@ -82,9 +152,20 @@ at::Tensor Heads::answer(std::size_t head, const at::Tensor& prediction) const {
   const TaskHead& task = tasks_.at(head);
   switch (task.options.kind) {
     case HeadKind::kBinary:
+    case HeadKind::kLabels:
       return torch::sigmoid(prediction);
     case HeadKind::kClasses:
       return torch::softmax(prediction, 1);
+    case HeadKind::kOrdinal: {
+      const at::Tensor above = torch::sigmoid(prediction);
+      const std::int64_t last = above.size(1) - 1;
+      const at::Tensor first = above.slice(1, 0, 1);
+      TensorList parts = {torch::ones_like(first) - first, above.slice(1, last, last + 1)};
+      if (last > 0) {
+        parts.insert(parts.begin() + 1, above.slice(1, 0, last) - above.slice(1, 1, last + 1));
+      }
+      return torch::cat(parts, 1);
+    }
     case HeadKind::kRegression:
       break;
     case HeadKind::kSegmentation:
@@ -99,13 +180,34 @@ at::Tensor Heads::answer(std::size_t head, const at::Tensor& prediction) const {
 
 void Heads::start_from(std::size_t head, std::span<const double> targets) {
   const TaskHead& task = tasks_.at(head);
-  const Moments moments = finite_moments(targets);
-  if (is_standard(task.options)) {
-    parameters_[head].assign(head_name(task) + ".mean", std::vector<double>{moments.mean});
-    parameters_[head].assign(head_name(task) + ".deviation",
-                             std::vector<double>{moments.deviation > 0 ? moments.deviation : 1.0});
+  if (task.options.kind == HeadKind::kClasses) return;
+  if (task.options.kind == HeadKind::kOrdinal) {
+    std::vector<double> shares(static_cast<std::size_t>(task.options.classes), 0.0);
+    double rows = 0.0;
+    for (const double target : targets) {
+      if (std::isnan(target)) continue;
+      shares.at(static_cast<std::size_t>(target)) += 1.0;
+      rows += 1.0;
+    }
+    for (double& share : shares) share /= std::max(rows, 1.0);
+    parameters_[head].assign(head_name(task) + ".thresholds", raw_thresholds(shares));
+    return;
   }
-  set_initial_prediction(head, moments.mean);
+  const auto columns = static_cast<std::size_t>(output_count(task.options));
+  std::vector<double> means;
+  std::vector<double> deviations;
+  for (std::size_t c = 0; c < columns; ++c) {
+    const Moments moments = finite_moments(column_of(targets, columns, c));
+    means.push_back(moments.mean);
+    deviations.push_back(moments.deviation > 0 ? moments.deviation : 1.0);
+  }
+  if (is_standard(task.options)) {
+    parameters_[head].assign(head_name(task) + ".mean", means);
+    parameters_[head].assign(head_name(task) + ".deviation", deviations);
+  }
+  std::vector<double> biases;
+  for (std::size_t c = 0; c < columns; ++c) biases.push_back(initial_bias(head, c, means[c]));
+  parameters_[head].assign(head_name(task) + ".bias", biases);
 }
 
 at::Tensor Heads::linear_target(std::size_t head, const at::Tensor& target) const {
@@ -137,16 +239,19 @@ void Heads::set_linear(std::size_t head, const at::Tensor& weight, const at::Ten
 
 void Heads::set_initial_prediction(std::size_t head, double value) {
   const HeadOptions& options = tasks_.at(head).options;
-  if (options.kind == HeadKind::kClasses) return;
-  double bias = value;
-  if (options.kind == HeadKind::kRegression) {
-    bias = linear_target(head, torch::full({1}, value, torch::kFloat64)).item<double>();
-  } else {
-    const double share = std::clamp(value, 0.01, 0.99);
-    bias = std::log(share / (1.0 - share));
+  if (has_classes(options.kind)) return;
+  std::vector<double> biases;
+  for (std::size_t c = 0; c < static_cast<std::size_t>(output_count(options)); ++c) {
+    biases.push_back(initial_bias(head, c, value));
   }
-  const std::string name = head_name(tasks_[head]) + ".bias";
-  parameters_[head].assign(name, std::vector<double>{bias});
+  parameters_[head].assign(head_name(tasks_[head]) + ".bias", biases);
+}
+
+double Heads::initial_bias(std::size_t head, std::size_t column, double value) const {
+  const HeadOptions& options = tasks_[head].options;
+  if (options.kind != HeadKind::kRegression) return share_logit(value);
+  const at::Tensor target = torch::full({options.outputs}, value, torch::kFloat64);
+  return linear_target(head, target)[static_cast<std::int64_t>(column)].item<double>();
 }
 
 void Heads::set_initial_map(std::size_t head, std::span<const double> values) {

@@ -186,27 +186,30 @@ std::size_t probe_heads(Model& model,
   if (!torch::isfinite(features).all().item<bool>()) return 0;
   std::size_t set = 0;
   for (std::size_t k = 0; k < model.heads().size(); ++k) {
-    const auto& all = training.targets().at(k).values;
+    const data::Target& target = training.targets().at(k);
     std::vector<std::int64_t> known;
     std::vector<double> values;
     for (std::size_t i = 0; i < spread.size(); ++i) {
-      if (std::isnan(all[spread[i]])) continue;
+      const std::span<const double> row(target.values.data() + spread[i] * target.columns,
+                                        target.columns);
+      if (std::any_of(row.begin(), row.end(), [](double v) { return std::isnan(v); })) continue;
       known.push_back(static_cast<std::int64_t>(i));
-      values.push_back(all[spread[i]]);
+      values.insert(values.end(), row.begin(), row.end());
     }
     const auto [low, high] = std::minmax_element(values.begin(), values.end());
-    if (values.size() < 2 || !(*low < *high)) continue;
+    if (known.size() < 2 || !(*low < *high)) continue;
     const at::Tensor x = features.index_select(0, torch::tensor(known));
-    const at::Tensor t = torch::tensor(values, torch::kFloat64);
+    const at::Tensor t = torch::tensor(values, torch::kFloat64)
+                             .reshape({-1, static_cast<std::int64_t>(target.columns)});
     const HeadOptions& options = model.heads().tasks()[k].options;
     switch (options.kind) {
       case HeadKind::kRegression: {
-        const Ridge ridge = fit_ridge(x, model.heads().linear_target(k, t).unsqueeze(1));
+        const Ridge ridge = fit_ridge(x, model.heads().linear_target(k, t));
         model.heads().set_linear(k, ridge.weight, ridge.bias);
         break;
       }
       case HeadKind::kBinary: {
-        const Ridge ridge = fit_ridge(x, t.unsqueeze(1));
+        const Ridge ridge = fit_ridge(x, t);
         const at::Tensor scores = ridge.held_out.contiguous();
         const Logistic curve =
             fit_logistic({scores.const_data_ptr<double>(), values.size()}, values);
@@ -216,7 +219,7 @@ std::size_t probe_heads(Model& model,
       }
       case HeadKind::kClasses: {
         if (options.classes > kMostProbedClasses) continue;
-        const at::Tensor classes = t.to(torch::kInt64);
+        const at::Tensor classes = t.squeeze(1).to(torch::kInt64);
         const Ridge ridge = fit_ridge(x, torch::one_hot(classes, options.classes));
         const double factor = fit_temperature(ridge.held_out, classes);
         model.heads().set_linear(k, factor * ridge.weight, factor * ridge.bias);

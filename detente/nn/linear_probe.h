@@ -42,8 +42,8 @@ double fit_temperature(const at::Tensor& scores, const at::Tensor& classes);
 // Sets the heads, which must have started from the training targets (Model::start_from): regression by
 // ridge regression, binary by that of 0 and 1 and a logistic curve over its held-out scores, classes
 // by that of each against the rest and one factor. At most `rows` training examples, evenly spread, go
-// through the trunk, `batch` at a time. Heads with fewer than two known targets, with constant ones or
-// with more than 1000 classes stay. Returns how many heads were set.
+// through the trunk, `batch` at a time. Heads of other kinds, with fewer than two known targets, with
+// constant ones or with more than 1000 classes stay. Returns how many heads were set.
 std::size_t probe_heads(Model& model,
                         const data::Source& training,
                         std::size_t batch,

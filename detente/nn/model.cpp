@@ -8,12 +8,27 @@
 #include <utility>
 
 namespace detente::nn {
+namespace {
+
+std::vector<std::string> task_names(const std::vector<TaskHead>& heads) {
+  std::vector<std::string> names;
+  for (const TaskHead& head : heads) names.push_back(head.name);
+  return names;
+}
+
+void append(NamedTensors& list, const NamedTensors& more) {
+  list.insert(list.end(), more.begin(), more.end());
+}
+
+}  // namespace
 
 Model::Model(std::unique_ptr<Trunk> trunk,
              std::vector<TaskHead> heads,
              const data::Source& fitted,
-             std::uint64_t seed)
-    : trunk_(std::move(trunk)) {
+             std::uint64_t seed,
+             std::unique_ptr<Sharing> sharing)
+    : trunk_(std::move(trunk)), sharing_(std::move(sharing)) {
+  if (sharing_ == nullptr) sharing_ = make_sharing(sharing_kinds().front());
   trunk_->validate();
   std::vector<std::string> names;
   for (const TaskHead& head : heads) {
@@ -27,25 +42,41 @@ Model::Model(std::unique_ptr<Trunk> trunk,
         detente::name_of(head.options.kind),
         trunk_->kind());
   }
+  DETENTE_CHECK(
+      !trunk_->maps() || std::string_view(sharing_->kind()) == sharing_kinds().front(),
+      ErrorCode::kInvalidArgument,
+      "[nn::Model] model.sharing {} takes one vector of features; model.kind {} has features "
+      "for each pixel. Use model.sharing: hard, or model.kind: mtan, which shares in its own "
+      "way.",
+      sharing_->kind(),
+      trunk_->kind());
   trunk_->set_tasks(names);
   Rng rng = initial_rng(seed);
   Draw draw(rng);
   trunk_->build(fitted, draw);
-  heads_ = Heads(std::move(heads), trunk_->width(), draw);
+  sharing_->build(trunk_->width(), names, draw);
+  heads_ = Heads(std::move(heads), sharing_->width(trunk_->width()), draw);
 }
 
 Model::Model(std::unique_ptr<Trunk> trunk, Heads heads)
-    : trunk_(std::move(trunk)), heads_(std::move(heads)) {}
+    : Model(std::move(trunk), make_sharing(sharing_kinds().front()), std::move(heads)) {
+  Rng unused = initial_rng(0);  // nothing is drawn
+  Draw draw(unused);
+  sharing_->build(trunk_->width(), task_names(heads_.tasks()), draw);
+}
+
+Model::Model(std::unique_ptr<Trunk> trunk, std::unique_ptr<Sharing> sharing, Heads heads)
+    : trunk_(std::move(trunk)), sharing_(std::move(sharing)), heads_(std::move(heads)) {}
 
 Rng Model::initial_rng(std::uint64_t seed) { return Rng(seed).fork(0x6d6f64656c); }
 
-Model Model::clone() const { return {trunk_->clone(), Heads(heads_)}; }
+Model Model::clone() const { return {trunk_->clone(), sharing_->clone(), Heads(heads_)}; }
 
 TensorList Model::forward(const data::Batch& batch, Rng* random, at::Tensor* features) const {
   if (trunk_->per_task()) return heads_(trunk_->task_features(batch, random));
   const at::Tensor shared = trunk_->features(batch, random);
   if (features != nullptr) *features = shared;
-  return heads_(shared);
+  return heads_((*sharing_)(shared));
 }
 
 std::vector<Matrix> Model::predict(const data::Batch& batch) const {
@@ -61,7 +92,7 @@ std::vector<Matrix> Model::predict(const data::Batch& batch) const {
 TensorList Model::answers(const TensorList& views) const {
   TensorList predictions;
   for (const at::Tensor& features : views) {
-    const TensorList one = heads_(features);
+    const TensorList one = heads_((*sharing_)(features));
     if (predictions.empty()) {
       predictions = one;
       continue;
@@ -109,7 +140,11 @@ void Model::start_from(const data::Source& training, Rng& rng) {
   }
 }
 
-TensorList Model::shared_parameters() const { return trunk_->parameters().trained_tensors(); }
+TensorList Model::shared_parameters() const {
+  TensorList tensors;
+  for (const auto& [name, tensor] : named_shared_parameters()) tensors.push_back(tensor);
+  return tensors;
+}
 
 TensorList Model::head_parameters(std::size_t head) const {
   TensorList tensors;
@@ -117,38 +152,40 @@ TensorList Model::head_parameters(std::size_t head) const {
   return tensors;
 }
 
-const NamedTensors& Model::named_shared_parameters() const {
-  return trunk_->parameters().trained();
+NamedTensors Model::named_shared_parameters() const {
+  NamedTensors named = trunk_->parameters().trained();
+  append(named, sharing_->shared().trained());
+  return named;
 }
 
 NamedTensors Model::named_head_parameters(std::size_t head) const {
   NamedTensors named = heads_.parameters(head).trained();
-  if (trunk_->own().empty()) return named;
-  const NamedTensors& more = trunk_->own().at(head).trained();
-  named.insert(named.end(), more.begin(), more.end());
+  append(named, sharing_->own(head).trained());
+  if (!trunk_->own().empty()) append(named, trunk_->own().at(head).trained());
   return named;
 }
 
+std::vector<double> Model::shared_learning_rates() const {
+  std::vector<double> rates = trunk_->learning_rates();
+  if (!rates.empty()) rates.resize(rates.size() + sharing_->shared().trained().size(), 1.0);
+  return rates;
+}
+
 std::int64_t Model::parameter_count() const {
-  std::int64_t count = trunk_->parameters().trained_count();
+  std::int64_t count = trunk_->parameters().trained_count() + sharing_->shared().trained_count();
   for (const Parameters& own : trunk_->own()) count += own.trained_count();
-  for (std::size_t k = 0; k < heads_.size(); ++k) count += heads_.parameters(k).trained_count();
+  for (std::size_t k = 0; k < heads_.size(); ++k) {
+    count += heads_.parameters(k).trained_count() + sharing_->own(k).trained_count();
+  }
   return count;
 }
 
 NamedTensors Model::state() const {
-  NamedTensors state;
-  const auto add = [&](const NamedTensors& list) {
-    state.insert(state.end(), list.begin(), list.end());
-  };
-  add(trunk_->parameters().trained());
-  for (const Parameters& own : trunk_->own()) {
-    add(own.trained());
-    add(own.fixed());
-  }
-  for (std::size_t k = 0; k < heads_.size(); ++k) add(heads_.parameters(k).trained());
-  add(trunk_->parameters().fixed());
-  for (std::size_t k = 0; k < heads_.size(); ++k) add(heads_.parameters(k).fixed());
+  NamedTensors state = named_shared_parameters();
+  for (std::size_t k = 0; k < heads_.size(); ++k) append(state, named_head_parameters(k));
+  append(state, trunk_->parameters().fixed());
+  for (const Parameters& own : trunk_->own()) append(state, own.fixed());
+  for (std::size_t k = 0; k < heads_.size(); ++k) append(state, heads_.parameters(k).fixed());
   return state;
 }
 
@@ -156,6 +193,7 @@ void Model::load_state(const NamedTensors& state) { load_named(state, this->stat
 
 void Model::to(tensor::Device device, tensor::DType dtype) {
   trunk_->parameters().to(device, dtype);
+  sharing_->to(device, dtype);
   for (Parameters& own : trunk_->own()) own.to(device, dtype);
   heads_.to(device, dtype);
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A network: a shared trunk and one head per task.
+// A network: a shared trunk, what stands between it and the tasks, and one head per task.
 #pragma once
 
 #include <detente/core/matrix.h>
 #include <detente/core/rng.h>
 #include <detente/data/source.h>
 #include <detente/nn/heads.h>
+#include <detente/nn/sharing.h>
 #include <detente/nn/trunk.h>
 #include <detente/tensor/device.h>
 #include <detente/tensor/fwd.h>
@@ -21,27 +22,29 @@ namespace detente::nn {
 class Model {
  public:
   // Parameters for a source that is fitted, drawn from `seed` alone: the same on every machine and
-  // engine. The trunk must not be built yet.
+  // engine. The trunk must not be built yet. `sharing`: options; none: hard.
   Model(std::unique_ptr<Trunk> trunk,
         std::vector<TaskHead> heads,
         const data::Source& fitted,
-        std::uint64_t seed);
-  // A trunk that is built, and heads that fit its width.
+        std::uint64_t seed,
+        std::unique_ptr<Sharing> sharing = nullptr);
+  // A trunk that is built, and heads that fit its width. Hard sharing.
   Model(std::unique_ptr<Trunk> trunk, Heads heads);
 
-  // What initial parameters are drawn from: trunk first, then the heads.
+  // What initial parameters are drawn from: trunk first, then what is between, then the heads.
   static Rng initial_rng(std::uint64_t seed);
 
   // With tensors of its own.
   Model clone() const;
 
   // What losses see, one per head with its graph (nn/heads.h). `random` as in Trunk::features;
-  // `features` receives the heads' input [B, F] or [B, F, H, W], nothing where each task has its own.
+  // `features` receives the trunk's [B, F] or [B, F, H, W], nothing where each task has its own.
   TensorList forward(const data::Batch& batch,
                      Rng* random = nullptr,
                      at::Tensor* features = nullptr) const;
   // Without a graph, on the host: value or probability of class 1 [B×1]; probabilities [B×classes];
-  // maps, pixel after pixel: class ids or depths [B×HW], unit vectors [B×3HW], channel after channel.
+  // several values or probabilities of labels [B×outputs]; maps, pixel after pixel: class ids or depths
+  // [B×HW], unit vectors [B×3HW], channel after channel.
   std::vector<Matrix> predict(const data::Batch& batch) const;
   // The same from the trunk's views of a batch.
   std::vector<Matrix> predict(const TensorList& views) const;
@@ -58,12 +61,17 @@ class Model {
   const Heads& heads() const { return heads_; }
   Heads& heads() { return heads_; }
 
-  // The trunk's that all tasks share; a head's own and those of the trunk for its task alone.
+  const Sharing& sharing() const { return *sharing_; }
+
+  // What reaches several tasks, the trunk's first; and what one task alone uses: of its head, of what
+  // is between (nn/sharing.h) and of the trunk.
   TensorList shared_parameters() const;
   TensorList head_parameters(std::size_t head) const;
-  const NamedTensors& named_shared_parameters() const;
+  NamedTensors named_shared_parameters() const;
   // "heads.<task>.weight", ".bias".
   NamedTensors named_head_parameters(std::size_t head) const;
+  // The learning rate of each shared parameter as a share of the recipe's; empty: all 1.
+  std::vector<double> shared_learning_rates() const;
   std::int64_t parameter_count() const;
 
   // Parameters (they require gradients) and fixed tensors, themselves: for safetensors files.
@@ -75,9 +83,11 @@ class Model {
   void to(tensor::Device device, tensor::DType dtype);
 
  private:
+  Model(std::unique_ptr<Trunk> trunk, std::unique_ptr<Sharing> sharing, Heads heads);
   std::vector<Matrix> numbers_of(const TensorList& answers) const;
 
   std::unique_ptr<Trunk> trunk_;
+  std::unique_ptr<Sharing> sharing_;
   Heads heads_;
 };
 

@@ -54,7 +54,9 @@ struct HeadOptions {
   enum class Output { kRaw, kScaled, kSigmoid, kStandard };
 
   HeadKind kind = HeadKind::kRegression;
-  std::int64_t classes = 2;  // kClasses only
+  std::int64_t classes = 2;  // kClasses, kOrdinal
+  std::int64_t outputs =
+      1;  // kRegression: numbers per row; kLabels: labels. From the task's columns
   // kRegression only. raw: the number itself; scaled: low + (high − low) · number, so that the
   // network works on a scale of one; sigmoid: the same, squeezed into (low, high); standard: in
   // deviations from the mean of the training targets (nn/heads.h).

@@ -33,19 +33,41 @@ void take_maps(const Matrix& output,
 
 }  // namespace
 
+namespace {
+
+// The most probable class; of ordered ones the median, the first that at least half of the probability
+// lies at or below: what is least off on average.
+std::size_t chosen_class(const Matrix& output, std::size_t row, TaskKind kind) {
+  if (kind == TaskKind::kOrdinal) {
+    double sum = 0.0;
+    for (std::size_t c = 0; c + 1 < output.cols(); ++c) {
+      sum += output(row, c);
+      if (sum >= 0.5) return c;
+    }
+    return output.cols() - 1;
+  }
+  std::size_t best = 0;
+  for (std::size_t c = 1; c < output.cols(); ++c) {
+    if (output(row, c) > output(row, best)) best = c;
+  }
+  return best;
+}
+
+}  // namespace
+
 std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                                           const data::Source& source,
                                           std::int64_t batch_size,
+                                          const std::vector<bool>& probabilities,
                                           const MapSink& sink) {
   const auto& heads = model.heads().tasks();
   std::vector<TaskPredictions> predictions(heads.size());
   std::vector<std::shared_ptr<metrics::MapTally>> tallies(heads.size());
   bool maps = false;
   for (std::size_t k = 0; k < heads.size(); ++k) {
+    if (!is_map(heads[k].options.kind)) continue;
     predictions[k].values.resize(source.size());
-    if (heads[k].options.kind == TaskKind::kClasses)
-      predictions[k].confidence.resize(source.size());
-    if (!is_map(heads[k].options.kind) || source.targets().empty()) continue;
+    if (source.targets().empty()) continue;
     predictions[k].tally = tallies[k] = metrics::make_map_tally(
         heads[k].options.kind, static_cast<std::size_t>(heads[k].options.classes));
     maps = true;
@@ -64,21 +86,40 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                   predictions[k].values);
         continue;
       }
+      const TaskKind kind = heads[k].options.kind;
+      TaskPredictions& own = predictions[k];
+      const bool all = k < probabilities.size() && probabilities[k];
+      const auto put = [&](std::vector<double>& to, std::size_t i) {
+        to.resize(source.size() * output.cols());
+        for (std::size_t c = 0; c < output.cols(); ++c) {
+          to[rows[i] * output.cols() + c] = output(i, c);
+        }
+      };
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (heads[k].options.kind != TaskKind::kClasses) {
-          predictions[k].values[rows[i]] = output(i, 0);
+        if (!has_classes(kind)) {
+          put(own.values, i);
           continue;
         }
-        std::size_t best = 0;
-        for (std::size_t c = 1; c < output.cols(); ++c) {
-          if (output(i, c) > output(i, best)) best = c;
-        }
-        predictions[k].values[rows[i]] = static_cast<double>(best);
-        predictions[k].confidence[rows[i]] = output(i, best);
+        if (all) put(own.probabilities, i);
+        const std::size_t chosen = chosen_class(output, i, kind);
+        own.values.resize(source.size());
+        own.confidence.resize(source.size());
+        own.values[rows[i]] = static_cast<double>(chosen);
+        own.confidence[rows[i]] = output(i, chosen);
       }
     }
   }
   return predictions;
+}
+
+std::vector<bool> wanted_probabilities(const Recipe& recipe) {
+  std::vector<bool> wanted;
+  for (const TaskRecipe& task : recipe.tasks) {
+    wanted.push_back(std::any_of(task.metrics.begin(), task.metrics.end(), [&](const auto& name) {
+      return metrics::get_metric(name, task.head.kind).wants_probabilities;
+    }));
+  }
+  return wanted;
 }
 
 void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& predictions) {
@@ -91,7 +132,7 @@ void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& pred
                     "[train::check_finite] the model predicts NaN or infinity for task '{}' in row "
                     "{}; expected a finite number. Look for huge numbers in that row's inputs.",
                     recipe.tasks[k].name,
-                    bad - values->begin() + 1);
+                    (bad - values->begin()) / recipe.tasks[k].head.outputs + 1);
     }
   }
 }
@@ -103,11 +144,17 @@ std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
     const TaskRecipe& task = recipe.tasks[k];
     const auto& targets = source.target(task.name).values;
+    metrics::Answers answers;
+    answers.predictions = predictions[k].values;
+    answers.targets = targets;
+    answers.columns = source.target(task.name).columns;
+    answers.confidence = predictions[k].confidence;
+    answers.probabilities = predictions[k].probabilities;
+    answers.classes = static_cast<std::size_t>(task.head.classes);
     for (const auto& name : task.metrics) {
       const auto& metric = metrics::get_metric(name, task.head.kind);
-      const metrics::Score score = is_map(task.head.kind)
-                                       ? predictions[k].tally->score(name)
-                                       : metric.compute(predictions[k].values, targets);
+      const metrics::Score score =
+          is_map(task.head.kind) ? predictions[k].tally->score(name) : metric.compute(answers);
       results[k].push_back({name, score.value, score.reason, score.note});
     }
     if (const auto threshold = task.positive_threshold()) {

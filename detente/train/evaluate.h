@@ -20,11 +20,14 @@
 namespace detente::train {
 
 struct TaskPredictions {
-  // Regression: the value. Binary: the probability of 1. Classes: the id. Maps: the mean of what is
-  // predicted for an example's pixels.
+  // Regression: the values, row by row. Binary: the probability of 1. Classes and ordinal: the id.
+  // Labels: the probability of each, row by row. Maps: the mean of what is predicted for an example's
+  // pixels.
   std::vector<double> values;
-  // Classes: the probability of `values`; empty otherwise.
+  // Classes and ordinal: the probability of `values`; empty otherwise.
   std::vector<double> confidence;
+  // Classes and ordinal: of all classes, row by row, where they were asked for.
+  std::vector<double> probabilities;
   // Maps of a source with targets: what their metrics are made of; the maps themselves are not kept.
   std::shared_ptr<const metrics::MapTally> tally = nullptr;
 };
@@ -33,12 +36,16 @@ struct TaskPredictions {
 using MapSink =
     std::function<void(std::size_t task, std::span<const std::size_t> rows, const Matrix& maps)>;
 
-// In the order of the rows, one entry per head. A batch here is a batch of the metrics that are means
-// over batches (metrics/map_tally.h).
+// In the order of the rows, one entry per head. `probabilities`: of which heads all classes'
+// probabilities are kept; none: of no head. A batch here is a batch of the metrics that are means over
+// batches (metrics/map_tally.h).
 std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                                           const data::Source& source,
                                           std::int64_t batch_size,
+                                          const std::vector<bool>& probabilities = {},
                                           const MapSink& sink = {});
+// Of which tasks a metric wants them.
+std::vector<bool> wanted_probabilities(const Recipe& recipe);
 
 // Throws kNumeric, naming task and row, where a prediction is NaN or infinite: finite parameters and
 // inputs may still overflow on their way.

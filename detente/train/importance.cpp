@@ -25,11 +25,11 @@ std::vector<std::size_t> spread_over(std::size_t size, std::size_t most) {
 double change(TaskKind kind, const std::vector<double>& before, const std::vector<double>& after) {
   double sum = 0;
   for (std::size_t i = 0; i < before.size(); ++i) {
-    sum += kind == TaskKind::kClasses ? static_cast<double>(before[i] != after[i])
-                                      : (after[i] - before[i]) * (after[i] - before[i]);
+    sum += has_classes(kind) ? static_cast<double>(before[i] != after[i])
+                             : (after[i] - before[i]) * (after[i] - before[i]);
   }
   const double mean = sum / static_cast<double>(before.size());
-  if (kind == TaskKind::kClasses) return mean;
+  if (has_classes(kind)) return mean;
   const double deviation = finite_moments(before).deviation;
   return deviation > 0 ? std::sqrt(mean) / deviation : 0.0;
 }
@@ -69,7 +69,8 @@ class Measure {
 
  private:
   std::vector<TaskPredictions> predict(const data::Source& rows) const {
-    auto predictions = predict_rows(model_, rows, 4 * recipe_.loop.batches.batch_size);
+    auto predictions = predict_rows(
+        model_, rows, 4 * recipe_.loop.batches.batch_size, wanted_probabilities(recipe_));
     check_finite(recipe_, predictions);
     return predictions;
   }

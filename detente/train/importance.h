@@ -32,7 +32,8 @@ struct TaskImportance {
   std::string task;
   // With targets: the task's first metric; an input's number is what it loses, in its own unit, positive
   // where the exchange makes the model worse. Without: "change", the root mean square change of the
-  // predictions in units of their standard deviation (classes: the share of rows that get another one).
+  // predictions in units of their standard deviation (classes, ordered or not: the share of rows
+  // that get another one).
   std::string metric;
   double value = 0;                     // of the metric as the rows are; 0 for change
   std::vector<InputImportance> inputs;  // the most important first

@@ -8,10 +8,12 @@ namespace detente::train {
 std::unique_ptr<nn::Model> make_model(const Recipe& recipe, const data::Source& fitted) {
   std::vector<nn::TaskHead> heads;
   for (const TaskRecipe& task : recipe.tasks) heads.push_back({task.name, task.head});
-  return std::make_unique<nn::Model>(recipe.model.trunk->clone(),
-                                     std::move(heads),
-                                     fitted,
-                                     static_cast<std::uint64_t>(recipe.seed));
+  return std::make_unique<nn::Model>(
+      recipe.model.trunk->clone(),
+      std::move(heads),
+      fitted,
+      static_cast<std::uint64_t>(recipe.seed),
+      recipe.model.sharing ? recipe.model.sharing->clone() : nullptr);
 }
 
 void start_from_data(const Recipe& recipe, const data::Source& training, nn::Model& model) {

@@ -41,7 +41,7 @@ TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& d
     const at::Tensor target =
         model_.heads().loss_target(k, labels[k]).to(tensor::tensor_options(device_, dtype_));
     const at::Tensor prediction = predictions[k].to(target.scalar_type());
-    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info);
+    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info, class_weights_[k]);
     if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
     losses.values.push_back(std::move(loss));
     losses.rows.push_back(static_cast<double>(info.rows));

@@ -18,7 +18,11 @@ class LabelLosses final : public LossSource {
               const nn::Model& model,
               tensor::Device device,
               tensor::DType dtype)
-      : recipe_(recipe), data_(data), model_(model), device_(device), dtype_(dtype) {}
+      : recipe_(recipe), data_(data), model_(model), device_(device), dtype_(dtype) {
+    for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
+      class_weights_.push_back(recipe.tasks[k].weights_of_classes(data.targets().at(k).values));
+    }
+  }
 
   std::vector<std::string> tasks() const override;
   NamedTensors own_parameters(std::size_t task) const override;  // of its head
@@ -32,6 +36,7 @@ class LabelLosses final : public LossSource {
   const nn::Model& model_;
   tensor::Device device_;
   tensor::DType dtype_;
+  std::vector<std::vector<double>> class_weights_;  // per task, empty: none
 };
 
 }  // namespace detente::train

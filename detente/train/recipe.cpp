@@ -5,7 +5,6 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/core/whole_number.h>
-#include <detente/losses/registry.h>
 #include <detente/tensor/device.h>
 #include <detente/text/unicode.h>
 #include <detente/train/recipe.h>
@@ -90,73 +89,6 @@ void DataRecipe::describe(FieldVisitor& visitor) {
   files.describe_split(visitor);
 }
 
-void TaskRecipe::describe(FieldVisitor& visitor) {
-  visitor.text("name", name, "The task's name in every output.");
-  visitor.text("column",
-               column,
-               "Column of the target; default: the task's name. Empty cells are "
-               "missing targets and are masked in this task's loss.");
-  head.describe(visitor);
-  visitor.text("threshold",
-               threshold,
-               "Binary tasks: the target is 1 where the column is at least this number; default: "
-               "the column holds 0 and 1.");
-  visitor.text("positive_from",
-               positive_from,
-               "Regression tasks: also report F1 of 'prediction at least this number'.");
-  visitor.texts("class_names",
-                class_names,
-                {},
-                "Class tasks: the words in the column, in the order of their ids.");
-  visitor.section(
-      "loss", "The task's loss; its options stand beside its name.", [this](FieldVisitor& section) {
-        if (loss_name.empty()) loss_name = losses::default_loss(head.kind);
-        section.kind(
-            "name",
-            loss_name,
-            losses::loss_names(),
-            loss,
-            [](const std::string& word) { return losses::make_loss(word); },
-            "See docs/losses.md; default: mse, bce or cross_entropy, by the head; of maps "
-            "cross_entropy, mae or cosine.");
-      });
-  visitor.texts("metrics",
-                metrics,
-                {},
-                "Metrics to report, the most important first; default: those of the head.");
-  visitor.number("weight",
-                 weight,
-                 {.min = 0, .max = 1e6, .min_open = true},
-                 "Factor on this task's loss before balancing.");
-}
-
-data::TargetColumn TaskRecipe::target() const {
-  data::TargetColumn target;
-  target.task = name;
-  target.column = column;
-  target.kind = head.kind;
-  if (!threshold.empty())
-    target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
-  if (head.kind == TaskKind::kClasses || head.kind == TaskKind::kSegmentation) {
-    target.classes = head.classes;
-  }
-  const bool scaled = head.output == nn::HeadOptions::Output::kScaled ||
-                      head.output == nn::HeadOptions::Output::kSigmoid;
-  if (head.kind == TaskKind::kRegression && scaled) target.range = {head.low, head.high};
-  target.class_names = class_names;
-  return target;
-}
-
-std::optional<double> TaskRecipe::positive_threshold() const {
-  if (positive_from.empty()) return std::nullopt;
-  return parse_number(positive_from, "[train::recipe]", "positive_from");
-}
-
-std::vector<std::string> TaskRecipe::prediction_names() const {
-  if (head.kind == TaskKind::kRegression || is_map(head.kind)) return {name};
-  return {name, name + "_probability"};
-}
-
 void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
   if (kind.empty()) kind = nn::default_trunk(data_kind);
   visitor.kind(
@@ -171,6 +103,16 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
       "segnet "
       "and mtan: networks with an answer for each pixel. "
       "Default: the first for data.kind. Its options stand beside it.");
+  visitor.kind(
+      "sharing",
+      sharing_kind,
+      nn::sharing_kinds(),
+      sharing,
+      nn::make_sharing,
+      "What stands between the model's features and the tasks' heads. hard: nothing; mmoe: "
+      "experts and a gate per task; cgc and ple: also experts of each task's own; "
+      "cross_stitch: a tower per task, mixed after each layer (docs/training.md). Its "
+      "options stand beside it.");
 }
 
 std::int64_t LoopRecipe::kept_snapshots() const {
@@ -368,6 +310,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   const auto folder = std::filesystem::absolute(path).parent_path();
   recipe.model.trunk->resolve_paths(folder);
   recipe.model.trunk->validate();
+  recipe.model.sharing->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
   recipe.selection();
   recipe.loop.kept_snapshots();
@@ -451,6 +394,15 @@ std::string recipe_markdown() {
                      });
     }
   }
+  std::string ways;
+  for (const std::string& kind : nn::sharing_kinds()) {
+    const auto sharing = nn::make_sharing(kind);
+    const auto options = [&](FieldVisitor& visitor) {
+      visitor.section("model", "", [&](FieldVisitor& s) { sharing->describe(s); });
+    };
+    if (list_fields(options).empty()) continue;
+    ways += "\nWith `model.sharing: " + kind + "` also:\n" + config::fields_markdown(options);
+  }
   return "# Recipe reference\n\n"
          "<!-- written by `detente recipe docs`; do not edit by hand -->\n\n"
          "Every key of a recipe, its type, default and allowed values. A recipe is read strictly: "
@@ -461,7 +413,8 @@ std::string recipe_markdown() {
          "beside "
          "`balance.method` and those of a loss beside its `name`; the tables show the ones of the "
          "defaults, [docs/methods](methods/README.md) and [docs/losses.md](losses.md) show all.\n" +
-         config::fields_markdown(describe_of(recipe)) + other_kinds;
+         config::fields_markdown(describe_of(recipe)) + other_kinds + "\n## Ways of sharing\n" +
+         ways;
 }
 
 }  // namespace detente::train

@@ -10,6 +10,7 @@
 #include <detente/engine/multi_task_backward.h>
 #include <detente/losses/loss.h>
 #include <detente/nn/options.h>
+#include <detente/nn/sharing.h>
 #include <detente/nn/trunk.h>
 #include <detente/tensor/autocast.h>
 #include <detente/train/adamw.h>
@@ -20,6 +21,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,10 +37,13 @@ struct DataRecipe {
 
 struct TaskRecipe {
   std::string name;
-  std::string column;
-  std::string threshold;      // binary only: text of a number, or empty
-  std::string positive_from;  // regression only: text of a number, or empty
+  std::string column;                // empty where there are several
+  std::vector<std::string> columns;  // regression, labels
+  std::string separator;             // labels in one column: a character, or empty
+  std::string threshold;             // binary only: text of a number, or empty
+  std::string positive_from;         // regression only: text of a number, or empty
   std::vector<std::string> class_names;
+  std::string class_weights = "none";  // balanced, or numbers as text
   nn::HeadOptions head;
   std::string loss_name;  // empty: the default of the head
   std::shared_ptr<losses::Loss> loss;
@@ -48,14 +53,24 @@ struct TaskRecipe {
   void describe(FieldVisitor& visitor);
   data::TargetColumn target() const;
   std::optional<double> positive_threshold() const;
-  // What `detente predict` calls the task's predictions: the value, label or class by the task's
-  // name; then its probability, where it has one.
+  // The columns of the files that hold its targets.
+  std::vector<std::string> file_columns() const { return target().file_columns(); }
+  // Names of its classes, labels or several values; empty where they have none.
+  const std::vector<std::string>& answer_names() const;
+  // What `detente predict` calls the task's predictions. One column: the value, label or class by the
+  // task's name; then its probability, where it has one. Several values: each by its column's name behind
+  // the task's. Labels: those predicted by the task's name, then the probability of each.
   std::vector<std::string> prediction_names() const;
+  // Of class_weights: one per class (binary: of 0 and 1), empty for none. `targets`: those of the training
+  // rows. Balanced: n / (classes n_c), 1 where n_c is 0.
+  std::vector<double> weights_of_classes(std::span<const double> targets) const;
 };
 
 struct ModelRecipe {
   std::string kind;                  // empty: the default of the kind of data
   std::shared_ptr<nn::Trunk> trunk;  // the options of the kind; never built
+  std::string sharing_kind = "hard";
+  std::shared_ptr<nn::Sharing> sharing;  // the same
 
   void describe(FieldVisitor& visitor, const std::string& data_kind);
 };

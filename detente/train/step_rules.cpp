@@ -90,6 +90,18 @@ std::string micro_batch_conflict(const Recipe& recipe) {
   return "";
 }
 
+// Gates look below the experts that they mix: there is no one tensor at which tasks meet. Known before
+// the data are read.
+std::string sharing_conflict(const Recipe& recipe) {
+  const std::string& way = recipe.model.sharing_kind;
+  if (!at_features(recipe) || (way != "mmoe" && way != "cgc" && way != "ple")) return "";
+  return fmt::format(
+      "'model.sharing: {}' has no one shared representation, at which {} balances: its gates look "
+      "below its experts. Set model.sharing: hard or cross_stitch, or another method or strategy.",
+      way,
+      recipe.balance->at_features() ? method_words(recipe) : "'engine.strategy: features'");
+}
+
 }  // namespace
 
 bool estimates_gram(const Recipe& recipe) {
@@ -98,7 +110,8 @@ bool estimates_gram(const Recipe& recipe) {
 }
 
 std::string step_conflict(const Recipe& recipe) {
-  for (const auto rule : {precision_conflict, granularity_conflict, micro_batch_conflict}) {
+  for (const auto rule :
+       {precision_conflict, granularity_conflict, micro_batch_conflict, sharing_conflict}) {
     std::string conflict = rule(recipe);
     if (!conflict.empty()) return conflict;
   }

@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/core/whole_number.h>
+#include <detente/data/table.h>
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
 #include <detente/text/printable.h>
@@ -19,10 +20,15 @@ namespace {
   fail(ErrorCode::kInvalidArgument, "{}: {}", where, text);
 }
 
-// They say how many classes there are.
+// They say how many classes, or labels, there are.
 void take_class_names(TaskRecipe& task, const std::string& where) {
-  if (task.head.kind != TaskKind::kClasses && task.head.kind != TaskKind::kSegmentation) {
-    refuse(where, "task '" + task.name + "': 'class_names' is for class and segmentation tasks.");
+  const bool labels = task.head.kind == TaskKind::kLabels && task.columns.empty();
+  if (!has_classes(task.head.kind) && task.head.kind != TaskKind::kSegmentation && !labels) {
+    refuse(where,
+           "task '" + task.name +
+               "': 'class_names' is for class, ordinal and segmentation tasks, and labels in one "
+               "column" +
+               (task.columns.empty() ? "." : "; those in several have the columns' names."));
   }
   std::set<std::string> names;
   for (const std::string& name : task.class_names) {
@@ -33,7 +39,79 @@ void take_class_names(TaskRecipe& task, const std::string& where) {
   if (task.class_names.size() < 2) {
     refuse(where, "task '" + task.name + "': 'class_names' holds one name; expected two or more.");
   }
-  task.head.classes = static_cast<std::int64_t>(task.class_names.size());
+  const auto count = static_cast<std::int64_t>(task.class_names.size());
+  (labels ? task.head.outputs : task.head.classes) = count;
+}
+
+// A target of several numbers per row.
+void take_columns(TaskRecipe& task, const std::string& where) {
+  const std::string what = "task '" + task.name + "': ";
+  const bool labels = task.head.kind == TaskKind::kLabels;
+  if (!task.columns.empty()) {
+    if (!labels && task.head.kind != TaskKind::kRegression) {
+      refuse(where, what + "'columns' is for regression and labels tasks; expected 'column'.");
+    }
+    if (!task.column.empty()) {
+      refuse(where, what + "'column' and 'columns' are both there; expected one of them.");
+    }
+    if (task.columns.size() < 2) {
+      refuse(where, what + "'columns' holds one name; expected two or more, or 'column'.");
+    }
+    const std::set<std::string> names(task.columns.begin(), task.columns.end());
+    if (names.size() < task.columns.size()) {
+      refuse(where, what + "'columns' holds a name twice.");
+    }
+    if (!task.positive_from.empty()) {
+      refuse(where, what + "'positive_from' is for one column.");
+    }
+    task.head.outputs = static_cast<std::int64_t>(task.columns.size());
+  }
+  if (!task.separator.empty() && (!labels || !task.columns.empty())) {
+    refuse(where, what + "'separator' is for labels tasks with one 'column'.");
+  }
+  if (!labels || !task.columns.empty()) return;
+  if (task.separator.size() != 1) {
+    refuse(
+        where,
+        what +
+            (task.separator.empty()
+                 ? "labels are in several 'columns' of 0 and 1, or in one 'column' of words with "
+                   "a 'separator' and 'class_names'; expected one of the two."
+                 : "'separator' is '" + text::printable(task.separator) +
+                       "'; expected one character of ASCII, e.g. '|'."));
+  }
+  if (task.class_names.empty()) {
+    refuse(where, what + "'separator' needs the words it separates; expected 'class_names'.");
+  }
+  for (const std::string& word : task.class_names) {
+    if (word.find(task.separator) != std::string::npos || data::trim(word) != word ||
+        word.empty()) {
+      refuse(where,
+             what + "no cell can hold the label '" + text::printable(word) +
+                 "': labels have no separator in them and no blanks around them.");
+    }
+  }
+}
+
+void check_class_weights(const TaskRecipe& task, const std::string& where) {
+  if (task.class_weights == "none") return;
+  const bool binary = task.head.kind == TaskKind::kBinary;
+  if (!binary && !has_classes(task.head.kind)) {
+    refuse(where,
+           "task '" + task.name + "': 'class_weights' is for binary, class and ordinal tasks" +
+               (task.head.kind == TaskKind::kLabels ? "; labels have loss.positive_weight." : "."));
+  }
+  if (task.class_weights == "balanced") return;
+  const auto expected = static_cast<std::size_t>(binary ? 2 : task.head.classes);
+  const auto weights = task.weights_of_classes({});
+  if (weights.size() != expected) {
+    refuse(where,
+           "task '" + task.name + "': 'class_weights' has " + std::to_string(weights.size()) +
+               " numbers for " + std::to_string(expected) + " classes; expected one for each.");
+  }
+  if (std::all_of(weights.begin(), weights.end(), [](double w) { return w == 0; })) {
+    refuse(where, "task '" + task.name + "': 'class_weights' are all 0; nothing would count.");
+  }
 }
 
 void check_tasks(Recipe& recipe, const std::string& where) {
@@ -55,7 +133,8 @@ void check_tasks(Recipe& recipe, const std::string& where) {
     if (!names.insert(task.name).second) {
       refuse(where, "two tasks are named '" + task.name + "'.");
     }
-    if (task.column.empty()) task.column = task.name;
+    take_columns(task, where);
+    if (task.column.empty() && task.columns.empty()) task.column = task.name;
     task.head.validate();
     const auto fitting = losses::loss_names(task.head.kind);
     if (std::find(fitting.begin(), fitting.end(), task.loss_name) == fitting.end()) {
@@ -79,6 +158,7 @@ void check_tasks(Recipe& recipe, const std::string& where) {
       }
     }
     if (!task.class_names.empty()) take_class_names(task, where);
+    check_class_weights(task, where);
   }
 }
 
@@ -120,7 +200,9 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& where) {
   std::erase_if(recipe.tasks, [&](const TaskRecipe& task) {
     const bool chosen = std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) !=
                         recipe.loop.tasks.end();
-    (chosen ? kept : others).push_back(task.column);
+    for (std::string& column : task.file_columns()) {
+      (chosen ? kept : others).push_back(std::move(column));
+    }
     return !chosen;
   });
   // An answer left out must not become a question.

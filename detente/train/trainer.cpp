@@ -193,7 +193,7 @@ class Trainer {
                   model_->named_shared_parameters(),
                   *losses_,
                   total_steps_,
-                  model_->trunk().learning_rates());
+                  model_->shared_learning_rates());
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),
@@ -361,8 +361,8 @@ class Trainer {
   }
 
   void end_epoch() {
-    const auto predictions =
-        predict_rows(*model_, *corpus_.dev, 4 * recipe_.loop.batches.batch_size);
+    const auto predictions = predict_rows(
+        *model_, *corpus_.dev, 4 * recipe_.loop.batches.batch_size, wanted_probabilities(recipe_));
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
     crash_point("epoch.evaluated");
     const double value = selected_value(metrics);

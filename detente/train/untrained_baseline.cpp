@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -58,7 +57,8 @@ Json score_baseline(const Recipe& recipe,
                     const std::vector<double>& dev_scores) {
   Json tasks = Json::object();
   for (const TaskRecipe& task : recipe.tasks) {
-    if (task.head.kind == TaskKind::kClasses) continue;
+    const bool number = task.head.kind == TaskKind::kRegression && task.columns.empty();
+    if (!number && task.head.kind != TaskKind::kBinary) continue;
     const std::vector<double>& train_targets = train.target(task.name).values;
     const std::vector<double>& dev_targets = dev.target(task.name).values;
     Json values = Json::object();
@@ -86,15 +86,38 @@ Json score_baseline(const Recipe& recipe,
   return tasks;
 }
 
-double most_frequent(const std::vector<double>& values) {
-  std::map<double, std::size_t> counts;
-  for (const double value : values) {
-    if (!std::isnan(value)) ++counts[value];
+// What a model that knows nothing of a row answers: means, shares of ones, and of classes their shares
+// with the most frequent as the answer.
+TaskPredictions constant_answer(const TaskRecipe& task,
+                                const data::Target& known,
+                                std::size_t rows) {
+  TaskPredictions answer;
+  if (has_classes(task.head.kind)) {
+    std::vector<double> shares(static_cast<std::size_t>(task.head.classes), 0.0);
+    const double weight = 1.0 / static_cast<double>(known.rows() - known.missing);
+    for (const double id : known.values) {
+      if (!std::isnan(id)) shares.at(static_cast<std::size_t>(id)) += weight;
+    }
+    const auto most = std::max_element(shares.begin(), shares.end());
+    answer.values.assign(rows, static_cast<double>(most - shares.begin()));
+    answer.confidence.assign(rows, std::min(*most, 1.0));
+    for (std::size_t i = 0; i < rows; ++i) {
+      answer.probabilities.insert(answer.probabilities.end(), shares.begin(), shares.end());
+    }
+    return answer;
   }
-  return std::max_element(counts.begin(),
-                          counts.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
+  std::vector<double> means;
+  for (std::size_t c = 0; c < known.columns; ++c) {
+    std::vector<double> column;
+    for (std::size_t i = c; i < known.values.size(); i += known.columns) {
+      column.push_back(known.values[i]);
+    }
+    means.push_back(finite_moments(column).mean);
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    answer.values.insert(answer.values.end(), means.begin(), means.end());
+  }
+  return answer;
 }
 
 // The training pixels' most frequent class, or their mean, everywhere.
@@ -119,20 +142,15 @@ TaskPredictions constant_maps(const data::Target& train,
     }
     tally->add({predictions, std::get<std::vector<float>>(targets[task].values), pixels});
   }
-  return {std::vector<double>(dev.size(), answer.front()), {}, tally};
+  return {std::vector<double>(dev.size(), answer.front()), {}, {}, tally};
 }
 
 Json constant_baseline(const Recipe& recipe, const data::Source& train, const data::Source& dev) {
   std::vector<TaskPredictions> predictions;
   for (const TaskRecipe& task : recipe.tasks) {
-    const std::vector<double>& targets = train.target(task.name).values;
-    if (is_map(task.head.kind)) {
-      predictions.push_back(constant_maps(train.target(task.name), dev, predictions.size()));
-      continue;
-    }
-    const double answer = task.head.kind == TaskKind::kRegression ? finite_moments(targets).mean
-                                                                  : most_frequent(targets);
-    predictions.push_back({std::vector<double>(dev.size(), answer), {}});
+    const data::Target& known = train.target(task.name);
+    predictions.push_back(is_map(task.head.kind) ? constant_maps(known, dev, predictions.size())
+                                                 : constant_answer(task, known, dev.size()));
   }
   return report::to_json(metrics_by_task(recipe, evaluate(recipe, predictions, dev)));
 }

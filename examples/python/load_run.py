@@ -91,6 +91,10 @@ class Model:
         self.run = Path(run)
         self.recipe = yaml.safe_load((self.run / "recipe.yaml").read_text(encoding="utf-8"))
         self.options = self.recipe["model"]
+        demand(self.options.get("sharing", "hard") == "hard", "its tasks share by experts or towers")
+        for task in self.recipe["tasks"]:
+            demand(task["head"] in ("regression", "binary", "classes") and not task.get("columns"),
+                   f"task {task['name']} has several answers or ordered ones")
         self.w = load_file(self.run / "model.safetensors")
 
     def linear(self, x, name):

@@ -45,6 +45,23 @@ TEST(Graph, FindsTheBorderAndTheTasksOfTheExamples) {
   EXPECT_THAT(graph.examples.end, ElementsAre(4, 6));
 }
 
+// A pass that starts at both would count what reaches the lower one through the upper one twice.
+TEST(Graph, SaysWhenTheBorderLiesAtTwoDepths) {
+  const auto w = parameter({5, 5});
+  const auto v = parameter({5, 5});
+  const auto x = torch::tanh(torch::randn({kExamples, 5}, torch::kDouble).matmul(w.t()));
+  const auto z = torch::tanh(x.matmul(v.t()));
+  EXPECT_FALSE(read_graph(losses_of(z), {w, v}, {}).features_nested);
+  const TensorList both = {(x * z).square().sum(), z.exp().sum()};
+  const Graph graph = read_graph(both, {w, v}, {});
+  EXPECT_EQ(graph.features.size(), 2U);
+  EXPECT_TRUE(graph.features_nested);
+  // Side by side is not one above the other.
+  const auto other = torch::tanh(torch::randn({kExamples, 5}, torch::kDouble).matmul(v.t()));
+  const TensorList beside = {(x * other).sum(), (x + other).exp().sum()};
+  EXPECT_FALSE(read_graph(beside, {w, v}, {}).features_nested);
+}
+
 TEST(Graph, AnExampleOfTwoTasksTellsNothing) {
   const auto w = parameter({3, 5});
   const auto z = torch::randn({kExamples, 5}, torch::kDouble).matmul(w.t());

@@ -44,9 +44,11 @@ def exported(folder, recipe, data, *settings):
 
 
 def table(folder):
-    """Numbers with gaps, dates, categories with words of their own; a task of every kind."""
+    """Numbers with gaps, dates, categories with words of their own; a task of every kind behind
+    experts."""
     rng = np.random.default_rng(1)
-    header = ["größe", "when", "a b", "kind", "no", "is it?", "class's"]
+    header = ["größe", "when", "a b", "kind", "no", "is it?", "class's", "grade", "tags", "left",
+              "right"]
     lines = []
     for i in range(300):
         x = rng.normal()
@@ -58,6 +60,10 @@ def table(folder):
             f"{3000 + 500 * x + (i % 4):.4f}",
             str(int(x + 0.1 * (i % 5) > 0)),
             ["red", "green", "ß"][int(i % 4 > 1) + int(x > 0)],
+            str(int(x > -1) + int(x > 0) + int(x > 1)),
+            ("warm" if x > 0 else "") + "|" + ("odd" if i % 2 else ""),
+            f"{100 * x:.4f}",
+            f"{0.01 * (i % 5):.4f}",
         ]
         lines.append(",".join(cells))
     data = folder / "table.csv"
@@ -67,11 +73,14 @@ def table(folder):
         f"""
 name: exported
 data: {{kind: table, train: {data}, split: {{dev: 0.2}}, categories: ["a b"]}}
-model: {{widths: [24, 16], activation: gelu, embedding: 3}}
+model: {{widths: [24, 16], activation: gelu, embedding: 3, sharing: cgc, expert_widths: [16]}}
 tasks:
   - {{name: "no", column: "no", head: regression}}
   - {{name: "is-it?", column: "is it?", head: binary}}
   - {{name: "class's", column: "class's", head: classes, class_names: [red, green, ß]}}
+  - {{name: grade, head: ordinal, classes: 4}}
+  - {{name: tags, head: labels, separator: "|", class_names: [warm, odd]}}
+  - {{name: place, columns: [left, right]}}
 train: {{batch_size: 32}}
 """,
         encoding="utf-8",
@@ -93,7 +102,8 @@ with tempfile.TemporaryDirectory() as folder:
     rows = list(csv.DictReader(data.open(encoding="utf-8")))
     answers = answer(example.encode(rows, json.loads(files["columns.json"])["columns"]))
     described = json.loads(files["detente.json"])
-    assert [o["name"] for o in described["outputs"]] == ["no", "is-it?", "class's"], described
+    assert [o["name"] for o in described["outputs"]] == [
+        "no", "is-it?", "class's", "grade", "tags", "place"], described
     words = described["outputs"][2]["classes"]
     pairs = []
     for i, line in enumerate(expected):
@@ -102,6 +112,13 @@ with tempfile.TemporaryDirectory() as folder:
         best = int(np.argmax(answers["class's"][i]))
         assert words[best] == line["class's"], (i, answers["class's"][i], line)
         pairs.append((float(answers["class's"][i][best]), line["class's_probability"]))
+        median = int(np.argmax(np.cumsum(answers["grade"][i]) >= 0.5))
+        assert median == line["grade"], (i, answers["grade"][i], line)
+        pairs.append((float(answers["grade"][i][median]), line["grade_probability"]))
+        for j, label in enumerate(described["outputs"][4]["labels"]):
+            pairs.append((float(answers["tags"][i][j]), line[f"tags_{label}"]))
+        for j, value in enumerate(described["outputs"][5]["values"]):
+            pairs.append((float(answers["place"][i][j]), line[f"place_{value}"]))
     first = worst_of(pairs)
 
     (folder / "pairs").mkdir()

@@ -43,7 +43,7 @@ std::vector<nn::TaskHead> heads() {
   return heads;
 }
 
-ClassNames names() { return {{}, {}, {"a", "b", "c"}}; }
+AnswerNames names() { return {{}, {}, {"a", "b", "c"}}; }
 
 // A source that has read the text, and a model for it whose heads stand in a unit of their own.
 Trained trained(std::unique_ptr<data::Source> source,
@@ -127,6 +127,35 @@ TEST(PortableModel, OnnxPassesItsChecker) {
   EXPECT_THAT(bytes, HasSubstr("detente-model-1"));
   EXPECT_THAT(bytes, HasSubstr("columns.json"));
   EXPECT_EQ(bytes, to_onnx(*t.model, *t.source, names()));
+}
+
+// Every kind of head behind every way of sharing.
+TEST(PortableModel, AllHeadsAndWaysOfSharingAnswerAsTheModelDoes) {
+  std::vector<nn::TaskHead> all = heads();
+  all.push_back({"grade", {.kind = HeadKind::kOrdinal, .classes = 4}});
+  all.push_back({"two", {.kind = HeadKind::kOrdinal, .classes = 2}});
+  all.push_back({"tags", {.kind = HeadKind::kLabels, .outputs = 3}});
+  all.push_back({"pose", {.outputs = 2, .output = nn::HeadOptions::Output::kStandard}});
+  const AnswerNames given = {{}, {}, {"a", "b", "c"}, {}, {}, {"x", "y", "z"}, {"left", "right"}};
+  for (const std::string& kind : nn::sharing_kinds()) {
+    SCOPED_TRACE(kind);
+    Trained t = table_model();
+    t.model = std::make_unique<nn::Model>(
+        std::make_unique<nn::MlpTrunk>(), all, *t.source, 3, nn::make_sharing(kind));
+    // Recording compares the answers for other rows with the model's.
+    torch::jit::ExtraFilesMap files{{"detente.json", ""}};
+    torch::jit::Module module = loaded(to_torchscript(*t.model, *t.source, given), &files);
+    const Json outputs = Json::parse(files.at("detente.json"))["outputs"];
+    EXPECT_EQ(outputs[5]["labels"], Json::parse(R"(["x", "y", "z"])"));
+    EXPECT_EQ(outputs[6]["values"], Json::parse(R"(["left", "right"])"));
+    EXPECT_THAT(outputs[3]["meaning"].get<std::string>(), HasSubstr("in their order"));
+    std::size_t count = 0;
+    for (const auto& parameter : module.parameters()) {
+      count += static_cast<std::size_t>(parameter.numel());
+    }
+    EXPECT_EQ(count, static_cast<std::size_t>(t.model->parameter_count()));
+    EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, given)));
+  }
 }
 
 TEST(PortableModel, PairsOfAnyLengthsAnswerAsTheModelDoes) {

@@ -21,6 +21,9 @@ std::pair<at::Tensor, at::Tensor> losses_batch(const Loss& loss) {
   if (name == "cross_entropy") {
     return {torch::stack({p, p.flip(0) * 0.7, p.square()}, 1), numbers({2, 0, 1, 1, 0})};
   }
+  if (name == "cumulative" || name == "coral") {  // logits that fall from step to step
+    return {torch::stack({p, p - 0.5, p - 1.7}, 1), numbers({2, 0, 1, 3, 0})};
+  }
   const auto y = numbers({1.0, -2.9, 2.5, 0.7, 3.0});
   if (name == "cosine") {
     const auto vectors = torch::stack({y, y.flip(0), y.square() - 2}, 1);

@@ -21,6 +21,8 @@ TEST(LossRegistry, EveryHeadHasADefaultThatFits) {
   for (const auto head : {HeadKind::kRegression,
                           HeadKind::kBinary,
                           HeadKind::kClasses,
+                          HeadKind::kOrdinal,
+                          HeadKind::kLabels,
                           HeadKind::kSegmentation,
                           HeadKind::kDepth,
                           HeadKind::kNormals}) {

@@ -151,6 +151,12 @@ TEST_F(RecipeTest, SaysWhichWishesForAStepDoNotGoTogether) {
     EXPECT_THAT(error_with({"engine.granularity=layers", std::string("balance.method=") + method}),
                 HasSubstr("class G or G+L); got '" + std::string(method)));
   }
+  for (const char* way : {"mmoe", "cgc", "ple"}) {
+    const std::string sharing = std::string("model.sharing=") + way;
+    EXPECT_THAT(error_with({sharing, "balance.method=mgda_ub"}), HasSubstr("no one shared"));
+    EXPECT_THAT(error_with({sharing, "engine.strategy=features"}), HasSubstr("engine.strategy"));
+  }
+  EXPECT_NO_THROW(recipe({"model.sharing=cross_stitch", "balance.method=mgda_ub"}));
   EXPECT_THAT(error_with({"engine.granularity=layers", "engine.strategy=features"}),
               HasSubstr("at the shared representation"));
   EXPECT_THAT(error_with({"engine.granularity=layers", "engine.gram_rows=0.5"}),
@@ -202,6 +208,7 @@ TEST_F(RecipeTest, ShippedRecipesAreRight) {
                                                                     {"rf1", 8},
                                                                     {"seoul", 2},
                                                                     {"sts_b", 2},
+                                                                    {"tox21", 12},
                                                                     {"yeast", 14}};
   for (const auto& [name, tasks] : recipes) {
     const Recipe r =

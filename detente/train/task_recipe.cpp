@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/losses/registry.h>
+#include <detente/train/recipe.h>
+
+#include <cmath>
+
+namespace detente::train {
+namespace {
+
+constexpr NumberRule kClassWeight{.min = 0, .max = 1e6};
+
+const std::vector<std::string>& class_weight_words() {
+  static const std::vector<std::string> words = {"none", "balanced"};
+  return words;
+}
+
+}  // namespace
+
+void TaskRecipe::describe(FieldVisitor& visitor) {
+  visitor.text("name", name, "The task's name in every output.");
+  visitor.text("column",
+               column,
+               "Column of the target; default: the task's name. Empty cells are "
+               "missing targets and are masked in this task's loss.");
+  visitor.texts(
+      "columns",
+      columns,
+      {},
+      "Regression and labels tasks: several columns in place of one; those of labels hold "
+      "0 or 1 and name the labels.");
+  visitor.text("separator",
+               separator,
+               "Labels tasks in one column: the character between the words of a cell; class_names "
+               "has the words.");
+  head.describe(visitor);
+  visitor.text("threshold",
+               threshold,
+               "Binary tasks: the target is 1 where the column is at least this number; default: "
+               "the column holds 0 and 1.");
+  visitor.text("positive_from",
+               positive_from,
+               "Regression tasks: also report F1 of 'prediction at least this number'.");
+  visitor.texts(
+      "class_names",
+      class_names,
+      {},
+      "Class and ordinal tasks: the words in the column, in the order of their ids. Labels in one "
+      "column: the words. Segmentation: the names of the classes.");
+  visitor.word_or_numbers(
+      "class_weights",
+      class_weights,
+      class_weight_words(),
+      kClassWeight,
+      "Binary, class and ordinal tasks: what a row of each class counts in the loss. "
+      "balanced: as much as the other classes, by the training rows; numbers: one per "
+      "class, of a binary task for 0 and for 1 (docs/losses.md).");
+  visitor.section(
+      "loss", "The task's loss; its options stand beside its name.", [this](FieldVisitor& section) {
+        if (loss_name.empty()) loss_name = losses::default_loss(head.kind);
+        section.kind(
+            "name",
+            loss_name,
+            losses::loss_names(),
+            loss,
+            [](const std::string& word) { return losses::make_loss(word); },
+            "See docs/losses.md; default by the head: mse, bce, cross_entropy, cumulative or bce; "
+            "of "
+            "maps cross_entropy, mae or cosine.");
+      });
+  visitor.texts("metrics",
+                metrics,
+                {},
+                "Metrics to report, the most important first; default: those of the head.");
+  visitor.number("weight",
+                 weight,
+                 {.min = 0, .max = 1e6, .min_open = true},
+                 "Factor on this task's loss before balancing.");
+}
+
+data::TargetColumn TaskRecipe::target() const {
+  data::TargetColumn target;
+  target.task = name;
+  target.column = column;
+  target.kind = head.kind;
+  if (!threshold.empty())
+    target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
+  target.columns = columns;
+  if (!separator.empty()) target.separator = separator.front();
+  if (has_classes(head.kind) || head.kind == TaskKind::kSegmentation) {
+    target.classes = head.classes;
+  }
+  const bool scaled = head.output == nn::HeadOptions::Output::kScaled ||
+                      head.output == nn::HeadOptions::Output::kSigmoid;
+  if (head.kind == TaskKind::kRegression && scaled) target.range = {head.low, head.high};
+  target.class_names = class_names;
+  return target;
+}
+
+std::optional<double> TaskRecipe::positive_threshold() const {
+  if (positive_from.empty()) return std::nullopt;
+  return parse_number(positive_from, "[train::recipe]", "positive_from");
+}
+
+const std::vector<std::string>& TaskRecipe::answer_names() const {
+  return columns.empty() ? class_names : columns;
+}
+
+std::vector<std::string> TaskRecipe::prediction_names() const {
+  if (is_map(head.kind)) return {name};
+  if (head.kind == TaskKind::kRegression && columns.empty()) return {name};
+  if (head.kind != TaskKind::kRegression && head.kind != TaskKind::kLabels) {
+    return {name, name + "_probability"};
+  }
+  std::vector<std::string> names;
+  if (head.kind == TaskKind::kLabels) names.push_back(name);
+  for (const std::string& answer : answer_names()) names.push_back(name + "_" + answer);
+  return names;
+}
+
+std::vector<double> TaskRecipe::weights_of_classes(std::span<const double> targets) const {
+  if (class_weights == "none") return {};
+  if (const auto given = parse_word_or_numbers(
+          class_weights, class_weight_words(), kClassWeight, "[train::recipe]", "class_weights")) {
+    return *given;
+  }
+  const auto classes = static_cast<std::size_t>(has_classes(head.kind) ? head.classes : 2);
+  std::vector<double> counts(classes, 0.0);
+  double rows = 0;
+  for (const double target : targets) {
+    if (std::isnan(target)) continue;
+    ++counts.at(static_cast<std::size_t>(target));
+    ++rows;
+  }
+  std::vector<double> weights;
+  for (const double count : counts) {
+    weights.push_back(count > 0 ? rows / (static_cast<double>(classes) * count) : 1.0);
+  }
+  return weights;
+}
+
+}  // namespace detente::train
