@@ -84,7 +84,7 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph"
+  virtual const char* kind() const = 0;  // "pairs", "table", "images", "audio"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -131,6 +131,10 @@ class Source {
   // After reading training rows: the columns of the files that examples come from. Empty for kinds
   // whose examples are no cells of a table.
   virtual std::vector<InputColumn> input_columns() const { return {}; }
+
+  // The classes of a column by id, where the training examples named them themselves (folders, a
+  // class file); else none.
+  virtual std::vector<std::string> class_names(std::string_view /*column*/) const { return {}; }
 
   // What was fitted, in a run's folder, with the source's own names; exact on reload.
   virtual void save(const std::filesystem::path& run) const = 0;

@@ -163,7 +163,8 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
       nn::make_trunk,
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-      "network for images; resnet: a residual one; gcn and gin: convolutions over graphs. "
+      "network for images and recordings; resnet: a residual one; gcn and gin: convolutions over "
+      "graphs; convnet1d: a small one along time for recordings. "
       "Default: the first for data.kind. Its options stand beside it.");
 }
 
