@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long training waits for a snapshot (docs/run_directory.md): the time from one line of
 metrics.jsonl to the next, where a snapshot was taken in between, while one was being written, and
-otherwise.
+otherwise; and what of it is not the step's own (its wait for the copy of the parameters included).
 
   bench/engine/snapshot_wait.py build/release/detente [--widths 2048,2048] [--batch 64]
                                 [--threads 1] [--every 4] [--seconds 60]
@@ -71,7 +71,7 @@ with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             *whole, rest = (rest + new).split(b"\n")
             for line in map(json.loads, whole):
                 if line["type"] == "step":
-                    seen.append((line["step"], now, line["ms"]["total"]))
+                    seen.append((line["step"], now, line["ms"]["total"] - line["ms"]["extra"]))
                 else:
                     seen.append((None, now, None))  # an evaluation: no interval over it
     process.kill()

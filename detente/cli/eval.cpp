@@ -83,9 +83,10 @@ void run_eval(const EvalFlags& flags, Context& context) {
   print_task_metrics(tasks, context.out);
   for (std::size_t k = 0; k < metrics.size(); ++k) {
     for (const auto& metric : metrics[k]) {
-      if (metric.reason.empty()) continue;
+      const std::string& remark = metric.reason.empty() ? metric.note : metric.reason;
+      if (remark.empty()) continue;
       context.out << text::printable(run.recipe.tasks[k].name) << " " << metric.name << ": "
-                  << text::printable(metric.reason) << "\n";
+                  << text::printable(remark) << "\n";
     }
   }
 }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente predict RUN --data FILE --out FILE
+// detente predict RUN --explain
 #include <detente/cli/command.h>
 #include <detente/cli/data_flags.h>
+#include <detente/cli/explain.h>
+#include <detente/cli/map_files.h>
 #include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json_text.h>
+#include <detente/core/suggest.h>
 #include <detente/text/printable.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
@@ -17,6 +21,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -30,12 +35,14 @@ struct PredictFlags {
   std::string out;
   std::vector<std::string> overrides;
   bool accept_changed = false;
+  bool explain = false;
+  bool json = false;
 };
 
 enum class PredictionFormat { kTsv, kCsv, kJsonLines };
 
-// By the ending, which must be one of the three; what is no file (a pipe, a device) gets TSV.
-PredictionFormat format_of(const std::string& out) {
+// By the ending, nothing for another one; what is no file (a pipe, a device) gets TSV.
+std::optional<PredictionFormat> format_of(const std::string& out) {
   const std::string name = lower_ascii(out);
   if (name.ends_with(".jsonl")) return PredictionFormat::kJsonLines;
   if (name.ends_with(".csv")) return PredictionFormat::kCsv;
@@ -47,11 +54,7 @@ PredictionFormat format_of(const std::string& out) {
   const bool special = name.starts_with("/dev/") || (std::filesystem::exists(status) &&
                                                      !std::filesystem::is_regular_file(status) &&
                                                      !std::filesystem::is_directory(status));
-  DETENTE_CHECK(out == "-" || special,
-                ErrorCode::kInvalidArgument,
-                "[cli::predict] the ending of '{}' names no format; expected .tsv, .csv or .jsonl, "
-                "or - for standard output.",
-                out);
+  if (out != "-" && !special) return std::nullopt;
   return PredictionFormat::kTsv;
 }
 
@@ -70,6 +73,7 @@ std::vector<PredictionColumn> prediction_columns(
   std::vector<PredictionColumn> columns;
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
     const train::TaskRecipe& task = recipe.tasks[k];
+    if (is_map(task.head.kind)) continue;  // files of their own
     const std::vector<std::string> names = task.prediction_names();
     PredictionColumn label{names.front(), {}, false};
     PredictionColumn probability{names.back(), {}, false};
@@ -90,6 +94,10 @@ std::vector<PredictionColumn> prediction_columns(
           probability.cells.push_back(number_cell(predictions[k].confidence[i]));
           break;
         }
+        case TaskKind::kSegmentation:
+        case TaskKind::kDepth:
+        case TaskKind::kNormals:
+          break;
       }
     }
     columns.push_back(std::move(label));
@@ -191,19 +199,57 @@ std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
   return shown;
 }
 
+// Before the work. Maps go into a folder, tables into a file.
+void demand_fitting_output(const std::string& out, const std::vector<std::string>& maps) {
+  const bool table = format_of(out).has_value();
+  DETENTE_CHECK(table || !maps.empty(),
+                ErrorCode::kInvalidArgument,
+                "[cli::predict] the ending of '{}' names no format; expected .tsv, .csv or .jsonl, "
+                "or - for standard output.",
+                out);
+  DETENTE_CHECK(
+      !table || maps.empty(),
+      ErrorCode::kInvalidArgument,
+      "[cli::predict] {} {} an answer for each pixel, which a table cannot hold; expected "
+      "--out FOLDER, for a .npy file of each example and a table of the other tasks.",
+      join_names(maps),
+      maps.size() > 1 ? "have" : "has");
+}
+
 void run_predict(const PredictFlags& flags, Context& context) {
-  const PredictionFormat format = format_of(flags.out);  // before the work
+  if (flags.explain) {
+    explain(train::load_run(flags.run, flags.overrides, flags.accept_changed),
+            flags.data,
+            flags.json,
+            context);
+    return;
+  }
+  DETENTE_CHECK(
+      !flags.data.data.empty() && !flags.out.empty(),
+      ErrorCode::kInvalidArgument,
+      "[cli::predict] expected --data FILE, the rows to answer, and --out FILE, where the "
+      "answers go; or --explain.");
   const bool piped = flags.data.data == data::kStandardInput;
   demand_harmless("predict", flags.out, {piped ? "" : flags.data.data});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
+  const std::vector<std::string> maps = map_tasks(run.recipe);
+  demand_fitting_output(flags.out, maps);
+  const PredictionFormat format = format_of(flags.out).value_or(PredictionFormat::kTsv);
   demand_harmless("predict", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
   demand_harmless("predict", flags.out, run.recipe.data.source->named_files());
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(
       run.recipe, flags.data.files(run.recipe), data::Part::kDev, *run.source, false);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
+  std::optional<MapFiles> files;
+  train::MapSink sink;
+  if (!maps.empty()) {
+    files.emplace(flags.out, run.recipe, *run.source);
+    files->set_rows(*rows);
+    sink = [&](auto task, auto some, const Matrix& values) { files->write(task, some, values); };
+  }
   const auto predictions =
-      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size);
+      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size, sink);
   train::check_finite(run.recipe, predictions);
   const auto columns = prediction_columns(run.recipe, predictions);
   const auto shown = shown_columns(*rows, run.recipe, columns, context);
@@ -218,7 +264,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
     context.out << text;
     return;
   }
-  write_file_atomic(flags.out, text);
+  write_file_atomic(files ? files->table().string() : flags.out, text);
   context.out << "Wrote " << rows->size() << " predictions to " << text::printable(flags.out)
               << ".\n";
 }
@@ -232,14 +278,19 @@ void add_predict(CLI::App& app, Context& context) {
   add_data_flags(
       *command,
       flags->data,
-      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder")
-      ->required();
-  command
-      ->add_option("--out",
-                   flags->out,
-                   "File to write: .tsv, .csv, or .jsonl for one JSON object per row; - for "
-                   "standard output (TSV)")
-      ->required();
+      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
+  CLI::Option* out = command->add_option("--out",
+                                         flags->out,
+                                         "File to write: .tsv, .csv, or .jsonl for one JSON object "
+                                         "per row; - for standard output (TSV). Tasks with an answer for each "
+                                         "pixel: a folder");
+  CLI::Option* explaining = command->add_flag(
+      "--explain",
+      flags->explain,
+      "Tables: instead of answers, how much each input matters for each task: what the model loses "
+      "when its values are exchanged between the rows of --data (default: the validation rows)");
+  explaining->excludes(out);
+  command->add_flag("--json", flags->json, "With --explain: print JSON")->needs(explaining);
   add_set_flag(*command, flags->overrides);
   add_accept_changed_flag(*command, flags->accept_changed);
   command->callback([flags, &context] { run_predict(*flags, context); });

@@ -30,6 +30,19 @@ std::size_t count_values(const Node& node) {
   return count;
 }
 
+// yaml-cpp writes the escapes \_ (a blank that does not break) and \N (a new line) as one byte of
+// Latin-1 into a text that is UTF-8 otherwise.
+std::string utf8_of(const std::string& value) {
+  std::string text;
+  std::string_view rest = value;
+  for (std::size_t bad; (bad = text::find_invalid_utf8(rest)) != std::string_view::npos;) {
+    text += rest.substr(0, bad);
+    text::append_utf8(text, static_cast<unsigned char>(rest[bad]));
+    rest.remove_prefix(bad + 1);
+  }
+  return text += rest;
+}
+
 // Makes the tree from the parser's events, one document and no more. yaml-cpp's own tree would be
 // made first and checked later, which is too late for a text that never ends: what it does not
 // understand after a document's end (a comma, say) it takes for ever more empty documents.
@@ -54,7 +67,8 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark,
                 const std::string&,
                 YAML::anchor_t anchor,
-                const std::string& value) override {
+                const std::string& written) override {
+    const std::string value = utf8_of(written);
     if (!open_.empty() && open_.back().wants_key()) {
       take_key(value, mark);
       return;

@@ -176,6 +176,16 @@ DataFindings inspect_parts(std::span<const InspectedPart> parts,
 DataFindings inspect_data(const Source& source,
                           const SourceFiles& files,
                           const std::vector<TargetColumn>& targets) {
+  for (const TargetColumn& target : targets) {
+    DETENTE_CHECK(
+        !is_map(target.kind),
+        ErrorCode::kUnsupported,
+        "[data::inspect_data] task '{}' has an answer for each pixel of an example ({}); "
+        "only tasks with one for the whole example are looked at. Training checks files of "
+        "maps as it reads them.",
+        target.task,
+        name_of(target.kind));
+  }
   std::vector<InspectedPart> parts;
   std::vector<DataWarning> warnings;
   std::vector<std::string> notes;

@@ -4,6 +4,7 @@
 #include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
 #include <detente/data/audio_source.h>
+#include <detente/data/dense_source.h>
 #include <detente/data/graph_source.h>
 #include <detente/data/image_source.h>
 #include <detente/data/pair_source.h>
@@ -30,6 +31,7 @@ const auto& source_table() {
       SourceKind{"text", [] { return std::unique_ptr<Source>(std::make_unique<TextSource>()); }},
       SourceKind{"images", [] { return std::unique_ptr<Source>(std::make_unique<ImageSource>()); }},
       SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
+      SourceKind{"dense", [] { return std::unique_ptr<Source>(std::make_unique<DenseSource>()); }},
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
   };
   return kinds;
@@ -73,7 +75,11 @@ void Source::read(const SourceInput& input, const Source* fitted) {
   read_rows(input, fitted);
 }
 
-Batch Source::target_batch(std::span<const std::size_t> rows) const {
+void Source::exchange(std::size_t /*input*/, const Batch& /*others*/, Batch& /*batch*/) const {
+  fail(ErrorCode::kInternal, "[data::Source] the inputs of data.kind {} are whole.", kind());
+}
+
+Batch Source::target_batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
   Batch batch;
   for (const Target& target : targets_) {
     std::vector<double> values;

@@ -28,6 +28,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -84,7 +85,7 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "table", "images", "audio"
+  virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph", "dense", "audio"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -121,8 +122,12 @@ class Source {
 
   const std::vector<Target>& targets() const { return targets_; }
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
-  // One array [rows] of doubles per task, NaN where missing.
-  Batch target_batch(std::span<const std::size_t> rows) const;
+  // One array per task, NaN where missing: doubles [rows]; of maps (is_map) floats [rows, height,
+  // width] or, with several channels, [rows, channels, height, width]. `augment`: in the state that
+  // batch() got it in, for maps change with the examples they belong to.
+  virtual Batch target_batch(std::span<const std::size_t> rows, Rng* augment = nullptr) const;
+  // Height and width of targets that are maps; 0 where none are.
+  virtual std::pair<std::size_t, std::size_t> map_size() const { return {0, 0}; }
   // One sentence each, for the user.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -135,6 +140,12 @@ class Source {
   // The classes of a column by id, where the training examples named them themselves (folders, a
   // class file); else none.
   virtual std::vector<std::string> class_names(std::string_view /*column*/) const { return {}; }
+
+  // The inputs by themselves: names of what `exchange` can take from other rows. Empty for kinds whose
+  // examples are whole.
+  virtual std::vector<std::string> exchangeable() const { return {}; }
+  // Gives `batch` that input of `others`, a batch of as many rows.
+  virtual void exchange(std::size_t input, const Batch& others, Batch& batch) const;
 
   // What was fitted, in a run's folder, with the source's own names; exact on reload.
   virtual void save(const std::filesystem::path& run) const = 0;

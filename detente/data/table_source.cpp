@@ -40,6 +40,18 @@ void add_rows(Batch& batch,
   batch.push_back({name, {rows.size(), width}, std::move(values)});
 }
 
+// Column `column` of the array `name` of two batches of as many rows.
+template <class T>
+void take_column(const char* name, std::size_t column, const Batch& from, Batch& to) {
+  const auto& source = std::get<std::vector<T>>(array_of(from, name).values);
+  for (Array& array : to) {
+    if (array.name != name) continue;
+    auto& values = std::get<std::vector<T>>(array.values);
+    const std::size_t width = array.shape[1];
+    for (std::size_t i = column; i < values.size(); i += width) values[i] = source[i];
+  }
+}
+
 }  // namespace
 
 void TableSource::describe(FieldVisitor& data) {
@@ -234,6 +246,30 @@ std::vector<InputColumn> TableSource::input_columns() const {
   }
   for (const std::string& name : left_out_) inputs.push_back({name, "left out"});
   return inputs;
+}
+
+std::vector<std::string> TableSource::exchangeable() const {
+  std::vector<std::string> names;
+  for (const TableColumn& column : columns_) names.push_back(column.name());
+  return names;
+}
+
+void TableSource::exchange(std::size_t input, const Batch& others, Batch& batch) const {
+  std::size_t number = 0;
+  std::size_t mark = 0;
+  std::size_t word = 0;
+  for (std::size_t c = 0; c < input; ++c) {
+    const bool category = columns_[c].kind() == TableColumn::Kind::kCategory;
+    category ? ++word : ++number;
+    if (!category && columns_[c].marks_missing()) ++mark;
+  }
+  const TableColumn& column = columns_.at(input);
+  if (column.kind() == TableColumn::Kind::kCategory) {
+    take_column<std::int32_t>("categories", word, others, batch);
+    return;
+  }
+  take_column<float>("numbers", number, others, batch);
+  if (column.marks_missing()) take_column<std::uint8_t>("missing", mark, others, batch);
 }
 
 std::size_t TableSource::number_columns() const {

@@ -36,6 +36,9 @@ class TableSource final : public Source {
   std::vector<ShownColumn> shown() const override;
 
   std::vector<InputColumn> input_columns() const override;
+  // The fitted columns.
+  std::vector<std::string> exchangeable() const override;
+  void exchange(std::size_t input, const Batch& others, Batch& batch) const override;
 
   const std::vector<TableColumn>& columns() const { return columns_; }
   std::size_t number_columns() const;

@@ -29,11 +29,24 @@ struct TargetColumn {
   double largest = std::numeric_limits<double>::max();  // what the network's numbers hold
 };
 
+// Of a target with something for each pixel, over all examples. Only pixels with a target count.
+struct MapSummary {
+  std::size_t channels = 1;  // normals: 3
+  std::size_t height = 0;
+  std::size_t width = 0;
+  std::size_t pixels = 0;      // with a target
+  std::vector<double> counts;  // segmentation: pixels of each class
+  std::vector<double> means;   // depth, normals: per channel
+};
+
 struct Target {
   std::string task;
   TaskKind kind = TaskKind::kRegression;
-  std::vector<double> values;  // NaN = missing, masked in the loss
+  // One per example; NaN = missing, masked in the loss. Of maps (is_map) how many pixels have a
+  // target; the maps themselves are in Source::target_batch alone.
+  std::vector<double> values;
   std::size_t missing = 0;
+  std::optional<MapSummary> map = {};  // exactly for maps
 };
 
 // The first `rows` cells of the task's column. Throws kData: missing column, no target at all

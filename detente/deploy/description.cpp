@@ -25,6 +25,15 @@ Json describe_output(const nn::TaskHead& head, const std::vector<std::string>& c
     case TaskKind::kClasses:
       output["meaning"] = "probability of each class";
       break;
+    case TaskKind::kSegmentation:
+      output["meaning"] = "probability of each class, for each pixel";
+      break;
+    case TaskKind::kDepth:
+      output["meaning"] = "depth of each pixel";
+      break;
+    case TaskKind::kNormals:
+      output["meaning"] = "unit vector of each pixel";
+      break;
   }
   if (!class_names.empty()) output["classes"] = class_names;
   return output;

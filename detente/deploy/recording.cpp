@@ -93,6 +93,7 @@ Recording record(const nn::Model& trained,
   recording.files[kDescription] = describe(std::move(inputs), describe_outputs(model, class_names));
 
   register_tensors(model.trunk().parameters(), recording.network);
+  for (const nn::Parameters& own : model.trunk().own()) register_tensors(own, recording.network);
   for (std::size_t k = 0; k < model.heads().size(); ++k) {
     register_tensors(model.heads().parameters(k), recording.network);
   }

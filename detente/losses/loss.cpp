@@ -16,6 +16,11 @@ std::string loss_shape(const at::Tensor& tensor) {
   return text + "]";
 }
 
+// [b, c, h, w] → [b h w, c].
+at::Tensor pixel_rows(const at::Tensor& map) {
+  return map.permute({0, 2, 3, 1}).reshape({-1, map.size(1)});
+}
+
 }  // namespace
 
 void Loss::describe(FieldVisitor& /*visitor*/) {}
@@ -27,27 +32,49 @@ at::Tensor Loss::operator()(const at::Tensor& prediction,
   LossInfo& out = info != nullptr ? *info : unused;
   out = LossInfo{};
   at::Tensor p = prediction;
-  if (!wants_classes() && p.dim() == 2 && p.size(1) == 1) p = p.squeeze(1);
-  DETENTE_CHECK(p.dim() == (wants_classes() ? 2 : 1),
+  at::Tensor y = target.detach();
+  const std::int64_t vectors = wants_vectors();
+  const bool columns = wants_classes() || vectors > 0;
+  if (p.dim() == 4) {
+    const at::Tensor beside = vectors > 0 ? y : y.unsqueeze(1);
+    DETENTE_CHECK(beside.dim() == 4 && beside.size(0) == p.size(0) && beside.size(2) == p.size(2) &&
+                      beside.size(3) == p.size(3),
+                  ErrorCode::kShape,
+                  "[losses::{}] the prediction has shape {}, the target {}; expected maps of the "
+                  "same pixels.",
+                  name(),
+                  loss_shape(prediction),
+                  loss_shape(target));
+    p = pixel_rows(p);
+    y = pixel_rows(beside);
+    if (vectors == 0) y = y.squeeze(1);
+  }
+  if (!columns && p.dim() == 2 && p.size(1) == 1) p = p.squeeze(1);
+  DETENTE_CHECK(p.dim() == (columns ? 2 : 1) && (vectors == 0 || p.size(1) == vectors),
                 ErrorCode::kShape,
                 "[losses::{}] the prediction has shape {}; expected {}.",
                 name(),
                 loss_shape(prediction),
-                wants_classes() ? "[n, classes]" : "[n] or [n, 1]");
-  DETENTE_CHECK(target.dim() == 1 && target.size(0) == p.size(0),
+                wants_classes() ? "[n, classes]"
+                : vectors > 0   ? fmt::format("[n, {}]", vectors)
+                                : "[n] or [n, 1]");
+  DETENTE_CHECK(y.dim() == (vectors > 0 ? 2 : 1) && y.size(0) == p.size(0) &&
+                    (vectors == 0 || y.size(1) == vectors),
                 ErrorCode::kShape,
-                "[losses::{}] the target has shape {}; expected [{}], one number per row of the "
+                "[losses::{}] the target has shape {}; expected [{}{}], one {} per row of the "
                 "prediction.",
                 name(),
                 loss_shape(target),
-                p.size(0));
+                p.size(0),
+                vectors > 0 ? fmt::format(", {}", vectors) : "",
+                vectors > 0 ? "vector" : "number");
   DETENTE_CHECK(target.is_floating_point(),
                 ErrorCode::kShape,
                 "[losses::{}] the target must be float32 or float64, NaN where missing.",
                 name());
   if (p.scalar_type() != at::kFloat && p.scalar_type() != at::kDouble) p = p.to(at::kFloat);
-  at::Tensor y = target.detach();
-  const at::Tensor known = at::isnan(y).logical_not();
+  at::Tensor known = at::isnan(y).logical_not();
+  if (vectors > 0) known = known.all(1);
   out.rows = known.sum().item<std::int64_t>();
   if (out.rows == 0) return {};
   if (out.rows < y.size(0)) {

@@ -3,6 +3,7 @@
 #include <detente/core/suggest.h>
 #include <detente/losses/bce.h>
 #include <detente/losses/correlation.h>
+#include <detente/losses/cosine.h>
 #include <detente/losses/cross_entropy.h>
 #include <detente/losses/focal.h>
 #include <detente/losses/huber.h>
@@ -19,11 +20,12 @@ namespace {
 // An explicit table, for the same reason as that of the methods.
 const auto& loss_table() {
   static const std::array losses = {
-      LossEntry{"mse", "Mean squared error.", {HeadKind::kRegression}, &make_mse},
-      LossEntry{"mae", "Mean absolute error.", {HeadKind::kRegression}, &make_mae},
+      LossEntry{"mse", "Mean squared error.", {HeadKind::kRegression, HeadKind::kDepth}, &make_mse},
+      LossEntry{
+          "mae", "Mean absolute error.", {HeadKind::kRegression, HeadKind::kDepth}, &make_mae},
       LossEntry{"huber",
                 "Squared error near the target, absolute error far from it.",
-                {HeadKind::kRegression},
+                {HeadKind::kRegression, HeadKind::kDepth},
                 &make_huber},
       LossEntry{"correlation",
                 "1 - Pearson correlation of the batch, plus a share of absolute error.",
@@ -34,8 +36,14 @@ const auto& loss_table() {
                 "Binary cross-entropy that counts well-classified rows less.",
                 {HeadKind::kBinary},
                 &make_focal},
-      LossEntry{
-          "cross_entropy", "Multi-class cross-entropy.", {HeadKind::kClasses}, &make_cross_entropy},
+      LossEntry{"cross_entropy",
+                "Multi-class cross-entropy.",
+                {HeadKind::kClasses, HeadKind::kSegmentation},
+                &make_cross_entropy},
+      LossEntry{"cosine",
+                "1 - cosine of the angle between prediction and target.",
+                {HeadKind::kNormals},
+                &make_cosine},
   };
   return losses;
 }
@@ -91,6 +99,12 @@ const char* default_loss(HeadKind head) {
       return "bce";
     case HeadKind::kClasses:
       return "cross_entropy";
+    case HeadKind::kSegmentation:
+      return "cross_entropy";
+    case HeadKind::kDepth:
+      return "mae";
+    case HeadKind::kNormals:
+      return "cosine";
   }
   return "mse";
 }

@@ -28,7 +28,7 @@ std::unique_ptr<Loss> make_loss(std::string_view name);
 // The same, refusing a loss that does not fit the head.
 std::unique_ptr<Loss> make_loss(std::string_view name, HeadKind head);
 
-// What a recipe that names none gets: mse, bce, cross_entropy.
+// What a recipe that names none gets: mse, bce, cross_entropy; of maps cross_entropy, mae, cosine.
 const char* default_loss(HeadKind head);
 
 }  // namespace detente::losses

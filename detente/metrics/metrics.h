@@ -10,9 +10,10 @@
 namespace detente::metrics {
 
 struct Score {
-  double value;          // NaN when undefined
-  std::string reason;    // why it is undefined, "" otherwise
-  std::size_t rows = 0;  // rows that have a target
+  double value;           // NaN when undefined
+  std::string reason;     // why it is undefined, "" otherwise
+  std::size_t rows = 0;   // rows that have a target; of maps pixels
+  std::string note = {};  // what the value leaves out, for people; usually ""
 
   bool defined() const { return reason.empty(); }
 };

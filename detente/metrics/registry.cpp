@@ -38,6 +38,34 @@ const auto& table() {
       MetricInfo{"accuracy", TaskKind::kClasses, true, "Share of right classes.", &class_accuracy},
       MetricInfo{
           "macro_f1", TaskKind::kClasses, true, "Mean F1 over the classes that occur.", &macro_f1},
+      MetricInfo{"miou",
+                 TaskKind::kSegmentation,
+                 true,
+                 "Intersection over union of a class's pixels, mean of the classes that occur."},
+      MetricInfo{
+          "pixel_accuracy", TaskKind::kSegmentation, true, "Share of pixels that are right."},
+      MetricInfo{"abs_error", TaskKind::kDepth, false, "Mean of |prediction - depth| over pixels."},
+      MetricInfo{"rel_error",
+                 TaskKind::kDepth,
+                 false,
+                 "Mean of |prediction - depth| / depth over pixels."},
+      MetricInfo{"abs_error_batch",
+                 TaskKind::kDepth,
+                 false,
+                 "abs_error of each batch, then their mean, as published code reports."},
+      MetricInfo{"rel_error_batch", TaskKind::kDepth, false, "The same of rel_error."},
+      MetricInfo{"mean_angle", TaskKind::kNormals, false, "Mean angle in degrees over pixels."},
+      MetricInfo{"median_angle", TaskKind::kNormals, false, "Median angle in degrees over pixels."},
+      MetricInfo{
+          "within_11", TaskKind::kNormals, true, "Share of pixels with less than 11.25 degrees."},
+      MetricInfo{
+          "within_22", TaskKind::kNormals, true, "Share of pixels with less than 22.5 degrees."},
+      MetricInfo{
+          "within_30", TaskKind::kNormals, true, "Share of pixels with less than 30 degrees."},
+      MetricInfo{"median_angle_batch",
+                 TaskKind::kNormals,
+                 false,
+                 "median_angle of each batch, then their mean, as published code reports."},
   };
   return metrics;
 }
@@ -62,6 +90,12 @@ std::vector<std::string> default_metrics(TaskKind kind) {
       return {"f1", "accuracy"};
     case TaskKind::kClasses:
       return {"accuracy", "macro_f1"};
+    case TaskKind::kSegmentation:
+      return {"miou", "pixel_accuracy"};
+    case TaskKind::kDepth:
+      return {"abs_error", "rel_error"};
+    case TaskKind::kNormals:
+      return {"mean_angle", "median_angle", "within_11", "within_22", "within_30"};
   }
   return {};
 }

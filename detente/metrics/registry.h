@@ -17,6 +17,7 @@ struct MetricInfo {
   TaskKind kind;     // the head it applies to; a name may serve several kinds
   bool higher_is_better = true;
   std::string summary;
+  // Null for maps, whose metrics are counted batch by batch (map_tally.h).
   Score (*compute)(Values predictions, Values targets) = nullptr;
 };
 

@@ -36,11 +36,12 @@ class Model {
   Model clone() const;
 
   // What losses see, one per head with its graph (nn/heads.h). `random` as in Trunk::features;
-  // `features` receives the heads' input [B, F].
+  // `features` receives the heads' input [B, F] or [B, F, H, W], nothing where each task has its own.
   TensorList forward(const data::Batch& batch,
                      Rng* random = nullptr,
                      at::Tensor* features = nullptr) const;
-  // Without a graph, on the host: value or probability of class 1 [B×1]; probabilities [B×classes].
+  // Without a graph, on the host: value or probability of class 1 [B×1]; probabilities [B×classes];
+  // maps, pixel after pixel: class ids or depths [B×HW], unit vectors [B×3HW], channel after channel.
   std::vector<Matrix> predict(const data::Batch& batch) const;
   // The same from the trunk's views of a batch.
   std::vector<Matrix> predict(const TensorList& views) const;
@@ -57,15 +58,15 @@ class Model {
   const Heads& heads() const { return heads_; }
   Heads& heads() { return heads_; }
 
-  // The trunk's, and a head's own.
+  // The trunk's that all tasks share; a head's own and those of the trunk for its task alone.
   TensorList shared_parameters() const;
   TensorList head_parameters(std::size_t head) const;
   const NamedTensors& named_shared_parameters() const;
   // "heads.<task>.weight", ".bias".
-  const NamedTensors& named_head_parameters(std::size_t head) const;
+  NamedTensors named_head_parameters(std::size_t head) const;
   std::int64_t parameter_count() const;
 
-  // Parameters and fixed tensors, for safetensors files.
+  // Parameters (they require gradients) and fixed tensors, themselves: for safetensors files.
   NamedTensors state() const;
   // Copies by name; throws kData for a missing or unknown name or another shape.
   void load_state(const NamedTensors& state);
@@ -74,6 +75,8 @@ class Model {
   void to(tensor::Device device, tensor::DType dtype);
 
  private:
+  std::vector<Matrix> numbers_of(const TensorList& answers) const;
+
   std::unique_ptr<Trunk> trunk_;
   Heads heads_;
 };

@@ -87,8 +87,11 @@ void HeadOptions::describe(FieldVisitor& visitor) {
   visitor.choice("head",
                  kind,
                  task_kind_names(),
-                 "regression: a number; binary: 0 or 1; classes: one of several.");
-  visitor.integer("classes", classes, {.min = 2, .max = 1e6}, "Class tasks: how many.");
+                 "regression: a number; binary: 0 or 1; classes: one of several. For each pixel of "
+                 "data.kind dense: segmentation: one of several classes; depth: a number above 0; "
+                 "normals: a direction.");
+  visitor.integer(
+      "classes", classes, {.min = 2, .max = 1e6}, "Class and segmentation tasks: how many.");
   visitor.choice(
       "output",
       output,

@@ -5,10 +5,13 @@
 #include <detente/nn/conv_trunk.h>
 #include <detente/nn/graph_trunk.h>
 #include <detente/nn/mlp_trunk.h>
+#include <detente/nn/mtan_trunk.h>
 #include <detente/nn/pair_trunk.h>
 #include <detente/nn/resnet_trunk.h>
+#include <detente/nn/segnet_trunk.h>
 #include <detente/nn/transformer_trunk.h>
 #include <detente/nn/trunk.h>
+#include <detente/nn/unet_trunk.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -43,6 +46,13 @@ const auto& trunk_table() {
           "gcn", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GcnTrunk>()); }},
       TrunkKind{
           "gin", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GinTrunk>()); }},
+      TrunkKind{
+          "unet", "dense", [] { return std::unique_ptr<Trunk>(std::make_unique<UNetTrunk>()); }},
+      TrunkKind{"segnet",
+                "dense",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<SegNetTrunk>()); }},
+      TrunkKind{
+          "mtan", "dense", [] { return std::unique_ptr<Trunk>(std::make_unique<MtanTrunk>()); }},
       TrunkKind{"convnet1d",
                 "audio",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<Conv1dTrunk>()); }},
@@ -60,6 +70,10 @@ bool takes(const TrunkKind& kind, std::string_view data) {
 }
 
 }  // namespace
+
+TensorList Trunk::task_features(const data::Batch& batch, Rng* random) const {
+  return {features(batch, random)};
+}
 
 TensorList Trunk::views(const data::Batch& batch) const { return {features(batch)}; }
 

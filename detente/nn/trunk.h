@@ -26,7 +26,7 @@ class Trunk {
  public:
   virtual ~Trunk() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "mlp", "convnet", "resnet", "gcn"
+  virtual const char* kind() const = 0;  // "pairs", "mlp", "convnet", "gcn", "unet"
   virtual void describe(FieldVisitor& model) = 0;
   // Rules between fields; throws kInvalidArgument.
   virtual void validate() const {}
@@ -47,10 +47,20 @@ class Trunk {
   // What start_from is about to do, when it takes long enough to say so; else empty.
   virtual std::string long_start() const { return {}; }
 
+  // Whether features are maps, which tasks with an answer for each pixel need.
+  virtual bool maps() const { return false; }
+  // Whether each task has features, and parameters, of its own: own() and task_features() then have an
+  // entry for each.
+  virtual bool per_task() const { return false; }
+  // The tasks' names, before build.
+  virtual void set_tasks(const std::vector<std::string>& /*names*/) {}
+
   virtual std::int64_t width() const = 0;
-  // [B, width] with its graph. Dropout and whatever else is random in training are on exactly when
+  // [B, width], or maps [B, width, H, W], with its graph. Dropout and whatever else is random in training are on exactly when
   // `random` is given; their bits come from there alone. kShape for an empty batch.
   virtual at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const = 0;
+  // The same for each task; one entry where all share theirs.
+  virtual TensorList task_features(const data::Batch& batch, Rng* random = nullptr) const;
   // The features whose predictions are averaged when the model is used: one, unless a trunk looks
   // at its examples in several ways.
   virtual TensorList views(const data::Batch& batch) const;
@@ -67,9 +77,13 @@ class Trunk {
 
   const Parameters& parameters() const { return parameters_; }
   Parameters& parameters() { return parameters_; }
+  // Of single tasks, by names that differ.
+  const std::vector<Parameters>& own() const { return own_; }
+  std::vector<Parameters>& own() { return own_; }
 
  protected:
   Parameters parameters_;
+  std::vector<Parameters> own_;
 };
 
 // The kinds, in the order of the documentation.

@@ -37,7 +37,10 @@ std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
                                         const data::Source& fitted,
                                         bool targets);
 
-// One tensor [rows] per task, float64 on the host, NaN where missing.
-TensorList make_targets(const data::Source& source, std::span<const std::size_t> rows);
+// One tensor per task on the host, NaN where missing: float64 [rows], of maps float32. `augment` as in
+// Source::target_batch.
+TensorList make_targets(const data::Source& source,
+                        std::span<const std::size_t> rows,
+                        Rng* augment = nullptr);
 
 }  // namespace detente::train

@@ -6,23 +6,64 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <span>
+#include <variant>
 
 namespace detente::train {
+namespace {
+
+// The predictions of a batch [rows, numbers], and what they are worth where there are targets.
+void take_maps(const Matrix& output,
+               std::span<const std::size_t> rows,
+               const data::Array* target,
+               metrics::MapTally* tally,
+               std::vector<double>& means) {
+  const std::span<const double> all(output.data(), output.rows() * output.cols());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto map = all.subspan(i * output.cols(), output.cols());
+    means[rows[i]] = std::accumulate(map.begin(), map.end(), 0.0) / static_cast<double>(map.size());
+  }
+  if (target == nullptr) return;
+  const std::size_t sides = target->shape.size();
+  tally->add({all,
+              std::get<std::vector<float>>(target->values),
+              target->shape[sides - 2] * target->shape[sides - 1]});
+}
+
+}  // namespace
 
 std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                                           const data::Source& source,
-                                          std::int64_t batch_size) {
+                                          std::int64_t batch_size,
+                                          const MapSink& sink) {
   const auto& heads = model.heads().tasks();
   std::vector<TaskPredictions> predictions(heads.size());
+  std::vector<std::shared_ptr<metrics::MapTally>> tallies(heads.size());
+  bool maps = false;
   for (std::size_t k = 0; k < heads.size(); ++k) {
     predictions[k].values.resize(source.size());
     if (heads[k].options.kind == TaskKind::kClasses)
       predictions[k].confidence.resize(source.size());
+    if (!is_map(heads[k].options.kind) || source.targets().empty()) continue;
+    predictions[k].tally = tallies[k] = metrics::make_map_tally(
+        heads[k].options.kind, static_cast<std::size_t>(heads[k].options.classes));
+    maps = true;
   }
   for (const auto& rows : data::evaluation_batches(source.costs(), batch_size)) {
     const std::vector<Matrix> outputs = model.predict(source.batch(rows, nullptr));
+    const data::Batch targets = maps ? source.target_batch(rows) : data::Batch{};
     for (std::size_t k = 0; k < heads.size(); ++k) {
       const Matrix& output = outputs[k];
+      if (is_map(heads[k].options.kind)) {
+        if (sink) sink(k, rows, output);
+        take_maps(output,
+                  rows,
+                  tallies[k] ? &targets[k] : nullptr,
+                  tallies[k].get(),
+                  predictions[k].values);
+        continue;
+      }
       for (std::size_t i = 0; i < rows.size(); ++i) {
         if (heads[k].options.kind != TaskKind::kClasses) {
           predictions[k].values[rows[i]] = output(i, 0);
@@ -64,8 +105,10 @@ std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
     const auto& targets = source.target(task.name).values;
     for (const auto& name : task.metrics) {
       const auto& metric = metrics::get_metric(name, task.head.kind);
-      const metrics::Score score = metric.compute(predictions[k].values, targets);
-      results[k].push_back({name, score.value, score.reason});
+      const metrics::Score score = is_map(task.head.kind)
+                                       ? predictions[k].tally->score(name)
+                                       : metric.compute(predictions[k].values, targets);
+      results[k].push_back({name, score.value, score.reason, score.note});
     }
     if (const auto threshold = task.positive_threshold()) {
       std::vector<double> positive(targets);

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <detente/data/source.h>
+#include <detente/metrics/map_tally.h>
 #include <detente/nn/model.h>
 #include <detente/report/run_record.h>
 #include <detente/train/recipe.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,16 +20,25 @@
 namespace detente::train {
 
 struct TaskPredictions {
-  // Regression: the value. Binary: the probability of 1. Classes: the id.
+  // Regression: the value. Binary: the probability of 1. Classes: the id. Maps: the mean of what is
+  // predicted for an example's pixels.
   std::vector<double> values;
   // Classes: the probability of `values`; empty otherwise.
   std::vector<double> confidence;
+  // Maps of a source with targets: what their metrics are made of; the maps themselves are not kept.
+  std::shared_ptr<const metrics::MapTally> tally = nullptr;
 };
 
-// In the order of the rows, one entry per head.
+// Gets the predictions of a task with maps [rows, numbers], as nn::Model::predict gives them.
+using MapSink =
+    std::function<void(std::size_t task, std::span<const std::size_t> rows, const Matrix& maps)>;
+
+// In the order of the rows, one entry per head. A batch here is a batch of the metrics that are means
+// over batches (metrics/map_tally.h).
 std::vector<TaskPredictions> predict_rows(const nn::Model& model,
                                           const data::Source& source,
-                                          std::int64_t batch_size);
+                                          std::int64_t batch_size,
+                                          const MapSink& sink = {});
 
 // Throws kNumeric, naming task and row, where a prediction is NaN or infinite: finite parameters and
 // inputs may still overflow on their way.
@@ -33,8 +46,9 @@ void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& pred
 
 struct MetricValue {
   std::string name;
-  double value;        // NaN when undefined
-  std::string reason;  // why
+  double value;           // NaN when undefined
+  std::string reason;     // why
+  std::string note = {};  // metrics::Score::note
 };
 
 // Per task, in the order of the recipe; regression tasks with positive_from also have "f1".

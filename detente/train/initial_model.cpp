@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/nn/linear_probe.h>
 #include <detente/train/initial_model.h>
 #include <detente/train/step_draws.h>
 
@@ -16,6 +17,9 @@ std::unique_ptr<nn::Model> make_model(const Recipe& recipe, const data::Source& 
 void start_from_data(const Recipe& recipe, const data::Source& training, nn::Model& model) {
   Rng rng = step_rng(recipe.seed, kEmbeddingStream, 0);
   model.start_from(training, rng);
+  if (recipe.loop.head_start == HeadStart::kProbe) {
+    nn::probe_heads(model, training, static_cast<std::size_t>(recipe.loop.batches.batch_size));
+  }
 }
 
 }  // namespace detente::train

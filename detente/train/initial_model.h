@@ -14,7 +14,7 @@ namespace detente::train {
 // has read the training rows or loaded what they taught.
 std::unique_ptr<nn::Model> make_model(const Recipe& recipe, const data::Source& fitted);
 
-// What the training rows say before any training (Model::start_from).
+// What the training rows say before any training (Model::start_from, train.head_start).
 void start_from_data(const Recipe& recipe, const data::Source& training, nn::Model& model);
 
 }  // namespace detente::train

@@ -26,8 +26,9 @@ TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& d
   Rng dropout = draws.rng;
   // Sources without augmentation draw nothing from it.
   Rng augment = dropout.fork(kAugmentStream);
+  Rng same_augment = augment;  // maps change with their images
   const data::Batch batch = data_.batch(rows, &augment);
-  const TensorList labels = make_targets(data_, rows);
+  const TensorList labels = make_targets(data_, rows, &same_augment);
   TensorList predictions;
   {
     std::optional<tensor::Autocast> autocast;

@@ -78,14 +78,15 @@ void make_absolute(std::string& path, const std::filesystem::path& folder) {
 
 void DataRecipe::describe(FieldVisitor& visitor) {
   files.describe(visitor);
-  visitor.kind("kind",
-               kind,
-               data::source_kinds(),
-               source,
-               data::make_source,
-               "What an example is: a pair of sentences, a row of a table, a text, an image, or a "
-               "graph or one "
-               "of its nodes (docs/data.md). Its options stand beside it.");
+  visitor.kind(
+      "kind",
+      kind,
+      data::source_kinds(),
+      source,
+      data::make_source,
+      "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
+      "one of its nodes, or an image with maps of its pixels (docs/data.md). Its options "
+      "stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -116,7 +117,8 @@ void TaskRecipe::describe(FieldVisitor& visitor) {
             losses::loss_names(),
             loss,
             [](const std::string& word) { return losses::make_loss(word); },
-            "See docs/losses.md; default: mse, bce or cross_entropy, by the head.");
+            "See docs/losses.md; default: mse, bce or cross_entropy, by the head; of maps "
+            "cross_entropy, mae or cosine.");
       });
   visitor.texts("metrics",
                 metrics,
@@ -135,7 +137,9 @@ data::TargetColumn TaskRecipe::target() const {
   target.kind = head.kind;
   if (!threshold.empty())
     target.threshold = parse_number(threshold, "[train::recipe]", "threshold");
-  if (head.kind == TaskKind::kClasses) target.classes = head.classes;
+  if (head.kind == TaskKind::kClasses || head.kind == TaskKind::kSegmentation) {
+    target.classes = head.classes;
+  }
   const bool scaled = head.output == nn::HeadOptions::Output::kScaled ||
                       head.output == nn::HeadOptions::Output::kSigmoid;
   if (head.kind == TaskKind::kRegression && scaled) target.range = {head.low, head.high};
@@ -149,7 +153,7 @@ std::optional<double> TaskRecipe::positive_threshold() const {
 }
 
 std::vector<std::string> TaskRecipe::prediction_names() const {
-  if (head.kind == TaskKind::kRegression) return {name};
+  if (head.kind == TaskKind::kRegression || is_map(head.kind)) return {name};
   return {name, name + "_probability"};
 }
 
@@ -164,7 +168,8 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
       "network for images and recordings; resnet: a residual one; gcn and gin: convolutions over "
-      "graphs; convnet1d: a small one along time for recordings. "
+      "graphs; unet, segnet and mtan: networks with an answer for each pixel; convnet1d: a small "
+      "one along time for recordings. "
       "Default: the first for data.kind. Its options stand beside it.");
 }
 
@@ -181,6 +186,12 @@ std::int64_t LoopRecipe::kept_snapshots() const {
 void LoopRecipe::describe(FieldVisitor& visitor) {
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
+  visitor.choice("head_start",
+                 head_start,
+                 {{"random", HeadStart::kRandom}, {"probe", HeadStart::kProbe}},
+                 "How the heads begin. random: small random weights; probe: the best linear answer "
+                 "to the features as they are before training (ridge regression on up to 10,000 "
+                 "training rows), for models that start from a published one.");
   visitor.integer("micro_batches",
                   micro_batches,
                   kCount,

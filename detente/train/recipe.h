@@ -60,9 +60,13 @@ struct ModelRecipe {
   void describe(FieldVisitor& visitor, const std::string& data_kind);
 };
 
+// How the heads begin.
+enum class HeadStart { kRandom, kProbe };
+
 struct LoopRecipe {
   std::int64_t epochs = 5;
   data::BatchOptions batches;
+  HeadStart head_start = HeadStart::kRandom;
   std::int64_t micro_batches = 1;  // parts of a batch that go through the model one by one
   std::string select;              // "task.metric"; empty: the first metric of the first task
   std::vector<std::string> tasks;  // names of the tasks to train; empty: all

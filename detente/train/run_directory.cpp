@@ -27,6 +27,7 @@ constexpr const char* kRunFiles[] = {"recipe.yaml",
                                      "images.json",
                                      "audio.json",
                                      "graphs.json",
+                                     "dense.json",
                                      "manifest.json",
                                      "snapshot.safetensors",
                                      "report.html"};
@@ -107,10 +108,22 @@ void check_removable(const fs::path& root) {
   };
   for (const char* name : kRunFiles) demand(root / name, is_own_file(root / name), "regular file");
   const fs::path tokenizer = root / kTokenizerFolder;
-  demand(tokenizer, is_own_folder(tokenizer), "folder");
   if (!is_own_folder(tokenizer)) return;
   for (const char* name : kTokenizerFiles) {
     demand(tokenizer / name, is_own_file(tokenizer / name), "regular file");
+  }
+}
+
+// Whoever put a link where a run has a folder of its own would decide where the run writes.
+void check_own_folders(const RunDirectory& run) {
+  for (const fs::path& folder :
+       {run.root / kTokenizerFolder, run.root / kCacheFolder, run.snapshots()}) {
+    DETENTE_CHECK(!is_there(folder) || is_own_folder(folder),
+                  ErrorCode::kInvalidArgument,
+                  "[train::open_run_directory] '{}' is a link or a file; expected a folder of the "
+                  "run's own, so nothing is written there. Move it away, or choose another folder "
+                  "with --out.",
+                  folder.string());
   }
 }
 
@@ -136,6 +149,7 @@ void check_run_directory(const std::filesystem::path& root, ExistingRun policy) 
                 ErrorCode::kInvalidArgument,
                 "[train::open_run_directory] the output folder has no name; give one with --out.");
   const RunDirectory run{root};
+  check_own_folders(run);
   if (!run_directory_occupied(run)) return;
   if (policy == ExistingRun::kRefuse) {
     fail(ErrorCode::kInvalidArgument,
@@ -196,7 +210,13 @@ RunDirectory existing_run(const std::filesystem::path& root) {
 void write_run_manifest(const RunDirectory& run) {
   Manifest manifest;
   for (const char* name :
-       {"recipe.yaml", "tokenizer", "columns.json", "images.json", "audio.json", "graphs.json"}) {
+       {"recipe.yaml",
+        "tokenizer",
+        "columns.json",
+        "images.json",
+        "audio.json",
+        "graphs.json",
+        "dense.json"}) {
     manifest.add_existing(run.root, name);
   }
   manifest.write(run.manifest());

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 #include <detente/core/crash_point.h>
 #include <detente/core/entries.h>
@@ -16,6 +17,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <future>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -74,26 +77,56 @@ void remove_folders(const fs::path& folder, std::string_view begin) {
 
 // What a snapshot is made of, in memory.
 struct SnapshotContent {
+  struct Part {
+    std::string file;  // without ending
+    NamedTensors tensors;
+    StateChanges changes;
+  };
   std::string state;
   std::string recipe_yaml;
-  std::vector<std::pair<std::string, NamedTensors>> parts;  // name of the file, without ending
+  std::vector<Part> parts;
 };
 
-SnapshotContent copy_of(RunState& state,
-                        const std::vector<StatePart>& parts,
-                        const std::string& recipe_yaml) {
+bool changes_in_update_alone(const at::Tensor& tensor, StateChanges changes) {
+  return changes == StateChanges::kInUpdate ||
+         (changes == StateChanges::kParametersInUpdate && tensor.requires_grad());
+}
+
+// By one thread: the others are computing.
+at::Tensor copy_on_host(const at::Tensor& tensor) {
+  const at::Tensor source = tensor.detach();
+  if (!source.is_cpu() || !source.is_contiguous()) return source.to(at::kCPU, false, /*copy=*/true);
+  at::Tensor copy = at::empty(source.sizes(), source.options());
+  if (copy.nbytes() > 0)
+    std::memcpy(copy.mutable_data_ptr(), source.const_data_ptr(), copy.nbytes());
+  return copy;
+}
+
+// Copies what may change at any time; the rest waits for copy_rest.
+SnapshotContent content_of(RunState& state,
+                           const std::vector<StatePart>& parts,
+                           const std::string& recipe_yaml) {
   SnapshotContent content;
   content.recipe_yaml = recipe_yaml;
   for (const StatePart& part : parts) {
-    NamedTensors copies;
-    for (const auto& [name, tensor] : part.save()) {
-      copies.emplace_back(name, tensor.detach().to(at::kCPU, false, /*copy=*/true));
+    NamedTensors tensors = part.save();
+    if (tensors.empty()) continue;
+    for (auto& [name, tensor] : tensors) {
+      if (!changes_in_update_alone(tensor, part.changes)) tensor = copy_on_host(tensor);
     }
-    if (copies.empty()) continue;
-    content.parts.emplace_back(part.prefix.substr(0, part.prefix.size() - 1), std::move(copies));
+    content.parts.push_back(
+        {part.prefix.substr(0, part.prefix.size() - 1), std::move(tensors), part.changes});
   }
   content.state = state.to_json().dump(1) + "\n";
   return content;
+}
+
+void copy_rest(SnapshotContent& content) {
+  for (auto& part : content.parts) {
+    for (auto& [name, tensor] : part.tensors) {
+      if (changes_in_update_alone(tensor, part.changes)) tensor = copy_on_host(tensor);
+    }
+  }
 }
 
 void write_files(const fs::path& folder, const SnapshotContent& content) {
@@ -103,8 +136,9 @@ void write_files(const fs::path& folder, const SnapshotContent& content) {
     manifest.add(name, sum_of(text));
     crash_point("snapshot.part");
   };
-  for (const auto& [part, tensors] : content.parts) {
-    write(part + ".safetensors", tensor::to_safetensors(tensors, {{"format", kSnapshotFormat}}));
+  for (const auto& part : content.parts) {
+    write(part.file + ".safetensors",
+          tensor::to_safetensors(part.tensors, {{"format", kSnapshotFormat}}));
   }
   write("recipe.yaml", content.recipe_yaml);
   write("state.json", content.state);
@@ -212,19 +246,34 @@ void SnapshotWriter::write(RunState& state,
                            const std::string& recipe_yaml,
                            std::function<void()> before) {
   wait();
-  auto work = [folder = folder_,
-               keep = keep_,
-               name = fmt::format("step-{}", state.step),
-               content = copy_of(state, parts, recipe_yaml),
-               before = std::move(before)] {
+  const auto content = std::make_shared<SnapshotContent>(content_of(state, parts, recipe_yaml));
+  const auto copied = std::make_shared<std::promise<void>>();
+  copied_ = copied->get_future();
+  const auto work = [content,
+                     copied,
+                     folder = folder_,
+                     keep = keep_,
+                     name = fmt::format("step-{}", state.step),
+                     before = std::move(before)] {
+    try {
+      copy_rest(*content);
+    } catch (...) {
+      copied->set_value();  // training goes on; who waits for the snapshot is told
+      throw;
+    }
+    copied->set_value();
     if (before) before();
-    write_folder(folder, name, keep, content);
+    write_folder(folder, name, keep, *content);
   };
   try {
     pending_ = std::async(std::launch::async, work);
   } catch (const std::system_error&) {
     work();  // the system gives no thread more
   }
+}
+
+void SnapshotWriter::wait_for_copy() {
+  if (copied_.valid()) copied_.get();
 }
 
 void SnapshotWriter::check() {

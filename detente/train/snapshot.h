@@ -34,8 +34,9 @@ struct Snapshot {
   NamedTensors tensors;  // names with the prefix of their part
 };
 
-// Writes snapshots on a thread of its own: training waits for the copy of the tensors alone, unless
-// the snapshot before is still being written.
+// Writes snapshots on a thread of its own. What changes in the optimiser's update alone is copied
+// there too, while training computes the next gradients: it waits for what the copy still lacks when
+// these are done (wait_for_copy), and for a snapshot before that is still being written.
 class SnapshotWriter {
  public:
   // `keep`: so many of the newest stay; 0: all.
@@ -45,12 +46,14 @@ class SnapshotWriter {
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
   // Saves the parts, which may write to `state` meanwhile, then the state. `before` is called on
-  // the other thread, first: what the snapshot relies on goes to the disk there. Throws what the
-  // snapshot before met.
+  // the other thread, after the copy: what the snapshot relies on goes to the disk there. Throws what
+  // the snapshot before met.
   void write(RunState& state,
              const std::vector<StatePart>& parts,
              const std::string& recipe_yaml,
              std::function<void()> before = {});
+  // Until everything is copied: before every update of the parameters (StateChanges). Cheap.
+  void wait_for_copy();
   // Throws what the last one met, if it has ended; cheap.
   void check();
   // Until the last one is on the disk; throws what it met.
@@ -59,6 +62,7 @@ class SnapshotWriter {
  private:
   std::filesystem::path folder_;
   std::int64_t keep_;
+  std::future<void> copied_;
   std::future<void> pending_;
 };
 

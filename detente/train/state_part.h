@@ -9,6 +9,13 @@
 
 namespace detente::train {
 
+// When the tensors of a part change while steps go on.
+enum class StateChanges {
+  kAnyTime,
+  kInUpdate,            // when the optimiser moves the parameters, and only then
+  kParametersInUpdate,  // those that require gradients; the others at any time (running means)
+};
+
 // One part of a run that has tensors to keep.
 struct StatePart {
   std::string prefix;  // of its names among all, with a dot at the end: "optimizer."
@@ -16,6 +23,8 @@ struct StatePart {
   // Gets back what save() gave, nothing where the snapshot has nothing of it; kData when that does
   // not fit.
   std::function<void(const NamedTensors&)> load;
+  // A snapshot may copy what changes in the update alone while the next gradients are computed.
+  StateChanges changes = StateChanges::kAnyTime;
 };
 
 }  // namespace detente::train

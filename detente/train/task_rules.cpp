@@ -21,8 +21,8 @@ namespace {
 
 // They say how many classes there are.
 void take_class_names(TaskRecipe& task, const std::string& where) {
-  if (task.head.kind != TaskKind::kClasses) {
-    refuse(where, "task '" + task.name + "': 'class_names' is for class tasks.");
+  if (task.head.kind != TaskKind::kClasses && task.head.kind != TaskKind::kSegmentation) {
+    refuse(where, "task '" + task.name + "': 'class_names' is for class and segmentation tasks.");
   }
   std::set<std::string> names;
   for (const std::string& name : task.class_names) {

@@ -182,6 +182,9 @@ class Trainer {
       if (const std::string what = recipe_.model.trunk->long_start(); !what.empty()) {
         observers_.on_message(what);
       }
+      if (recipe_.loop.head_start == HeadStart::kProbe) {
+        observers_.on_message("Fitting the heads to the features before training.");
+      }
       start_from_data(recipe_, *corpus_.train, *model_);
     }
     model_->to(device_, dtype);
@@ -222,7 +225,8 @@ class Trainer {
     parts.insert(parts.begin(),
                  {"model.",
                   [this] { return model_->state(); },
-                  [this](const NamedTensors& tensors) { model_->load_state(tensors); }});
+                  [this](const NamedTensors& tensors) { model_->load_state(tensors); },
+                  StateChanges::kParametersInUpdate});
     return parts;
   }
 
@@ -237,6 +241,7 @@ class Trainer {
     write_run_manifest(run_);
     crash_point("run.recipe");
     snapshots_.emplace(run_.snapshots(), recipe_.loop.kept_snapshots());
+    step_->before_update([this] { snapshots_->wait_for_copy(); });
     observers_.on_start({.recipe = recipe_,
                          .run = run_,
                          .step = state_.step,

@@ -90,6 +90,9 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   std::optional<CurvatureProbe> probe;
   result.report = &gradients(rows, position.step, probe, result.forward_ms);
   if (!result.report->skipped) {
+    const Stopwatch waiting;
+    before_update_();
+    result.extra_ms += waiting.milliseconds();
     optimizer_.step(factor);
     const Stopwatch after;
     if (recipe_.balance->wants_losses_after_step()) {
@@ -185,7 +188,8 @@ std::vector<StatePart> TrainingStep::state_parts(RunState& state) {
            },
            [this, &state](const NamedTensors& tensors) {
              optimizer_.load_state(tensors, state.optimizer_steps);
-           }},
+           },
+           StateChanges::kInUpdate},
           {"method.",
            [this, &state] {
              state.method_state = methods_state(methods_);

@@ -19,6 +19,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace detente::train {
@@ -34,7 +35,7 @@ struct StepResult {
   const engine::StepReport* report = nullptr;  // valid until the next step
   double learning_rate = 0;
   std::optional<Curvature> curvature;  // on steps that train.curvature_every names
-  // Milliseconds. `extra`: passes that the method wants beyond the step's own.
+  // Milliseconds. `extra`: passes that the method wants beyond the step's own, and before_update.
   double total_ms = 0;
   double forward_ms = 0;
   double extra_ms = 0;
@@ -54,6 +55,9 @@ class TrainingStep {
   // The step on batches[position.batch]; methods that want independent batches take others of the
   // list. An error says which step it was.
   StepResult operator()(const std::vector<data::RowList>& batches, const StepPosition& position);
+
+  // Called in each step when its gradients are there and no parameter is changed yet.
+  void before_update(std::function<void()> call) { before_update_ = std::move(call); }
 
   // The tasks of all losses, in their order.
   const std::vector<std::string>& tasks() const { return backward_.names(); }
@@ -85,6 +89,7 @@ class TrainingStep {
   AdamW optimizer_;
   MethodList methods_;
   engine::MultiTaskBackward backward_;
+  std::function<void()> before_update_ = [] {};
 };
 
 }  // namespace detente::train

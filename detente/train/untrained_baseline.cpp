@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/moments.h>
+#include <detente/data/batches.h>
 #include <detente/metrics/metrics.h>
 #include <detente/metrics/registry.h>
 #include <detente/train/corpus.h>
@@ -10,7 +11,9 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <memory>
 #include <utility>
+#include <variant>
 
 namespace detente::train {
 namespace {
@@ -94,10 +97,39 @@ double most_frequent(const std::vector<double>& values) {
       ->first;
 }
 
+// The training pixels' most frequent class, or their mean, everywhere.
+TaskPredictions constant_maps(const data::Target& train,
+                              const data::Source& dev,
+                              std::size_t task) {
+  constexpr std::int64_t kRows = 16;
+  const data::MapSummary& map = *train.map;
+  std::vector<double> answer = map.means;
+  if (train.kind == TaskKind::kSegmentation) {
+    const auto most = std::max_element(map.counts.begin(), map.counts.end());
+    answer = {static_cast<double>(most - map.counts.begin())};
+  }
+  const std::shared_ptr<metrics::MapTally> tally =
+      metrics::make_map_tally(train.kind, map.counts.size());
+  const std::size_t pixels = map.height * map.width;
+  for (const auto& rows : data::evaluation_batches(dev.costs(), kRows)) {
+    const data::Batch targets = dev.target_batch(rows);
+    std::vector<double> predictions;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      for (const double value : answer) predictions.insert(predictions.end(), pixels, value);
+    }
+    tally->add({predictions, std::get<std::vector<float>>(targets[task].values), pixels});
+  }
+  return {std::vector<double>(dev.size(), answer.front()), {}, tally};
+}
+
 Json constant_baseline(const Recipe& recipe, const data::Source& train, const data::Source& dev) {
   std::vector<TaskPredictions> predictions;
   for (const TaskRecipe& task : recipe.tasks) {
     const std::vector<double>& targets = train.target(task.name).values;
+    if (is_map(task.head.kind)) {
+      predictions.push_back(constant_maps(train.target(task.name), dev, predictions.size()));
+      continue;
+    }
     const double answer = task.head.kind == TaskKind::kRegression ? finite_moments(targets).mean
                                                                   : most_frequent(targets);
     predictions.push_back({std::vector<double>(dev.size(), answer), {}});

@@ -4,7 +4,7 @@
 //   scores of the source (data::Source::untrained_scores): regression tasks by correlation, which is
 //       blind to scale, and with positive_from by F1; binary tasks by F1 and accuracy, with the
 //       threshold on the score that has the best F1 on the training rows
-//   constant, where the source has none: the training rows' mean or most frequent class
+//   constant, where the source has none: the training rows' (of maps: pixels') mean or most frequent class
 #pragma once
 
 #include <detente/report/html_comparison.h>

@@ -146,5 +146,39 @@ TEST_F(RowCommandsTest, RefusesTsvForClassNamesItCannotHold) {
   EXPECT_EQ(call({"predict", path("run"), "--data", path("words.csv"), "--out", path("p.csv")}), 0);
 }
 
+TEST_F(RowCommandsTest, ExplainsWhichInputsMatter) {
+  std::string rows = "a,b \x1b[31m,y\n";
+  for (int i = 0; i < 60; ++i) rows += fmt::format("{},{},{}\n", i % 7, (i * 5) % 11, i % 7);
+  write_file_atomic(folder_ / "t.csv", rows);
+  write_file_atomic(folder_ / "t.yaml",
+                    "data: {kind: table, train: t.csv, split: {dev: 0.3}}\n"
+                    "tasks: [{name: y, head: regression}]\n"
+                    "optimizer: {lr: 0.02}\ntrain: {epochs: 20, batch_size: 8}\nthreads: 1\n");
+  ASSERT_EQ(call({"train", path("t.yaml"), "--out", path("run"), "--quiet"}), 0) << err_.str();
+  ASSERT_EQ(call({"predict", path("run"), "--explain"}), 0) << err_.str();
+  EXPECT_LT(out_.str().find("\na "), out_.str().find("\nb "));
+  EXPECT_EQ(out_.str().find('\x1b'), std::string::npos);
+  ASSERT_EQ(call({"predict", path("run"), "--explain", "--json"}), 0);
+  const Json own = Json::parse(out_.str());
+  EXPECT_EQ(own["tasks"]["y"]["inputs"][0]["input"], "a");
+  EXPECT_GT(own["tasks"]["y"]["inputs"][0]["mean"], own["tasks"]["y"]["inputs"][1]["mean"]);
+  // Rows without the target.
+  write_file_atomic(folder_ / "new.csv", "a,b \x1b[31m\n1,2\n5,3\n2,2\n");
+  ASSERT_EQ(call({"predict", path("run"), "--explain", "--json", "--data", path("new.csv")}), 0);
+  EXPECT_EQ(Json::parse(out_.str())["tasks"]["y"]["metric"], "change");
+  EXPECT_EQ(Json::parse(out_.str())["rows"], 3);
+  // One row has no other to exchange with; answers need both flags.
+  write_file_atomic(folder_ / "one.csv", "a,b \x1b[31m\n1,2\n");
+  EXPECT_EQ(call({"predict", path("run"), "--explain", "--data", path("one.csv")}), 2);
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("new.csv")}), 2);
+  EXPECT_EQ(call({"predict", path("run"), "--out", path("p.csv")}), 2);
+}
+
+TEST_F(RowCommandsTest, SentencesHaveNoColumnsToExplain) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  EXPECT_EQ(call({"predict", path("run"), "--explain"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("expected a table"));
+}
+
 }  // namespace
 }  // namespace detente::cli

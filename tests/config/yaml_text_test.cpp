@@ -232,6 +232,13 @@ TEST(ParseYaml, RefusesDepthWithoutEnd) {
   }
 }
 
+TEST(ParseYaml, EscapesBecomeUtf8) {
+  const Node node = parse_yaml("\"a\\_b\\Nc\\L\": \"\\_\\x85\\u00a0\\N\"\n", "x");
+  ASSERT_EQ(node.entries.size(), 1u);
+  EXPECT_EQ(node.entries[0].first, "a\u00a0b\u0085c\u2028");
+  EXPECT_EQ(node.entries[0].second.scalar, "\u00a0\u0085\u00a0\u0085");
+}
+
 TEST(ParseYaml, SaysWhereTextIsNoUtf8) {
   EXPECT_THAT(error_of("seed: 1\nname: caf\xe9\n"),
               HasSubstr("r.yaml:2: byte 0xe9 is not valid UTF-8"));

@@ -52,7 +52,8 @@ FUZZ(data, size) {
   });
   check_features(a, b);
   const std::string_view texts[] = {a, b};
-  // One kind for each input: training a vocabulary takes milliseconds here.
+  // Training a vocabulary takes milliseconds here: one kind for each input, and for a fourth of them.
+  if (size % 4 != 0) return;
   static constexpr text::TokenizerOptions::Kind kKinds[] = {
       text::TokenizerOptions::Kind::kSyllable,
       text::TokenizerOptions::Kind::kSyllablePairs,

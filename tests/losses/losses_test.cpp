@@ -21,7 +21,13 @@ std::pair<at::Tensor, at::Tensor> losses_batch(const Loss& loss) {
   if (name == "cross_entropy") {
     return {torch::stack({p, p.flip(0) * 0.7, p.square()}, 1), numbers({2, 0, 1, 1, 0})};
   }
-  return {p, numbers({1.0, -2.9, 2.5, 0.7, 3.0})};
+  const auto y = numbers({1.0, -2.9, 2.5, 0.7, 3.0});
+  if (name == "cosine") {
+    const auto vectors = torch::stack({y, y.flip(0), y.square() - 2}, 1);
+    return {torch::stack({p, p.flip(0) * 0.7, p.square()}, 1),
+            vectors / vectors.norm(2, 1, /*keepdim=*/true)};
+  }
+  return {p, y};
 }
 
 class EveryLoss : public testing::TestWithParam<std::string> {
@@ -61,7 +67,7 @@ TEST_P(EveryLoss, MissingTargetsAreAsIfTheRowWereNotThere) {
 
 TEST_P(EveryLoss, ABatchWithoutTargetsHasNoLoss) {
   LossInfo info{.rows = 3};
-  EXPECT_FALSE((*loss_)(p_, torch::full({5}, kNanTarget, torch::kDouble), &info).defined());
+  EXPECT_FALSE((*loss_)(p_, torch::full_like(y_, kNanTarget), &info).defined());
   EXPECT_EQ(info.rows, 0);
   EXPECT_FALSE((*loss_)(p_.narrow(0, 0, 0), y_.narrow(0, 0, 0)).defined());
 }

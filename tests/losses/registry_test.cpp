@@ -18,7 +18,12 @@ TEST(LossRegistry, EveryEntryMakesTheLossItNames) {
 }
 
 TEST(LossRegistry, EveryHeadHasADefaultThatFits) {
-  for (const auto head : {HeadKind::kRegression, HeadKind::kBinary, HeadKind::kClasses}) {
+  for (const auto head : {HeadKind::kRegression,
+                          HeadKind::kBinary,
+                          HeadKind::kClasses,
+                          HeadKind::kSegmentation,
+                          HeadKind::kDepth,
+                          HeadKind::kNormals}) {
     EXPECT_NO_THROW(make_loss(default_loss(head), head)) << name_of(head);
   }
 }

@@ -104,6 +104,29 @@ TEST_F(RunDirectoryTest, ForceRefusesWhatNoRunHasMade) {
   }
 }
 
+TEST_F(RunDirectoryTest, NothingIsWrittenThroughALinkInTheRun) {
+  for (const char* name : {"tokenizer", "snapshots", "cache"}) {
+    for (const ExistingRun policy :
+         {ExistingRun::kRefuse, ExistingRun::kResume, ExistingRun::kForce}) {
+      make_directories(root_ / "run");
+      make_directories(root_ / "elsewhere");
+      if (policy != ExistingRun::kRefuse) write_file_atomic(root_ / "run/recipe.yaml", "seed: 1\n");
+      std::filesystem::create_directory_symlink("../elsewhere", root_ / "run" / name);
+      try {
+        open_run_directory(root_ / "run", policy);
+        ADD_FAILURE() << name;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+        EXPECT_THAT(error.what(), HasSubstr(name));
+        EXPECT_THAT(error.what(), HasSubstr("--out"));
+      }
+      EXPECT_TRUE(std::filesystem::is_empty(root_ / "elsewhere"));
+      EXPECT_TRUE(std::filesystem::is_symlink(root_ / "run" / name));
+      std::filesystem::remove_all(root_);
+    }
+  }
+}
+
 TEST_F(RunDirectoryTest, LeftoversOfAKilledRunGoWhenItIsOpened) {
   const RunDirectory run = open_run_directory(root_, ExistingRun::kRefuse);
   // Killed before the first file was whole: a new run may begin there.

@@ -229,31 +229,47 @@ TEST_F(SnapshotTest, ARunThatIsNotWhatItWroteIsNamed) {
   EXPECT_NO_THROW(load_run(folder_ / "run", {}, /*accept_changed=*/true));
 }
 
+// What a snapshot holds of tensors that training changes as soon as it may.
 TEST(SnapshotWriter, CopiesBeforeTrainingGoesOn) {
   const auto folder = std::filesystem::temp_directory_path() /
                       ("detente_snapshot_writer_" + std::to_string(::getpid()));
   std::filesystem::remove_all(folder);
-  at::Tensor weight = at::ones({1000, 100});
+  at::Tensor weight = at::ones({1000, 100}).set_requires_grad(true);
+  at::Tensor running = at::ones({1000, 100});
+  at::Tensor moment = at::ones({1000, 100});
+  at::Tensor own = at::ones({1000, 100});
+  const auto part = [](const char* prefix, NamedTensors tensors, StateChanges changes) {
+    return StatePart{prefix, [tensors = std::move(tensors)] { return tensors; }, {}, changes};
+  };
   RunState state;
   state.step = 5;
   std::promise<void> go;
   {
     SnapshotWriter writer(folder / "snapshots", 2);
+    EXPECT_NO_THROW(writer.wait_for_copy());  // of none
     writer.write(state,
-                 {{"model.",
-                   [&] {
-                     return NamedTensors{{"w", weight}};
-                   },
-                   {}}},
+                 {part("model.",
+                       {{"weight", weight}, {"running", running}},
+                       StateChanges::kParametersInUpdate),
+                  part("optimizer.", {{"m", moment}}, StateChanges::kInUpdate),
+                  part("method.", {{"own", own}}, StateChanges::kAnyTime)},
                  "name: x\n",
                  [ready = go.get_future().share()] { ready.wait(); });
-    weight.zero_();
+    running.zero_();
+    own.zero_();
     state.step = 6;
+    writer.wait_for_copy();
+    writer.wait_for_copy();
+    weight.detach().zero_();
+    moment.zero_();
     go.set_value();
   }
   const Snapshot read = read_snapshot(folder / "snapshots/step-5");
   EXPECT_EQ(read.state.step, 5);
-  EXPECT_TRUE(at::equal(read.tensors.at(0).second, at::ones({1000, 100})));
+  EXPECT_EQ(read.tensors.size(), 4u);
+  for (const auto& [name, tensor] : read.tensors) {
+    EXPECT_TRUE(at::equal(tensor, at::ones({1000, 100}))) << name;
+  }
   std::filesystem::remove_all(folder);
 }
 

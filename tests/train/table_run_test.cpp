@@ -3,6 +3,7 @@
 #include <detente/metrics/metrics.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
+#include <detente/train/importance.h>
 #include <detente/train/loaded_run.h>
 #include <detente/train/untrained_baseline.h>
 #include <gmock/gmock.h>
@@ -160,6 +161,53 @@ TEST_F(TinyRunTest, PairsCanBeSplitAsWell) {
       run("run", {"data.dev=null", "data.split={dev: 0.25, seed: 3}", "train.epochs=1"});
   EXPECT_EQ(outcome.summary["dev_rows"], 24);
   EXPECT_EQ(outcome.summary["train_rows"], 72);
+}
+
+// small = x + c, large = 1 + x - y/2 and kind = c alone.
+TEST_F(TableRunTest, ImportanceFindsTheInputsThatATaskNeeds) {
+  run("run");
+  const LoadedRun trained = load_run(folder_ / "run", {});
+  const auto rows =
+      load_rows(trained.recipe, trained.recipe.data.files, data::Part::kDev, *trained.source, true);
+  const Importance importance = permutation_importance(trained.recipe, *trained.model, *rows);
+  EXPECT_EQ(importance.rows, rows->size());
+  ASSERT_EQ(importance.tasks.size(), 4u);
+  const auto of = [&](std::size_t task, const std::string& input) {
+    for (const auto& entry : importance.tasks[task].inputs) {
+      if (entry.input == input) return entry.mean;
+    }
+    ADD_FAILURE() << input;
+    return 0.0;
+  };
+  EXPECT_EQ(importance.tasks[3].metric, "accuracy");
+  EXPECT_EQ(importance.tasks[3].inputs.front().input, "colour");
+  EXPECT_GT(of(3, "colour"), 0.3);
+  EXPECT_LT(std::abs(of(3, "y")), 0.1);
+  EXPECT_EQ(importance.tasks[1].metric, "r2");
+  EXPECT_GT(of(1, "x"), of(1, "y"));
+  EXPECT_GT(of(1, "y"), of(1, "colour") + 0.05);
+
+  // The same once more is the same; other exchanges are not.
+  const auto again = permutation_importance(trained.recipe, *trained.model, *rows);
+  EXPECT_EQ(again.tasks[1].inputs[0].mean, importance.tasks[1].inputs[0].mean);
+  const auto other = permutation_importance(trained.recipe, *trained.model, *rows, {.seed = 1});
+  EXPECT_NE(other.tasks[1].inputs[0].mean, importance.tasks[1].inputs[0].mean);
+
+  // Without targets: what moves, of a scale of its own.
+  const auto unlabelled = load_rows(
+      trained.recipe, trained.recipe.data.files, data::Part::kDev, *trained.source, false);
+  const auto moved =
+      permutation_importance(trained.recipe, *trained.model, *unlabelled, {.repeats = 1});
+  EXPECT_EQ(moved.tasks[0].metric, "change");
+  EXPECT_EQ(moved.tasks[3].inputs.front().input, "colour");
+  EXPECT_GT(moved.tasks[3].inputs.front().mean, 0.4);
+  EXPECT_TRUE(std::isnan(moved.tasks[0].inputs.front().deviation));
+  for (const auto& task : moved.tasks) {
+    for (const auto& input : task.inputs) EXPECT_GE(input.mean, 0);
+  }
+  EXPECT_THROW(
+      permutation_importance(trained.recipe, *trained.model, *rows, {.repeats = 5, .most_rows = 1}),
+      Error);
 }
 
 }  // namespace

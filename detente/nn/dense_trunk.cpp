@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/data/dense_source.h>
+#include <detente/nn/dense_trunk.h>
+#include <torch/types.h>
+
+namespace detente::nn {
+namespace {
+
+const data::DenseSource& dense_source(const data::Source& source, const char* kind) {
+  const auto* dense = dynamic_cast<const data::DenseSource*>(&source);
+  DETENTE_CHECK(dense != nullptr,
+                ErrorCode::kInvalidArgument,
+                "[nn::DenseTrunk] model.kind {} takes images with maps; data.kind is {}. Use "
+                "data.kind: dense or another model.",
+                kind,
+                source.kind());
+  return *dense;
+}
+
+}  // namespace
+
+void DenseTrunk::prepare(data::Source& source) const { dense_source(source, kind()); }
+
+void DenseTrunk::build(const data::Source& fitted, Draw& draw) {
+  build(dense_source(fitted, kind()).shape(), draw);
+}
+
+void DenseTrunk::build(const data::DenseShape& shape, Draw& draw) {
+  validate();
+  const auto least = static_cast<std::size_t>(smallest_side());
+  DETENTE_CHECK(shape.height >= least && shape.width >= least,
+                ErrorCode::kInvalidArgument,
+                "[nn::DenseTrunk] model.kind {} halves the image until nothing is left of {} x {} "
+                "pixels; expected sides of at least {}.",
+                kind(),
+                shape.height,
+                shape.width,
+                least);
+  shape_ = shape;
+  parameters_ = Parameters();
+  own_.clear();
+  add_layers(draw);
+}
+
+TensorList DenseTrunk::task_features(const data::Batch& batch, Rng* random) const {
+  const data::Array* array = data::find_array(batch, "image");
+  const auto fits = [&] {
+    const auto& found = array->shape;
+    return found.size() == 4 && found[0] > 0 && found[1] == shape_.channels &&
+           found[2] == shape_.height && found[3] == shape_.width;
+  };
+  DETENTE_CHECK(array != nullptr && fits(),
+                ErrorCode::kShape,
+                "[nn::DenseTrunk] a batch needs at least one 'image' of {} channels and {} x {} "
+                "pixels.",
+                shape_.channels,
+                shape_.height,
+                shape_.width);
+  const at::Tensor images = tensor_of(*array).to(parameters_.trained().front().second.options());
+  return forward(images, statistics_.next(random));
+}
+
+at::Tensor DenseTrunk::features(const data::Batch& batch, Rng* random) const {
+  return task_features(batch, random).front();
+}
+
+}  // namespace detente::nn
