@@ -4,8 +4,10 @@
 #include <detente/cli/recipe_text.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/data/image_file.h>
 #include <detente/data/propose.h>
 #include <detente/data/propose_files.h>
+#include <detente/data/sound.h>
 #include <detente/data/source_files.h>
 #include <detente/text/printable.h>
 
@@ -121,6 +123,14 @@ void run_new(const NewFlags& flags, Context& context) {
       of_folder ? text::printable(fs::path(from).filename().string()) : recipe_name(from);
   const std::string train = path_from(folder, from);
   const data::TableFormat format = new_format(flags.format);
+  DETENTE_CHECK(
+      of_folder || flags.format != "auto" ||
+          (!data::has_image_name(from) && !data::has_sound_name(from)),
+      ErrorCode::kData,
+      "[cli::new] '{}' is a single {}; expected a folder with a folder of them per class, or a "
+      "table that names them.",
+      from,
+      data::has_image_name(from) ? "image" : "recording");
   std::optional<data::Table> table;
   if (!of_folder) table = data::Table::read(flags.from, format);
   const std::vector<std::string> targets =

@@ -271,7 +271,7 @@ FileRows rows_of_folder(const std::string& path,
       counts.images > 0 || counts.sounds > 0,
       ErrorCode::kData,
       "[data::propose_files] the folder '{}' holds neither images nor recordings; expected "
-      "a folder per class with {} or .wav files in it, or name a table.",
+      "a folder per class with .wav files, or with {}, in it; or name a table.",
       path,
       kImageFiles.endings);
   DETENTE_CHECK(counts.images == 0 || counts.sounds == 0,

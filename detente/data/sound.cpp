@@ -176,7 +176,8 @@ Sound parse_wav(std::string_view bytes, const std::string& source) {
          format != nullptr ? format
          : bytes.empty()   ? "empty"
                            : "no recording (by its first bytes)",
-         format != nullptr ? " Convert it (ffmpeg -i IN OUT.wav)." : "");
+         format != nullptr ? " Convert it (ffmpeg -i IN OUT.wav)."
+                           : " Fetch it again or leave it out.");
   }
   std::optional<WaveLayout> layout;
   for (std::size_t at = 12; at + kChunkHeader <= bytes.size();) {

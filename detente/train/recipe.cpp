@@ -85,8 +85,8 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       source,
       data::make_source,
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
-      "one of its nodes, or an image with maps of its pixels (docs/data.md). Its options "
-      "stand beside it.");
+      "one of its nodes, an image with maps of its pixels, or a recording (docs/data.md). Its "
+      "options stand beside it.");
   files.describe_split(visitor);
 }
 

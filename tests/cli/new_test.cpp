@@ -249,6 +249,8 @@ TEST_F(NewTest, SaysWhatIsWrongWithAFolder) {
   write("both/a/1.png", png);
   write("both/b/1.wav", wav);
   EXPECT_THAT(refused("both"), HasSubstr("images (1) and recordings (1)"));
+  EXPECT_THAT(refused("both/a/1.png"), HasSubstr("1.png' is a single image; expected a folder"));
+  EXPECT_THAT(refused("both/b/1.wav"), HasSubstr("is a single recording"));
   write("flat/1.png", png);
   EXPECT_THAT(refused("flat"), HasSubstr("no folders"));
   write("one/a/1.png", png);

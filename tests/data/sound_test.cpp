@@ -81,6 +81,7 @@ TEST(Wav, SaysWhatIsWrong) {
   const std::string good = wav_file(pcm16({1, 2, 3}));
   EXPECT_THAT(message(""), HasSubstr("is empty"));
   EXPECT_THAT(message("hello"), HasSubstr("no recording"));
+  EXPECT_THAT(message("hello"), HasSubstr("leave it out"));
   EXPECT_THAT(message("fLaC...."), AllOf(HasSubstr("is FLAC"), HasSubstr("ffmpeg")));
   EXPECT_THAT(message("OggS...."), HasSubstr("Ogg"));
   EXPECT_THAT(message("ID3....."), HasSubstr("MP3"));
