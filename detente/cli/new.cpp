@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// detente new --from FILE --out RECIPE
+// detente new --from FILE|FOLDER --out RECIPE
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_text.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/data/image_file.h>
 #include <detente/data/propose.h>
+#include <detente/data/propose_files.h>
+#include <detente/data/sound.h>
 #include <detente/data/source_files.h>
 #include <detente/text/printable.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -66,13 +71,21 @@ std::string recipe_name(const std::string& file) {
   return text::printable(name.stem().string());
 }
 
+// Without dots, and without a slash at its end.
+std::string plain_folder(const std::string& folder) {
+  fs::path plain = fs::absolute(folder).lexically_normal();
+  if (!plain.has_filename()) plain = plain.parent_path();
+  return plain.string();
+}
+
 // "a,b" is two names, unless a column is called that.
 std::vector<std::string> target_names(const std::vector<std::string>& given,
-                                      const data::Table& table) {
+                                      const std::vector<std::string>& columns) {
   std::vector<std::string> names;
   for (const std::string& words : given) {
     for (std::size_t begin = 0; begin <= words.size();) {
-      const bool whole = begin == 0 && table.has_column(words);
+      const bool whole =
+          begin == 0 && std::find(columns.begin(), columns.end(), words) != columns.end();
       const std::size_t end = whole ? words.size() : std::min(words.find(',', begin), words.size());
       names.emplace_back(data::trim(std::string_view(words).substr(begin, end - begin)));
       begin = end + 1;
@@ -81,35 +94,75 @@ std::vector<std::string> target_names(const std::vector<std::string>& given,
   return names;
 }
 
-void run_new(const NewFlags& flags, Context& context) {
-  const bool standard = flags.out == "-";
-  if (!standard) demand_free(flags);
-  const data::Table table = data::Table::read(flags.from, new_format(flags.format));
-  const data::RecipeProposal proposal =
-      data::propose_recipe(table, target_names(flags.targets, table));
-  const fs::path folder = standard ? fs::current_path() : fs::absolute(flags.out).parent_path();
-  const std::string yaml =
-      recipe_text(proposal, recipe_name(flags.from), path_from(folder, flags.from), flags.format);
-  if (standard) {
+void write_proposal(const NewFlags& flags,
+                    const std::string& yaml,
+                    const std::string& found,
+                    Context& context) {
+  if (flags.out == "-") {
     context.out << (shown_on_terminal(context) ? text::printable_lines(yaml) : yaml);
     return;
   }
   write_file_atomic(flags.out, yaml);
   const std::string out = text::printable(flags.out);
-  context.out << "Wrote " << out << ": " << proposal.tasks.size()
-              << (proposal.tasks.size() == 1 ? " task, " : " tasks, ") << proposal.inputs
-              << (proposal.inputs == 1 ? " input, " : " inputs, ") << proposal.ignored.size()
-              << " columns left out. Look it through, then:\n\n  detente data check " << out
-              << "\n  detente train " << out << "\n";
+  context.out << "Wrote " << out << ": " << found << ". Look it through, then:\n\n"
+              << "  detente data check " << out << "\n  detente train " << out << "\n";
+}
+
+std::string count_of(std::size_t count, const std::string& word) {
+  return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
+}
+
+void run_new(const NewFlags& flags, Context& context) {
+  const bool standard = flags.out == "-";
+  if (!standard) demand_free(flags);
+  const fs::path folder = standard ? fs::current_path() : fs::absolute(flags.out).parent_path();
+  std::error_code ignored;
+  const bool of_folder = fs::is_directory(flags.from, ignored);
+  const std::string from = of_folder ? plain_folder(flags.from) : flags.from;
+  const std::string name =
+      of_folder ? text::printable(fs::path(from).filename().string()) : recipe_name(from);
+  const std::string train = path_from(folder, from);
+  const data::TableFormat format = new_format(flags.format);
+  DETENTE_CHECK(
+      of_folder || flags.format != "auto" ||
+          (!data::has_image_name(from) && !data::has_sound_name(from)),
+      ErrorCode::kData,
+      "[cli::new] '{}' is a single {}; expected a folder with a folder of them per class, or a "
+      "table that names them.",
+      from,
+      data::has_image_name(from) ? "image" : "recording");
+  std::optional<data::Table> table;
+  if (!of_folder) table = data::Table::read(flags.from, format);
+  const std::vector<std::string> targets =
+      target_names(flags.targets, table ? table->column_names() : std::vector<std::string>());
+  if (const auto files = data::propose_files(from, format, targets)) {
+    write_proposal(flags,
+                   recipe_text(*files, name, train, flags.format),
+                   count_of(files->tasks.size(), "task") + ", " +
+                       count_of(files->rows, files->kind == "images" ? "image" : "recording"),
+                   context);
+    return;
+  }
+  const data::RecipeProposal proposal = data::propose_recipe(*table, targets);
+  write_proposal(flags,
+                 recipe_text(proposal, name, train, flags.format),
+                 count_of(proposal.tasks.size(), "task") + ", " +
+                     count_of(proposal.inputs, "input") + ", " +
+                     std::to_string(proposal.ignored.size()) + " columns left out",
+                 context);
 }
 
 }  // namespace
 
 void add_new(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("new", "Propose a recipe for a table");
+  CLI::App* command =
+      app.add_subcommand("new", "Propose a recipe for a table, or for images or recordings");
   auto flags = std::make_shared<NewFlags>();
   command
-      ->add_option("--from", flags->from, "The table: CSV or TSV with a header line, gzip or not")
+      ->add_option("--from",
+                   flags->from,
+                   "A table (CSV or TSV with a header line, gzip or not), which may name images or "
+                   "recordings, or a folder with a folder of them per class")
       ->required();
   command
       ->add_option("--targets",

@@ -5,6 +5,7 @@
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace detente::cli {
 namespace {
 
 using config::text_yaml;
+using data::FileProposal;
 using data::ProposedColumn;
 using data::ProposedTask;
 using data::RecipeProposal;
@@ -59,18 +61,27 @@ std::string recipe_task(const ProposedTask& task) {
   return out;
 }
 
+std::string recipe_numbers(const std::vector<std::int64_t>& numbers) {
+  return fmt::format("[{}]", fmt::join(numbers, ", "));
+}
+
+// Of a proposal's split by shares: what the parts are for.
+std::string split_comment(std::size_t rows, const char* what, bool test) {
+  return recipe_comment(
+      fmt::format("Of the {} {}, shares that choose the epoch (dev){}.",
+                  rows,
+                  what,
+                  test ? " and that nothing sees before `detente eval RUN --part test` (test)"
+                       : "; too few for a test part"),
+      "  ");
+}
+
 std::string recipe_data(const RecipeProposal& proposal,
                         const std::string& train,
                         const std::string& format) {
   std::string out = "data:\n  kind: table\n  train: " + text_yaml(train) + "\n";
   if (format != "auto") out += "  format: " + format + "\n";
-  out += recipe_comment(
-      fmt::format("Of the {} rows, shares that choose the epoch (dev){}.",
-                  proposal.rows,
-                  proposal.test > 0
-                      ? " and that nothing sees before `detente eval RUN --part test` (test)"
-                      : "; too few for a test part"),
-      "  ");
+  out += split_comment(proposal.rows, "rows", proposal.test > 0);
   out += fmt::format("  split: {{dev: {}", number_text(proposal.dev));
   if (proposal.test > 0) out += fmt::format(", test: {}", number_text(proposal.test));
   if (!proposal.group.empty()) out += ", group: " + text_yaml(proposal.group);
@@ -101,7 +112,69 @@ std::string recipe_data(const RecipeProposal& proposal,
   return out;
 }
 
+std::string recipe_files(const FileProposal& proposal,
+                         const std::string& train,
+                         const std::string& format) {
+  const bool images = proposal.kind == "images";
+  std::string out = "data:\n  kind: " + proposal.kind + "\n  train: " + text_yaml(train) + "\n";
+  if (format != "auto") out += "  format: " + format + "\n";
+  for (const std::string& note : proposal.notes) out += recipe_comment(note, "  ");
+  if (!proposal.column.empty() && proposal.column != (images ? "image" : "audio")) {
+    out += fmt::format("  {}: {}\n", images ? "image" : "audio", text_yaml(proposal.column));
+  }
+  if (!proposal.split_column.empty()) {
+    out += recipe_comment("The column says which row is for training, validation and test.", "  ");
+    out += "  split: {column: " + text_yaml(proposal.split_column) + "}\n";
+  } else {
+    out += split_comment(proposal.rows, images ? "images" : "recordings", proposal.test > 0);
+    out += fmt::format("  split: {{dev: {}", number_text(proposal.dev));
+    if (proposal.test > 0) out += fmt::format(", test: {}", number_text(proposal.test));
+    out += fmt::format(", seed: {}}}\n", proposal.split_seed);
+  }
+  if (!proposal.size.empty()) {
+    out += recipe_comment(proposal.why_size + ".", "  ");
+    out += "  size: " + recipe_numbers(proposal.size) + "\n  resize: crop\n";
+  }
+  if (proposal.frames > 0) {
+    out += recipe_comment(proposal.why_frames + ".", "  ");
+    out += fmt::format("  frames: {}\n", proposal.frames);
+  }
+  if (!images) out += fmt::format("  mel: {{mels: {}}}\n", proposal.mels);
+  out += recipe_comment(
+      images ? "Random changes that keep what is shown, for more examples: augment: {flip: true, "
+               "crop: 2}. Not flip where left and right differ, as in writing."
+             : "Random changes that keep what is said, for more examples: augment: {shift: 5, "
+               "time_masks: 1, mel_masks: 1}.",
+      "  ");
+  return out;
+}
+
 }  // namespace
+
+std::string recipe_text(const FileProposal& proposal,
+                        const std::string& name,
+                        const std::string& train,
+                        const std::string& format) {
+  std::string out = recipe_comment(
+      "A proposal by `detente new`, to be looked through. `detente recipe show` prints every "
+      "setting, docs/recipe.md explains them.",
+      "");
+  out += "name: " + text_yaml(name) + "\nseed: 0\n\n";
+  out += recipe_files(proposal, train, format);
+  out += "\nmodel:\n  kind: convnet\n";
+  out += recipe_comment(fmt::format("Chosen by the {} files and their size alone, as are the "
+                                    "learning rate, epochs and batch size below.",
+                                    proposal.rows),
+                        "  ");
+  out += "  channels: " + recipe_numbers(proposal.channels) + "\n";
+  out += "\n" + recipe_comment("Targets: " + proposal.why_targets + ".", "") + "tasks:\n";
+  for (const ProposedTask& task : proposal.tasks) out += recipe_task(task);
+  out += "\nbalance:\n  method: cagrad\n";
+  out += "\noptimizer:\n  lr: " + number_text(proposal.lr) + "\n";
+  out += fmt::format(
+      "\ntrain:\n  epochs: {}\n  batch_size: {}\n", proposal.epochs, proposal.batch_size);
+  return out;
+}
 
 std::string recipe_text(const RecipeProposal& proposal,
                         const std::string& name,
@@ -113,10 +186,6 @@ std::string recipe_text(const RecipeProposal& proposal,
       "");
   out += "name: " + text_yaml(name) + "\nseed: 0\n\n";
   out += recipe_data(proposal, train, format);
-  std::string widths;
-  for (const auto width : proposal.widths) {
-    widths += (widths.empty() ? "" : ", ") + std::to_string(width);
-  }
   out += "\nmodel:\n  kind: mlp\n";
   out +=
       recipe_comment(fmt::format("Chosen by the {} rows and {} inputs alone, as are the learning "
@@ -124,7 +193,8 @@ std::string recipe_text(const RecipeProposal& proposal,
                                  proposal.rows,
                                  proposal.inputs),
                      "  ");
-  out += "  widths: [" + widths + "]\n  dropout: " + number_text(proposal.dropout) + "\n";
+  out += "  widths: " + recipe_numbers(proposal.widths) +
+         "\n  dropout: " + number_text(proposal.dropout) + "\n";
   out += "\n" + recipe_comment("Targets: " + proposal.why_targets + ".", "") + "tasks:\n";
   for (const ProposedTask& task : proposal.tasks) out += recipe_task(task);
   out += "\nbalance:\n  method: cagrad\n";

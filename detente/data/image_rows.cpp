@@ -3,7 +3,6 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/suggest.h>
-#include <detente/data/image_file.h>
 #include <detente/data/image_rows.h>
 #include <detente/text/unicode.h>
 
@@ -52,18 +51,21 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-// The JPEG and PNG files of a folder; what else it holds is counted.
-std::vector<fs::path> images_in(const fs::path& folder, std::vector<std::string>& warnings) {
+// The files of a kind in a folder; what else it holds is counted.
+std::vector<fs::path> files_in(const fs::path& folder,
+                               const FileKind& kind,
+                               std::vector<std::string>& warnings) {
   std::vector<fs::path> images;
   std::vector<fs::path> others;
   for (const fs::path& entry : entries_of(folder)) {
-    (has_image_name(entry) ? images : others).push_back(entry);
+    (kind.fits(entry) ? images : others).push_back(entry);
   }
   if (!others.empty()) {
-    warnings.push_back(fmt::format("{} of '{}' {} left out, not named .jpg, .jpeg or .png: {}{}.",
+    warnings.push_back(fmt::format("{} of '{}' {} left out, not named {}: {}{}.",
                                    others.size(),
                                    folder.string(),
                                    others.size() == 1 ? "is" : "are",
+                                   kind.endings,
                                    others.front().filename().string(),
                                    others.size() == 1 ? "" : ", ..."));
   }
@@ -72,11 +74,11 @@ std::vector<fs::path> images_in(const fs::path& folder, std::vector<std::string>
 
 // --- rows whose table is made here ----------------------------------------------------------------
 
-// Collects the columns `image`, `label` and those of the classes.
+// Collects the columns `image` (or another word), `label` and those of the classes.
 class RowMaker {
  public:
-  RowMaker(const ClassTable& classes, bool labels) : classes_(classes) {
-    names_.emplace_back(kImage);
+  RowMaker(const ClassTable& classes, bool labels, const char* word = kImage) : classes_(classes) {
+    names_.emplace_back(word);
     if (labels) {
       if (classes.empty()) {
         names_.emplace_back(kLabel);
@@ -123,34 +125,39 @@ std::vector<fs::path> subfolders(const fs::path& folder) {
   return folders;
 }
 
-ImageRows flat_folder(const ImageListing& listing, ImageRows rows) {
-  rows.files = images_in(listing.path, rows.warnings);
-  DETENTE_CHECK(!rows.files.empty(),
-                ErrorCode::kData,
-                "[data::list_images] the folder '{}' holds no image; expected .jpg, .jpeg or .png "
-                "files, or a folder of them per class.",
-                listing.path);
+FileRows flat_folder(const ImageListing& listing, const FileKind& kind, FileRows rows) {
+  rows.files = files_in(listing.path, kind, rows.warnings);
+  DETENTE_CHECK(
+      !rows.files.empty(),
+      ErrorCode::kData,
+      "[data::list_images] the folder '{}' holds no {}; expected {} files, or a folder of "
+      "them per class.",
+      listing.path,
+      kind.word,
+      kind.endings);
   DETENTE_CHECK(!listing.labels,
                 ErrorCode::kData,
-                "[data::list_images] the folder '{}' holds images but no folders; expected a "
-                "folder per class, named like it, with its images in it.",
-                listing.path);
-  RowMaker maker(rows.classes, false);
+                "[data::list_images] the folder '{}' holds {} files but no folders; expected a "
+                "folder per class, named like it, with its files in it.",
+                listing.path,
+                kind.word);
+  RowMaker maker(rows.classes, false, kind.word);
   for (const fs::path& file : rows.files) maker.add(file.filename().string());
   rows.table = maker.table(listing.path);
   return rows;
 }
 
-ImageRows list_folder(const ImageListing& listing) {
-  ImageRows rows{Table::made({}, {}, listing.path), {}, {}, listing.classes, {}, false};
+FileRows list_folder(const ImageListing& listing, const FileKind& kind) {
+  FileRows rows{Table::made({}, {}, listing.path), {}, listing.classes, {}, false};
   const std::vector<fs::path> folders = subfolders(listing.path);
-  if (folders.empty()) return flat_folder(listing, std::move(rows));
+  if (folders.empty()) return flat_folder(listing, kind, std::move(rows));
   for (const fs::path& entry : entries_of(listing.path)) {
-    DETENTE_CHECK(!has_image_name(entry) || fs::is_directory(entry),
+    DETENTE_CHECK(!kind.fits(entry) || fs::is_directory(entry),
                   ErrorCode::kData,
                   "[data::list_images] '{}' stands beside the folders of classes and has none; "
-                  "expected images within them.",
-                  entry.string());
+                  "expected {} files within them.",
+                  entry.string(),
+                  kind.word);
   }
   if (rows.classes.empty()) {
     rows.classes.columns = {kLabel};
@@ -169,15 +176,18 @@ ImageRows list_folder(const ImageListing& listing) {
                   "the training data (or data.class_file)",
                   expected_one_of(name, names));
     found.push_back(
-        {static_cast<std::size_t>(known - names.begin()), images_in(folder, rows.warnings)});
-    DETENTE_CHECK(!found.back().images.empty(),
-                  ErrorCode::kData,
-                  "[data::list_images] the class folder '{}' holds no image; expected .jpg, .jpeg "
-                  "or .png files. Fill or remove it.",
-                  folder.string());
+        {static_cast<std::size_t>(known - names.begin()), files_in(folder, kind, rows.warnings)});
+    DETENTE_CHECK(
+        !found.back().images.empty(),
+        ErrorCode::kData,
+        "[data::list_images] the class folder '{}' holds no {}; expected {} files. Fill or "
+        "remove it.",
+        folder.string(),
+        kind.word,
+        kind.endings);
   }
   // One of each class after the other, so that the first n rows hold all classes alike.
-  RowMaker maker(rows.classes, listing.labels);
+  RowMaker maker(rows.classes, listing.labels, kind.word);
   bool more = true;
   for (std::size_t i = 0; more; ++i) {
     more = false;
@@ -195,18 +205,19 @@ ImageRows list_folder(const ImageListing& listing) {
 
 // --- lists ----------------------------------------------------------------------------------------
 
-ImageRows list_table(const ImageListing& listing) {
-  ImageRows rows{Table::read(listing.path, listing.format), {}, {}, listing.classes, {}, true};
+FileRows list_table(const ImageListing& listing, const FileKind& kind) {
+  FileRows rows{Table::read(listing.path, listing.format), {}, listing.classes, {}, true};
   const std::size_t column = rows.table.column_index(listing.column);
   const fs::path folder = fs::path(listing.path).parent_path();
   for (std::size_t i = 0; i < rows.table.rows(); ++i) {
     const std::string name(trim(rows.table.cell(i, column)));
     DETENTE_CHECK(!name.empty(),
                   ErrorCode::kData,
-                  "[data::list_images] line {} of '{}' names no image; expected a file in column "
+                  "[data::list_images] line {} of '{}' names no {}; expected a file in column "
                   "'{}'.",
                   rows.table.line(i),
                   listing.path,
+                  kind.word,
                   listing.column);
     rows.files.push_back(folder / name);
   }
@@ -277,7 +288,7 @@ LabelledBlock read_block(const std::string& path, bool labels) {
 }
 
 ImageRows list_blocks(const ImageListing& listing) {
-  ImageRows rows{Table::made({}, {}, listing.path), {}, {}, listing.classes, {}, false};
+  ImageRows rows{{Table::made({}, {}, listing.path), {}, listing.classes, {}, false}, {}};
   RowMaker maker(rows.classes, listing.labels);
   const auto files = files_of(listing.path);
   for (const std::string& file : files) {
@@ -416,13 +427,38 @@ ClassTable read_class_file(const std::filesystem::path& path) {
   return classes;
 }
 
-ImageRows list_images(const ImageListing& listing) {
+std::optional<FileRows> list_files(const ImageListing& listing, const FileKind& kind) {
   std::error_code ignored;
-  if (fs::is_directory(listing.path, ignored)) return list_folder(listing);
+  if (fs::is_directory(listing.path, ignored)) return list_folder(listing, kind);
   if (listing.format != TableFormat::kAuto || has_table_name(listing.path)) {
-    return list_table(listing);
+    return list_table(listing, kind);
   }
+  return std::nullopt;
+}
+
+ImageRows list_images(const ImageListing& listing) {
+  if (std::optional<FileRows> rows = list_files(listing, {})) return {std::move(*rows), {}};
   return list_blocks(listing);
+}
+
+bool is_label(std::string_view column) {
+  return column == kLabel || column == "left_label" || column == "right_label";
+}
+
+void name_classes(TargetColumn& target, const ClassTable& classes) {
+  if (!is_label(target.column) || target.kind != TaskKind::kClasses || !target.class_names.empty())
+    return;
+  const std::vector<std::string> names = classes.names();
+  if (names.empty()) return;
+  DETENTE_CHECK(static_cast<std::int64_t>(names.size()) <= target.classes,
+                ErrorCode::kData,
+                "[data::name_classes] task '{}' has {} classes, but there are {}: {}. Set its "
+                "'classes' or name them in 'class_names'.",
+                target.task,
+                target.classes,
+                names.size(),
+                join_names(names));
+  target.class_names = names;
 }
 
 }  // namespace detente::data

@@ -14,10 +14,14 @@
 
 #include <detente/core/json.h>
 #include <detente/data/image_block.h>
+#include <detente/data/image_file.h>
 #include <detente/data/table.h>
+#include <detente/data/targets.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::data {
@@ -41,13 +45,24 @@ ClassTable read_class_file(const std::filesystem::path& path);
 // The same from memory.
 ClassTable parse_class_names(const std::string& content, const std::string& source);
 
-struct ImageRows {
-  Table table;  // column `image`, with labels "label" and the classes' others
-  std::vector<std::filesystem::path> files;  // of each row; or
-  ImageBlock block;                          // one image a row
+// What the files of a list or folder are: in messages, and by their names.
+struct FileKind {
+  const char* word = "image";  // also the column of tables made here
+  const char* endings = ".jpg, .jpeg or .png";
+  bool (*fits)(const std::filesystem::path&) = has_image_name;
+};
+
+struct FileRows {
+  Table table;  // column `image` (FileKind::word), with labels "label" and the classes' others
+  std::vector<std::filesystem::path> files;  // of each row
   ClassTable classes;                        // as given; a folder's own where none were
   std::vector<std::string> warnings;
   bool is_list = false;  // the table is a file, and its lines are worth naming
+};
+
+// Either `files`, or `block`: one image a row.
+struct ImageRows : FileRows {
+  ImageBlock block;
 };
 
 struct ImageListing {
@@ -60,5 +75,13 @@ struct ImageListing {
 
 // Throws kIo and kData, naming file and line or record.
 ImageRows list_images(const ImageListing& listing);
+// Lists and folders alone, of files of any kind; nothing for a path that is neither.
+std::optional<FileRows> list_files(const ImageListing& listing, const FileKind& kind);
+
+// Whether a column holds the classes themselves: "label", and those of two overlaid images.
+bool is_label(std::string_view column);
+// Has the targets in such a column read by name, the ids being the positions among the classes,
+// unless the task has names of its own. kData for a task with fewer classes.
+void name_classes(TargetColumn& target, const ClassTable& classes);
 
 }  // namespace detente::data

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
-#include <detente/core/suggest.h>
 #include <detente/data/image_file.h>
 #include <detente/data/image_source.h>
+#include <detente/data/parallel_rows.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
-#include <exception>
-#include <functional>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 namespace detente::data {
@@ -24,41 +19,6 @@ constexpr const char* kLeft = "left_";
 constexpr const char* kRight = "right_";
 
 std::filesystem::path images_file(const std::filesystem::path& run) { return run / "images.json"; }
-
-// body(0), ..., body(count - 1), on some threads. Of several errors the first one's row counts, as if
-// there were one thread.
-void for_each_row(std::size_t count, int threads, const std::function<void(std::size_t)>& body) {
-  const auto cores = std::max(1U, std::thread::hardware_concurrency());
-  const auto wanted = threads > 0 ? static_cast<unsigned>(threads) : cores;
-  const std::size_t workers = std::min<std::size_t>(std::min(wanted, cores), count);
-  std::atomic<std::size_t> next = 0;
-  std::mutex mutex;
-  std::size_t failed = count;
-  std::exception_ptr error;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        body(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        next = count;
-        if (i < failed) {
-          failed = i;
-          error = std::current_exception();
-        }
-      }
-    }
-  };
-  std::vector<std::thread> others;
-  try {
-    while (others.size() + 1 < workers) others.emplace_back(work);
-  } catch (const std::system_error&) {
-    // Fewer threads, then; this one is there in any case.
-  }
-  work();
-  for (std::thread& thread : others) thread.join();
-  if (error) std::rethrow_exception(error);
-}
 
 Table overlaid(const Table& table, const std::vector<std::size_t>& partners) {
   std::vector<std::string> names;
@@ -351,22 +311,8 @@ void ImageSource::fit_scale() {
 }
 
 void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
-  const std::vector<std::string> names = fit_.classes.names();
   for (TargetColumn target : targets) {
-    const bool label =
-        target.column == "label" || target.column == "left_label" || target.column == "right_label";
-    if (label && target.kind == TaskKind::kClasses && target.class_names.empty() &&
-        !names.empty()) {
-      DETENTE_CHECK(static_cast<std::int64_t>(names.size()) <= target.classes,
-                    ErrorCode::kData,
-                    "[data::ImageSource] task '{}' has {} classes, but there are {}: {}. Set its "
-                    "'classes' or name them in 'class_names'.",
-                    target.task,
-                    target.classes,
-                    names.size(),
-                    join_names(names));
-      target.class_names = names;
-    }
+    name_classes(target, fit_.classes);
     targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
   }
 }

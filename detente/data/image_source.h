@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::data {
@@ -42,6 +43,9 @@ class ImageSource final : public Source {
   void load(const std::filesystem::path& run) override;
   // The list's columns; of others the image's file or number, and the label where it was read.
   std::vector<ShownColumn> shown() const override;
+  std::vector<std::string> class_names(std::string_view column) const override {
+    return is_label(column) ? fit_.classes.names() : std::vector<std::string>();
+  }
 
   // Rules between options; throws kInvalidArgument.
   void check_options() const;

@@ -66,6 +66,19 @@ Json input_json(const InputFindings& input) {
   return json;
 }
 
+// Where no cell of a table is an input (images, recordings, graphs) there may be no table at all.
+Table rows_of(const Source& read, const SourceFiles& files, Part part, const Source& train) {
+  const std::vector<ShownColumn> shown = read.shown();
+  if (!train.input_columns().empty() || shown.empty()) return files.read_table(part);
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> columns;
+  for (const ShownColumn& column : shown) {
+    names.push_back(column.name);
+    columns.push_back(column.cells);
+  }
+  return Table::made(std::move(names), columns, files.file(part));
+}
+
 }  // namespace
 
 namespace internal {
@@ -186,9 +199,13 @@ DataFindings inspect_data(const Source& source,
     for (const std::string& note : read.notes()) {
       notes.push_back(fmt::format("{}: {}", name_of(part), note));
     }
-    parts.push_back({part, files.read_table(part), single_targets(read.targets(), targets)});
+    parts.push_back({part, rows_of(read, files, part, *train), single_targets(read.targets(), targets)});
   }
-  DataFindings findings = inspect_parts(parts, single_columns(targets), train->input_columns());
+  std::vector<TargetColumn> named = targets;
+  for (TargetColumn& target : named) {
+    if (target.class_names.empty()) target.class_names = train->class_names(target.column);
+  }
+  DataFindings findings = inspect_parts(parts, single_columns(named), train->input_columns());
   findings.kind = source.kind();
   findings.notes = std::move(notes);
   findings.warnings.insert(findings.warnings.begin(), warnings.begin(), warnings.end());

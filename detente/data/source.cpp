@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
+#include <detente/data/audio_source.h>
 #include <detente/data/dense_source.h>
 #include <detente/data/graph_source.h>
 #include <detente/data/image_source.h>
@@ -31,6 +32,7 @@ const auto& source_table() {
       SourceKind{"images", [] { return std::unique_ptr<Source>(std::make_unique<ImageSource>()); }},
       SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
       SourceKind{"dense", [] { return std::unique_ptr<Source>(std::make_unique<DenseSource>()); }},
+      SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
   };
   return kinds;
 }

@@ -85,7 +85,7 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph", "dense"
+  virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph", "dense", "audio"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -136,6 +136,10 @@ class Source {
   // After reading training rows: the columns of the files that examples come from. Empty for kinds
   // whose examples are no cells of a table.
   virtual std::vector<InputColumn> input_columns() const { return {}; }
+
+  // The classes of a column by id, where the training examples named them themselves (folders, a
+  // class file); else none.
+  virtual std::vector<std::string> class_names(std::string_view /*column*/) const { return {}; }
 
   // The inputs by themselves: names of what `exchange` can take from other rows. Empty for kinds whose
   // examples are whole.

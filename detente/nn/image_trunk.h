@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What trunks for images (data/image_source.h) have in common: all but the layers.
+// What trunks for images (data/image_source.h) and for recordings (data/audio_source.h) have in
+// common: all but the layers. The energies of a recording are an image of one channel, bands high
+// and frames wide; or, for networks that look along time alone, one pixel high with a channel for
+// each band.
 #pragma once
 
 #include <detente/data/image.h>
 #include <detente/nn/image_layers.h>
 #include <detente/nn/trunk.h>
+
+#include <string>
 
 namespace detente::nn {
 
@@ -14,20 +19,24 @@ class ImageTrunk : public Trunk {
   void build(const data::Source& fitted, Draw& draw) override;
   // kShape for images of another size.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
-  // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255.
+  // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255; or "audio" [B, bands,
+  // frames] float32, log-mel energies (data/log_mel.h).
   PortableInputs portable_inputs(const data::Source& fitted) const override;
   TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
-  // Without a source.
+  // Without a source: for images.
   virtual void build(const data::ImageShape& shape, Draw& draw) = 0;
 
  protected:
+  // Whether the bands of a recording are channels. Such a trunk takes no images.
+  virtual bool along_time() const { return false; }
   // From standardised images [B, C, H, W] of the shape that build was given.
   virtual at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const = 0;
 
   data::ImageShape shape_;
 
  private:
+  bool is_audio_ = false;
   mutable BatchStatisticsRule statistics_;
 };
 

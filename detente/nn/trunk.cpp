@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/nn/conv1d_trunk.h>
 #include <detente/nn/conv_trunk.h>
 #include <detente/nn/graph_trunk.h>
 #include <detente/nn/mlp_trunk.h>
@@ -22,7 +23,7 @@ namespace {
 
 struct TrunkKind {
   const char* name;
-  const char* data;  // the kind it takes; the first trunk of one is its default
+  const char* data;  // the kinds it takes, between blanks; the first trunk of one is its default
   std::unique_ptr<Trunk> (*make)();
 };
 
@@ -36,10 +37,10 @@ const auto& trunk_table() {
                 "text",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
       TrunkKind{"convnet",
-                "images",
+                "images audio",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ConvTrunk>()); }},
       TrunkKind{"resnet",
-                "images",
+                "images audio",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
       TrunkKind{
           "gcn", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GcnTrunk>()); }},
@@ -52,8 +53,20 @@ const auto& trunk_table() {
                 [] { return std::unique_ptr<Trunk>(std::make_unique<SegNetTrunk>()); }},
       TrunkKind{
           "mtan", "dense", [] { return std::unique_ptr<Trunk>(std::make_unique<MtanTrunk>()); }},
+      TrunkKind{"convnet1d",
+                "audio",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<Conv1dTrunk>()); }},
   };
   return kinds;
+}
+
+bool takes(const TrunkKind& kind, std::string_view data) {
+  for (std::string_view list = kind.data; !list.empty();) {
+    const std::size_t end = std::min(list.find(' '), list.size());
+    if (list.substr(0, end) == data) return true;
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
 }
 
 }  // namespace
@@ -85,14 +98,14 @@ std::vector<std::string> trunk_kinds() {
 std::vector<std::string> trunk_kinds(std::string_view source_kind) {
   std::vector<std::string> names;
   for (const TrunkKind& kind : trunk_table()) {
-    if (kind.data == source_kind) names.emplace_back(kind.name);
+    if (takes(kind, source_kind)) names.emplace_back(kind.name);
   }
   return names;
 }
 
 const char* default_trunk(std::string_view source_kind) {
   for (const TrunkKind& kind : trunk_table()) {
-    if (kind.data == source_kind) return kind.name;
+    if (takes(kind, source_kind)) return kind.name;
   }
   fail(ErrorCode::kInternal, "[nn::default_trunk] no trunk takes data of kind '{}'.", source_kind);
 }

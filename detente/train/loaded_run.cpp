@@ -21,6 +21,20 @@ void check_parameters_finite(const NamedTensors& tensors, const std::filesystem:
   }
 }
 
+// Predictions are names then, and not ids.
+void take_own_class_names(Recipe& recipe, const data::Source& source) {
+  for (TaskRecipe& task : recipe.tasks) {
+    if (task.head.kind != TaskKind::kClasses || !task.class_names.empty()) continue;
+    task.class_names = source.class_names(task.column);
+    if (task.class_names.empty()) continue;
+    // Classes that the head has and the data do not.
+    for (auto id = static_cast<std::int64_t>(task.class_names.size()); id < task.head.classes;
+         ++id) {
+      task.class_names.push_back(std::to_string(id));
+    }
+  }
+}
+
 }  // namespace
 
 LoadedRun load_run(const std::filesystem::path& root,
@@ -32,6 +46,7 @@ LoadedRun load_run(const std::filesystem::path& root,
   loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
   loaded.source = loaded.recipe.data.source->fresh();
   loaded.source->load(loaded.run.root);
+  take_own_class_names(loaded.recipe, *loaded.source);
   tensor::translate_errors("[train::load_run]", [&] {
     tensor::set_threads(static_cast<int>(loaded.recipe.threads));
     loaded.model = make_model(loaded.recipe, *loaded.source);

@@ -16,7 +16,7 @@ namespace detente::train {
 
 struct LoadedRun {
   RunDirectory run;
-  Recipe recipe;
+  Recipe recipe;  // class_names also where the training data alone said them (folders of classes)
   std::unique_ptr<data::Source> source;  // fitted, without rows
   std::unique_ptr<nn::Model> model;
 };

@@ -25,6 +25,7 @@ constexpr const char* kRunFiles[] = {"recipe.yaml",
                                      "model.safetensors",
                                      "columns.json",
                                      "images.json",
+                                     "audio.json",
                                      "graphs.json",
                                      "dense.json",
                                      "manifest.json",
@@ -208,8 +209,13 @@ RunDirectory existing_run(const std::filesystem::path& root) {
 
 void write_run_manifest(const RunDirectory& run) {
   Manifest manifest;
-  for (const char* name :
-       {"recipe.yaml", "tokenizer", "columns.json", "images.json", "graphs.json", "dense.json"}) {
+  for (const char* name : {"recipe.yaml",
+                           "tokenizer",
+                           "columns.json",
+                           "images.json",
+                           "audio.json",
+                           "graphs.json",
+                           "dense.json"}) {
     manifest.add_existing(run.root, name);
   }
   manifest.write(run.manifest());

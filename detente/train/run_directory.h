@@ -8,6 +8,7 @@
 //   tokenizer/            of sentence pairs: vocab.txt, tokenizer_config.json and idf.json
 //   columns.json          of tables: input columns, scales, categories
 //   images.json           of images: size, means and deviations of the channels, classes
+//   audio.json            of recordings: rate, frames, scales of bands, classes
 //   dense.json            of images with maps: size, means and deviations of the channels, classes
 //   graphs.json           of graphs: form, known tags or atoms, scales of attributes
 //   manifest.json         sizes and checksums of what the model relies on

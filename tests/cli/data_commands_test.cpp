@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/temp_dir.h>
+#include <tests/support/write_images.h>
+#include <tests/support/write_sounds.h>
 
 #include <filesystem>
 #include <sstream>
@@ -60,6 +62,45 @@ TEST_F(DataCommandsTest, ShippedTablesGetRecipesThatPass) {
   const Json parkinsons = propose(data + "parkinsons/visits.csv.gz");
   EXPECT_EQ(parkinsons["parts"].size(), 3U);
   EXPECT_THAT(read_file(folder_.path() / "r.yaml"), HasSubstr("group: \"subject#\""));
+}
+
+TEST_F(DataCommandsTest, FoldersOfFilesGetRecipesThatPassAndTrain) {
+  for (int i = 0; i < 24; ++i) {
+    const std::string name = std::string(i % 2 == 0 ? "no/" : "'~': [a]/") + std::to_string(i);
+    for (const std::string kind : {"pictures", "sounds"}) {
+      std::filesystem::create_directories((folder_.path() / kind / name).parent_path());
+    }
+    folder_.write("pictures/" + name + ".png",
+                  test::png_file(test::noise(9, static_cast<std::size_t>(9 + i % 4), 1, i)));
+    folder_.write("sounds/" + name + ".wav",
+                  test::wav_file(test::pcm16(
+                      test::tone(i % 2 == 0 ? 300 : 2000, static_cast<std::size_t>(700 + i)))));
+  }
+  for (const std::string kind : {"pictures", "sounds"}) {
+    const Json found = propose(folder_.file(kind));
+    EXPECT_EQ(found["parts"][0]["rows"], 20) << kind;
+    EXPECT_EQ(found["tasks"][0]["column"], "label");
+    EXPECT_EQ(call({"train",
+                    folder_.file("r.yaml"),
+                    "--set",
+                    "train.epochs=1",
+                    "--quiet",
+                    "--out",
+                    folder_.file(kind + "-run")}),
+              0)
+        << err_.str();
+    ASSERT_EQ(call({"predict",
+                    folder_.file(kind + "-run"),
+                    "--data",
+                    folder_.file(kind),
+                    "--out",
+                    folder_.file("p.csv")}),
+              0)
+        << err_.str();
+    EXPECT_THAT(
+        read_file(folder_.path() / "p.csv"),
+        ::testing::AnyOf(HasSubstr(",no,0."), HasSubstr(",'~': [a],0."), HasSubstr(",1\n")));
+  }
 }
 
 TEST_F(DataCommandsTest, MissingLabelsAreCounted) {

@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/temp_dir.h>
+#include <tests/support/write_images.h>
+#include <tests/support/write_sounds.h>
 
 #include <filesystem>
 #include <sstream>
@@ -31,6 +33,18 @@ class NewTest : public ::testing::Test {
   static std::string text_at(const config::Node& root, const std::string& path) {
     const config::Node* node = config::find_path(root, path);
     return node == nullptr ? "(none)" : node->scalar;
+  }
+
+  std::vector<std::string> list_at(const config::Node& root, const std::string& path) const {
+    std::vector<std::string> words;
+    const config::Node* node = config::find_path(root, path);
+    if (node == nullptr) return words;
+    for (const config::Node& item : node->items) words.push_back(item.scalar);
+    return words;
+  }
+  void write(const std::string& name, const std::string& bytes) {
+    std::filesystem::create_directories((folder_.path() / name).parent_path());
+    folder_.write(name, bytes);
   }
 
   test::TempDir folder_;
@@ -161,6 +175,98 @@ TEST_F(NewTest, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(refused("x,y\n1,2\n", "t.dat"), HasSubstr("extension"));
   EXPECT_EQ(call({"--from", folder_.file("none.csv"), "--out", "-"}), 3);
   EXPECT_EQ(call({"--from", folder_.path().string(), "--out", "-"}), 3);
+}
+
+TEST_F(NewTest, FoldersOfImages) {
+  const std::vector<std::string> classes = {"no", "- \"b\": c", "열"};
+  for (int i = 0; i < 60; ++i) {
+    const auto side = static_cast<std::size_t>(20 + i % 3);
+    write("pictures/" + classes[static_cast<std::size_t>(i % 3)] + "/" + std::to_string(i) + ".png",
+          test::png_file(test::noise(side, 2 * side, 1, i)));
+  }
+  for (const std::string slash : {"", "/", "/."}) {
+    ASSERT_EQ(call({"--from",
+                    folder_.file("pictures" + slash),
+                    "--out",
+                    folder_.file("r.yaml"),
+                    "--force"}),
+              0)
+        << err_.str();
+    EXPECT_THAT(out_.str(), HasSubstr("1 task, 60 images"));
+    const config::Node root = written("r.yaml");
+    EXPECT_EQ(text_at(root, "name"), "pictures");
+    EXPECT_EQ(text_at(root, "data.kind"), "images");
+    EXPECT_EQ(text_at(root, "data.train"), "pictures");
+    EXPECT_EQ(text_at(root, "data.split.test"), "0.15");
+    EXPECT_THAT(list_at(root, "data.size"), ::testing::ElementsAre("21", "42"));
+    EXPECT_THAT(list_at(root, "model.channels"), ::testing::ElementsAre("16", "32", "64"));
+    const config::Node& task = config::find_path(root, "tasks")->items.at(0);
+    EXPECT_EQ(task.find("name")->scalar, "label");
+    std::vector<std::string> names;
+    for (const auto& item : task.find("class_names")->items) names.push_back(item.scalar);
+    EXPECT_THAT(names, ::testing::ElementsAre("- \"b\": c", "no", "열"));
+  }
+}
+
+TEST_F(NewTest, ListsOfRecordings) {
+  std::string list = "file,take,target:word,part\n";
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "a/" + std::to_string(i) + ".wav";
+    write(name,
+          test::wav_file(test::pcm16(test::tone(300, static_cast<std::size_t>(800 + 80 * i)))));
+    list += name + "," + std::to_string(i) + "," + (i % 2 == 0 ? "yes" : "no") + "," +
+            (i < 10   ? "train"
+             : i < 15 ? "valid"
+                      : "test") +
+            "\n";
+  }
+  write("list.csv", list);
+  ASSERT_EQ(call({"--from", folder_.file("list.csv"), "--out", folder_.file("r.yaml")}), 0)
+      << err_.str();
+  const config::Node root = written("r.yaml");
+  EXPECT_EQ(text_at(root, "data.kind"), "audio");
+  EXPECT_EQ(text_at(root, "data.audio"), "file");
+  EXPECT_EQ(text_at(root, "data.split.column"), "part");
+  EXPECT_EQ(text_at(root, "data.frames"), "29") << "19 in 20 of 11 to 30";
+  const config::Node& task = config::find_path(root, "tasks")->items.at(0);
+  EXPECT_EQ(task.find("name")->scalar, "word");
+  ASSERT_EQ(call({"--from", folder_.file("list.csv"), "--out", "-", "--targets", "take"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("name: take"));
+}
+
+TEST_F(NewTest, SaysWhatIsWrongWithAFolder) {
+  const auto refused = [&](const std::string& name, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args = {"--from", folder_.file(name), "--out", folder_.file("r.yaml")};
+    args.insert(args.end(), more.begin(), more.end());
+    EXPECT_EQ(call(args), 3);
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "r.yaml"));
+    return err_.str();
+  };
+  const std::string png = test::png_file(test::noise(9, 9, 1, 1));
+  const std::string wav = test::wav_file(test::pcm16({1, 2, 3}));
+  write("none/a/readme.txt", "x");
+  EXPECT_THAT(refused("none"), HasSubstr("neither images nor recordings"));
+  write("both/a/1.png", png);
+  write("both/b/1.wav", wav);
+  EXPECT_THAT(refused("both"), HasSubstr("images (1) and recordings (1)"));
+  EXPECT_THAT(refused("both/a/1.png"), HasSubstr("1.png' is a single image; expected a folder"));
+  EXPECT_THAT(refused("both/b/1.wav"), HasSubstr("is a single recording"));
+  write("flat/1.png", png);
+  EXPECT_THAT(refused("flat"), HasSubstr("no folders"));
+  write("one/a/1.png", png);
+  EXPECT_THAT(refused("one"), HasSubstr("one folder, 'a'"));
+  write("cut/a/1.png", png);
+  write("cut/b/2.png", png.substr(0, 40));
+  EXPECT_THAT(refused("cut"), HasSubstr("2.png"));
+  write("rates/a/1.wav", wav);
+  write("rates/b/2.wav", test::wav_file(test::pcm16({1, 2, 3}), {.rate = 16000}));
+  EXPECT_THAT(refused("rates"), HasSubstr("16000 samples a second"));
+  write("two/a/1.wav", wav);
+  write("two/b/2.wav", wav);
+  EXPECT_THAT(refused("two", {"--targets", "word"}), HasSubstr("'word' is no column"));
+  write("list.csv", "image\none/a/1.png\none/a/1.png\n");
+  EXPECT_THAT(refused("list.csv"), HasSubstr("no column but that of the files"));
+  EXPECT_EQ(call({"--from", folder_.file("two"), "--out", "-"}), 0) << err_.str();
 }
 
 }  // namespace

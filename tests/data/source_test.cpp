@@ -104,7 +104,8 @@ TEST_F(SourceFilesTest, SayWhatIsMissing) {
 }
 
 TEST(SourceRegistry, KnowsItsKinds) {
-  EXPECT_THAT(source_kinds(), ElementsAre("pairs", "table", "text", "images", "graph", "dense"));
+  EXPECT_THAT(source_kinds(),
+              ElementsAre("pairs", "table", "text", "images", "graph", "dense", "audio"));
   for (const std::string& kind : source_kinds()) {
     const auto source = make_source(kind);
     EXPECT_EQ(source->kind(), kind);

@@ -3,6 +3,7 @@
 #include <detente/core/fields.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/data/audio_source.h>
 #include <detente/data/image_source.h>
 #include <detente/data/pair_source.h>
 #include <detente/data/table_source.h>
@@ -13,6 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/temp_dir.h>
+#include <tests/support/write_sounds.h>
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
 
@@ -232,6 +234,46 @@ TEST(PortableModel, NetworksForImagesAnswerAsTheModelDoes) {
       }
       EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));
     }
+  }
+}
+
+TEST(PortableModel, NetworksForRecordingsAnswerAsTheModelDoes) {
+  const test::TempDir sounds;
+  std::string list = "audio\n";
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = std::to_string(i) + ".wav";
+    sounds.write(name, test::wav_file(test::pcm16(test::tone(300 + 400 * i, 2000))));
+    list += sounds.file(name) + "\n";
+  }
+  for (const char* kind : {"convnet", "convnet1d", "resnet"}) {
+    const Trained t =
+        trained(std::make_unique<data::AudioSource>(), nn::make_trunk(kind), "a.csv", list);
+    const auto& source = static_cast<const data::AudioSource&>(*t.source);
+    const std::vector<std::size_t> rows = {0, 1, 2};
+    const auto expected = t.model->predict(source.batch(rows, nullptr));
+    torch::jit::Module module = loaded(to_torchscript(*t.model, source, names()));
+    std::vector<at::Tensor> energies;
+    for (const std::size_t row : rows) {
+      const auto own = source.energies(row);  // as many frames each
+      energies.push_back(torch::tensor(at::ArrayRef<float>(own.data(), own.size()))
+                             .view({-1, static_cast<std::int64_t>(source.bands())})
+                             .t());
+    }
+    const at::Tensor answer = module.forward({torch::stack(energies)})
+                                  .toGenericDict()
+                                  .at("no")
+                                  .toTensor()
+                                  .to(torch::kFloat64);
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t j = 0; j < 3; ++j) {
+        EXPECT_NEAR(
+            answer[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)].item<double>(),
+            expected[2](i, j),
+            1e-4)
+            << kind;
+      }
+    }
+    EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, source, names())));
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/data/image_source.h>
+#include <detente/nn/conv1d_trunk.h>
 #include <detente/nn/conv_trunk.h>
 #include <detente/nn/resnet_trunk.h>
 #include <gmock/gmock.h>
@@ -100,6 +101,35 @@ TEST(ResNet, IsTheModulesComputation) {
     }
   }
   EXPECT_TRUE(torch::allclose(trunk.features(batch), x.mean({2, 3}), test::kRounding, 1e-9));
+}
+
+// The same out of LibTorch's modules of one dimension.
+TEST(Conv1dTrunk, IsTheModulesComputation) {
+  namespace f = torch::nn::functional;
+  const auto trunk =
+      built<Conv1dTrunk>({"channels", "[6, 8]", "kernel", "3", "hidden", "7"}, {1, 9, 5});
+  const auto& p = trunk.parameters();
+  const data::Batch batch = images(3, 2, {1, 9, 5});
+  at::Tensor x = tensor_of(batch[0]).to(torch::kDouble).squeeze(2);
+  for (const auto& [name, groups] : {std::pair{"blocks.0.", 1}, std::pair{"blocks.1.", 2}}) {
+    const std::string block = name;
+    x = f::conv1d(x, p(block + "conv.weight").squeeze(2), f::Conv1dFuncOptions().padding(1));
+    x = f::group_norm(x,
+                      f::GroupNormFuncOptions(groups)
+                          .weight(p(block + "norm.weight"))
+                          .bias(p(block + "norm.bias")));
+    x = f::max_pool1d(torch::relu(x), f::MaxPool1dFuncOptions(2));
+  }
+  x = torch::relu(f::linear(x.mean(2), p("hidden.weight"), p("hidden.bias")));
+  EXPECT_TRUE(torch::allclose(trunk.features(batch), x, test::kRounding, 1e-9));
+}
+
+TEST(Conv1dTrunk, RefusesWhatItCannotTake) {
+  Conv1dTrunk trunk;
+  data::ImageSource images;
+  EXPECT_THROW(trunk.prepare(images), Error);
+  EXPECT_THROW(built<Conv1dTrunk>({}, {1, 7, 4}), Error) << "three blocks";
+  EXPECT_THROW(built<Conv1dTrunk>({"kernel", "2"}, {1, 9, 4}), Error);
 }
 
 TEST(ConvTrunk, IsTheModulesComputation) {

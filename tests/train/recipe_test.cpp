@@ -129,7 +129,7 @@ TEST_F(RecipeTest, NamesWhatIsWrong) {
   EXPECT_THAT(error_with({classes + "class_names: [NULL, a]}"}),
               HasSubstr("'tasks[1].class_names[0]' is nothing"));
   EXPECT_THAT(error_with({"tasks.same.class_names=[a, b]"}),
-              HasSubstr("'class_names' is for class and segmentation tasks"));
+              HasSubstr("'class_names' is for class, ordinal and segmentation tasks"));
   EXPECT_THAT(error_with({"tasks.sam.weight=2"}), HasSubstr("Did you mean 'same'?"));
   EXPECT_THAT(error_with({"train.select=score.f2"}), HasSubstr("train.select"));
   EXPECT_THAT(error_with({"train.tasks=[sam]"}), HasSubstr("Did you mean 'same'?"));

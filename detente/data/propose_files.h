@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recipe for a folder of images or recordings, or for a list of them, as data/propose.h has it for
+// tables: what to predict, to which form the files are brought, and why.
+#pragma once
+
+#include <detente/data/propose.h>
+#include <detente/data/table.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace detente::data {
+
+struct FileProposal {
+  std::string kind;  // "images" or "audio"
+  std::size_t rows = 0;
+  std::string column;       // of a list, the files'; of folders empty
+  std::string why_targets;  // how the targets were found
+  std::vector<ProposedTask> tasks;
+  std::vector<std::string> notes;  // what is left out
+
+  double dev = 0, test = 0;  // shares
+  std::int64_t split_seed = 0;
+  std::string split_column;  // in place of shares: the column that says it
+
+  // Images: [height, width], where they differ or are large; empty: as they are.
+  std::vector<std::int64_t> size;
+  std::string why_size;
+  // Audio: 0 where all recordings are of one length.
+  std::int64_t frames = 0;
+  std::int64_t mels = 40;
+  std::string why_frames;
+
+  std::vector<std::int64_t> channels;
+  double lr = 0.002;
+  std::int64_t epochs = 1;
+  std::int64_t batch_size = 32;
+};
+
+// Nothing for a table none of whose columns names images or recordings in every row. `targets` as in
+// propose_recipe; of folders the class is the one there is. At most 200 files are looked at, evenly
+// spaced. Throws kIo and kData: a folder that holds neither or both, without folders for classes or
+// with one, fewer than 2 files, a file that cannot be read, recordings of several rates, and of
+// lists what propose_recipe throws.
+std::optional<FileProposal> propose_files(const std::string& path,
+                                          TableFormat format,
+                                          const std::vector<std::string>& targets);
+
+}  // namespace detente::data
