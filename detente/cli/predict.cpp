@@ -88,7 +88,7 @@ std::vector<PredictionColumn> columns_of_task(const train::TaskRecipe& task,
   const auto width = static_cast<std::size_t>(task.head.outputs);
   for (std::size_t i = 0; i < rows; ++i) {
     switch (task.head.kind) {
-      case TaskKind::kSegmentation:  // files of their own
+      case TaskKind::kSegmentation:
       case TaskKind::kDepth:
       case TaskKind::kNormals:
         break;
@@ -128,6 +128,7 @@ std::vector<PredictionColumn> prediction_columns(
     std::size_t rows) {
   std::vector<PredictionColumn> columns;
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
+    if (is_map(recipe.tasks[k].head.kind)) continue;  // files of their own
     for (PredictionColumn& column : columns_of_task(recipe.tasks[k], predictions[k], rows)) {
       columns.push_back(std::move(column));
     }
