@@ -199,7 +199,8 @@ DataFindings inspect_data(const Source& source,
     for (const std::string& note : read.notes()) {
       notes.push_back(fmt::format("{}: {}", name_of(part), note));
     }
-    parts.push_back({part, rows_of(read, files, part, *train), single_targets(read.targets(), targets)});
+    parts.push_back(
+        {part, rows_of(read, files, part, *train), single_targets(read.targets(), targets)});
   }
   std::vector<TargetColumn> named = targets;
   for (TargetColumn& target : named) {
