@@ -248,10 +248,10 @@ TEST_F(DataCommandsTest, ScalesAndLabelsGetTheirHeadsAndTrain) {
                                     : "null it");
   }
   const Json found = propose(folder_.write("t.csv", text));
-  ASSERT_EQ(found["tasks"].size(), 3U);
+  ASSERT_EQ(found["tasks"].size(), 4U);  // labels one by one
   EXPECT_EQ(found["tasks"][0]["kind"], "ordinal");
   EXPECT_EQ(found["tasks"][1]["kind"], "ordinal");
-  EXPECT_EQ(found["tasks"][2]["kind"], "labels");
+  EXPECT_EQ(found["tasks"][2]["name"], "tags.null it");
   EXPECT_EQ(call({"train",
                   folder_.file("r.yaml"),
                   "--set",
