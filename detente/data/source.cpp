@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
+#include <detente/data/array_source.h>
 #include <detente/data/audio_source.h>
 #include <detente/data/dense_source.h>
 #include <detente/data/graph_source.h>
@@ -33,6 +34,7 @@ const auto& source_table() {
       SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
       SourceKind{"dense", [] { return std::unique_ptr<Source>(std::make_unique<DenseSource>()); }},
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
+      SourceKind{"arrays", [] { return std::unique_ptr<Source>(std::make_unique<ArraySource>()); }},
   };
   return kinds;
 }

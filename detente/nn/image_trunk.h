@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What trunks for images (data/image_source.h) and for recordings (data/audio_source.h) have in
-// common: all but the layers. The energies of a recording are an image of one channel, bands high
-// and frames wide; or, for networks that look along time alone, one pixel high with a channel for
-// each band.
+// What trunks for images (data/image_source.h), for recordings (data/audio_source.h) and for arrays of
+// three or four dimensions (data/array_source.h) have in common: all but the layers. The energies of
+// a recording are an image of one channel, bands high and frames wide; or, for networks that look
+// along time alone, one pixel high with a channel for each band. So are arrays [n, c, t].
 #pragma once
 
 #include <detente/data/image.h>
@@ -19,8 +19,9 @@ class ImageTrunk : public Trunk {
   void build(const data::Source& fitted, Draw& draw) override;
   // kShape for images of another size.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
-  // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255; or "audio" [B, bands,
-  // frames] float32, log-mel energies (data/log_mel.h).
+  // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255; "audio" [B, bands, frames]
+  // float32, log-mel energies (data/log_mel.h); "series" [B, c, t] float32; of arrays as in the file,
+  // channels first.
   PortableInputs portable_inputs(const data::Source& fitted) const override;
   TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
@@ -36,7 +37,7 @@ class ImageTrunk : public Trunk {
   data::ImageShape shape_;
 
  private:
-  bool is_audio_ = false;
+  std::string array_ = "image";  // of a batch
   mutable BatchStatisticsRule statistics_;
 };
 

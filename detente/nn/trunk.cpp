@@ -32,15 +32,15 @@ const auto& trunk_table() {
       TrunkKind{
           "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
       TrunkKind{
-          "mlp", "table", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+          "mlp", "table arrays", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
       TrunkKind{"transformer",
                 "text",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
       TrunkKind{"convnet",
-                "images audio",
+                "images audio arrays",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ConvTrunk>()); }},
       TrunkKind{"resnet",
-                "images audio",
+                "images audio arrays",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
       TrunkKind{
           "gcn", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GcnTrunk>()); }},
@@ -54,7 +54,7 @@ const auto& trunk_table() {
       TrunkKind{
           "mtan", "dense", [] { return std::unique_ptr<Trunk>(std::make_unique<MtanTrunk>()); }},
       TrunkKind{"convnet1d",
-                "audio",
+                "audio arrays",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<Conv1dTrunk>()); }},
   };
   return kinds;
