@@ -12,6 +12,7 @@
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
 #include <detente/data/text_source.h>
+#include <detente/data/video_source.h>
 
 #include <array>
 #include <cstdint>
@@ -35,6 +36,7 @@ const auto& source_table() {
       SourceKind{"dense", [] { return std::unique_ptr<Source>(std::make_unique<DenseSource>()); }},
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
       SourceKind{"arrays", [] { return std::unique_ptr<Source>(std::make_unique<ArraySource>()); }},
+      SourceKind{"video", [] { return std::unique_ptr<Source>(std::make_unique<VideoSource>()); }},
   };
   return kinds;
 }

@@ -37,12 +37,12 @@ const data::TableSource& table_source(const data::Source& source) {
 void check_rows(const data::ArraySource& arrays) {
   DETENTE_CHECK(arrays.sides().size() == 1,
                 ErrorCode::kInvalidArgument,
-                "[nn::MlpTrunk] model.kind mlp takes arrays [n, d]; an example has {} dimensions "
-                "here. Use model.kind: {}.",
-                arrays.sides().size(),
-                arrays.sides().size() == 2   ? "convnet1d"
+                "[nn::MlpTrunk] model.kind mlp takes arrays [n, d]; those of data.inputs have {} "
+                "dimensions. Use model.kind: {}.",
+                arrays.sides().size() + 1,
+                arrays.sides().size() == 2   ? "convnet1d or convnet"
                 : arrays.sides().size() == 3 ? "convnet or resnet"
-                                             : "frames or convnet3d");
+                                             : "convnet3d or convnet");
 }
 
 // How a network's numbers follow from the user's.
