@@ -85,8 +85,8 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       source,
       data::make_source,
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
-      "one of its nodes, an image with maps of its pixels, or a recording (docs/data.md). Its "
-      "options stand beside it.");
+      "one of its nodes, an image with maps of its pixels, a recording, a row of NumPy's arrays, "
+      "or a clip (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -100,9 +100,10 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
       nn::make_trunk,
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-      "network for images and recordings; resnet: a residual one; gcn and gin: convolutions over "
+      "network for images, recordings and the frames of clips; resnet: a residual one; vit: a vision "
+      "transformer; convnet3d: convolutions over space and time of clips; gcn and gin: over "
       "graphs; unet, segnet and mtan: networks with an answer for each pixel; convnet1d: a small "
-      "one along time for recordings. "
+      "one along time for recordings and series. "
       "Default: the first for data.kind. Its options stand beside it.");
   visitor.kind(
       "sharing",
