@@ -1,14 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// Another program, run to its end with this one's input, output and environment.
+// Other programs. No shell reads the arguments; the program is looked for in PATH.
 #pragma once
 
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace detente {
 
-// `arguments`: the program, looked for in PATH, and what it gets; no shell reads them. Its exit code,
-// or 128 and the signal that ended it. Throws kIo when it cannot be started.
+// Runs a program to its end with this one's input, output and environment. Its exit code, or 128 and the
+// signal that ended it. Throws kIo when it cannot be started.
 int run_program(const std::vector<std::string>& arguments);
+
+// A program beside this one. It gets SIGTERM when this one ends, however it ends (Linux), and when the
+// object goes.
+class ChildProcess {
+ public:
+  // Its output and errors go behind what is in `log`, `output` (empty: none) gets its output alone, from
+  // its start. It reads nothing. Throws kIo.
+  ChildProcess(const std::vector<std::string>& arguments,
+               const std::filesystem::path& log,
+               const std::filesystem::path& output = {});
+  ~ChildProcess();
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&& other) = delete;
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  // Its exit code, or 128 and the signal that ended it; nothing while it runs.
+  std::optional<int> poll();
+  int wait();
+  void send(int signal) const;
+
+ private:
+  std::optional<int> reap(int options);
+
+  pid_t pid_ = 0;
+  std::optional<int> code_;
+};
 
 }  // namespace detente
