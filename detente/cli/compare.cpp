@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// detente compare RUN RUN ...
+// detente compare RUN RUN ...; with --methods a study (compare_methods.h)
 #include <detente/cli/command.h>
+#include <detente/cli/compare_methods.h>
+#include <detente/cli/recipe_flags.h>
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
 #include <detente/report/html_comparison.h>
@@ -21,9 +23,10 @@ namespace {
 struct CompareFlags {
   std::vector<std::filesystem::path> runs;
   std::string out;
-  std::string title = "Comparison";
+  std::string title;
   bool baseline = false;
   bool json = false;
+  CompareMethodsFlags study;
 };
 
 void run_compare(const CompareFlags& flags, Context& context) {
@@ -35,8 +38,8 @@ void run_compare(const CompareFlags& flags, Context& context) {
   const std::filesystem::path page = flags.out.empty()
                                          ? flags.runs.front() / ".." / "comparison.html"
                                          : std::filesystem::path(flags.out);
-  const report::Comparison comparison =
-      report::write_comparison_html(page, flags.title, flags.runs, baselines);
+  const report::Comparison comparison = report::write_comparison_html(
+      page, flags.title.empty() ? "Comparison" : flags.title, flags.runs, baselines);
   for (const auto& warning : comparison.warnings) tell(context, "warning", warning);
   if (flags.json) {
     context.out << json_text(comparison.table.json()) << "\n";
@@ -56,18 +59,76 @@ void run_compare(const CompareFlags& flags, Context& context) {
 }  // namespace
 
 void add_compare(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("compare", "Put runs side by side: a table and a page");
+  CLI::App* command = app.add_subcommand(
+      "compare", "Which method to use: train several with several seeds, or put runs side by side");
   auto flags = std::make_shared<CompareFlags>();
-  command->add_option("RUN", flags->runs, "Folders of the runs")->required();
+  command->add_option("RUN", flags->runs, "A recipe, with --methods; or folders of runs")
+      ->required();
   command->add_option(
-      "--out", flags->out, "The page to write; default: comparison.html beside the first run");
+      "--out",
+      flags->out,
+      "With --methods: the folder for runs, tables and page. Else the page to write; "
+      "default: comparison.html beside the first run");
   command->add_option("--title", flags->title, "Headline of the page");
-  command->add_flag(
+  auto* baseline = command->add_flag(
       "--baseline",
       flags->baseline,
-      "Add what is reached without training: likeness of the sentences, or a constant");
-  command->add_flag("--json", flags->json, "Print the table as JSON");
-  command->callback([flags, &context] { run_compare(*flags, context); });
+      "Runs: add what is reached without training: likeness of the sentences, or a constant");
+  command->add_flag("--json", flags->json, "Print the tables as JSON");
+  auto* methods =
+      command->add_option("--methods",
+                          flags->study.methods,
+                          "Methods with commas between them, e.g. ew,pcgrad,cagrad[c=0.2]");
+  methods->excludes(baseline);
+  command
+      ->add_option("--seeds",
+                   flags->study.seeds,
+                   "So many seeds, from 0: each run has initial weights "
+                   "and order of rows of its seed, whatever the method")
+      ->needs(methods)
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  command
+      ->add_option("--jobs",
+                   flags->study.jobs,
+                   "Runs at once, each a process; 0: as many as there are cores")
+      ->needs(methods)
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--grid",
+          flags->study.grid,
+          "KEY=A,B,...: every method is tried with each of them and the best on validation is "
+          "measured; keys that a method does not have are left out for it; may be given again")
+      ->needs(methods);
+  command->add_flag("--no-stl", flags->study.no_single, "No single-task baselines, and no delta m")
+      ->needs(methods);
+  command->add_flag("--quiet", flags->study.quiet, "No progress")->needs(methods);
+  add_set_flag(*command, flags->study.overrides);
+  command->footer(
+      "Example:\n  detente compare recipes/bike.yaml --methods ew,uw,pcgrad,cagrad --seeds 3 --out "
+      "study\n"
+      "Stopped (Ctrl-C, a crash), the same command goes on and repeats nothing that has finished.\n"
+      "docs/compare.md says how differences are judged.");
+  command->callback([flags, &context] {
+    if (flags->study.methods.empty()) {
+      DETENTE_CHECK(flags->study.overrides.empty(),
+                    ErrorCode::kInvalidArgument,
+                    "[cli::compare] --set is for a study: it needs --methods.");
+      run_compare(*flags, context);
+      return;
+    }
+    DETENTE_CHECK(flags->runs.size() == 1,
+                  ErrorCode::kInvalidArgument,
+                  "[cli::compare] --methods trains one recipe, and {} files are named.",
+                  flags->runs.size());
+    flags->study.recipe = flags->runs.front().string();
+    flags->study.out = flags->out;
+    flags->study.title = flags->title;
+    flags->study.json = flags->json;
+    compare_methods(flags->study, context);
+  });
 }
 
 }  // namespace detente::cli

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/cli/compare_methods.h>
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/json_text.h>
+#include <detente/metrics/registry.h>
+#include <detente/report/html_page.h>
+#include <detente/study/study_page.h>
+#include <detente/study/sweep.h>
+#include <detente/study/tables.h>
+#include <detente/text/printable.h>
+#include <detente/train/interrupt.h>
+#include <detente/train/recipe.h>
+#include <detente/train/run_lock.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <ostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace detente::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using study::Variant;
+
+std::vector<std::string> joined(std::vector<std::string> first,
+                                const std::vector<std::string>& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+
+std::vector<study::StudyTask> tasks_of(const train::Recipe& recipe) {
+  std::vector<study::StudyTask> tasks;
+  for (const auto& task : recipe.tasks) {
+    study::StudyTask one{task.name, {}};
+    for (const auto& metric : task.metrics) {
+      one.metrics.push_back({metric, metrics::get_metric(metric, task.head.kind).higher_is_better});
+    }
+    tasks.push_back(std::move(one));
+  }
+  return tasks;
+}
+
+// Every setting is read once before anything is trained: what cannot be is said now.
+std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
+                             const fs::path& file,
+                             const std::vector<study::StudyTask>& tasks) {
+  const auto methods = study::parse_methods(flags.methods);
+  const auto grid = study::parse_grid(flags.grid);
+  std::vector<std::string> baselines;
+  if (!flags.no_single && tasks.size() > 1) {
+    for (const auto& task : tasks) baselines.push_back(task.name);
+  }
+  for (const auto& spec : methods) {
+    std::vector<std::string> overrides{"balance.method=" + spec.method};
+    for (const auto& [name, value] : spec.options)
+      overrides.push_back("balance." + name + "=" + value);
+    train::load_recipe(file, overrides);
+  }
+  std::vector<bool> used(grid.size(), false);
+  const auto applies = [&](const study::MethodSpec* method, const study::GridAxis& axis) {
+    bool has = true;
+    if (axis.key.starts_with("balance.")) {
+      if (method == nullptr) return false;
+      // An option that the method does not have is no error: another one may.
+      try {
+        std::vector<std::string> overrides{"balance.method=" + method->method};
+        overrides.push_back(axis.key + "=" + axis.values.front());
+        train::load_recipe(file, overrides);
+      } catch (const Error& error) {
+        has = std::string_view(error.what()).find("unknown key") == std::string_view::npos;
+      }
+    }
+    if (has && method != nullptr) used[static_cast<std::size_t>(&axis - grid.data())] = true;
+    return has;
+  };
+  auto variants = study::plan_variants(methods, grid, baselines, applies);
+  for (std::size_t i = 0; i < grid.size(); ++i) {
+    DETENTE_CHECK(used[i],
+                  ErrorCode::kInvalidArgument,
+                  "[cli::compare] --grid {}: none of the methods has this option.",
+                  grid[i].key);
+  }
+  for (const Variant& variant : variants) train::load_recipe(file, variant.overrides);
+  return variants;
+}
+
+// The study's own copy of the recipe: what is changed in the file meanwhile does not mix two studies.
+fs::path keep_recipe(const train::Recipe& recipe, const fs::path& out) {
+  const fs::path kept = out / "recipe.yaml";
+  const std::string text = recipe.to_yaml();
+  if (!fs::exists(kept)) {
+    write_file_atomic(kept, text);
+    return kept;
+  }
+  const auto differences = train::recipe_differences(read_file(kept), text);
+  std::string list;
+  for (const auto& line : differences) list += "\n  " + line;
+  DETENTE_CHECK(
+      differences.empty(),
+      ErrorCode::kInvalidArgument,
+      "[cli::compare] the study in '{}' was begun with another recipe:{}\nUse another --out for "
+      "this one, or the recipe as it was to go on.",
+      out.string(),
+      list);
+  return kept;
+}
+
+std::string quoted(const std::string& word) {
+  if (word.find_first_not_of(
+          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:") ==
+          std::string::npos &&
+      !word.empty()) {
+    return word;
+  }
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string command_of(const CompareMethodsFlags& flags) {
+  std::string command = "detente compare " + quoted(flags.recipe) + " --methods " +
+                        quoted(flags.methods) + fmt::format(" --seeds {}", flags.seeds);
+  for (const auto& axis : flags.grid) command += " --grid " + quoted(axis);
+  for (const auto& text : flags.overrides) command += " --set " + quoted(text);
+  if (flags.no_single) command += " --no-stl";
+  return command + " --out " + quoted(flags.out);
+}
+
+void write_outputs(const fs::path& out, const study::Analysis& analysis, const std::string& page) {
+  write_file_atomic(out / "comparison.json", json_text(analysis.to_json()) + "\n");
+  write_file_atomic(out / "comparison.csv", study::result_csv(analysis));
+  write_file_atomic(
+      out / "comparison.md",
+      study::result_table(analysis).markdown() + "\n" + study::method_table(analysis).markdown());
+  write_file_atomic(out / "comparison.tex", study::latex_table(analysis));
+  write_file_atomic(out / "comparison.html", page);
+}
+
+}  // namespace
+
+void compare_methods(const CompareMethodsFlags& flags, Context& context) {
+  DETENTE_CHECK(!flags.out.empty(),
+                ErrorCode::kInvalidArgument,
+                "[cli::compare] --methods needs --out: the folder for the runs and the page.");
+  train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
+  for (const std::string& note : recipe.notes) tell(context, "notice", note);
+  study::SweepOptions options;
+  options.program = fs::read_symlink("/proc/self/exe");
+  options.out = fs::absolute(flags.out);
+  for (int seed = 0; seed < flags.seeds; ++seed) options.seeds.push_back(seed);
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.jobs = flags.jobs > 0 ? flags.jobs : cores;
+  // Runs beside each other share the cores.
+  if (recipe.threads == 0) {
+    options.overrides.push_back(fmt::format("threads={}", std::max(1, cores / options.jobs)));
+  }
+  const auto tasks = tasks_of(recipe);
+  plan_of(flags, flags.recipe, tasks);
+
+  fs::create_directories(options.out / "runs");
+  const train::RunLock lock = train::RunLock::take(options.out / "runs");
+  if (!lock.warning().empty()) tell(context, "warning", lock.warning());
+  options.recipe = keep_recipe(recipe, options.out);
+  const auto variants = plan_of(flags, options.recipe, tasks);
+
+  const train::InterruptGuard guard;
+  study::SweepHooks hooks;
+  hooks.stop = [&] { return guard.interrupted(); };
+  hooks.on_end = [&](const study::SweepProgress& progress) {
+    if (flags.quiet) return;
+    std::string line =
+        fmt::format("[{}/{}] {}", progress.ended, progress.total, text::printable(progress.text));
+    if (progress.ended < progress.total && std::isfinite(progress.seconds_left)) {
+      line += fmt::format("; {} running, about {} left",
+                          progress.running.size(),
+                          report::duration_text(progress.seconds_left));
+    }
+    context.err << line << "\n" << std::flush;
+  };
+  if (!flags.quiet) {
+    context.err << fmt::format("{} settings x {} seeds, {} at once, in {}\n",
+                               variants.size(),
+                               options.seeds.size(),
+                               options.jobs,
+                               text::printable(options.out.string()))
+                << std::flush;
+  }
+  auto results = study::train_all(variants, options, hooks);
+  const auto chosen = study::chosen_variants(variants, tasks, results);
+  const bool has_test = recipe.data.files.has_rows(data::Part::kTest);
+  if (has_test && !guard.interrupted()) {
+    results = study::test_chosen(variants, chosen, options, hooks);
+  }
+  const study::Analysis analysis = study::analyse(variants, chosen, tasks, options.seeds, results);
+  const std::string title = flags.title.empty() ? recipe.name : flags.title;
+  write_outputs(options.out,
+                analysis,
+                study::study_page({title, command_of(flags), read_file(options.recipe)},
+                                  analysis,
+                                  variants,
+                                  chosen,
+                                  tasks,
+                                  options));
+  for (const std::string& note : analysis.notes) tell(context, "warning", note);
+  if (flags.json) {
+    context.out << json_text(analysis.to_json()) << "\n";
+  } else {
+    context.out << study::result_table(analysis).text() << "\n"
+                << study::method_table(analysis).text() << "\n";
+    for (const auto& sentence : analysis.sentences)
+      context.out << text::printable(sentence) << "\n";
+    context.out
+        << "\nMeasured on "
+        << (analysis.measured == study::Measured::kTest
+                ? "test rows"
+                : "the validation rows, which also chose the epochs (data.split.test sets test "
+                  "rows aside)")
+        << ". Page: " << text::printable((options.out / "comparison.html").string()) << "\n";
+  }
+  if (guard.interrupted()) {
+    context.err << "Interrupted; what has finished is kept. Go on with: "
+                << text::printable(command_of(flags)) << "\n";
+    context.exit_code = 130;
+  }
+}
+
+}  // namespace detente::cli

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// `detente compare RECIPE --methods ...`: methods with several seeds, and a verdict.
+#pragma once
+
+#include <detente/cli/command.h>
+
+#include <string>
+#include <vector>
+
+namespace detente::cli {
+
+struct CompareMethodsFlags {
+  std::string recipe;
+  std::string methods;
+  std::string out;
+  std::string title;
+  std::vector<std::string> grid;
+  std::vector<std::string> overrides;
+  int seeds = 3;
+  int jobs = 0;  // 0: as many as there are cores
+  bool no_single = false;
+  bool quiet = false;
+  bool json = false;
+};
+
+void compare_methods(const CompareMethodsFlags& flags, Context& context);
+
+}  // namespace detente::cli

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/study/plan.h>
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+namespace detente::study {
+namespace {
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\n");
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(" \t\n") - first + 1));
+}
+
+// At any of `separators` outside of brackets.
+std::vector<std::string> split_outside(std::string_view text, std::string_view separators) {
+  std::vector<std::string> parts;
+  int depth = 0;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size()) {
+      if (text[i] == '[') ++depth;
+      if (text[i] == ']') --depth;
+      if (depth != 0 || separators.find(text[i]) == std::string_view::npos) continue;
+    }
+    parts.push_back(trimmed(text.substr(begin, i - begin)));
+    begin = i + 1;
+  }
+  return parts;
+}
+
+std::pair<std::string, std::string> assignment(const std::string& text, const std::string& where) {
+  const std::size_t equals = text.find('=');
+  DETENTE_CHECK(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
+                ErrorCode::kInvalidArgument,
+                "[study::plan] '{}' in '{}' is no option; expected name=value.",
+                text,
+                where);
+  return {trimmed(text.substr(0, equals)), trimmed(text.substr(equals + 1))};
+}
+
+std::string safe_name(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    const bool usual = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view("-_=.").find(c) != std::string_view::npos;
+    name += usual ? c : '_';
+  }
+  if (name.empty() || name.front() == '.') name = "_" + name;
+  return name.substr(0, 80);
+}
+
+// All combinations of the axes' values.
+std::vector<std::vector<std::pair<std::string, std::string>>> settings_of(
+    const std::vector<const GridAxis*>& axes) {
+  std::vector<std::vector<std::pair<std::string, std::string>>> settings{{}};
+  for (const GridAxis* axis : axes) {
+    std::vector<std::vector<std::pair<std::string, std::string>>> longer;
+    for (const auto& setting : settings) {
+      for (const auto& value : axis->values) {
+        longer.push_back(setting);
+        longer.back().emplace_back(axis->key, value);
+      }
+    }
+    settings = std::move(longer);
+  }
+  return settings;
+}
+
+}  // namespace
+
+std::vector<MethodSpec> parse_methods(std::string_view text) {
+  std::vector<MethodSpec> methods;
+  std::set<std::string> labels;
+  DETENTE_CHECK(
+      std::count(text.begin(), text.end(), '[') == std::count(text.begin(), text.end(), ']'),
+      ErrorCode::kInvalidArgument,
+      "[study::plan] a bracket of the methods '{}' does not close; expected e.g. "
+      "ew,cagrad[c=0.2].",
+      text);
+  for (const std::string& part : split_outside(text, ",")) {
+    DETENTE_CHECK(!part.empty(),
+                  ErrorCode::kInvalidArgument,
+                  "[study::plan] the methods '{}' have an empty name; expected e.g. "
+                  "ew,cagrad[c=0.2].",
+                  text);
+    MethodSpec spec{part, part, {}};
+    const std::size_t bracket = part.find('[');
+    if (bracket != std::string::npos) {
+      DETENTE_CHECK(bracket > 0 && part.back() == ']',
+                    ErrorCode::kInvalidArgument,
+                    "[study::plan] '{}' is no method with options; expected name[option=value].",
+                    part);
+      spec.method = trimmed(part.substr(0, bracket));
+      const std::string inside = part.substr(bracket + 1, part.size() - bracket - 2);
+      for (const std::string& option : split_outside(inside, ",;")) {
+        spec.options.push_back(assignment(option, part));
+      }
+    }
+    DETENTE_CHECK(labels.insert(spec.label).second,
+                  ErrorCode::kInvalidArgument,
+                  "[study::plan] the method '{}' is named twice.",
+                  spec.label);
+    methods.push_back(std::move(spec));
+  }
+  return methods;
+}
+
+std::vector<GridAxis> parse_grid(std::span<const std::string> texts) {
+  std::vector<GridAxis> grid;
+  for (const std::string& text : texts) {
+    const auto [key, values] = assignment(text, "--grid " + text);
+    GridAxis axis{key, split_outside(values, ",")};
+    std::set<std::string> seen;
+    for (const std::string& value : axis.values) {
+      DETENTE_CHECK(!value.empty() && seen.insert(value).second,
+                    ErrorCode::kInvalidArgument,
+                    "[study::plan] --grid {}: a value is empty or there twice.",
+                    text);
+    }
+    DETENTE_CHECK(
+        std::none_of(
+            grid.begin(), grid.end(), [&](const GridAxis& other) { return other.key == axis.key; }),
+        ErrorCode::kInvalidArgument,
+        "[study::plan] --grid names '{}' twice; expected one list of values.",
+        axis.key);
+    grid.push_back(std::move(axis));
+  }
+  return grid;
+}
+
+std::string Variant::name() const {
+  const std::string what = single_task() ? "single task " + task : method;
+  return setting.empty() ? what : what + " (" + setting + ")";
+}
+
+std::vector<Variant> plan_variants(
+    std::span<const MethodSpec> methods,
+    std::span<const GridAxis> grid,
+    std::span<const std::string> tasks,
+    const std::function<bool(const MethodSpec* method, const GridAxis& axis)>& applies) {
+  std::vector<Variant> variants;
+  std::set<std::string> folders;
+  const auto add = [&](Variant base, const MethodSpec* method) {
+    std::vector<const GridAxis*> axes;
+    for (const GridAxis& axis : grid) {
+      if (applies(method, axis)) axes.push_back(&axis);
+    }
+    for (const auto& setting : settings_of(axes)) {
+      Variant variant = base;
+      for (const auto& [key, value] : setting) {
+        const std::string text = key + "=" + value;
+        variant.overrides.push_back(text);
+        variant.setting += (variant.setting.empty() ? "" : ", ") + text;
+      }
+      const std::string wanted = safe_name(
+          variant.setting.empty() ? variant.folder : variant.folder + "-" + variant.setting);
+      variant.folder = wanted;
+      for (int n = 2; !folders.insert(variant.folder).second; ++n) {
+        variant.folder = wanted + "-" + std::to_string(n);
+      }
+      variants.push_back(std::move(variant));
+    }
+  };
+  for (const MethodSpec& spec : methods) {
+    Variant base;
+    base.method = spec.label;
+    base.folder = spec.label;
+    base.overrides.push_back("balance.method=" + spec.method);
+    for (const auto& [name, value] : spec.options) {
+      base.overrides.push_back("balance." + name + "=" + value);
+    }
+    add(std::move(base), &spec);
+  }
+  for (const std::string& task : tasks) {
+    Variant base;
+    base.method = "single";
+    base.task = task;
+    base.folder = "single-" + task;
+    base.overrides = {"balance.method=ew", "train.tasks=[\"" + [&] {
+                        std::string quoted;
+                        for (const char c : task) {
+                          if (c == '"' || c == '\\') quoted += '\\';
+                          quoted += c;
+                        }
+                        return quoted;
+                      }() + "\"]"};
+    add(std::move(base), nullptr);
+  }
+  return variants;
+}
+
+}  // namespace detente::study

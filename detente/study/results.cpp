@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/metrics/delta_m.h>
+#include <detente/study/results.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace detente::study {
+namespace {
+
+constexpr double kNan = report::kNoNumber;
+constexpr double kAlpha = 0.05;
+
+double value_in(const report::NamedTables& tables,
+                const std::string& task,
+                const std::string& metric) {
+  for (const auto& [name, numbers] : tables) {
+    if (name != task) continue;
+    for (const auto& [key, value] : numbers) {
+      if (key == metric) return value;
+    }
+  }
+  return kNan;
+}
+
+double mean_of(const std::vector<double>& values) { return metrics::mean_interval(values).mean; }
+
+// Values of one variant, a place per seed.
+class Lookup {
+ public:
+  Lookup(std::span<const std::int64_t> seeds, std::span<const RunResult> results, Measured measured)
+      : seeds_(seeds), measured_(measured) {
+    for (const RunResult& result : results) runs_[{result.variant, result.seed}] = &result;
+  }
+
+  const RunResult* run(std::size_t variant, std::int64_t seed) const {
+    const auto found = runs_.find({variant, seed});
+    return found == runs_.end() ? nullptr : found->second;
+  }
+
+  std::vector<double> values(std::size_t variant,
+                             const std::string& task,
+                             const std::string& metric) const {
+    std::vector<double> values;
+    for (const std::int64_t seed : seeds_) {
+      const RunResult* result = run(variant, seed);
+      const bool usable = result != nullptr && result->failure.empty();
+      values.push_back(
+          usable ? value_in(measured_ == Measured::kTest ? result->test : result->dev, task, metric)
+                 : kNan);
+    }
+    return values;
+  }
+
+  double mean(std::size_t variant, double RunResult::*field) const {
+    std::vector<double> values;
+    for (const std::int64_t seed : seeds_) {
+      const RunResult* result = run(variant, seed);
+      if (result != nullptr && result->failure.empty()) values.push_back(result->*field);
+    }
+    return mean_of(values);
+  }
+
+ private:
+  std::span<const std::int64_t> seeds_;
+  Measured measured_;
+  std::map<std::pair<std::size_t, std::int64_t>, const RunResult*> runs_;
+};
+
+std::string number(double value) {
+  if (std::isnan(value)) return "undefined";
+  const double size = std::abs(value);
+  if (size != 0 && (size < 1e-3 || size >= 1e5)) return fmt::format("{:.2e}", value);
+  return fmt::format("{:.4f}", value);
+}
+
+// "p = 0.012", "p < 0.0001".
+std::string p_text(double p) { return p < 1e-4 ? "p < 0.0001" : fmt::format("p = {:.2g}", p); }
+
+std::string verdict_text(const Verdict& v, bool higher_is_better, std::size_t family) {
+  const std::string what = fmt::format("{} ({})", v.task, v.metric);
+  const metrics::Estimate& d = v.test.difference;
+  if (d.n == 0) {
+    return fmt::format("{} and {} cannot be compared on {}: no seed has a value of both.",
+                       v.method,
+                       v.reference,
+                       what);
+  }
+  if (d.n == 1) {
+    return fmt::format(
+        "{} is {} {} than {} on {} with the one seed that both have; one seed says nothing about "
+        "the "
+        "next: no interval.",
+        v.method,
+        number(std::abs(d.mean)),
+        d.mean < 0 ? "lower" : "higher",
+        v.reference,
+        what);
+  }
+  const double half = (d.high - d.low) / 2;
+  if (v.p_holm <= kAlpha) {
+    return fmt::format("{} is {} than {} on {}: by {} ± {} ({}{}).",
+                       v.method,
+                       (d.mean > 0) == higher_is_better ? "better" : "worse",
+                       v.reference,
+                       what,
+                       number(std::abs(d.mean)),
+                       number(half),
+                       p_text(v.p_holm),
+                       family > 1 ? fmt::format(" for {} comparisons", family) : "");
+  }
+  return fmt::format(
+      "No difference found between {} and {} on {}: {} ± {} ({}); {} seeds show differences of {} "
+      "four "
+      "times in five.",
+      v.method,
+      v.reference,
+      what,
+      number(d.mean),
+      number(half),
+      p_text(v.p_holm),
+      d.n,
+      number(v.detectable));
+}
+
+Json json_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+}  // namespace
+
+Json RunResult::to_json() const {
+  Json json{{"variant", variant}, {"seed", seed}, {"dev", report::to_json(dev)}};
+  if (!test.empty()) json["test"] = report::to_json(test);
+  json["seconds"] = json_or_null(seconds);
+  json["ms_per_step"] = json_or_null(ms_per_step);
+  if (!failure.empty()) json["failure"] = failure;
+  return json;
+}
+
+std::optional<RunResult> RunResult::from_json(const Json& json) {
+  if (!json.is_object() || !json.contains("variant") || !json["variant"].is_number_unsigned() ||
+      !json.contains("seed") || !json["seed"].is_number_integer()) {
+    return std::nullopt;
+  }
+  RunResult result;
+  result.variant = json["variant"].get<std::size_t>();
+  result.seed = json["seed"].get<std::int64_t>();
+  result.dev = report::tables_at(json, "dev");
+  result.test = report::tables_at(json, "test");
+  result.seconds = report::number_at(json, "seconds");
+  result.ms_per_step = report::number_at(json, "ms_per_step");
+  if (json.contains("failure") && json["failure"].is_string()) {
+    result.failure = json["failure"].get<std::string>();
+  }
+  return result;
+}
+
+std::vector<std::size_t> chosen_variants(std::span<const Variant> variants,
+                                         std::span<const StudyTask> tasks,
+                                         std::span<const RunResult> results) {
+  std::vector<std::int64_t> seeds;
+  for (const RunResult& result : results) {
+    if (std::find(seeds.begin(), seeds.end(), result.seed) == seeds.end())
+      seeds.push_back(result.seed);
+  }
+  const Lookup dev(seeds, results, Measured::kDev);
+  std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> groups;
+  std::vector<std::pair<std::string, std::string>> order;
+  for (std::size_t v = 0; v < variants.size(); ++v) {
+    const std::pair key(variants[v].method, variants[v].task);
+    if (groups[key].empty()) order.push_back(key);
+    groups[key].push_back(v);
+  }
+  std::vector<std::size_t> chosen;
+  for (const auto& key : order) {
+    const auto& group = groups[key];
+    // In units of the group's first variant, so that tasks of any unit count alike.
+    const auto score = [&](std::size_t variant) {
+      double sum = 0;
+      std::size_t count = 0;
+      for (const StudyTask& task : tasks) {
+        if (!key.second.empty() && task.name != key.second) continue;
+        const StudyMetric& metric = task.metrics.front();
+        const double value = mean_of(dev.values(variant, task.name, metric.name));
+        double base = kNan;
+        for (const std::size_t other : group) {
+          base = mean_of(dev.values(other, task.name, metric.name));
+          if (std::isfinite(base)) break;
+        }
+        if (!std::isfinite(value) || !std::isfinite(base)) continue;
+        const double unit = base == 0 ? 1 : std::abs(base);
+        sum += (metric.higher_is_better ? value - base : base - value) / unit;
+        ++count;
+      }
+      return count == 0 ? -HUGE_VAL : sum / static_cast<double>(count);
+    };
+    chosen.push_back(
+        *std::max_element(group.begin(), group.end(), [&](std::size_t a, std::size_t b) {
+          return score(a) < score(b);
+        }));
+  }
+  return chosen;
+}
+
+Analysis analyse(std::span<const Variant> variants,
+                 std::span<const std::size_t> chosen,
+                 std::span<const StudyTask> tasks,
+                 std::span<const std::int64_t> seeds,
+                 std::span<const RunResult> results) {
+  Analysis analysis;
+  analysis.seeds.assign(seeds.begin(), seeds.end());
+  const bool tested = std::any_of(
+      results.begin(), results.end(), [](const RunResult& result) { return !result.test.empty(); });
+  analysis.measured = tested ? Measured::kTest : Measured::kDev;
+  const Lookup lookup(seeds, results, analysis.measured);
+
+  std::vector<std::size_t> methods;
+  std::map<std::string, std::size_t> singles;
+  for (const std::size_t v : chosen) {
+    if (variants[v].single_task()) {
+      singles[variants[v].task] = v;
+    } else {
+      methods.push_back(v);
+    }
+  }
+  std::size_t reference = methods.empty() ? 0 : methods.front();
+  for (const std::size_t v : methods) {
+    if (variants[v].method == "ew") reference = v;
+  }
+  if (!methods.empty()) analysis.reference = variants[reference].method;
+
+  for (const StudyTask& task : tasks) {
+    for (const StudyMetric& metric : task.metrics) {
+      const auto add = [&](std::size_t v) {
+        MetricRow row{variants[v].method, task.name, metric.name, {}, {}};
+        row.by_seed = lookup.values(v, task.name, metric.name);
+        row.estimate = metrics::mean_interval(row.by_seed);
+        analysis.rows.push_back(std::move(row));
+      };
+      if (const auto single = singles.find(task.name); single != singles.end()) add(single->second);
+      for (const std::size_t v : methods) add(v);
+    }
+  }
+
+  std::vector<std::vector<double>> means;
+  for (const std::size_t v : methods) {
+    MethodSummary summary;
+    summary.method = variants[v].method;
+    summary.setting = variants[v].setting;
+    std::vector<std::vector<metrics::ComparedMetric>> compared;
+    std::vector<double> first;
+    for (const StudyTask& task : tasks) {
+      compared.emplace_back();
+      for (const StudyMetric& metric : task.metrics) {
+        const auto single = singles.find(task.name);
+        compared.back().push_back(
+            {mean_of(lookup.values(v, task.name, metric.name)),
+             single == singles.end()
+                 ? kNan
+                 : mean_of(lookup.values(single->second, task.name, metric.name)),
+             metric.higher_is_better});
+      }
+      const double mean = compared.back().front().value;
+      first.push_back(task.metrics.front().higher_is_better ? mean : -mean);
+    }
+    summary.delta_m_metric = metrics::delta_m_metric(compared);
+    summary.delta_m_task = metrics::delta_m_task(compared);
+    summary.seconds = lookup.mean(v, &RunResult::seconds);
+    summary.ms_per_step = lookup.mean(v, &RunResult::ms_per_step);
+    for (const std::int64_t seed : seeds) {
+      const RunResult* run = lookup.run(v, seed);
+      if (run == nullptr) continue;
+      ++(run->failure.empty() ? summary.finished : summary.failed);
+    }
+    means.push_back(std::move(first));
+    analysis.methods.push_back(std::move(summary));
+  }
+  const auto ranks = metrics::mean_ranks(means);
+  for (std::size_t m = 0; m < methods.size(); ++m) analysis.methods[m].mean_rank = ranks[m];
+
+  std::vector<double> p;
+  std::vector<bool> higher;
+  for (const std::size_t v : methods) {
+    if (v == reference) continue;
+    for (const StudyTask& task : tasks) {
+      const StudyMetric& metric = task.metrics.front();
+      Verdict verdict{variants[v].method, analysis.reference, task.name, metric.name, {}, 0, 0, ""};
+      const auto own = lookup.values(v, task.name, metric.name);
+      const auto other = lookup.values(reference, task.name, metric.name);
+      verdict.test = metrics::paired_test(own, other);
+      const metrics::Estimate& d = verdict.test.difference;
+      const auto n = static_cast<double>(d.n);
+      const double t = d.n < 2 ? kNan : metrics::detectable_difference(1, d.n);
+      // The interval's half width is t s / √n: what is left is s times the two quantiles.
+      std::vector<double> differences;
+      for (std::size_t i = 0; i < own.size(); ++i) differences.push_back(own[i] - other[i]);
+      double squares = 0;
+      for (const double value : differences) {
+        if (!std::isnan(value)) squares += (value - d.mean) * (value - d.mean);
+      }
+      verdict.detectable = d.n < 2 ? kNan : t * std::sqrt(squares / (n - 1));
+      p.push_back(verdict.test.p);
+      higher.push_back(metric.higher_is_better);
+      analysis.verdicts.push_back(std::move(verdict));
+    }
+  }
+  const auto adjusted = metrics::holm(p);
+  const auto family = static_cast<std::size_t>(
+      std::count_if(p.begin(), p.end(), [](double value) { return !std::isnan(value); }));
+  for (std::size_t i = 0; i < analysis.verdicts.size(); ++i) {
+    analysis.verdicts[i].p_holm = adjusted[i];
+    analysis.verdicts[i].text = verdict_text(analysis.verdicts[i], higher[i], family);
+  }
+
+  for (const Verdict& verdict : analysis.verdicts) analysis.sentences.push_back(verdict.text);
+  const auto cost = std::find_if(analysis.methods.begin(),
+                                 analysis.methods.end(),
+                                 [&](const auto& m) { return m.method == analysis.reference; });
+  for (const MethodSummary& method : analysis.methods) {
+    if (method.method == analysis.reference) continue;
+    const double change = 100 * (method.ms_per_step / cost->ms_per_step - 1);
+    if (std::isfinite(change)) {
+      analysis.sentences.push_back(
+          fmt::format("A step of {} takes {:.0f} % {} time than one of {}.",
+                      method.method,
+                      std::abs(change),
+                      change < 0 ? "less" : "more",
+                      analysis.reference));
+    }
+  }
+  if (seeds.size() == 1) {
+    analysis.notes.push_back(
+        "One seed: no intervals, no tests. Three are the least that say anything, five are "
+        "better.");
+  }
+  for (const RunResult& result : results) {
+    if (std::find(chosen.begin(), chosen.end(), result.variant) == chosen.end()) continue;
+    std::string what = result.failure;
+    if (what.empty() && tested && result.test.empty()) what = "it has no test result";
+    if (what.empty()) continue;
+    analysis.notes.push_back(
+        fmt::format("{}, seed {}: {}", variants[result.variant].name(), result.seed, what));
+  }
+  return analysis;
+}
+
+Json Analysis::to_json() const {
+  Json rows_json = Json::array();
+  for (const MetricRow& row : rows) {
+    Json by_seed_json = Json::array();
+    for (const double value : row.by_seed) by_seed_json.push_back(json_or_null(value));
+    rows_json.push_back({{"method", row.method},
+                         {"task", row.task},
+                         {"metric", row.metric},
+                         {"mean", json_or_null(row.estimate.mean)},
+                         {"low", json_or_null(row.estimate.low)},
+                         {"high", json_or_null(row.estimate.high)},
+                         {"seeds", row.estimate.n},
+                         {"by_seed", by_seed_json}});
+  }
+  Json delta_json = Json::array();
+  Json methods_json = Json::array();
+  for (const MethodSummary& m : methods) {
+    delta_json.push_back({{"method", m.method},
+                          {"delta_m_metric", json_or_null(m.delta_m_metric)},
+                          {"delta_m_task", json_or_null(m.delta_m_task)}});
+    methods_json.push_back({{"method", m.method},
+                            {"setting", m.setting},
+                            {"mean_rank", json_or_null(m.mean_rank)},
+                            {"seconds", json_or_null(m.seconds)},
+                            {"ms_per_step", json_or_null(m.ms_per_step)},
+                            {"finished", m.finished},
+                            {"failed", m.failed}});
+  }
+  Json verdicts_json = Json::array();
+  for (const Verdict& v : verdicts) {
+    verdicts_json.push_back({{"method", v.method},
+                             {"reference", v.reference},
+                             {"task", v.task},
+                             {"metric", v.metric},
+                             {"difference", json_or_null(v.test.difference.mean)},
+                             {"low", json_or_null(v.test.difference.low)},
+                             {"high", json_or_null(v.test.difference.high)},
+                             {"pairs", v.test.difference.n},
+                             {"p", json_or_null(v.test.p)},
+                             {"p_holm", json_or_null(v.p_holm)},
+                             {"detectable", json_or_null(v.detectable)},
+                             {"text", v.text}});
+  }
+  return {{"format", "detente-comparison-1"},
+          {"measured", measured == Measured::kTest ? "test" : "dev"},
+          {"reference", reference},
+          {"seeds", seeds},
+          {"rows", rows_json},
+          {"delta_m", delta_json},
+          {"methods", methods_json},
+          {"verdicts", verdicts_json},
+          {"sentences", sentences},
+          {"notes", notes}};
+}
+
+}  // namespace detente::study

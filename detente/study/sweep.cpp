@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/child_process.h>
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/core/json_text.h>
+#include <detente/core/stopwatch.h>
+#include <detente/report/run_data.h>
+#include <detente/study/sweep.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <memory>
+#include <thread>
+
+namespace detente::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kInterrupted = 130;
+
+struct Place {
+  fs::path run;
+  fs::path result;
+  fs::path log;
+};
+
+Place place_of(const Variant& variant, std::int64_t seed, const SweepOptions& options) {
+  const fs::path folder = options.out / "runs" / variant.folder;
+  const std::string name = fmt::format("seed-{}", seed);
+  return {folder / name, folder / (name + ".json"), folder / (name + ".log")};
+}
+
+std::optional<RunResult> read_result(const fs::path& path) {
+  std::error_code none;
+  if (!fs::exists(path, none)) return std::nullopt;
+  return RunResult::from_json(Json::parse(read_file(path), nullptr, false));
+}
+
+// The last line that says something: what a process died of.
+std::string last_words(const fs::path& log) {
+  std::error_code none;
+  if (!fs::exists(log, none)) return "";
+  const std::string text = read_file(log);
+  std::size_t end = text.size();
+  while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r')) --end;
+  const std::size_t begin = text.find_last_of("\n\r", end == 0 ? 0 : end - 1);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? 0 : begin + 1));
+}
+
+struct Task {
+  std::size_t variant = 0;
+  std::int64_t seed = 0;
+};
+
+// Starts tasks as places become free, and waits for all.
+class Pool {
+ public:
+  Pool(const SweepOptions& options, const SweepHooks& hooks) : options_(options), hooks_(hooks) {}
+
+  // `start` makes a task's process, `end` gets its exit code and says in words what came of it.
+  void run(const std::vector<Task>& tasks,
+           const std::function<ChildProcess(const Task&)>& start,
+           const std::function<std::string(const Task&, int code)>& end,
+           const std::function<std::string(const Task&)>& name) {
+    const Stopwatch watch;
+    std::size_t next = 0;
+    std::size_t ended = 0;
+    bool stopping = false;
+    while (next < tasks.size() || !running_.empty()) {
+      if (!stopping && hooks_.stop && hooks_.stop()) {
+        stopping = true;
+        for (const auto& one : running_) one.process->send(SIGINT);
+      }
+      if (stopping && running_.empty()) return;
+      while (!stopping && next < tasks.size() &&
+             running_.size() < static_cast<std::size_t>(std::max(1, options_.jobs))) {
+        const Task& task = tasks[next++];
+        running_.push_back({task, std::make_unique<ChildProcess>(start(task))});
+      }
+      bool any = false;
+      for (std::size_t i = 0; i < running_.size();) {
+        const auto code = running_[i].process->poll();
+        if (!code) {
+          ++i;
+          continue;
+        }
+        any = true;
+        const Task task = running_[i].task;
+        running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
+        SweepProgress progress;
+        progress.text = end(task, *code);
+        progress.ended = ++ended;
+        progress.total = tasks.size();
+        progress.seconds_left = watch.seconds() / static_cast<double>(ended) *
+                                static_cast<double>(tasks.size() - ended);
+        for (const auto& one : running_) progress.running.push_back(name(one.task));
+        if (hooks_.on_end) hooks_.on_end(progress);
+      }
+      if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
+
+ private:
+  struct Running {
+    Task task;
+    std::unique_ptr<ChildProcess> process;
+  };
+  const SweepOptions& options_;
+  const SweepHooks& hooks_;
+  std::vector<Running> running_;
+};
+
+std::string metrics_text(const report::NamedTables& tables) {
+  std::string text;
+  for (const auto& [task, numbers] : tables) {
+    if (numbers.empty()) continue;
+    text += fmt::format("{}{} {} {:.4f}",
+                        text.empty() ? "" : ", ",
+                        task,
+                        numbers.front().first,
+                        numbers.front().second);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<RunResult> read_results(const std::vector<Variant>& variants,
+                                    const SweepOptions& options) {
+  std::vector<RunResult> results;
+  for (std::size_t v = 0; v < variants.size(); ++v) {
+    for (const std::int64_t seed : options.seeds) {
+      auto result = read_result(place_of(variants[v], seed, options).result);
+      if (!result) continue;
+      // Where it stands says what it is: the plan may have grown since.
+      result->variant = v;
+      result->seed = seed;
+      results.push_back(std::move(*result));
+    }
+  }
+  return results;
+}
+
+std::vector<RunResult> train_all(const std::vector<Variant>& variants,
+                                 const SweepOptions& options,
+                                 const SweepHooks& hooks) {
+  std::vector<Task> tasks;
+  // Seed by seed, so that a study that is stopped early has pairs.
+  for (const std::int64_t seed : options.seeds) {
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      const auto result = read_result(place_of(variants[v], seed, options).result);
+      if (!result || !result->failure.empty()) tasks.push_back({v, seed});
+    }
+  }
+  const auto start = [&](const Task& task) {
+    const Variant& variant = variants[task.variant];
+    const Place place = place_of(variant, task.seed, options);
+    fs::create_directories(place.run.parent_path());
+    std::vector<std::string> arguments{options.program.string(),
+                                       "train",
+                                       options.recipe.string(),
+                                       "--quiet",
+                                       "--out",
+                                       place.run.string()};
+    for (const auto* list : {&options.overrides, &variant.overrides}) {
+      for (const auto& text : *list) arguments.insert(arguments.end(), {"--set", text});
+    }
+    arguments.insert(arguments.end(), {"--set", fmt::format("seed={}", task.seed)});
+    if (fs::exists(place.run)) arguments.emplace_back("--resume");
+    return ChildProcess(arguments, place.log);
+  };
+  const auto end = [&](const Task& task, int code) {
+    const Variant& variant = variants[task.variant];
+    const Place place = place_of(variant, task.seed, options);
+    const std::string name = fmt::format("{}, seed {}", variant.name(), task.seed);
+    if (code == kInterrupted) return name + ": interrupted, goes on next time";
+    RunResult result;
+    result.variant = task.variant;
+    result.seed = task.seed;
+    if (code == 0) {
+      const report::RunData run = report::read_run(place.run);
+      result.dev = run.results();
+      result.seconds = run.number("seconds");
+      result.ms_per_step = 1000 * result.seconds / run.number("steps");
+    } else {
+      const std::string words = last_words(place.log);
+      result.failure =
+          fmt::format("failed (exit code {}){}{}", code, words.empty() ? "" : ": ", words);
+    }
+    write_file_atomic(place.result, json_text(result.to_json()) + "\n");
+    return result.failure.empty()
+               ? fmt::format("{}: {:.0f} s, {}", name, result.seconds, metrics_text(result.dev))
+               : name + " " + result.failure;
+  };
+  const auto name = [&](const Task& task) {
+    return fmt::format("{}, seed {}", variants[task.variant].name(), task.seed);
+  };
+  Pool(options, hooks).run(tasks, start, end, name);
+  return read_results(variants, options);
+}
+
+std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
+                                   std::span<const std::size_t> chosen,
+                                   const SweepOptions& options,
+                                   const SweepHooks& hooks) {
+  std::vector<Task> tasks;
+  for (const std::int64_t seed : options.seeds) {
+    for (const std::size_t v : chosen) {
+      const auto result = read_result(place_of(variants[v], seed, options).result);
+      if (result && result->failure.empty() && result->test.empty()) tasks.push_back({v, seed});
+    }
+  }
+  const auto answer_of = [&](const Place& place) {
+    return fs::path(place.run.string() + ".test.json");
+  };
+  const auto start = [&](const Task& task) {
+    const Place place = place_of(variants[task.variant], task.seed, options);
+    return ChildProcess(
+        {options.program.string(), "eval", place.run.string(), "--part", "test", "--json"},
+        place.log,
+        answer_of(place));
+  };
+  const auto end = [&](const Task& task, int code) {
+    const Place place = place_of(variants[task.variant], task.seed, options);
+    const std::string name =
+        fmt::format("{}, seed {}, test", variants[task.variant].name(), task.seed);
+    auto result = read_result(place.result);
+    if (!result || code == kInterrupted) return name + ": not measured";
+    const Json answer =
+        code == 0 ? Json::parse(read_file(answer_of(place)), nullptr, false) : Json::object();
+    result->test = report::tables_at(answer, "tasks");
+    std::error_code none;
+    fs::remove(answer_of(place), none);
+    if (result->test.empty()) {
+      return fmt::format("{} failed (exit code {}): {}", name, code, last_words(place.log));
+    }
+    write_file_atomic(place.result, json_text(result->to_json()) + "\n");
+    return name + ": " + metrics_text(result->test);
+  };
+  const auto name = [&](const Task& task) {
+    return fmt::format("{}, seed {}, test", variants[task.variant].name(), task.seed);
+  };
+  Pool(options, hooks).run(tasks, start, end, name);
+  return read_results(variants, options);
+}
+
+}  // namespace detente::study

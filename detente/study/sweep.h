@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runs of a study, several at once, each a process of its own: one that dies takes no other with
+// it. What has finished is written down at once and never run again; what was interrupted goes on from
+// its snapshot.
+//
+//   OUT/runs/<variant>/seed-<n>/             the run's folder
+//   OUT/runs/<variant>/seed-<n>.json         RunResult, when it has ended
+//   OUT/runs/<variant>/seed-<n>.log          what its processes said
+#pragma once
+
+#include <detente/study/results.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace detente::study {
+
+struct SweepOptions {
+  std::filesystem::path program;  // this program
+  std::filesystem::path recipe;   // the file all runs read
+  std::filesystem::path out;
+  std::vector<std::string> overrides;  // of all runs
+  std::vector<std::int64_t> seeds;
+  int jobs = 1;
+};
+
+struct SweepProgress {
+  std::size_t ended = 0;
+  std::size_t total = 0;
+  double seconds_left = 0;           // NaN: not known yet
+  std::string text;                  // what has just ended
+  std::vector<std::string> running;  // names of what runs now
+};
+
+struct SweepHooks {
+  std::function<void(const SweepProgress&)> on_end;  // after each run
+  std::function<bool()> stop;                        // whether to end early
+};
+
+// Trains what has no result yet. When `stop` says so, running ones are asked to save themselves and
+// waited for. Results of failed runs are made anew. The results there are, in the order of variants and seeds.
+std::vector<RunResult> train_all(const std::vector<Variant>& variants,
+                                 const SweepOptions& options,
+                                 const SweepHooks& hooks);
+
+// Measures the test rows with the runs of these variants that have finished and were not measured yet.
+std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
+                                   std::span<const std::size_t> chosen,
+                                   const SweepOptions& options,
+                                   const SweepHooks& hooks);
+
+// What is written down.
+std::vector<RunResult> read_results(const std::vector<Variant>& variants,
+                                    const SweepOptions& options);
+
+}  // namespace detente::study

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/rng.h>
+#include <detente/study/results.h>
+#include <detente/study/tables.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace detente::study {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::vector<StudyTask> kTasks{{"income", {{"f1", true}, {"accuracy", true}}},
+                                    {"age", {{"mae", false}}}};
+
+std::vector<Variant> plan(const std::string& methods, bool singles = true) {
+  const std::vector<std::string> tasks{"income", "age"};
+  return plan_variants(
+      parse_methods(methods),
+      {},
+      singles ? std::span<const std::string>(tasks) : std::span<const std::string>(),
+      [](const MethodSpec*, const GridAxis&) { return true; });
+}
+
+RunResult result(std::size_t variant, std::int64_t seed, double f1, double mae) {
+  RunResult r;
+  r.variant = variant;
+  r.seed = seed;
+  r.dev = {{"income", {{"f1", f1}, {"accuracy", f1 / 2}}}, {"age", {{"mae", mae}}}};
+  r.seconds = 10 + static_cast<double>(variant);
+  r.ms_per_step = 2 + static_cast<double>(variant);
+  return r;
+}
+
+std::vector<std::size_t> all_of(const std::vector<Variant>& variants) {
+  std::vector<std::size_t> chosen;
+  for (std::size_t v = 0; v < variants.size(); ++v) chosen.push_back(v);
+  return chosen;
+}
+
+Analysis analysis_of(const std::vector<Variant>& variants,
+                     const std::vector<std::int64_t>& seeds,
+                     const std::vector<RunResult>& results) {
+  return analyse(variants, all_of(variants), kTasks, seeds, results);
+}
+
+TEST(Analysis, SaysWhatIsBetterAndByHowMuch) {
+  const auto variants = plan("ew,cagrad");
+  std::vector<RunResult> results;
+  const std::vector<std::int64_t> seeds{0, 1, 2, 3, 4};
+  for (const auto seed : seeds) {
+    const double luck = 0.05 * static_cast<double>(seed - 2);
+    const double noise = 0.001 * static_cast<double>(2 * seed % 5 - 2);
+    results.push_back(result(0, seed, 0.6 + luck, 5 + luck));
+    results.push_back(result(1, seed, 0.65 + luck + noise, 5 + luck + noise));
+    results.push_back(result(2, seed, 0.6, 5));
+    results.push_back(result(3, seed, 0.6, 4));
+  }
+  const Analysis analysis = analysis_of(variants, seeds, results);
+  EXPECT_EQ(analysis.reference, "ew");
+  EXPECT_EQ(analysis.measured, Measured::kDev);
+  ASSERT_EQ(analysis.verdicts.size(), 2U);
+  EXPECT_THAT(analysis.verdicts[0].text,
+              HasSubstr("cagrad is better than ew on income (f1): by 0.05"));
+  EXPECT_THAT(analysis.verdicts[1].text, HasSubstr("No difference found"));
+  EXPECT_NEAR(analysis.verdicts[0].test.difference.mean, 0.05, 0.002);
+  // Luck that both share does not widen the difference's interval, as it does the means'.
+  EXPECT_LT(analysis.verdicts[0].test.difference.high - analysis.verdicts[0].test.difference.low,
+            0.01);
+  EXPECT_GT(analysis.rows[1].estimate.high - analysis.rows[1].estimate.low, 0.1);
+  EXPECT_THAT(analysis.sentences,
+              Contains("A step of cagrad takes 50 % more time than one of ew."));
+  EXPECT_EQ(analysis.rows[0].method, "single");
+  EXPECT_NEAR(analysis.methods[0].delta_m_task, (0 + 25) / 2.0, 1e-9);
+  EXPECT_NEAR(analysis.methods[0].delta_m_metric, (0 + 0 + 25) / 3.0, 1e-9);
+}
+
+TEST(Analysis, OneSeedAndFailedRunsHaveTheirWords) {
+  const auto variants = plan("ew,cagrad,pcgrad", false);
+  std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0.7, 5), result(2, 0, 0, 0)};
+  results[2].failure = "failed (exit code 4): the loss is NaN";
+  const Analysis one = analysis_of(variants, {0}, results);
+  EXPECT_THAT(one.notes, ElementsAre(HasSubstr("One seed"), HasSubstr("the loss is NaN")));
+  EXPECT_THAT(one.verdicts[0].text, HasSubstr("no interval"));
+  EXPECT_THAT(one.verdicts[2].text, HasSubstr("cannot be compared"));
+  EXPECT_EQ(one.methods[2].failed, 1U);
+  EXPECT_TRUE(std::isnan(one.methods[0].delta_m_metric));
+  const Json json = one.to_json();
+  EXPECT_TRUE(json["rows"][0]["low"].is_null());
+  EXPECT_EQ(json["rows"][0]["seeds"], 1);
+  EXPECT_TRUE(json["verdicts"][2]["difference"].is_null());
+  EXPECT_THAT(result_table(one).text(), HasSubstr("0.6000"));
+  EXPECT_THAT(result_csv(one), HasSubstr("pcgrad,income,f1,,,,0,\n"));
+}
+
+TEST(Analysis, IsOfTestRowsWhereThereAreSome) {
+  const auto variants = plan("ew,cagrad", false);
+  std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0.7, 5)};
+  for (RunResult& r : results) r.test = {{"income", {{"f1", 0.1}}}};
+  const Analysis analysis = analysis_of(variants, {0}, results);
+  EXPECT_EQ(analysis.measured, Measured::kTest);
+  EXPECT_EQ(analysis.rows[0].estimate.mean, 0.1);
+  EXPECT_TRUE(std::isnan(analysis.rows.back().estimate.mean));  // absent from the test part
+}
+
+// What is no difference is called one in about 5 % of studies, over all its comparisons together.
+TEST(Analysis, FindsNothingWhereThereIsNothing) {
+  Rng rng(3);
+  const auto variants = plan("ew,a,b,c", false);
+  const std::vector<std::int64_t> seeds{0, 1, 2, 3, 4};
+  int found = 0;
+  constexpr int kStudies = 600;
+  for (int study = 0; study < kStudies; ++study) {
+    std::vector<RunResult> results;
+    for (const auto seed : seeds) {
+      for (std::size_t v = 0; v < variants.size(); ++v) {
+        results.push_back(result(v, seed, 0.6 + 0.01 * rng.normal(), 5 + 0.1 * rng.normal()));
+      }
+    }
+    bool any = false;
+    for (const Verdict& v : analysis_of(variants, seeds, results).verdicts) {
+      any = any || v.text.find("No difference") == std::string::npos;
+    }
+    found += any ? 1 : 0;
+  }
+  EXPECT_LE(found, 0.08 * kStudies);
+  EXPECT_GE(found, 0.015 * kStudies);
+}
+
+TEST(Chosen, ValidationDecidesWhateverTheUnits) {
+  std::vector<Variant> variants;
+  for (const char* setting : {"c=1", "c=2", "c=3"}) {
+    Variant v;
+    v.method = "cagrad";
+    v.setting = setting;
+    variants.push_back(v);
+  }
+  Variant other;
+  other.method = "ew";
+  variants.push_back(other);
+  std::vector<RunResult> results;
+  for (const std::int64_t seed : {0, 1}) {
+    results.push_back(result(0, seed, 0.60, 5));
+    results.push_back(result(1, seed, 0.62, 5));
+    results.push_back(result(2, seed, 0.60, 4.99));
+    results.push_back(result(3, seed, 0.1, 9));
+  }
+  EXPECT_THAT(chosen_variants(variants, kTasks, results), ElementsAre(1U, 3U));
+  // The same ages in days: the choice stays.
+  for (RunResult& r : results) r.dev[1].second[0].second *= 365;
+  EXPECT_THAT(chosen_variants(variants, kTasks, results), ElementsAre(1U, 3U));
+  // Test results are not looked at; a failed variant is not chosen.
+  for (RunResult& r : results) {
+    r.test = {{"income", {{"f1", r.variant == 0 ? 1.0 : 0.0}}}};
+    if (r.variant == 1) r.failure = "failed";
+  }
+  EXPECT_THAT(chosen_variants(variants, kTasks, results), ElementsAre(2U, 3U));
+  EXPECT_THAT(chosen_variants(variants, kTasks, {}), ElementsAre(0U, 3U));
+}
+
+TEST(RunResult, ComesBackFromItsFile) {
+  RunResult r = result(3, -7, 0.5, std::nan(""));
+  r.test = r.dev;
+  r.failure = "said \"no\"\n";
+  const auto back = RunResult::from_json(Json::parse(r.to_json().dump()));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->seed, -7);
+  EXPECT_EQ(back->failure, r.failure);
+  EXPECT_EQ(back->to_json(), r.to_json());
+  for (const char* text :
+       {"null", "[]", "{}", R"({"variant": "x", "seed": 0})", R"({"variant": 1})"}) {
+    EXPECT_FALSE(RunResult::from_json(Json::parse(text))) << text;
+  }
+}
+
+TEST(Tables, NamesAreSafeInEachForm) {
+  const auto variants = plan("ew", false);
+  std::vector<StudyTask> tasks{{"a_b & \"c\"", {{"f1", true}}}};
+  RunResult r;
+  r.dev = {{tasks[0].name, {{"f1", 0.5}}}};
+  const Analysis analysis =
+      analyse(variants, all_of(variants), tasks, std::vector<std::int64_t>{0}, {&r, 1});
+  EXPECT_THAT(latex_table(analysis), HasSubstr("a\\_b \\& \"c\" & f1 & 0.5000 \\\\"));
+  EXPECT_THAT(result_csv(analysis), HasSubstr("ew,\"a_b & \"\"c\"\"\",f1,0.5,"));
+  EXPECT_THAT(method_table(analysis).markdown(), HasSubstr("| ew |"));
+}
+
+}  // namespace
+}  // namespace detente::study

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pool of runs, with a script in place of the program: it writes a run's folder as training does.
+#include <detente/core/file.h>
+#include <detente/study/study_page.h>
+#include <detente/study/sweep.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <tests/support/temp_dir.h>
+
+#include <filesystem>
+
+namespace detente::study {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+const std::vector<StudyTask> kTasks{{"t", {{"f1", true}}}};
+
+class SweepTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // train RECIPE --quiet --out RUN --set ...; eval RUN --part test --json
+    program(R"sh(
+if [ "$1" = eval ]; then echo '{"tasks": {"t": {"f1": 0.25}}, "rows": 3}'; exit 0; fi
+run=$5; bad=; for word in "$@"; do [ "$word" = balance.method=bad ] && bad=1; last=$word; done
+echo "$*" >>"$(dirname "$0")/calls"
+[ -n "$bad" ] && [ ! -e "$(dirname "$0")/mended" ] && { echo 'error: the loss is NaN' >&2; exit 4; }
+mkdir -p "$run"
+echo '{"method": "m", "seconds": 2, "steps": 10, "tasks": {"t": {"f1": 0.5}}}' >"$run/summary.json"
+echo '{"type": "epoch", "epoch": 1, "step": 10, "dev": {"t": {"f1": 0.5}}}' >"$run/metrics.jsonl"
+)sh");
+    options_.program = folder_.file("program");
+    options_.recipe = "recipe.yaml";
+    options_.out = folder_.file("out put");
+    options_.seeds = {0, 1};
+    options_.jobs = 2;
+    fs::create_directories(options_.out);
+    variants_ = plan_variants(
+        parse_methods("ew,bad"), {}, {}, [](const MethodSpec*, const GridAxis&) { return true; });
+  }
+  void program(const std::string& commands) {
+    folder_.write("program", "#!/bin/sh\n" + commands);
+    fs::permissions(folder_.file("program"), fs::perms::owner_all);
+  }
+  std::size_t calls() const {
+    if (!fs::exists(folder_.file("calls"))) return 0;
+    const std::string text = read_file(folder_.file("calls"));
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+
+  test::TempDir folder_;
+  SweepOptions options_;
+  std::vector<Variant> variants_;
+};
+
+TEST_F(SweepTest, OneThatFailsTakesNoOtherWithIt) {
+  std::vector<std::string> said;
+  SweepHooks hooks;
+  hooks.on_end = [&](const SweepProgress& progress) { said.push_back(progress.text); };
+  const auto results = train_all(variants_, options_, hooks);
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_EQ(said.size(), 4U);
+  EXPECT_EQ(results[0].failure, "");
+  EXPECT_EQ(results[0].ms_per_step, 200);
+  EXPECT_EQ(results[0].dev[0].second[0].second, 0.5);
+  EXPECT_THAT(results[2].failure, HasSubstr("exit code 4): error: the loss is NaN"));
+}
+
+TEST_F(SweepTest, GoesOnAndNeverRepeatsWhatHasFinished) {
+  train_all(variants_, options_, {});
+  EXPECT_EQ(calls(), 4U);
+  folder_.write("mended", "");
+  const auto results = train_all(variants_, options_, {});
+  EXPECT_EQ(calls(), 6U);  // the failed ones again
+  EXPECT_EQ(results[2].failure, "");
+  train_all(variants_, options_, {});
+  EXPECT_EQ(calls(), 6U);
+  options_.seeds.push_back(2);
+  EXPECT_EQ(train_all(variants_, options_, {}).size(), 6U);
+  EXPECT_EQ(calls(), 8U);
+}
+
+TEST_F(SweepTest, StopsWhenAskedAndGoesOnFromThere) {
+  int asked = 0;
+  SweepHooks hooks;
+  hooks.stop = [&] { return ++asked > 2; };
+  program(
+      "[ -e \"$(dirname \"$0\")/mended\" ] || { mkdir -p \"$5\"; trap 'exit 130' INT; "
+      "i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done; }\n"
+      "for word in \"$@\"; do last=$word; done; echo \"$last\" >>\"$(dirname \"$0\")/lasts\"\n"
+      "echo '{\"seconds\": 2, \"steps\": 10, \"tasks\": {\"t\": {\"f1\": 0.5}}}' "
+      ">\"$5/summary.json\"\n");
+  EXPECT_TRUE(train_all(variants_, options_, hooks).empty());
+  folder_.write("mended", "");
+  for (const auto& variant : variants_) {
+    for (const int seed : {0, 1}) {
+      fs::create_directories(options_.out / "runs" / variant.folder / fmt::format("seed-{}", seed));
+    }
+  }
+  EXPECT_EQ(train_all(variants_, options_, {}).size(), 4U);
+  EXPECT_EQ(read_file(folder_.file("lasts")), "--resume\n--resume\n--resume\n--resume\n");
+}
+
+TEST_F(SweepTest, TestsTheChosenOnceAndWritesAPage) {
+  train_all(variants_, options_, {});
+  const std::vector<std::size_t> chosen{0, 1};
+  const auto results = test_chosen(variants_, chosen, options_, {});
+  EXPECT_EQ(results[0].test[0].second[0].second, 0.25);
+  EXPECT_TRUE(results[2].test.empty());
+  program("exit 1\n");
+  EXPECT_EQ(test_chosen(variants_, chosen, options_, {})[0].test, results[0].test);
+  const Analysis analysis = analyse(variants_, chosen, kTasks, options_.seeds, results);
+  EXPECT_EQ(analysis.measured, Measured::kTest);
+  const std::string page = study_page(
+      {"<study>", "detente compare", "tasks: []"}, analysis, variants_, chosen, kTasks, options_);
+  EXPECT_THAT(page, HasSubstr("&lt;study&gt;"));
+  EXPECT_THAT(page, HasSubstr("bad, seed 0: failed"));
+  EXPECT_THAT(page, HasSubstr("0.2500"));
+}
+
+TEST_F(SweepTest, AResultFileThatIsNoneIsMadeAnew) {
+  train_all(variants_, options_, {});
+  const fs::path file = options_.out / "runs/ew/seed-0.json";
+  for (const char* text : {"", "{", "[]", "\xff\xfe"}) {
+    write_file_atomic(file, text);
+    EXPECT_EQ(train_all(variants_, options_, {})[0].dev[0].second[0].second, 0.5);
+  }
+}
+
+}  // namespace
+}  // namespace detente::study
