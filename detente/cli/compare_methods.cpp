@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <ostream>
@@ -172,6 +173,17 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   const train::InterruptGuard guard;
   study::SweepHooks hooks;
   hooks.stop = [&] { return guard.interrupted(); };
+  // Processes of a study that was killed save themselves and end; until then they have their folders.
+  hooks.wait_until_free = [&](const fs::path& run) {
+    for (int tenths = 0; tenths < 600 && !guard.interrupted(); ++tenths) {
+      try {
+        train::RunLock::take(run);
+        return;
+      } catch (const Error&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    }
+  };
   hooks.on_end = [&](const study::SweepProgress& progress) {
     if (flags.quiet) return;
     std::string line =

@@ -72,7 +72,9 @@ class Lookup {
 std::string number(double value) {
   if (std::isnan(value)) return "undefined";
   const double size = std::abs(value);
-  if (size != 0 && (size < 1e-3 || size >= 1e5)) return fmt::format("{:.2e}", value);
+  if (size != 0 && (size < 1e-6 || size >= 1e5)) return fmt::format("{:.1e}", value);
+  if (size != 0 && size < 0.01)
+    return fmt::format("{:.{}f}", value, 1 - static_cast<int>(std::floor(std::log10(size))));
   return fmt::format("{:.4f}", value);
 }
 
@@ -101,15 +103,16 @@ std::string verdict_text(const Verdict& v, bool higher_is_better, std::size_t fa
   }
   const double half = (d.high - d.low) / 2;
   if (v.p_holm <= kAlpha) {
-    return fmt::format("{} is {} than {} on {}: by {} ± {} ({}{}).",
-                       v.method,
-                       (d.mean > 0) == higher_is_better ? "better" : "worse",
-                       v.reference,
-                       what,
-                       number(std::abs(d.mean)),
-                       number(half),
-                       p_text(v.p_holm),
-                       family > 1 ? fmt::format(" for {} comparisons", family) : "");
+    return fmt::format(
+        "{} is {} than {} on {}: by {} ± {} ({}{}).",
+        v.method,
+        (d.mean > 0) == higher_is_better ? "better" : "worse",
+        v.reference,
+        what,
+        number(std::abs(d.mean)),
+        number(half),
+        p_text(v.p_holm),
+        family > 1 ? fmt::format(" after correction for {} comparisons", family) : "");
   }
   return fmt::format(
       "No difference found between {} and {} on {}: {} ± {} ({}); {} seeds show differences of {} "

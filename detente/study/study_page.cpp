@@ -60,12 +60,15 @@ Canvas interval_figure(const std::vector<const MetricRow*>& rows, const std::str
                 report::tick_text(tick, step),
                 {11, report::rgb(0x666666), report::Anchor::kMiddle});
   }
+  std::size_t methods = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const MetricRow& row = *rows[i];
+    // The methods' colours are those of their curves.
+    const report::Color color =
+        row.method == "single" ? report::rgb(0x777777) : report::line_color(methods++);
     const double y = kTop + kRow * (static_cast<double>(i) + 0.5);
     canvas.text({label - 10, y + 4}, row.method, {12, report::rgb(0x333333), report::Anchor::kEnd});
     if (!std::isfinite(row.estimate.mean)) continue;
-    const report::Color color = report::line_color(i);
     if (row.method == reference) {
       canvas.line({{x_of(row.estimate.mean), kTop}, {x_of(row.estimate.mean), bottom}},
                   {color, 1, 4});

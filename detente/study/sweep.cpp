@@ -171,7 +171,10 @@ std::vector<RunResult> train_all(const std::vector<Variant>& variants,
       for (const auto& text : *list) arguments.insert(arguments.end(), {"--set", text});
     }
     arguments.insert(arguments.end(), {"--set", fmt::format("seed={}", task.seed)});
-    if (fs::exists(place.run)) arguments.emplace_back("--resume");
+    if (fs::exists(place.run)) {
+      if (hooks.wait_until_free) hooks.wait_until_free(place.run);
+      arguments.emplace_back("--resume");
+    }
     return ChildProcess(arguments, place.log);
   };
   const auto end = [&](const Task& task, int code) {

@@ -38,6 +38,9 @@ struct SweepProgress {
 struct SweepHooks {
   std::function<void(const SweepProgress&)> on_end;  // after each run
   std::function<bool()> stop;                        // whether to end early
+  // Called before a run goes on in its folder: waits for a process of a killed study that still writes
+  // there. None: nothing is waited for.
+  std::function<void(const std::filesystem::path&)> wait_until_free;
 };
 
 // Trains what has no result yet. When `stop` says so, running ones are asked to save themselves and

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""detente compare RECIPE --methods: the real program on a small table. Killed at random moments it ends with the
+same table; what fails, is missing or is not possible has its words."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+program = sys.argv[1]
+kills = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+rng = random.Random(7)
+
+
+def table(rows):
+    lines = ["x,y,z,target:a,target:b"]
+    for _ in range(rows):
+        x, y, z = (rng.uniform(-1, 1) for _ in range(3))
+        lines.append(f"{x},{y},{z},{x + 0.5 * y + rng.gauss(0, 0.2)},{int(x * y + rng.gauss(0, 0.1) > 0)}")
+    return "\n".join(lines) + "\n"
+
+
+RECIPE = """
+name: small
+seed: 5
+data: {kind: table, train: t.csv, split: {dev: 0.2, test: 0.2}}
+model: {widths: [8]}
+tasks:
+  - {name: a, column: "target:a", metrics: [r2, mae]}
+  - {name: "no", column: "target:b", head: binary, metrics: [auroc]}
+train: {epochs: 3, batch_size: 16}
+"""
+
+
+def run(*words, code=0, **more):
+    done = subprocess.run([program, "compare", *map(str, words)], capture_output=True, text=True, **more)
+    assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def without_times(text):
+    found = json.loads(text)
+    for method in found["methods"]:
+        del method["seconds"], method["ms_per_step"]
+    found["sentences"] = [s for s in found["sentences"] if "A step of" not in s]
+    return found
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = Path(folder)
+    (folder / "t.csv").write_text(table(240))
+    recipe = folder / "r.yaml"
+    recipe.write_text(RECIPE)
+    matrix = [recipe, "--methods", "ew,cagrad[c=0.2]", "--seeds", "3", "--jobs", "2", "--json"]
+
+    whole = without_times(run(*matrix, "--out", folder / "whole").stdout)
+    assert whole["measured"] == "test" and whole["reference"] == "ew", whole
+    assert {r["method"] for r in whole["rows"]} == {"single", "ew", "cagrad[c=0.2]"}
+    assert all(r["seeds"] == 3 and r["low"] <= r["mean"] <= r["high"] for r in whole["rows"]), whole["rows"]
+    assert [v["task"] for v in whole["verdicts"]] == ["a", "no"]
+    for row in whole["rows"]:  # Student's t with 2 degrees of freedom
+        values, n = row["by_seed"], 3
+        mean = sum(values) / n
+        half = 4.302652729749464 * (sum((v - mean) ** 2 for v in values) / (n - 1) / n) ** 0.5
+        assert abs(row["mean"] - mean) < 1e-12 and abs(row["high"] - mean - half) < 1e-9, row
+    for name in ("html", "json", "csv", "md", "tex"):
+        assert (folder / "whole" / f"comparison.{name}").stat().st_size > 100, name
+    # One seed's runs begin alike, whatever the method.
+    first = [
+        json.loads((folder / "whole/runs" / m / "seed-1/metrics.jsonl").read_text().splitlines()[0])["losses"]
+        for m in ("ew", "cagrad_c=0.2_")
+    ]
+    assert first[0] == first[1], first
+
+    # Nothing is trained again.
+    before = {p: p.stat().st_mtime_ns for p in (folder / "whole/runs").glob("*/seed-*.json")}
+    assert without_times(run(*matrix, "--out", folder / "whole").stdout) == whole
+    assert before == {p: p.stat().st_mtime_ns for p in (folder / "whole/runs").glob("*/seed-*.json")}
+
+    # Killed at random moments, and interrupted once.
+    for kill in range(kills):
+        process = subprocess.Popen(
+            [program, "compare", *map(str, matrix), "--out", folder / "killed"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.5, 2.5))
+        process.send_signal(signal.SIGINT if kill == 0 else signal.SIGKILL)
+        code = process.wait(timeout=120)
+        assert code in (0, 130, -signal.SIGKILL), code
+    again = without_times(run(*matrix, "--out", folder / "killed").stdout)
+    assert again == whole, (again, whole)
+
+    # Two at once, another recipe, methods and options that do not exist.
+    first = subprocess.Popen(
+        [program, "compare", *map(str, matrix), "--out", folder / "two"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (folder / "two/recipe.yaml").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    assert str(first.pid) in run(*matrix, "--out", folder / "two", code=2).stderr
+    first.kill()
+    first.wait()
+    assert "optimizer.lr" in run(*matrix, "--set", "optimizer.lr=0.5", "--out", folder / "whole", code=2).stderr
+    for methods, word in [("ew,cagrda", "cagrad"), ("cagrad[d=1]", "'d'"), ("ew,ew", "twice"), ("ew[", "bracket")]:
+        errors = run(recipe, "--methods", methods, "--out", folder / "none", code=2).stderr
+        assert word in errors, errors
+    assert "--out" in run(recipe, "--methods", "ew", code=2).stderr
+    assert "no method" in run(recipe, "--methods", "ew", "--grid", "balance.c=1", "--out", folder / "none",
+                              code=2).stderr.replace("none of the methods", "no method")
+    assert not (folder / "none").exists()
+
+    # A grid: validation chooses, and the chosen alone are tested.
+    found = json.loads(run(recipe, "--methods", "ew,cagrad", "--seeds", "2", "--no-stl", "--grid",
+                           "balance.c=0.1,0.9", "--grid", "optimizer.lr=1e-9,0.01", "--json",
+                           "--out", folder / "grid").stdout)
+    assert all("optimizer.lr=0.01" in m["setting"] for m in found["methods"]), found["methods"]
+    tested = [p for p in (folder / "grid/runs").glob("*/seed-*.json") if "test" in json.loads(p.read_text())]
+    assert len(tested) == 4 and all("lr=0.01" in p.parent.name for p in tested), tested
+
+    # One seed; no test rows; a method that always fails.
+    recipe.write_text(RECIPE.replace(", test: 0.2", "").replace("epochs: 3", "epochs: 1"))
+    done = run(recipe, "--methods", "ew,pcgrad", "--seeds", "1", "--out", folder / "one")
+    assert "no interval" in done.stdout and "validation rows" in done.stdout, done.stdout
+    huge = [line.split(",") for line in table(120).splitlines()]
+    (folder / "huge.csv").write_text("\n".join(",".join([*c[:3], c[3] if i == 0 else c[3] + "e30", c[4]])
+                                               for i, c in enumerate(huge)) + "\n")
+    run(recipe, "--methods", "ew,pcgrad", "--seeds", "2", "--no-stl", "--set", "tasks.a.output=raw", "--set",
+        f"data.train={folder / 'huge.csv'}", "--out", folder / "fails")
+    found = json.loads((folder / "fails/comparison.json").read_text())
+    assert all(m["failed"] == 2 for m in found["methods"]), found["methods"]
+    assert len(found["notes"]) == 4 and "exit code" in found["notes"][0], found["notes"]
+print("ok")
