@@ -19,6 +19,7 @@ void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
 void add_export(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
+void add_report(CLI::App& app, Context& context);
 void add_recipe(CLI::App& app, Context& context);
 void add_data(CLI::App& app, Context& context);
 #endif
@@ -31,6 +32,7 @@ std::span<const AddCommand> commands() {
       add_predict,
       add_export,
       add_compare,
+      add_report,
       add_recipe,
       add_data,
 #endif

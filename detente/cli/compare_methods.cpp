@@ -2,6 +2,7 @@
 #include <detente/cli/compare_methods.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/json.h>
 #include <detente/core/json_text.h>
 #include <detente/metrics/registry.h>
 #include <detente/report/html_page.h>
@@ -19,6 +20,7 @@
 #include <cmath>
 #include <filesystem>
 #include <ostream>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -133,42 +135,139 @@ std::string command_of(const CompareMethodsFlags& flags) {
   return command + " --out " + quoted(flags.out);
 }
 
-void write_outputs(const fs::path& out, const study::Analysis& analysis, const std::string& page) {
+// What was asked for, so that the page can be made again.
+Json asked_of(const CompareMethodsFlags& flags) {
+  return {{"format", "detente-study-1"},
+          {"recipe", flags.recipe},
+          {"methods", flags.methods},
+          {"title", flags.title},
+          {"grid", flags.grid},
+          {"set", flags.overrides},
+          {"seeds", flags.seeds},
+          {"no_stl", flags.no_single}};
+}
+
+CompareMethodsFlags flags_of(const fs::path& out) {
+  const fs::path file = out / "study.json";
+  const Json json = Json::parse(read_file(file), nullptr, false);
+  CompareMethodsFlags flags;
+  try {
+    json.at("recipe").get_to(flags.recipe);
+    json.at("methods").get_to(flags.methods);
+    json.at("title").get_to(flags.title);
+    json.at("grid").get_to(flags.grid);
+    json.at("set").get_to(flags.overrides);
+    json.at("seeds").get_to(flags.seeds);
+    json.at("no_stl").get_to(flags.no_single);
+  } catch (const Json::exception& error) {
+    fail(ErrorCode::kData,
+         "[cli::report] '{}' is no description of a study: {}. `detente compare` with --out {} "
+         "writes it "
+         "again.",
+         file.string(),
+         error.what(),
+         out.string());
+  }
+  flags.out = out.string();
+  return flags;
+}
+
+struct Study {
+  train::Recipe recipe;
+  study::SweepOptions options;
+  std::vector<study::StudyTask> tasks;
+  std::vector<Variant> variants;
+};
+
+// Writes tables and page from the results there are, and says what is in them.
+void tell_results(const CompareMethodsFlags& flags,
+                  const Study& study,
+                  std::span<const study::RunResult> results,
+                  Context& context) {
+  const auto chosen = study::chosen_variants(study.variants, study.tasks, results);
+  const study::Analysis analysis =
+      study::analyse(study.variants, chosen, study.tasks, study.options.seeds, results);
+  const fs::path& out = study.options.out;
+  const std::string title = flags.title.empty() ? study.recipe.name : flags.title;
   write_file_atomic(out / "comparison.json", json_text(analysis.to_json()) + "\n");
   write_file_atomic(out / "comparison.csv", study::result_csv(analysis));
   write_file_atomic(
       out / "comparison.md",
       study::result_table(analysis).markdown() + "\n" + study::method_table(analysis).markdown());
   write_file_atomic(out / "comparison.tex", study::latex_table(analysis));
-  write_file_atomic(out / "comparison.html", page);
+  write_file_atomic(out / "comparison.html",
+                    study::study_page({title, command_of(flags), read_file(study.options.recipe)},
+                                      analysis,
+                                      study.variants,
+                                      chosen,
+                                      study.tasks,
+                                      study.options));
+  for (const std::string& note : analysis.notes) tell(context, "warning", note);
+  if (flags.json) {
+    context.out << json_text(analysis.to_json()) << "\n";
+    return;
+  }
+  context.out << study::result_table(analysis).text() << "\n"
+              << study::method_table(analysis).text() << "\n";
+  for (const auto& sentence : analysis.sentences) context.out << text::printable(sentence) << "\n";
+  context.out
+      << "\nMeasured on "
+      << (analysis.measured == study::Measured::kTest
+              ? "test rows"
+              : "the validation rows, which also chose the epochs (data.split.test sets test "
+                "rows aside)")
+      << ". Page: " << text::printable((out / "comparison.html").string()) << "\n";
+}
+
+std::vector<std::int64_t> seeds_of(const CompareMethodsFlags& flags) {
+  std::vector<std::int64_t> seeds;
+  for (int seed = 0; seed < flags.seeds; ++seed) seeds.push_back(seed);
+  return seeds;
 }
 
 }  // namespace
+
+bool is_study(const fs::path& folder) { return fs::is_regular_file(folder / "study.json"); }
+
+void report_study(const fs::path& folder, bool json, Context& context) {
+  CompareMethodsFlags flags = flags_of(folder);
+  flags.json = json;
+  Study study;
+  study.options.out = fs::absolute(folder);
+  study.options.recipe = study.options.out / "recipe.yaml";
+  study.options.seeds = seeds_of(flags);
+  study.recipe = train::load_recipe(study.options.recipe, {});
+  study.tasks = tasks_of(study.recipe);
+  study.variants = plan_of(flags, study.options.recipe, study.tasks);
+  tell_results(flags, study, study::read_results(study.variants, study.options), context);
+}
 
 void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   DETENTE_CHECK(!flags.out.empty(),
                 ErrorCode::kInvalidArgument,
                 "[cli::compare] --methods needs --out: the folder for the runs and the page.");
-  train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
-  for (const std::string& note : recipe.notes) tell(context, "notice", note);
-  study::SweepOptions options;
+  Study study;
+  study.recipe = train::load_recipe(flags.recipe, flags.overrides);
+  for (const std::string& note : study.recipe.notes) tell(context, "notice", note);
+  study.tasks = tasks_of(study.recipe);
+  study::SweepOptions& options = study.options;
   options.program = fs::read_symlink("/proc/self/exe");
   options.out = fs::absolute(flags.out);
-  for (int seed = 0; seed < flags.seeds; ++seed) options.seeds.push_back(seed);
+  options.seeds = seeds_of(flags);
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   options.jobs = flags.jobs > 0 ? flags.jobs : cores;
   // Runs beside each other share the cores.
-  if (recipe.threads == 0) {
+  if (study.recipe.threads == 0) {
     options.overrides.push_back(fmt::format("threads={}", std::max(1, cores / options.jobs)));
   }
-  const auto tasks = tasks_of(recipe);
-  plan_of(flags, flags.recipe, tasks);
+  plan_of(flags, flags.recipe, study.tasks);  // what cannot be is said before anything is written
 
   fs::create_directories(options.out / "runs");
   const train::RunLock lock = train::RunLock::take(options.out / "runs");
   if (!lock.warning().empty()) tell(context, "warning", lock.warning());
-  options.recipe = keep_recipe(recipe, options.out);
-  const auto variants = plan_of(flags, options.recipe, tasks);
+  options.recipe = keep_recipe(study.recipe, options.out);
+  study.variants = plan_of(flags, options.recipe, study.tasks);
+  write_file_atomic(options.out / "study.json", json_text(asked_of(flags)) + "\n");
 
   const train::InterruptGuard guard;
   study::SweepHooks hooks;
@@ -197,44 +296,18 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   };
   if (!flags.quiet) {
     context.err << fmt::format("{} settings x {} seeds, {} at once, in {}\n",
-                               variants.size(),
+                               study.variants.size(),
                                options.seeds.size(),
                                options.jobs,
                                text::printable(options.out.string()))
                 << std::flush;
   }
-  auto results = study::train_all(variants, options, hooks);
-  const auto chosen = study::chosen_variants(variants, tasks, results);
-  const bool has_test = recipe.data.files.has_rows(data::Part::kTest);
-  if (has_test && !guard.interrupted()) {
-    results = study::test_chosen(variants, chosen, options, hooks);
+  auto results = study::train_all(study.variants, options, hooks);
+  if (study.recipe.data.files.has_rows(data::Part::kTest) && !guard.interrupted()) {
+    const auto chosen = study::chosen_variants(study.variants, study.tasks, results);
+    results = study::test_chosen(study.variants, chosen, options, hooks);
   }
-  const study::Analysis analysis = study::analyse(variants, chosen, tasks, options.seeds, results);
-  const std::string title = flags.title.empty() ? recipe.name : flags.title;
-  write_outputs(options.out,
-                analysis,
-                study::study_page({title, command_of(flags), read_file(options.recipe)},
-                                  analysis,
-                                  variants,
-                                  chosen,
-                                  tasks,
-                                  options));
-  for (const std::string& note : analysis.notes) tell(context, "warning", note);
-  if (flags.json) {
-    context.out << json_text(analysis.to_json()) << "\n";
-  } else {
-    context.out << study::result_table(analysis).text() << "\n"
-                << study::method_table(analysis).text() << "\n";
-    for (const auto& sentence : analysis.sentences)
-      context.out << text::printable(sentence) << "\n";
-    context.out
-        << "\nMeasured on "
-        << (analysis.measured == study::Measured::kTest
-                ? "test rows"
-                : "the validation rows, which also chose the epochs (data.split.test sets test "
-                  "rows aside)")
-        << ". Page: " << text::printable((options.out / "comparison.html").string()) << "\n";
-  }
+  tell_results(flags, study, results, context);
   if (guard.interrupted()) {
     context.err << "Interrupted; what has finished is kept. Go on with: "
                 << text::printable(command_of(flags)) << "\n";

@@ -4,6 +4,7 @@
 
 #include <detente/cli/command.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,5 +25,10 @@ struct CompareMethodsFlags {
 };
 
 void compare_methods(const CompareMethodsFlags& flags, Context& context);
+
+// Whether the folder is one that compare_methods has written, and its tables and page from what is there
+// now; trains nothing.
+bool is_study(const std::filesystem::path& folder);
+void report_study(const std::filesystem::path& folder, bool json, Context& context);
 
 }  // namespace detente::cli

@@ -82,6 +82,18 @@ with tempfile.TemporaryDirectory() as folder:
     assert without_times(run(*matrix, "--out", folder / "whole").stdout) == whole
     assert before == {p: p.stat().st_mtime_ns for p in (folder / "whole/runs").glob("*/seed-*.json")}
 
+    # The page and the tables again, from what is there.
+    page = (folder / "whole/comparison.html").read_bytes()
+    for name in ("html", "json", "csv", "md", "tex"):
+        (folder / "whole" / f"comparison.{name}").unlink()
+    done = subprocess.run([program, "report", folder / "whole", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0 and without_times(done.stdout) == whole, done.stderr
+    assert (folder / "whole/comparison.html").read_bytes() == page
+    (folder / "damaged/runs").mkdir(parents=True)
+    (folder / "damaged/study.json").write_text("{}")
+    assert subprocess.run([program, "report", folder / "damaged"], capture_output=True).returncode == 3
+    assert subprocess.run([program, "report", folder / "none"], capture_output=True).returncode == 3
+
     # Killed at random moments, and interrupted once.
     for kill in range(kills):
         process = subprocess.Popen(
