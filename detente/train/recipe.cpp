@@ -84,24 +84,28 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       source,
       data::make_source,
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
-      "one of its nodes, an image with maps of its pixels, or a recording (docs/data.md). Its "
-      "options stand beside it.");
+      "one of its nodes, an image with maps of its pixels, a recording, or several of these "
+      "together (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
-void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
-  if (kind.empty()) kind = nn::default_trunk(data_kind);
+void ModelRecipe::describe(FieldVisitor& visitor, const data::Source& source) {
+  if (kind.empty()) kind = nn::default_trunk(source.kind());
   visitor.kind(
       "kind",
       kind,
       nn::trunk_kinds(),
       trunk,
-      nn::make_trunk,
+      [&source](const std::string& word) {
+        auto made = nn::make_trunk(word);
+        made->suit(source);
+        return made;
+      },
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
       "network for images and recordings; resnet: a residual one; gcn and gin: convolutions over "
       "graphs; unet, segnet and mtan: networks with an answer for each pixel; convnet1d: a small "
-      "one along time for recordings. "
+      "one along time for recordings; joined: a network for each of data.parts. "
       "Default: the first for data.kind. Its options stand beside it.");
   visitor.kind(
       "sharing",
@@ -202,7 +206,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   if (data.source == nullptr) data.source = data::make_source(data.kind);
   visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
   data.source->describe_sections(visitor);
-  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, data.kind); });
+  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, *data.source); });
   visitor.sections(
       "tasks",
       tasks.size(),
