@@ -363,9 +363,14 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "train.epochs",
                                                  "train.keep",
                                                  "train.snapshot_minutes"};
+  // A part of joined data has the options of its kind.
+  const auto of_kind = [](const std::string& key) {
+    const std::size_t end = key.starts_with("data.parts[") ? key.find("].") : std::string::npos;
+    return end == std::string::npos ? key : "data." + key.substr(end + 2);
+  };
   std::vector<std::string> differences;
   for (const auto& [key, pair] : values) {
-    if (pair.first == pair.second || harmless.contains(key)) continue;
+    if (pair.first == pair.second || harmless.contains(of_kind(key))) continue;
     differences.push_back(key + ": " + (pair.first.empty() ? "(none)" : pair.first) + " -> " +
                           (pair.second.empty() ? "(none)" : pair.second));
   }

@@ -46,8 +46,8 @@ class JoinedSourceTest : public ::testing::Test {
           ",s3.wav,8,3\np4.png,s4.wav,,4\np5.png,s5.wav,32,5\n");
   }
   std::string write(const std::string& name, const std::string& content) {
-    write_file_atomic(folder_ / name, content);
-    return (folder_ / name).string();
+    write_file_atomic(folder_.path() / name, content);
+    return (folder_.path() / name).string();
   }
   static JoinedSource two_parts() {
     JoinedSource source;
@@ -57,8 +57,8 @@ class JoinedSourceTest : public ::testing::Test {
   }
   SourceInput input(const std::string& name = "list.csv", Part part = Part::kTrain) const {
     SourceInput input;
-    input.files.train = (folder_ / name).string();
-    input.files.dev = (folder_ / name).string();
+    input.files.train = (folder_.path() / name).string();
+    input.files.dev = (folder_.path() / name).string();
     input.part = part;
     input.targets = {{.task = "y", .column = "y"}};
     return input;
@@ -179,7 +179,7 @@ TEST_F(JoinedSourceTest, RowsOfFilesOfItsOwn) {
   EXPECT_EQ(dev->size(), 1U);
   // Another list says nothing about its rows.
   SourceInput new_rows;
-  new_rows.files = one_file((folder_ / "people.csv").string());
+  new_rows.files = one_file((folder_.path() / "people.csv").string());
   new_rows.part = Part::kDev;
   EXPECT_THAT(error_of([&] { aligned.fresh()->read(new_rows, &aligned); }).what(),
               AllOf(HasSubstr("another list"), HasSubstr("part 'image'")));
@@ -275,7 +275,7 @@ TEST_F(JoinedSourceTest, ReloadedItEncodesTheSame) {
   }());
   // Another list of parts, and files that are almost right.
   EXPECT_THAT(error_of([&] { two_parts().load(folder_.path()); }).what(), HasSubstr("joined.json"));
-  const std::string whole = read_file(folder_ / "joined.json");
+  const std::string whole = read_file(folder_.path() / "joined.json");
   for (const std::string& text :
        {std::string(), std::string("[]"), std::string("{\"format\": 1}"), whole.substr(0, 400)}) {
     write("joined.json", text);
