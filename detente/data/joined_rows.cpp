@@ -36,16 +36,17 @@ Places places_by_key(const JoinedList& list, const PartPlace& place, const Table
     const std::string_view cell = trim(list.rows.cell(i, column));
     const auto found = is_missing(cell) ? rows.end() : rows.find(cell);
     places.push_back(found == rows.end() ? kAbsent : found->second);
-    DETENTE_CHECK(places.back() != kTwice,
-                  ErrorCode::kData,
-                  "[data::rows_of_part] '{}' has '{}' in column '{}' twice, again in line {}, and line "
-                  "{} of '{}' asks for it; expected one row for each.",
-                  own.source(),
-                  cell,
-                  place.key,
-                  own.line(second.at(cell)),
-                  list.rows.line(i),
-                  list.rows.source());
+    DETENTE_CHECK(
+        places.back() != kTwice,
+        ErrorCode::kData,
+        "[data::rows_of_part] '{}' has '{}' in column '{}' twice, again in line {}, and line "
+        "{} of '{}' asks for it; expected one row for each.",
+        own.source(),
+        cell,
+        place.key,
+        own.line(second.at(cell)),
+        list.rows.line(i),
+        list.rows.source());
   }
   return places;
 }
@@ -63,7 +64,8 @@ Places places_by_number(const JoinedList& list, const PartPlace& place, const Ta
     DETENTE_CHECK(
         number.has_value() && *number < kAbsent && (own == nullptr || *number < own->rows()),
         ErrorCode::kData,
-        "[data::rows_of_part] '{}' in line {}, column '{}' of '{}' is no row of '{}'; expected a whole "
+        "[data::rows_of_part] '{}' in line {}, column '{}' of '{}' is no row of '{}'; expected a "
+        "whole "
         "number from 0{}.",
         cell,
         list.rows.line(i),
@@ -77,12 +79,13 @@ Places places_by_number(const JoinedList& list, const PartPlace& place, const Ta
 }
 
 Places places_alike(const JoinedList& list, const PartPlace& place, const Table* own) {
-  DETENTE_CHECK(list.own,
-                ErrorCode::kInvalidArgument,
-                "[data::rows_of_part] '{}' goes row by row with data.train, and '{}' is another list; "
-                "name a column that says which rows belong together (key or row).",
-                place.file,
-                list.rows.source());
+  DETENTE_CHECK(
+      list.own,
+      ErrorCode::kInvalidArgument,
+      "[data::rows_of_part] '{}' goes row by row with data.train, and '{}' is another list; "
+      "name a column that says which rows belong together (key or row).",
+      place.file,
+      list.rows.source());
   DETENTE_CHECK(own == nullptr || own->rows() == list.whole.rows(),
                 ErrorCode::kData,
                 "[data::rows_of_part] '{}' has {} rows, and '{}' {}; expected one for each. Name a "
@@ -115,12 +118,13 @@ void PartPlace::check() const {
                 "[data::PartPlace] '{}' says which row of a file belongs to an example; name the "
                 "'file'.",
                 key.empty() ? "row" : "key");
-  DETENTE_CHECK(key.empty() || has_table_name(file),
-                ErrorCode::kInvalidArgument,
-                "[data::PartPlace] '{}' is no table (.csv or .tsv), so it has no column '{}'; expected "
-                "'row' with a column of the list that counts its rows from 0.",
-                file,
-                key);
+  DETENTE_CHECK(
+      key.empty() || has_table_name(file),
+      ErrorCode::kInvalidArgument,
+      "[data::PartPlace] '{}' is no table (.csv or .tsv), so it has no column '{}'; expected "
+      "'row' with a column of the list that counts its rows from 0.",
+      file,
+      key);
 }
 
 PartRows rows_of_part(const JoinedList& list, const PartPlace& place, const PartColumns& columns) {

@@ -29,8 +29,8 @@ struct PartPlace {
 struct JoinedList {
   Table whole;
   RowList chosen;
-  Table rows;          // the chosen ones
-  bool own = false;    // data.train itself
+  Table rows;        // the chosen ones
+  bool own = false;  // data.train itself
 };
 
 // What a part's own columns are, as far as they say whether it is there.
@@ -40,8 +40,9 @@ struct PartColumns {
 };
 
 struct PartRows {
-  SourceFiles files;                  // for Source::read
-  std::vector<std::size_t> examples;  // the chosen row of the list that each of the part's rows is; ascending
+  SourceFiles files;  // for Source::read
+  std::vector<std::size_t>
+      examples;  // the chosen row of the list that each of the part's rows is; ascending
 };
 
 // The part is absent where the list's cell in `key` or `row` is missing, where the file has no such

@@ -69,25 +69,29 @@ void JoinedSource::describe(FieldVisitor& data) {
             part.kind,
             part_kinds(),
             [&](FieldVisitor& options) {
-              if (part.source == nullptr || (!part.kind.empty() && part.kind != part.source->kind())) {
+              if (part.source == nullptr ||
+                  (!part.kind.empty() && part.kind != part.source->kind())) {
                 part.source = make_source(part.kind.empty() ? part_kinds().front() : part.kind);
               }
               part.source->describe(options);
               part.source->describe_sections(options);
             },
             "A kind of data; its options stand beside it, with its tokenizer. It has to be said.");
-        visitor.file("file",
-                     part.place.file,
-                     "A file of this part alone, of any form its kind of data takes. Empty: its columns "
-                     "are in the list (data.train).");
-        visitor.text("key",
-                     part.place.key,
-                     "With file, a table: a column of the list and of the file; rows with the same cell "
-                     "belong together.");
-        visitor.text("row",
-                     part.place.row,
-                     "With file: a column of the list that says the number of the file's row, from 0. "
-                     "Without key and row, row i of the file belongs to row i of data.train.");
+        visitor.file(
+            "file",
+            part.place.file,
+            "A file of this part alone, of any form its kind of data takes. Empty: its columns "
+            "are in the list (data.train).");
+        visitor.text(
+            "key",
+            part.place.key,
+            "With file, a table: a column of the list and of the file; rows with the same cell "
+            "belong together.");
+        visitor.text(
+            "row",
+            part.place.row,
+            "With file: a column of the list that says the number of the file's row, from 0. "
+            "Without key and row, row i of the file belongs to row i of data.train.");
       },
       "What one example consists of: named parts of several kinds of data.");
 }
@@ -162,10 +166,11 @@ void JoinedSource::check_options() const {
                   "[data::JoinedSource] '{}' of data.parts has a '/' in its name; expected a name "
                   "without.",
                   part.name);
-    DETENTE_CHECK(names.insert(part.name).second,
-                  ErrorCode::kInvalidArgument,
-                  "[data::JoinedSource] two of data.parts are called '{}'; expected each name once.",
-                  part.name);
+    DETENTE_CHECK(
+        names.insert(part.name).second,
+        ErrorCode::kInvalidArgument,
+        "[data::JoinedSource] two of data.parts are called '{}'; expected each name once.",
+        part.name);
     in_part(part.name, [&] {
       DETENTE_CHECK(!part.kind.empty(),
                     ErrorCode::kInvalidArgument,
@@ -232,8 +237,7 @@ void JoinedSource::read_rows(const SourceInput& input, const Source* fitted) {
   Table whole = input.files.read_whole_table(input.part);
   RowList chosen = input.files.chosen_rows(input.part, whole);
   Table rows = whole.select(chosen);
-  const bool own =
-      !input.files.train.empty() && input.files.file(input.part) == input.files.train;
+  const bool own = !input.files.train.empty() && input.files.file(input.part) == input.files.train;
   const JoinedList list{std::move(whole), std::move(chosen), std::move(rows), own};
   table_ = list.rows;
   for (const TargetColumn& target : input.targets) {
@@ -288,15 +292,16 @@ void JoinedSource::read_part(std::size_t index,
 
 void JoinedSource::check_no_example_is_empty() const {
   for (std::size_t row = 0; row < size(); ++row) {
-    DETENTE_CHECK(std::any_of(parts_.begin(),
-                              parts_.end(),
-                              [&](const Part& part) { return part.rows[row] != kNone; }),
-                  ErrorCode::kData,
-                  "[data::JoinedSource] line {} of '{}' has none of the parts ({}); expected one or "
-                  "more. Leave the row out.",
-                  table_->line(row),
-                  table_->source(),
-                  join_names(part_names()));
+    DETENTE_CHECK(
+        std::any_of(parts_.begin(),
+                    parts_.end(),
+                    [&](const Part& part) { return part.rows[row] != kNone; }),
+        ErrorCode::kData,
+        "[data::JoinedSource] line {} of '{}' has none of the parts ({}); expected one or "
+        "more. Leave the row out.",
+        table_->line(row),
+        table_->source(),
+        join_names(part_names()));
   }
 }
 

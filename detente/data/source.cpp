@@ -36,7 +36,8 @@ const auto& source_table() {
       SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
       SourceKind{"dense", [] { return std::unique_ptr<Source>(std::make_unique<DenseSource>()); }},
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
-      SourceKind{"joined", [] { return std::unique_ptr<Source>(std::make_unique<JoinedSource>()); }},
+      SourceKind{"joined",
+                 [] { return std::unique_ptr<Source>(std::make_unique<JoinedSource>()); }},
   };
   return kinds;
 }

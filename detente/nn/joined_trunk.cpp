@@ -106,10 +106,11 @@ void JoinedTrunk::settle() {
 
 void JoinedTrunk::describe_part(std::size_t index, FieldVisitor& visitor) {
   Part& part = parts_[index];
-  visitor.text("name", part.name, "Which of data.parts; one that is left out has the default model.");
-  const auto data = std::find_if(data_parts_.begin(), data_parts_.end(), [&](const DataPart& other) {
-    return other.name == part.name;
-  });
+  visitor.text(
+      "name", part.name, "Which of data.parts; one that is left out has the default model.");
+  const auto data = std::find_if(data_parts_.begin(),
+                                 data_parts_.end(),
+                                 [&](const DataPart& other) { return other.name == part.name; });
   std::vector<std::string> kinds;
   if (data != data_parts_.end()) {
     kinds = trunk_kinds(data->kind);
@@ -118,13 +119,14 @@ void JoinedTrunk::describe_part(std::size_t index, FieldVisitor& visitor) {
     std::erase(kinds, "joined");
   }
   if (part.kind.empty()) part.kind = data == data_parts_.end() ? "mlp" : kinds.front();
-  visitor.kind("kind",
-               part.kind,
-               kinds,
-               part.trunk,
-               make_trunk,
-               "A kind of model for the part's kind of data; default: the first for it. Its options "
-               "stand beside it.");
+  visitor.kind(
+      "kind",
+      part.kind,
+      kinds,
+      part.trunk,
+      make_trunk,
+      "A kind of model for the part's kind of data; default: the first for it. Its options "
+      "stand beside it.");
 }
 
 void JoinedTrunk::describe(FieldVisitor& model) {
@@ -138,18 +140,20 @@ void JoinedTrunk::describe(FieldVisitor& model) {
       [this](std::size_t i, FieldVisitor& visitor) { describe_part(i, visitor); },
       "The models of data.parts, by their names.");
   settle();
-  model.choice("join",
-               join_,
-               {{"concat", Join::kConcat}, {"gated", Join::kGated}},
-               "concat: the parts' features one after the other; gated: their weighted sum, the weights "
-               "learnt from all of them (gated multimodal units).");
+  model.choice(
+      "join",
+      join_,
+      {{"concat", Join::kConcat}, {"gated", Join::kGated}},
+      "concat: the parts' features one after the other; gated: their weighted sum, the weights "
+      "learnt from all of them (gated multimodal units).");
   model.integer(
       "gate_width", gate_width_, {.min = 1, .max = 1e6}, "gated: the width that all parts get.");
-  model.numbers("widths",
-                widths_,
-                {.min = 1, .max = 1e6},
-                "Widths of the hidden layers over the joined features; []: none, and then answers are "
-                "sums of what each part says.");
+  model.numbers(
+      "widths",
+      widths_,
+      {.min = 1, .max = 1e6},
+      "Widths of the hidden layers over the joined features; []: none, and then answers are "
+      "sums of what each part says.");
   model.number("dropout",
                dropout_,
                {.min = 0, .max = 1, .max_open = true},
@@ -257,7 +261,8 @@ std::vector<std::string> JoinedTrunk::part_names() const {
 }
 
 std::int64_t JoinedTrunk::marks() const {
-  return std::count_if(parts_.begin(), parts_.end(), [](const Part& part) { return part.may_lack; });
+  return std::count_if(
+      parts_.begin(), parts_.end(), [](const Part& part) { return part.may_lack; });
 }
 
 std::int64_t JoinedTrunk::joined_width() const {
@@ -415,7 +420,8 @@ PortableInputs JoinedTrunk::portable_inputs(const data::Source& fitted) const {
   })) {
     name += '_';
   }
-  inputs.list.push_back({name, {"batch", ""}, "1 where the example has the part, else 0: " + names});
+  inputs.list.push_back(
+      {name, {"batch", ""}, "1 where the example has the part, else 0: " + names});
   inputs.examples.push_back(torch::ones({2, marks()}, torch::kFloat32));
   return inputs;
 }

@@ -26,7 +26,8 @@ class JoinedCommandsTest : public TrainCommandsTest {
         const auto at = static_cast<std::size_t>(i % 7);
         for (std::size_t j = 0; j < 8; ++j) image.values[way == 1 ? at * 8 + j : j * 8 + at] = 230;
         write(name_of_picture(way, i), test::png_file(image));
-        const auto tone = test::tone((way == 1 ? 1500 : 300) + 20 * i, static_cast<std::size_t>(700 + 9 * i));
+        const auto tone =
+            test::tone((way == 1 ? 1500 : 300) + 20 * i, static_cast<std::size_t>(700 + 9 * i));
         write(name_of_sound(way, i), test::wav_file(test::pcm16(tone)));
       }
     }
@@ -53,19 +54,22 @@ class JoinedCommandsTest : public TrainCommandsTest {
                           rng.below(9),
                           way == 1 ? "lies" : "stands",
                           pitch,
-                          blind || deaf ? "" : way == pitch ? "0" : "1");
+                          blind || deaf  ? ""
+                          : way == pitch ? "0"
+                                         : "1");
     }
     return text;
   }
   void write_joined_recipe(const std::string& data) {
     write("tiny.yaml",
           "data:\n  kind: joined\n  train: list.csv\n  split: {dev: 0.25}\n" +
-              (data.empty() ? std::string("  parts:\n"
-                                          "    - {name: \"null\", kind: images}\n"
-                                          "    - {name: 'the \"sound\": yes', kind: audio, mel: {mels: 8, "
-                                          "hop: 20}}\n"
-                                          "    - {name: numbers, kind: table}\n")
-                            : data) +
+              (data.empty()
+                   ? std::string("  parts:\n"
+                                 "    - {name: \"null\", kind: images}\n"
+                                 "    - {name: 'the \"sound\": yes', kind: audio, mel: {mels: 8, "
+                                 "hop: 20}}\n"
+                                 "    - {name: numbers, kind: table}\n")
+                   : data) +
               "model:\n"
               "  parts:\n"
               "    - {name: 'the \"sound\": yes', kind: convnet1d, channels: [8], hidden: 8}\n"
@@ -160,7 +164,8 @@ TEST_F(JoinedCommandsTest, WrongRecipesNameThePart) {
   EXPECT_THAT(complaint("  parts:\n    - {name: numbers, kind: images}\n" + others),
               HasSubstr("called 'numbers'"));
   write_joined_recipe("");
-  EXPECT_EQ(train_joined({"--set", "model.parts.numbers.widths=[4]", "--set", "model.kind=mlp"}), 2);
+  EXPECT_EQ(train_joined({"--set", "model.parts.numbers.widths=[4]", "--set", "model.kind=mlp"}),
+            2);
   EXPECT_EQ(train_joined({"--set", "model.parts.null.kind=mlp"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("convnet"));
 }
@@ -175,7 +180,8 @@ TEST_F(JoinedCommandsTest, WrongDataIsThreeAndLeavesNothing) {
   EXPECT_EQ(read_file(path("run/model.safetensors")), before);
   write("s0-1.wav", whole);
   write("new.csv", "image,audio,weight,length\np0-0.png,s0-0.wav,1,2\n,,3,4\n");
-  EXPECT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", "-"}), 0) << err_.str();
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", "-"}), 0)
+      << err_.str();
   write("new.csv", "image,weight,length\np0-0.png,1,2\n");
   EXPECT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", path("p.csv")}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("audio"));
@@ -193,7 +199,9 @@ TEST_F(JoinedCommandsTest, FilesOfAPartAreKept) {
   std::string people = "who,image,way,pitch,differ\n";
   for (int i = 0; i < 24; ++i) {
     people += fmt::format("{},{},{},{},{}\n",
-                          i % 3 == 0 ? "ann" : i % 3 == 1 ? "bo" : "cy",
+                          i % 3 == 0   ? "ann"
+                          : i % 3 == 1 ? "bo"
+                                       : "cy",
                           name_of_picture(i % 2, i % 8),
                           i % 2 == 1 ? "lies" : "stands",
                           i % 3 == 1,
@@ -214,7 +222,8 @@ TEST_F(JoinedCommandsTest, FilesOfAPartAreKept) {
   EXPECT_THAT(out_.str(), HasSubstr("\nzoe,p0-0.png,"));
   EXPECT_THAT(err_.str(), HasSubstr("missing for 1 of 2 rows"));
   const std::string facts = read_file(path("facts.csv"));
-  EXPECT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", path("facts.csv")}), 2);
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", path("facts.csv")}),
+            2);
   EXPECT_EQ(read_file(path("facts.csv")), facts);
 }
 

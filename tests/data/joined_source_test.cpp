@@ -170,7 +170,8 @@ TEST_F(JoinedSourceTest, RowsOfFilesOfItsOwn) {
   aligned.read(in, nullptr);
   const auto chosen = in.files.chosen_rows(Part::kTrain, 4);
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    EXPECT_EQ(dynamic_cast<const ImageSource&>(aligned.part(0)).example(i).values[0], 6 * chosen[i]);
+    EXPECT_EQ(dynamic_cast<const ImageSource&>(aligned.part(0)).example(i).values[0],
+              6 * chosen[i]);
   }
   EXPECT_THAT(aligned.input_columns(), IsEmpty());
   const auto dev = aligned.fresh();
@@ -189,9 +190,7 @@ TEST_F(JoinedSourceTest, FilesThatDoNotFitTheListAreErrors) {
   const std::string idx =
       write("all-images-idx3-ubyte", test::idx_file({3, 1, 1}, std::string("\1\2\3", 3)));
   const std::string facts = write("facts.csv", "who,height\nbo,180\nann,160\nbo,170\n");
-  const auto complaint = [&](const std::string& list,
-                             const char* kind,
-                             const PartPlace& place) {
+  const auto complaint = [&](const std::string& list, const char* kind, const PartPlace& place) {
     write("people.csv", list);
     JoinedSource joined;
     joined.add_part("the part", make_source(kind), place);
@@ -208,13 +207,15 @@ TEST_F(JoinedSourceTest, FilesThatDoNotFitTheListAreErrors) {
                 AllOf(HasSubstr(cell), HasSubstr("line 3"), HasSubstr("column 'i'")));
   }
   EXPECT_THAT(complaint("y,i\n1,3\n", "table", {facts, "", "i"}), HasSubstr("from 0 to 2"));
-  EXPECT_THAT(complaint("y,who\n1,ann\n2,bo\n", "table", {facts, "who", ""}),
-              AllOf(HasSubstr("'bo'"), HasSubstr("twice"), HasSubstr("line 4"), HasSubstr("line 3")));
+  EXPECT_THAT(
+      complaint("y,who\n1,ann\n2,bo\n", "table", {facts, "who", ""}),
+      AllOf(HasSubstr("'bo'"), HasSubstr("twice"), HasSubstr("line 4"), HasSubstr("line 3")));
   EXPECT_THAT(complaint("y,who\n1,cy\n", "table", {facts, "who", ""}),
               HasSubstr("no training row"));
   EXPECT_THAT(complaint("y,whom\n1,cy\n", "table", {facts, "who", ""}), HasSubstr("who"));
   EXPECT_THAT(complaint("y,who\n1,ann\n", "images", {idx, "who", ""}), HasSubstr("no table"));
-  EXPECT_THAT(complaint("y,who\n1,ann\n", "table", {facts, "who", "who"}), HasSubstr("one of them"));
+  EXPECT_THAT(complaint("y,who\n1,ann\n", "table", {facts, "who", "who"}),
+              HasSubstr("one of them"));
   EXPECT_THAT(complaint("y,who\n1,ann\n", "table", {"", "who", ""}), HasSubstr("'file'"));
   EXPECT_THAT(complaint("y,who\n1,ann\n", "table", {facts + ".nowhere.csv", "who", ""}),
               AllOf(HasSubstr("nowhere"), HasSubstr("'the part'")));
@@ -232,7 +233,8 @@ TEST_F(JoinedSourceTest, ExamplesWithoutAnyPartAndBadFilesNameTheirLine) {
   EXPECT_THAT(error_of([&] { joined.fresh()->read(input("bad.csv"), nullptr); }).what(),
               AllOf(HasSubstr("audio"), HasSubstr("part 'sound'")));
   JoinedSource nothing;
-  EXPECT_THAT(error_of([&] { nothing.check_options(); }).what(), HasSubstr("'data.parts' is empty"));
+  EXPECT_THAT(error_of([&] { nothing.check_options(); }).what(),
+              HasSubstr("'data.parts' is empty"));
   JoinedSource twice = two_parts();
   twice.add_part("sound", make_source("table"));
   EXPECT_THAT(error_of([&] { twice.check_options(); }).what(), HasSubstr("called 'sound'"));
@@ -249,8 +251,9 @@ TEST_F(JoinedSourceTest, APartThatTrainingNeverLackedIsAWarning) {
   rows->read(input("new.csv", Part::kDev), &train);
   ASSERT_THAT(rows->warnings(), SizeIs(1));
   EXPECT_THAT(rows->warnings()[0], AllOf(HasSubstr("'picture'"), HasSubstr("2 of 2 rows")));
-  EXPECT_THAT(numbers_of<std::uint8_t>(rows->batch(std::vector<std::size_t>{0, 1}, nullptr), "present"),
-              ElementsAre(0, 1, 0, 1));
+  EXPECT_THAT(
+      numbers_of<std::uint8_t>(rows->batch(std::vector<std::size_t>{0, 1}, nullptr), "present"),
+      ElementsAre(0, 1, 0, 1));
 }
 
 TEST_F(JoinedSourceTest, ReloadedItEncodesTheSame) {
@@ -318,7 +321,8 @@ TEST_F(JoinedSourceTest, DataCheckLooksAtTheList) {
   EXPECT_EQ(found.inputs[0].kind, "file");
   EXPECT_EQ(found.inputs[0].missing, 1U);
   EXPECT_EQ(found.inputs[0].distinct, 5U);
-  EXPECT_THAT(found.notes, testing::Contains(HasSubstr("Part 'sound' is missing for 1 of 6 rows.")));
+  EXPECT_THAT(found.notes,
+              testing::Contains(HasSubstr("Part 'sound' is missing for 1 of 6 rows.")));
 }
 
 TEST_F(JoinedSourceTest, NamesMayBeWhateverHasNoSlash) {

@@ -65,9 +65,7 @@ class JoinedTrunkTest : public ::testing::Test {
     auto joined = std::make_unique<data::JoinedSource>();
     const auto add_sound = [&] { joined->add_part("sound", std::move(audio)); };
     if (sound_first) add_sound();
-    joined->add_part("facts",
-                     data::make_source("table"),
-                     {write("facts.csv", facts), "who", ""});
+    joined->add_part("facts", data::make_source("table"), {write("facts.csv", facts), "who", ""});
     if (!sound_first) add_sound();
     data::SourceInput input;
     input.files.train = write("list.csv", list);
@@ -234,9 +232,12 @@ TEST_F(JoinedTrunkTest, TheEnginesGradientsAreThoseOfPlainPasses) {
   const double nan = std::nan("");
   const std::vector<std::vector<std::vector<double>>> targets = {
       {{1, 2, 3, 4, 5, 6, 7, 8}, {1, 0, 1, 0, 1, 0, 1, 0}, {0, 1, 2, 0, 1, 2, 0, 1}},
-      {{1, 2, nan, nan, nan, nan, nan, 8}, {nan, nan, 1, 0, 1, nan, nan, nan},
+      {{1, 2, nan, nan, nan, nan, nan, 8},
+       {nan, nan, 1, 0, 1, nan, nan, nan},
        {nan, nan, nan, nan, nan, 2, 0, nan}},
-      {{1, nan, 3, 4, nan, 6, 7, 8}, {nan, 0, 1, nan, 1, 0, nan, 0}, {0, 1, nan, 0, 1, nan, 0, nan}}};
+      {{1, nan, 3, 4, nan, 6, 7, 8},
+       {nan, 0, 1, nan, 1, 0, nan, 0},
+       {0, 1, nan, 0, 1, nan, 0, nan}}};
   for (const bool lacking : {false, true}) {
     const auto source = this->source(lacking);
     for (const char* join : {"concat", "gated"}) {
@@ -251,8 +252,8 @@ TEST_F(JoinedTrunkTest, TheEnginesGradientsAreThoseOfPlainPasses) {
           const char* losses[] = {"mse", "bce", "cross_entropy"};
           TensorList list;
           for (std::size_t k = 0; k < 3; ++k) {
-            list.push_back((*losses::make_loss(losses[k]))(predictions[k],
-                                                           torch::tensor(columns[k], torch::kDouble)));
+            list.push_back((*losses::make_loss(losses[k]))(
+                predictions[k], torch::tensor(columns[k], torch::kDouble)));
           }
           return list;
         };
@@ -261,7 +262,8 @@ TEST_F(JoinedTrunkTest, TheEnginesGradientsAreThoseOfPlainPasses) {
           const auto parts = torch::autograd::grad({loss}, shared, {}, true, false, true);
           TensorList flat;
           for (std::size_t i = 0; i < shared.size(); ++i) {
-            flat.push_back((parts[i].defined() ? parts[i] : torch::zeros_like(shared[i])).flatten());
+            flat.push_back(
+                (parts[i].defined() ? parts[i] : torch::zeros_like(shared[i])).flatten());
           }
           rows.push_back(torch::cat(flat));
         }
@@ -300,8 +302,7 @@ TEST_F(JoinedTrunkTest, TheEnginesGradientsAreThoseOfPlainPasses) {
             const at::Tensor direction = weights.unsqueeze(0).mm(all).squeeze(0);
             std::int64_t at = 0;
             for (const at::Tensor& parameter : shared) {
-              const at::Tensor part =
-                  direction.narrow(0, at, parameter.numel()).view_as(parameter);
+              const at::Tensor part = direction.narrow(0, at, parameter.numel()).view_as(parameter);
               EXPECT_TRUE(torch::allclose(parameter.grad(), part, 1e-9, 1e-11));
               at += parameter.numel();
             }
@@ -323,12 +324,14 @@ TEST_F(JoinedTrunkTest, CopiesAreOfTheirOwnAndKeepTheirNames) {
     const torch::NoGradGuard no_grad;
     for (auto& [name, tensor] : copy.state()) at::Tensor(tensor).zero_();
   }
-  EXPECT_TRUE(torch::equal(copy.forward(batch)[0], torch::zeros({8}).view_as(copy.forward(batch)[0])));
+  EXPECT_TRUE(
+      torch::equal(copy.forward(batch)[0], torch::zeros({8}).view_as(copy.forward(batch)[0])));
   EXPECT_FALSE(torch::equal(m.forward(batch)[0], copy.forward(batch)[0]));
   copy.load_state(m.state());
   EXPECT_TRUE(torch::equal(m.forward(batch)[0], copy.forward(batch)[0]));
   copy.to({}, tensor::DType::kFloat64);
-  EXPECT_TRUE(torch::allclose(m.forward(batch)[0].to(torch::kDouble), copy.forward(batch)[0], 1e-4));
+  EXPECT_TRUE(
+      torch::allclose(m.forward(batch)[0].to(torch::kDouble), copy.forward(batch)[0], 1e-4));
   std::map<std::string, int> names;
   for (const auto& [name, tensor] : copy.state()) {
     EXPECT_EQ(++names[name], 1);
@@ -344,7 +347,9 @@ TEST_F(JoinedTrunkTest, SaysWhichPartIsWrong) {
               HasSubstr("data.kind is table"));
   trunk.suit(*source);
   EXPECT_NO_THROW(trunk.validate());
-  EXPECT_THAT(error_of([&] { set(trunk, {{"parts[1].kind", "mlp"}}); }).what(),
+  EXPECT_THAT(error_of([&] {
+                set(trunk, {{"parts[1].kind", "mlp"}});
+              }).what(),
               AllOf(HasSubstr("parts[1].kind"), HasSubstr("convnet1d")));
   set(trunk, {{"parts[0].widths", "[1.5]"}});
   EXPECT_THAT(error_of([&] { trunk.validate(); }).what(), HasSubstr("part 'facts'"));
