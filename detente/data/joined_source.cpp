@@ -5,6 +5,7 @@
 #include <detente/core/suggest.h>
 #include <detente/data/image_source.h>
 #include <detente/data/joined_source.h>
+#include <detente/data/video_source.h>
 
 #include <algorithm>
 #include <iterator>
@@ -21,7 +22,8 @@ constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
 // Kinds with one example a row of a list, and one answer for each.
 const std::vector<std::string>& part_kinds() {
-  static const std::vector<std::string> kinds = {"images", "audio", "text", "pairs", "table"};
+  static const std::vector<std::string> kinds = {
+      "images", "audio", "video", "text", "pairs", "table", "arrays"};
   return kinds;
 }
 
@@ -177,11 +179,17 @@ void JoinedSource::check_options() const {
                     "[data::JoinedSource] 'kind' is missing; expected one of: {}.",
                     join_names(part_kinds()));
       part.place.check();
-      const auto* images = dynamic_cast<const ImageSource*>(part.source.get());
-      DETENTE_CHECK(images == nullptr || !images->overlays(),
+      DETENTE_CHECK(part.kind != "arrays" || !part.place.file.empty(),
                     ErrorCode::kInvalidArgument,
-                    "[data::JoinedSource] 'overlay' makes an example of two rows; expected 0, or "
-                    "data.kind: images.");
+                    "[data::JoinedSource] arrays are in no list; name their 'file'.");
+      const auto* images = dynamic_cast<const ImageSource*>(part.source.get());
+      const auto* clips = dynamic_cast<const VideoSource*>(part.source.get());
+      DETENTE_CHECK((images == nullptr || !images->overlays()) && (clips == nullptr || !clips->moves()),
+                    ErrorCode::kInvalidArgument,
+                    "[data::JoinedSource] '{}' makes examples that are no rows of the file; leave it "
+                    "out, or use data.kind: {}.",
+                    images != nullptr ? "overlay" : "moving",
+                    part.kind);
     });
   }
 }
@@ -387,7 +395,7 @@ std::vector<InputColumn> JoinedSource::input_columns() const {
     if (!place.file.empty() && place.key.empty() && place.row.empty()) return {};
     if (!place.file.empty()) {
       add({place.key.empty() ? place.row : place.key, "file"});
-    } else if (part.kind == "images" || part.kind == "audio") {
+    } else if (part.kind == "images" || part.kind == "audio" || part.kind == "video") {
       for (const std::string& name : part.source->named_inputs()) add({name, "file"});
     } else {
       for (const InputColumn& column : part.source->input_columns()) add(column);

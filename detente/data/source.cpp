@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
 #include <detente/core/suggest.h>
+#include <detente/data/array_source.h>
 #include <detente/data/audio_source.h>
 #include <detente/data/dense_source.h>
 #include <detente/data/graph_source.h>
@@ -12,6 +13,7 @@
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
 #include <detente/data/text_source.h>
+#include <detente/data/video_source.h>
 
 #include <array>
 #include <cstdint>
@@ -36,6 +38,8 @@ const auto& source_table() {
       SourceKind{"graph", [] { return std::unique_ptr<Source>(std::make_unique<GraphSource>()); }},
       SourceKind{"dense", [] { return std::unique_ptr<Source>(std::make_unique<DenseSource>()); }},
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
+      SourceKind{"arrays", [] { return std::unique_ptr<Source>(std::make_unique<ArraySource>()); }},
+      SourceKind{"video", [] { return std::unique_ptr<Source>(std::make_unique<VideoSource>()); }},
       SourceKind{"joined",
                  [] { return std::unique_ptr<Source>(std::make_unique<JoinedSource>()); }},
   };

@@ -9,8 +9,8 @@ at::Tensor attend(const at::Tensor& query,
                   const at::Tensor& value,
                   const at::Tensor& blocked) {
   constexpr double kNothing = -6e4;  // within the range of fp16; its exponential is 0
-  const at::Tensor scores =
-      torch::matmul(query, key.transpose(-2, -1)).masked_fill(blocked, kNothing);
+  at::Tensor scores = torch::matmul(query, key.transpose(-2, -1));
+  if (blocked.defined()) scores = scores.masked_fill(blocked, kNothing);
   return torch::matmul(torch::softmax(scores, -1), value).transpose(1, 2).flatten(2);
 }
 

@@ -1,32 +1,122 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/data/array_source.h>
 #include <detente/data/audio_source.h>
 #include <detente/data/image_source.h>
+#include <detente/data/video_source.h>
 #include <detente/nn/image_trunk.h>
+#include <fmt/ranges.h>
 #include <torch/types.h>
 
+#include <algorithm>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace detente::nn {
 namespace {
 
-const data::AudioSource* audio_of(const data::Source& source) {
-  return dynamic_cast<const data::AudioSource*>(&source);
+// What a source's examples are to these trunks.
+struct GridForm {
+  std::string array = "image";
+  data::ImageShape shape;  // of a series: height 1, the channels its own
+  std::vector<double> means;
+  std::vector<double> deviations;
+  std::string meaning;     // of the array's numbers outside Detente
+  std::size_t frames = 0;  // of a clip
+
+  bool is_series() const { return array == "audio" || array == "series"; }
+};
+
+// What a trunk takes, in messages.
+struct GridTaste {
+  const char* kind;
+  bool along_time;
+  bool whole_clips;
+
+  const char* words() const {
+    if (whole_clips) return "clips and arrays [n, c, t, h, w]";
+    return along_time ? "recordings and arrays [n, c, t]"
+                      : "images, recordings, clips and arrays of three to five dimensions";
+  }
+};
+
+[[noreturn]] void refuse_grid(const data::Source& source, const GridTaste& taste) {
+  fail(ErrorCode::kInvalidArgument,
+       "[nn::ImageTrunk] model.kind {} takes {}; data.kind is {}. Use data.kind: {} or another "
+       "model.",
+       taste.kind,
+       taste.words(),
+       source.kind(),
+       taste.whole_clips  ? "video"
+       : taste.along_time ? "audio"
+                          : "images");
 }
 
-const data::ImageSource& image_source(const data::Source& source,
-                                      const char* kind,
-                                      bool along_time) {
-  const auto* images = dynamic_cast<const data::ImageSource*>(&source);
-  DETENTE_CHECK(images != nullptr && !along_time,
+std::string picture_meaning(std::size_t channels) {
+  return channels == 1 ? "Brightness from 0 to 255" : "Red, green and blue from 0 to 255";
+}
+
+GridForm array_form(const data::ArraySource& arrays, const GridTaste& taste) {
+  const auto& sides = arrays.sides();
+  const bool fits = sides.size() == 4   ? !taste.along_time
+                    : sides.size() == 3 ? !taste.along_time && !taste.whole_clips
+                                        : sides.size() == 2 && !taste.whole_clips;
+  DETENTE_CHECK(fits,
                 ErrorCode::kInvalidArgument,
-                "[nn::ImageTrunk] model.kind {} takes {}; data.kind is {}. Use data.kind: {} or "
-                "another model.",
-                kind,
-                along_time ? "recordings" : "images and recordings",
-                source.kind(),
-                along_time ? "audio" : "images");
-  return *images;
+                "[nn::ImageTrunk] model.kind {} takes {}; those of data.inputs have {} dimensions. "
+                "Use model.kind: {}.",
+                taste.kind,
+                taste.words(),
+                sides.size() + 1,
+                sides.size() == 1   ? "mlp"
+                : sides.size() == 2 ? "convnet1d or convnet"
+                : sides.size() == 3 ? "convnet or resnet"
+                                    : "convnet3d or convnet");
+  GridForm form{.means = arrays.means(),
+                .deviations = arrays.deviations(),
+                .meaning = "As in the array of the inputs, channels first"};
+  if (sides.size() == 2) {
+    form.array = "series";
+    form.shape = {1, sides[1], sides[0]};
+  } else if (sides.size() == 3) {
+    form.shape = {sides[1], sides[2], sides[0]};
+  } else {
+    form.array = "clip";
+    form.shape = {sides[2], sides[3], sides[0]};
+    form.frames = sides[1];
+  }
+  return form;
+}
+
+GridForm grid_form(const data::Source& source, const GridTaste& taste) {
+  if (const auto* arrays = dynamic_cast<const data::ArraySource*>(&source)) {
+    return array_form(*arrays, taste);
+  }
+  if (const auto* video = dynamic_cast<const data::VideoSource*>(&source);
+      video != nullptr && !taste.along_time) {
+    return {"clip",
+            video->shape(),
+            video->means(),
+            video->deviations(),
+            picture_meaning(video->shape().channels),
+            video->frames()};
+  }
+  if (const auto* audio = dynamic_cast<const data::AudioSource*>(&source);
+      audio != nullptr && !taste.whole_clips) {
+    return {"audio",
+            {1, audio->frames(), audio->bands()},
+            audio->means(),
+            audio->deviations(),
+            "Log-mel energies by band and frame, as the section data.mel of the recipe has them"};
+  }
+  const auto* images = dynamic_cast<const data::ImageSource*>(&source);
+  if (images == nullptr || taste.along_time || taste.whole_clips) refuse_grid(source, taste);
+  return {"image",
+          images->shape(),
+          images->means(),
+          images->deviations(),
+          picture_meaning(images->shape().channels)};
 }
 
 // One number per channel, or per band of a recording, as it stands beside the inputs.
@@ -37,97 +127,87 @@ at::Tensor per_channel(const std::vector<double>& values, at::IntArrayRef sizes)
 }  // namespace
 
 void ImageTrunk::prepare(data::Source& source) const {
-  if (const auto* audio = audio_of(source)) {
-    audio->check_options();
-  } else {
-    image_source(source, kind(), along_time()).check_options();
+  // What their options say of the examples is known before any is read.
+  if (const auto* audio = dynamic_cast<const data::AudioSource*>(&source)) audio->check_options();
+  if (const auto* video = dynamic_cast<const data::VideoSource*>(&source)) video->check_options();
+  if (const auto* images = dynamic_cast<const data::ImageSource*>(&source)) {
+    images->check_options();
   }
+  // The dimensions of arrays are known after reading alone.
+  if (dynamic_cast<const data::ArraySource*>(&source) != nullptr) return;
+  grid_form(source, {kind(), along_time(), whole_clips()});
 }
 
 void ImageTrunk::build(const data::Source& fitted, Draw& draw) {
-  const auto* audio = audio_of(fitted);
-  is_audio_ = audio != nullptr;
-  if (!is_audio_) {
-    build(image_source(fitted, kind(), along_time()).shape(), draw);
-  } else if (along_time()) {
-    build({1, audio->frames(), audio->bands()}, draw);
-  } else {
-    build({audio->bands(), audio->frames(), 1}, draw);
-  }
+  const GridForm form = grid_form(fitted, {kind(), along_time(), whole_clips()});
+  array_ = form.array;
+  frames_ = form.frames;
+  data::ImageShape shape = form.shape;
+  if (form.is_series() && !along_time()) shape = {shape.channels, shape.width, 1};
+  build(shape, draw);
+}
+
+at::Tensor ImageTrunk::pooled(const at::Tensor& x,
+                              Dropout& drop,
+                              BatchStatistics statistics) const {
+  if (frames_ == 0 || whole_clips()) return forward(x, drop, statistics);
+  const at::Tensor frames = x.transpose(1, 2).flatten(0, 1);
+  return forward(frames, drop, statistics)
+      .unflatten(0, {-1, static_cast<std::int64_t>(frames_)})
+      .mean(1);
 }
 
 at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
-  const data::Array* array = data::find_array(batch, is_audio_ ? "audio" : "image");
-  const std::size_t bands = along_time() ? shape_.channels : shape_.height;
-  const auto fits = [&] {
-    const auto& found = array->shape;
-    if (is_audio_) {
-      return found.size() == 3 && found[0] > 0 && found[1] == bands && found[2] == shape_.width;
-    }
-    return found.size() == 4 && found[0] > 0 && found[1] == shape_.channels &&
-           found[2] == shape_.height && found[3] == shape_.width;
-  };
-  if (array == nullptr || !fits()) {
-    DETENTE_CHECK(!is_audio_,
-                  ErrorCode::kShape,
-                  "[nn::ImageTrunk] a batch needs at least one 'audio' of {} bands and {} frames.",
-                  bands,
-                  shape_.width);
-    fail(ErrorCode::kShape,
-         "[nn::ImageTrunk] a batch needs at least one 'image' of {} channels and {} x {} pixels.",
-         shape_.channels,
-         shape_.height,
-         shape_.width);
+  // As the array has it, and as the layers take it.
+  std::vector<std::size_t> sides = {shape_.channels, shape_.height, shape_.width};
+  Sizes view = {-1};
+  if (frames_ > 0) sides.insert(sides.begin() + 1, frames_);
+  for (const std::size_t side : sides) view.push_back(static_cast<std::int64_t>(side));
+  if (array_ == "audio" || array_ == "series") {
+    sides = {along_time() ? shape_.channels : shape_.height, shape_.width};
   }
-  const at::Tensor images = tensor_of(*array)
-                                .view({-1,
-                                       static_cast<std::int64_t>(shape_.channels),
-                                       static_cast<std::int64_t>(shape_.height),
-                                       static_cast<std::int64_t>(shape_.width)})
-                                .to(parameters_.trained().front().second.options());
+  const data::Array* array = data::find_array(batch, array_);
+  const bool fits = array != nullptr && array->shape.size() == sides.size() + 1 &&
+                    array->shape[0] > 0 &&
+                    std::equal(sides.begin(), sides.end(), array->shape.begin() + 1);
+  DETENTE_CHECK(fits,
+                ErrorCode::kShape,
+                "[nn::ImageTrunk] a batch needs at least one '{}' of {}{}.",
+                array_,
+                fmt::join(sides, " x "),
+                array_ == "audio"    ? " (bands, frames)"
+                : array_ == "series" ? " (channels, frames)"
+                : array_ == "clip"   ? " (channels, frames, height, width)"
+                                     : " (channels, height, width)");
+  const at::Tensor images =
+      tensor_of(*array).view(view).to(parameters_.trained().front().second.options());
   Dropout drop(random);
-  const BatchStatistics statistics = statistics_.next(random);
-  return forward(images, drop, statistics);
+  return pooled(images, drop, statistics_.next(random));
 }
 
 PortableInputs ImageTrunk::portable_inputs(const data::Source& fitted) const {
+  const GridForm form = grid_form(fitted, {kind(), along_time(), whole_clips()});
+  Sizes sizes = {2, static_cast<std::int64_t>(form.shape.channels)};
+  if (form.frames > 0) sizes.push_back(static_cast<std::int64_t>(form.frames));
+  if (!form.is_series()) sizes.push_back(static_cast<std::int64_t>(form.shape.height));
+  sizes.push_back(static_cast<std::int64_t>(form.shape.width));
+  std::vector<std::string> axes(sizes.size());
+  axes[0] = "batch";
   PortableInputs inputs;
-  if (const auto* audio = audio_of(fitted)) {
-    inputs.list.push_back({"audio",
-                           {"batch", "", ""},
-                           "Log-mel energies by band and frame, as the section data.mel of the "
-                           "recipe has them"});
-    inputs.examples.push_back(torch::zeros(
-        {2, static_cast<std::int64_t>(audio->bands()), static_cast<std::int64_t>(audio->frames())},
-        torch::kFloat32));
-    return inputs;
-  }
-  const data::ImageShape shape = image_source(fitted, kind(), along_time()).shape();
-  const Sizes sizes = {2,
-                       static_cast<std::int64_t>(shape.channels),
-                       static_cast<std::int64_t>(shape.height),
-                       static_cast<std::int64_t>(shape.width)};
-  inputs.list.push_back(
-      {"image",
-       {"batch", "", "", ""},
-       shape.channels == 1 ? "Brightness from 0 to 255" : "Red, green and blue from 0 to 255"});
+  inputs.list.push_back({form.array, std::move(axes), form.meaning});
   inputs.examples.push_back(torch::zeros(sizes, torch::kFloat32));
   return inputs;
 }
 
 TensorList ImageTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
-  at::Tensor images;
-  if (const auto* audio = audio_of(fitted)) {
-    const at::Tensor energies = (inputs.at(0) - per_channel(audio->means(), {1, -1, 1})) /
-                                per_channel(audio->deviations(), {1, -1, 1});
-    images = energies.unsqueeze(along_time() ? 2 : 1);
-  } else {
-    const data::ImageSource& source = image_source(fitted, kind(), along_time());
-    images = (inputs.at(0) - per_channel(source.means(), {1, -1, 1, 1})) /
-             per_channel(source.deviations(), {1, -1, 1, 1});
-  }
+  const GridForm form = grid_form(fitted, {kind(), along_time(), whole_clips()});
+  Sizes sizes(static_cast<std::size_t>(inputs.at(0).dim()), 1);
+  sizes[1] = -1;
+  at::Tensor images = (inputs.at(0) - per_channel(form.means, sizes)) /
+                      per_channel(form.deviations, sizes);
+  if (form.is_series()) images = images.unsqueeze(along_time() ? 2 : 1);
   Dropout off(nullptr);
-  return {forward(images, off, BatchStatistics::kRunning)};
+  return {pooled(images, off, BatchStatistics::kRunning)};
 }
 
 }  // namespace detente::nn

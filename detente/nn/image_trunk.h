@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What trunks for images (data/image_source.h) and for recordings (data/audio_source.h) have in
-// common: all but the layers. The energies of a recording are an image of one channel, bands high
-// and frames wide; or, for networks that look along time alone, one pixel high with a channel for
-// each band.
+// What trunks for images (data/image_source.h), recordings (data/audio_source.h), clips
+// (data/video_source.h) and arrays of three to five dimensions (data/array_source.h) have in common: all
+// but the layers. The energies of a recording are an image of one channel, bands high and frames wide;
+// or, for networks that look along time alone, one pixel high with a channel for each band. So are
+// arrays [n, c, t]. Of a clip each frame is an image, and the features are the mean of the frames'
+// (their order says nothing then); or the network looks at the whole clip.
 #pragma once
 
 #include <detente/data/image.h>
@@ -19,8 +21,9 @@ class ImageTrunk : public Trunk {
   void build(const data::Source& fitted, Draw& draw) override;
   // kShape for images of another size.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
-  // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255; or "audio" [B, bands,
-  // frames] float32, log-mel energies (data/log_mel.h).
+  // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255, "clip" [B, C, T, H, W] likewise;
+  // "audio" [B, bands, frames] float32, log-mel energies (data/log_mel.h); "series" [B, c, t] float32; of
+  // arrays as in the file, channels first.
   PortableInputs portable_inputs(const data::Source& fitted) const override;
   TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
@@ -30,13 +33,19 @@ class ImageTrunk : public Trunk {
  protected:
   // Whether the bands of a recording are channels. Such a trunk takes no images.
   virtual bool along_time() const { return false; }
-  // From standardised images [B, C, H, W] of the shape that build was given.
+  // Whether it takes clips, whole, and nothing else.
+  virtual bool whole_clips() const { return false; }
+  // From standardised images [B, C, H, W] of the shape that build was given, or clips [B, C, T, H, W].
   virtual at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const = 0;
 
   data::ImageShape shape_;
+  std::size_t frames_ = 0;  // of a clip, before build; 0: there are none
 
  private:
-  bool is_audio_ = false;
+  // The same of frames as of images, see above.
+  at::Tensor pooled(const at::Tensor& x, Dropout& drop, BatchStatistics statistics) const;
+
+  std::string array_ = "image";  // of a batch
   mutable BatchStatisticsRule statistics_;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/data/array_source.h>
 #include <detente/data/table_source.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/options.h>
@@ -19,14 +20,57 @@ constexpr std::int64_t kWidestEmbedding = 32;
 std::string layer_name(std::size_t i) { return "layers." + std::to_string(i); }
 std::string embedding_name(std::size_t i) { return "embeddings." + std::to_string(i) + ".weight"; }
 
+const data::ArraySource* arrays_of(const data::Source& source) {
+  return dynamic_cast<const data::ArraySource*>(&source);
+}
+
 const data::TableSource& table_source(const data::Source& source) {
   const auto* table = dynamic_cast<const data::TableSource*>(&source);
   DETENTE_CHECK(table != nullptr,
                 ErrorCode::kInvalidArgument,
-                "[nn::MlpTrunk] model.kind mlp takes rows of a table; data.kind is {}. Use "
-                "data.kind: table or another model.",
+                "[nn::MlpTrunk] model.kind mlp takes rows of a table and arrays [n, d]; data.kind "
+                "is {}. Use data.kind: table or another model.",
                 source.kind());
   return *table;
+}
+
+void check_rows(const data::ArraySource& arrays) {
+  DETENTE_CHECK(arrays.sides().size() == 1,
+                ErrorCode::kInvalidArgument,
+                "[nn::MlpTrunk] model.kind mlp takes arrays [n, d]; those of data.inputs have {} "
+                "dimensions. Use model.kind: {}.",
+                arrays.sides().size() + 1,
+                arrays.sides().size() == 2   ? "convnet1d or convnet"
+                : arrays.sides().size() == 3 ? "convnet or resnet"
+                                             : "convnet3d or convnet");
+}
+
+// How a network's numbers follow from the user's.
+struct Standards {
+  std::vector<double> means;
+  std::vector<double> deviations;
+  std::vector<std::int64_t> marked;  // places among them
+};
+
+Standards standards_of(const data::Source& fitted) {
+  Standards standards;
+  if (const auto* arrays = arrays_of(fitted)) {
+    standards.means = arrays->means();
+    standards.deviations = arrays->deviations();
+    for (const std::size_t c : arrays->marked()) {
+      standards.marked.push_back(static_cast<std::int64_t>(c));
+    }
+    return standards;
+  }
+  for (const data::TableColumn& column : table_source(fitted).columns()) {
+    if (column.kind() == data::TableColumn::Kind::kCategory) continue;
+    if (column.marks_missing()) {
+      standards.marked.push_back(static_cast<std::int64_t>(standards.means.size()));
+    }
+    standards.means.push_back(column.mean());
+    standards.deviations.push_back(column.deviation());
+  }
+  return standards;
 }
 
 // [B, width]; undefined when the batch has none and none are expected.
@@ -65,9 +109,16 @@ void MlpTrunk::describe(FieldVisitor& model) {
 
 void MlpTrunk::validate() const { check_sizes("nn::MlpTrunk", "widths", widths_, "hidden layer"); }
 
-void MlpTrunk::prepare(data::Source& source) const { table_source(source); }
+void MlpTrunk::prepare(data::Source& source) const {
+  if (arrays_of(source) == nullptr) table_source(source);
+}
 
 void MlpTrunk::build(const data::Source& fitted, Draw& draw) {
+  if (const auto* arrays = arrays_of(fitted)) {
+    check_rows(*arrays);
+    build(arrays->sides().front(), arrays->marked().size(), {}, draw);
+    return;
+  }
   const data::TableSource& table = table_source(fitted);
   build(table.number_columns(), table.missing_columns(), table.category_counts(), draw);
 }
@@ -135,7 +186,8 @@ at::Tensor MlpTrunk::features(const data::Batch& batch, Rng* random) const {
 
 PortableInputs MlpTrunk::portable_inputs(const data::Source& fitted) const {
   using Kind = data::TableColumn::Kind;
-  const auto columns = table_source(fitted).columns();
+  std::vector<data::TableColumn> columns;
+  if (arrays_of(fitted) == nullptr) columns = table_source(fitted).columns();
   std::string numbers;
   std::string categories;
   for (const data::TableColumn& column : columns) {
@@ -147,7 +199,10 @@ PortableInputs MlpTrunk::portable_inputs(const data::Source& fitted) const {
   PortableInputs inputs;
   if (numbers_ > 0) {
     inputs.list.push_back(
-        {"numbers", {"batch", ""}, "As in the table, NaN where missing: " + numbers});
+        {"numbers",
+         {"batch", ""},
+         columns.empty() ? "As in the array of the inputs, NaN where missing"
+                         : "As in the table, NaN where missing: " + numbers});
     inputs.examples.push_back(
         torch::zeros({2, static_cast<std::int64_t>(numbers_)}, torch::kFloat64));
   }
@@ -163,16 +218,7 @@ PortableInputs MlpTrunk::portable_inputs(const data::Source& fitted) const {
 }
 
 TensorList MlpTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
-  using Kind = data::TableColumn::Kind;
-  std::vector<double> means;
-  std::vector<double> deviations;
-  std::vector<std::int64_t> marked;
-  for (const data::TableColumn& column : table_source(fitted).columns()) {
-    if (column.kind() == Kind::kCategory) continue;
-    if (column.marks_missing()) marked.push_back(static_cast<std::int64_t>(means.size()));
-    means.push_back(column.mean());
-    deviations.push_back(column.deviation());
-  }
+  const auto [means, deviations, marked] = standards_of(fitted);
   const at::TensorOptions type = parameters_(layer_name(0) + ".weight").options();
   TensorList joined;
   if (numbers_ > 0) {

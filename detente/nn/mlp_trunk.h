@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trunk for tables (data/table_source.h): hidden layers over numbers, marks of missing cells
-// and a learned vector per category.
+// The trunk for tables (data/table_source.h) and arrays [n, d] (data/array_source.h): hidden layers over
+// numbers, marks of missing cells and a learned vector per category.
 //
 //   x_0 = [numbers, missing, E_1[id_1], E_2[id_2], ...]
 //   x_l = dropout(σ(W_l x_{l-1} + b_l))          features: the last x

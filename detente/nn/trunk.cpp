@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/nn/conv1d_trunk.h>
+#include <detente/nn/conv3d_trunk.h>
 #include <detente/nn/conv_trunk.h>
 #include <detente/nn/graph_trunk.h>
 #include <detente/nn/joined_trunk.h>
@@ -13,6 +14,7 @@
 #include <detente/nn/transformer_trunk.h>
 #include <detente/nn/trunk.h>
 #include <detente/nn/unet_trunk.h>
+#include <detente/nn/vit_trunk.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -33,16 +35,22 @@ const auto& trunk_table() {
       TrunkKind{
           "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
       TrunkKind{
-          "mlp", "table", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+          "mlp", "table arrays", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
       TrunkKind{"transformer",
                 "text",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
+      TrunkKind{"convnet3d",
+                "video arrays",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<Conv3dTrunk>()); }},
       TrunkKind{"convnet",
-                "images audio",
+                "images audio arrays video",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ConvTrunk>()); }},
       TrunkKind{"resnet",
-                "images audio",
+                "images audio arrays video",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
+      TrunkKind{"vit",
+                "images audio arrays video",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<VitTrunk>()); }},
       TrunkKind{
           "gcn", "graph", [] { return std::unique_ptr<Trunk>(std::make_unique<GcnTrunk>()); }},
       TrunkKind{
@@ -55,7 +63,7 @@ const auto& trunk_table() {
       TrunkKind{
           "mtan", "dense", [] { return std::unique_ptr<Trunk>(std::make_unique<MtanTrunk>()); }},
       TrunkKind{"convnet1d",
-                "audio",
+                "audio arrays",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<Conv1dTrunk>()); }},
       TrunkKind{"joined",
                 "joined",

@@ -8,6 +8,7 @@
 #include <detente/tensor/device.h>
 #include <detente/text/unicode.h>
 #include <detente/train/recipe.h>
+#include <detente/train/selection.h>
 #include <detente/train/step_rules.h>
 #include <detente/train/task_rules.h>
 
@@ -84,8 +85,8 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       source,
       data::make_source,
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
-      "one of its nodes, an image with maps of its pixels, a recording, or several of these "
-      "together (docs/data.md). Its options stand beside it.");
+      "one of its nodes, an image with maps of its pixels, a recording, a row of NumPy's arrays, "
+      "a clip, or several of these together (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
@@ -103,9 +104,10 @@ void ModelRecipe::describe(FieldVisitor& visitor, const data::Source& source) {
       },
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-      "network for images and recordings; resnet: a residual one; gcn and gin: convolutions over "
+      "network for images, recordings and the frames of clips; resnet: a residual one; vit: a vision "
+      "transformer; convnet3d: convolutions over space and time of clips; gcn and gin: over "
       "graphs; unet, segnet and mtan: networks with an answer for each pixel; convnet1d: a small "
-      "one along time for recordings; joined: a network for each of data.parts. "
+      "one along time for recordings and series; joined: a network for each of data.parts. "
       "Default: the first for data.kind. Its options stand beside it.");
   visitor.kind(
       "sharing",
@@ -154,8 +156,9 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                   "Rows are sorted by length within pools of so many batches; 1: no sorting.");
   visitor.text("select",
                select,
-               "'task.metric' on validation that chooses the epoch to keep; default: the first "
-               "metric of the first task.");
+               "'task.metric' on validation that chooses the epoch to keep; several with commas "
+               "between them: their mean; mean: of every task the first metric that is 1 at best. "
+               "Default: the first metric of the first task.");
   visitor.texts(
       "tasks", tasks, {}, "Train only these tasks (single-task baselines); default: all.");
   visitor.number("snapshot_minutes",
@@ -253,28 +256,6 @@ void Recipe::describe(FieldVisitor& visitor) {
   });
 }
 
-Recipe::Selection Recipe::selection() const {
-  if (loop.select.empty()) return {0, tasks.front().metrics.front()};
-  const std::size_t dot = loop.select.find('.');
-  std::vector<std::string> allowed;
-  for (const auto& task : tasks) {
-    for (const auto& metric : task.metrics) allowed.push_back(task.name + "." + metric);
-  }
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    for (const auto& metric : tasks[i].metrics) {
-      if (tasks[i].name == loop.select.substr(0, dot) && dot != std::string::npos &&
-          metric == loop.select.substr(dot + 1)) {
-        return {i, metric};
-      }
-    }
-  }
-  fail(ErrorCode::kInvalidArgument,
-       "[train::recipe] 'train.select' must be one of: {}; got '{}'.{}",
-       join_names(allowed),
-       loop.select,
-       did_you_mean(loop.select, allowed));
-}
-
 std::string Recipe::to_yaml() const {
   Recipe copy = *this;
   return config::to_yaml(describe_of(copy));
@@ -316,7 +297,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   recipe.model.trunk->validate();
   recipe.model.sharing->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
-  recipe.selection();
+  parse_selection(recipe.loop.select, recipe.tasks);
   recipe.loop.kept_snapshots();
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     fail(ErrorCode::kInvalidArgument, "{}: {}", where, conflict);
