@@ -184,12 +184,13 @@ void JoinedSource::check_options() const {
                     "[data::JoinedSource] arrays are in no list; name their 'file'.");
       const auto* images = dynamic_cast<const ImageSource*>(part.source.get());
       const auto* clips = dynamic_cast<const VideoSource*>(part.source.get());
-      DETENTE_CHECK((images == nullptr || !images->overlays()) && (clips == nullptr || !clips->moves()),
-                    ErrorCode::kInvalidArgument,
-                    "[data::JoinedSource] '{}' makes examples that are no rows of the file; leave it "
-                    "out, or use data.kind: {}.",
-                    images != nullptr ? "overlay" : "moving",
-                    part.kind);
+      DETENTE_CHECK(
+          (images == nullptr || !images->overlays()) && (clips == nullptr || !clips->moves()),
+          ErrorCode::kInvalidArgument,
+          "[data::JoinedSource] '{}' makes examples that are no rows of the file; leave it "
+          "out, or use data.kind: {}.",
+          images != nullptr ? "overlay" : "moving",
+          part.kind);
     });
   }
 }

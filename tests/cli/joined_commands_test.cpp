@@ -71,16 +71,17 @@ class JoinedCommandsTest : public TrainCommandsTest {
                                  "    - {name: numbers, kind: table}\n")
                    : data) +
               "model:\n"
+              "  kind: joined\n"
               "  parts:\n"
               "    - {name: 'the \"sound\": yes', kind: convnet1d, channels: [8], hidden: 8}\n"
-              "    - {name: \"null\", channels: [4], hidden: 8}\n"
+              "    - {name: \"null\", kind: convnet, channels: [4], hidden: 8}\n"
               "  widths: [16]\n"
               "tasks:\n"
               "  - {name: way, head: classes, class_names: [lies, stands]}\n"
               "  - {name: pitch, head: binary}\n"
               "  - {name: differ, head: binary}\n"
               "optimizer: {lr: 0.01}\n"
-              "train: {epochs: 6, batch_size: 16}\n"
+              "train: {epochs: 12, batch_size: 16}\n"
               "threads: 1\n");
   }
   int train_joined(const std::vector<std::string>& more = {}) {
@@ -125,7 +126,7 @@ TEST_F(JoinedCommandsTest, RecipeIsCheckedShownAndReadBack) {
   EXPECT_THAT(shown, AllOf(HasSubstr("kind: mlp"), HasSubstr("name: \"null\"")));
   write("again.yaml", shown);
   ASSERT_EQ(call({"recipe", "show", path("again.yaml")}), 0) << err_.str();
-  EXPECT_EQ(out_.str(), shown.substr(0, 5) == "name:" ? shown : out_.str());
+  EXPECT_EQ(out_.str(), shown);
   ASSERT_EQ(call({"recipe", "show", path("tiny.yaml"), "--set", "model.parts.null.kind=resnet"}), 0)
       << err_.str();
   EXPECT_THAT(out_.str(), HasSubstr("kind: resnet"));
@@ -211,9 +212,9 @@ TEST_F(JoinedCommandsTest, FilesOfAPartAreKept) {
   write_joined_recipe(
       "  parts:\n    - {name: \"null\", kind: images}\n"
       "    - {name: 'the \"sound\": yes', kind: table, file: facts.csv, key: who}\n");
-  ASSERT_EQ(train_joined({"--set", "model.parts.1.kind=mlp"}), 2) << "options of another kind";
   std::string recipe = read_file(path("tiny.yaml"));
-  recipe.replace(recipe.find("kind: convnet1d, channels: [8], hidden: 8"), 41, "widths: [8]");
+  const std::string sound = "kind: convnet1d, channels: [8], hidden: 8";
+  recipe.replace(recipe.find(sound), sound.size(), "widths: [8]");
   write("tiny.yaml", recipe);
   ASSERT_EQ(train_joined({"--set", "train.epochs=2"}), 0) << err_.str();
   write("new.csv", "who,image\nzoe,p0-0.png\nbo,p1-1.png\n");

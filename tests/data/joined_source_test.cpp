@@ -11,6 +11,7 @@
 #include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_images.h>
+#include <tests/support/write_npy.h>
 #include <tests/support/write_sounds.h>
 
 #include <algorithm>
@@ -184,6 +185,34 @@ TEST_F(JoinedSourceTest, RowsOfFilesOfItsOwn) {
   new_rows.part = Part::kDev;
   EXPECT_THAT(error_of([&] { aligned.fresh()->read(new_rows, &aligned); }).what(),
               AllOf(HasSubstr("another list"), HasSubstr("part 'image'")));
+}
+
+TEST_F(JoinedSourceTest, ArraysAndClips) {
+  const std::string npy =
+      write("x.npy",
+            test::npy_file("|u1", "(3, 2)", test::raw_bytes<std::uint8_t>({0, 1, 10, 11, 20, 21})));
+  std::filesystem::create_directories(folder_.path() / "clip");
+  for (int i = 0; i < 3; ++i) {
+    write("clip/" + std::to_string(i) + ".png", test::png_file(test::noise(4, 3, 1, i)));
+  }
+  write("t.csv", "row,video,y\n2,clip,1\n0,,2\n2,clip,3\n");
+  JoinedSource joined;
+  joined.add_part("features", make_source("arrays"), {npy, "", "row"});
+  joined.add_part("clip", make_source("video"));
+  joined.read(input("t.csv"), nullptr);
+  EXPECT_EQ(joined.part(0).size(), 3U);
+  EXPECT_EQ(joined.part(1).size(), 2U);
+  const Batch batch = joined.batch(std::vector<std::size_t>{0, 1, 2}, nullptr);
+  const Batch own = JoinedSource::part_batch("features", batch);
+  ASSERT_THAT(own, SizeIs(1));
+  const auto& values = std::get<std::vector<float>>(own[0].values);
+  ASSERT_THAT(values, SizeIs(6));
+  EXPECT_EQ(values[0], values[4]);
+  EXPECT_LT(values[2], values[0]);
+  JoinedSource nowhere;
+  nowhere.add_part("features", make_source("arrays"));
+  EXPECT_THAT(error_of([&] { nowhere.check_options(); }).what(),
+              AllOf(HasSubstr("'file'"), HasSubstr("'features'")));
 }
 
 TEST_F(JoinedSourceTest, FilesThatDoNotFitTheListAreErrors) {
