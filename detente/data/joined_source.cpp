@@ -20,13 +20,6 @@ namespace {
 constexpr const char* kJoinedFormat = "detente-joined-1";
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
-// Kinds with one example a row of a list, and one answer for each.
-const std::vector<std::string>& part_kinds() {
-  static const std::vector<std::string> kinds = {
-      "images", "audio", "video", "text", "pairs", "table", "arrays"};
-  return kinds;
-}
-
 std::filesystem::path joined_file(const std::filesystem::path& run) { return run / "joined.json"; }
 
 std::string array_prefix(const std::string& part) { return part + "/"; }
@@ -54,6 +47,12 @@ void add_new(std::vector<std::string>& names, const std::vector<std::string>& mo
 }
 
 }  // namespace
+
+const std::vector<std::string>& JoinedSource::part_kinds() {
+  static const std::vector<std::string> kinds = {
+      "images", "audio", "video", "text", "pairs", "table", "arrays"};
+  return kinds;
+}
 
 void JoinedSource::describe(FieldVisitor& data) {
   data.sections(

@@ -29,6 +29,9 @@ class JoinedSource final : public Source {
  public:
   JoinedSource() = default;
 
+  // What a part may be: kinds with one example a row, and one answer for each.
+  static const std::vector<std::string>& part_kinds();
+
   const char* kind() const override { return "joined"; }
   void describe(FieldVisitor& data) override;
   void resolve_paths(const std::filesystem::path& folder) override;

@@ -115,8 +115,11 @@ void JoinedTrunk::describe_part(std::size_t index, FieldVisitor& visitor) {
   if (data != data_parts_.end()) {
     kinds = trunk_kinds(data->kind);
   } else {
-    kinds = trunk_kinds();
-    std::erase(kinds, "joined");
+    for (const std::string& source : data::JoinedSource::part_kinds()) {
+      for (const std::string& kind : trunk_kinds(source)) {
+        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
+      }
+    }
   }
   if (part.kind.empty()) part.kind = data == data_parts_.end() ? "mlp" : kinds.front();
   visitor.kind(
