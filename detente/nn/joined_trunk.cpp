@@ -167,7 +167,10 @@ void JoinedTrunk::validate() const {
   if (!widths_.empty()) check_sizes("nn::JoinedTrunk", "widths", widths_, "hidden layer");
   std::vector<std::string> known;
   for (const DataPart& data : data_parts_) known.push_back(data.name);
-  std::set<std::string> names;
+  // What is wrong with the data's names, prepare hears from the data.
+  std::set<std::string> names(known.begin(), known.end());
+  if (names.size() < known.size() || names.contains("")) return;
+  names.clear();
   for (const Part& part : parts_) {
     DETENTE_CHECK(std::find(known.begin(), known.end(), part.name) != known.end(),
                   ErrorCode::kInvalidArgument,

@@ -7,6 +7,7 @@
 #include <detente/losses/registry.h>
 #include <detente/nn/joined_trunk.h>
 #include <detente/nn/model.h>
+#include <detente/tensor/compat.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/error_of.h>
