@@ -105,9 +105,14 @@ void AudioSource::read_rows(const SourceInput& input, const Source* fitted) {
   }
   PcmIndex pcm = pcm_;
   pcm.rate = rate_;
-  const bool labels = fitted == nullptr || !input.targets.empty();
-  const SoundRows rows(
-      {input.files.file(input.part), input.files.format, column_, fit_.classes, labels}, pcm);
+  const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
+  const SoundRows rows({input.files.file(input.part),
+                        input.files.format,
+                        column_,
+                        fit_.classes,
+                        labels,
+                        input.files.given.get()},
+                       pcm);
   warnings_ = rows.rows().warnings;
   fit_.classes = rows.rows().classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.rows().table);

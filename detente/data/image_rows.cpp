@@ -20,13 +20,6 @@ namespace fs = std::filesystem;
 constexpr const char* kImage = "image";
 constexpr const char* kLabel = "label";
 
-bool has_table_name(const std::string& path) {
-  fs::path name = lower_ascii(fs::path(path).filename().string());
-  if (name.extension() == ".gz") name = name.stem();
-  const std::string ending = name.extension().string();
-  return ending == ".tsv" || ending == ".tab" || ending == ".txt" || ending == ".csv";
-}
-
 void check_name(const fs::path& path) {
   DETENTE_CHECK(text::find_invalid_utf8(path.string()) == std::string::npos,
                 ErrorCode::kData,
@@ -206,7 +199,12 @@ FileRows list_folder(const ImageListing& listing, const FileKind& kind) {
 // --- lists ----------------------------------------------------------------------------------------
 
 FileRows list_table(const ImageListing& listing, const FileKind& kind) {
-  FileRows rows{Table::read(listing.path, listing.format), {}, listing.classes, {}, true};
+  FileRows rows{
+      listing.given != nullptr ? *listing.given : Table::read(listing.path, listing.format),
+      {},
+      listing.classes,
+      {},
+      true};
   const std::size_t column = rows.table.column_index(listing.column);
   const fs::path folder = fs::path(listing.path).parent_path();
   for (std::size_t i = 0; i < rows.table.rows(); ++i) {
@@ -427,7 +425,15 @@ ClassTable read_class_file(const std::filesystem::path& path) {
   return classes;
 }
 
+bool has_table_name(const std::string& path) {
+  fs::path name = lower_ascii(fs::path(path).filename().string());
+  if (name.extension() == ".gz") name = name.stem();
+  const std::string ending = name.extension().string();
+  return ending == ".tsv" || ending == ".tab" || ending == ".txt" || ending == ".csv";
+}
+
 std::optional<FileRows> list_files(const ImageListing& listing, const FileKind& kind) {
+  if (listing.given != nullptr) return list_table(listing, kind);
   std::error_code ignored;
   if (fs::is_directory(listing.path, ignored)) return list_folder(listing, kind);
   if (listing.format != TableFormat::kAuto || has_table_name(listing.path)) {

@@ -71,7 +71,11 @@ struct ImageListing {
   std::string column = "image";  // of a list
   ClassTable classes;            // known; empty: none
   bool labels = true;            // whether they are wanted
+  const Table* given = nullptr;  // the list itself, in place of what `path` holds
 };
+
+// By its ending.
+bool has_table_name(const std::string& path);
 
 // Throws kIo and kData, naming file and line or record.
 ImageRows list_images(const ImageListing& listing);

@@ -120,9 +120,13 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   check_options();
   fit_ = fitted == nullptr ? Fit{} : dynamic_cast<const ImageSource&>(*fitted).fit_;
   if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
-  const bool labels = fitted == nullptr || !input.targets.empty();
-  const ImageRows rows = list_images(
-      {input.files.file(input.part), input.files.format, column_, fit_.classes, labels});
+  const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
+  const ImageRows rows = list_images({input.files.file(input.part),
+                                      input.files.format,
+                                      column_,
+                                      fit_.classes,
+                                      labels,
+                                      input.files.given.get()});
   warnings_ = rows.warnings;
   fit_.classes = rows.classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.table);

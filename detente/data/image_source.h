@@ -51,6 +51,8 @@ class ImageSource final : public Source {
   void check_options() const;
   // Of an example as a network sees it.
   ImageShape shape() const;
+  // Whether an example is two images.
+  bool overlays() const { return overlay_ > 0; }
   // Per channel, of the training examples, in 0..255.
   const std::vector<double>& means() const { return fit_.means; }
   const std::vector<double>& deviations() const { return fit_.deviations; }

@@ -25,18 +25,20 @@ InputFindings look_at_input(Parts parts, const InputColumn& input) {
   const Table& train = parts.front().table;
   const std::size_t column = train.column_index(input.name);
   InputFindings findings{input.name, input.kind, 0, 0, {}, 0};
-  const bool text = input.kind == "text";
+  const bool file = input.kind == "file";
+  const bool text = input.kind == "text" || file;
   std::vector<std::uint32_t> ids = cell_ids(train, input);
   std::unordered_set<std::uint32_t> missing;
   for (std::size_t i = 0; i < train.rows(); ++i) {
     const std::string_view cell = train.cell(i, column);
-    if (text ? trim(cell).empty() : is_missing(cell)) {
+    if (text && !file ? trim(cell).empty() : is_missing(cell)) {
       ++findings.missing;
       missing.insert(ids[i]);
     }
   }
   const std::size_t all = ids.empty() ? 0 : 1 + *std::max_element(ids.begin(), ids.end());
   findings.distinct = all - missing.size();
+  if (file) return findings;
   if (text) {
     std::vector<double> lengths;
     for (std::size_t i = 0; i < train.rows(); ++i) {

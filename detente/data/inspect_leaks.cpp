@@ -101,7 +101,8 @@ void inspect_leaks(Parts parts, std::span<const InputColumn> inputs, DataFinding
   // By what is told and how: a table with a leak often has it for many tasks.
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> tasks;
   for (const InputColumn& input : inputs) {
-    if (input.kind == "left out") continue;
+    // What is in a file may well tell: that is what it is for.
+    if (input.kind == "left out" || input.kind == "file") continue;
     const bool has_numbers = input.kind == "number" || input.kind == "date";
     const auto numbers = has_numbers ? cell_numbers(train.table, input) : std::vector<double>();
     const auto ids = cell_ids(train.table, input);

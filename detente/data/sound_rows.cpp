@@ -24,6 +24,7 @@ FileRows list_sounds(const ImageListing& listing) {
 }
 
 FileRows index_table(const ImageListing& listing) {
+  if (listing.given != nullptr) return {*listing.given, {}, listing.classes, {}, true};
   std::error_code ignored;
   DETENTE_CHECK(!std::filesystem::is_directory(listing.path, ignored),
                 ErrorCode::kData,

@@ -8,6 +8,7 @@
 #include <detente/data/dense_source.h>
 #include <detente/data/graph_source.h>
 #include <detente/data/image_source.h>
+#include <detente/data/joined_source.h>
 #include <detente/data/pair_source.h>
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
@@ -20,6 +21,8 @@
 
 namespace detente::data {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct SourceKind {
   const char* name;
@@ -37,8 +40,16 @@ const auto& source_table() {
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
       SourceKind{"arrays", [] { return std::unique_ptr<Source>(std::make_unique<ArraySource>()); }},
       SourceKind{"video", [] { return std::unique_ptr<Source>(std::make_unique<VideoSource>()); }},
+      SourceKind{"joined",
+                 [] { return std::unique_ptr<Source>(std::make_unique<JoinedSource>()); }},
   };
   return kinds;
+}
+
+fs::path place_for_temporaries() {
+  std::error_code error;
+  fs::path root = fs::temp_directory_path(error);
+  return error ? fs::current_path() : root;
 }
 
 }  // namespace
@@ -125,6 +136,31 @@ std::string Source::digest() const {
     rows.clear();
   }
   return "crc32c:" + crc32c_text(crc);
+}
+
+std::map<std::string, std::string> saved_files(const Source& fitted) {
+  const TemporaryFolder folder(place_for_temporaries());
+  fitted.save(folder.path());
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+    if (!entry.is_regular_file()) continue;
+    files[fs::relative(entry.path(), folder.path()).generic_string()] = read_file(entry.path());
+  }
+  return files;
+}
+
+void load_files(Source& source, const std::map<std::string, std::string>& files) {
+  const TemporaryFolder folder(place_for_temporaries());
+  for (const auto& [name, content] : files) {
+    const fs::path path = fs::path(name).lexically_normal();
+    DETENTE_CHECK(path.is_relative() && !path.empty() && *path.begin() != "..",
+                  ErrorCode::kData,
+                  "[data::load_files] '{}' is no path inside a run's folder.",
+                  name);
+    make_directories((folder.path() / path).parent_path());
+    write_own_file(folder.path() / path, content);
+  }
+  source.load(folder.path());
 }
 
 std::vector<std::string> source_kinds() {

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -66,7 +67,8 @@ struct ShownColumn {
 };
 
 // A column of the files that the training rows made an input, or nothing of: "number", "date",
-// "category", "text" (sentences), or "left out" where it says nothing about a row.
+// "category", "text" (sentences), "file" (the name of one, or what stands for it), or "left out"
+// where it says nothing about a row.
 struct InputColumn {
   std::string name;
   std::string kind;
@@ -86,7 +88,7 @@ class Source {
   virtual ~Source() = default;
 
   virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph", "dense", "audio",
-                                        // "arrays", "video"
+                                         // "arrays", "video", "joined"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -164,6 +166,11 @@ class Source {
   std::vector<Target> targets_;
   std::vector<std::string> warnings_;
 };
+
+// The files that Source::save writes, by their paths from the run's folder on, and what reads them
+// back. Through a temporary folder; throws kIo where there can be none.
+std::map<std::string, std::string> saved_files(const Source& fitted);
+void load_files(Source& source, const std::map<std::string, std::string>& files);
 
 // The kinds, in the order of the documentation.
 std::vector<std::string> source_kinds();

@@ -90,8 +90,12 @@ RowList all_rows(std::size_t count) {
 
 }  // namespace
 
+Table SourceFiles::read_whole_table(Part part) const {
+  return given != nullptr ? *given : read_rows_of(file(part), format);
+}
+
 Table SourceFiles::read_table(Part part) const {
-  Table table = read_rows_of(file(part), format);
+  Table table = read_whole_table(part);
   const RowList rows = chosen_rows(part, table);
   return rows.size() == table.rows() ? table : table.select(rows);
 }
@@ -106,12 +110,33 @@ RowList SourceFiles::limited(Part part, RowList rows) const {
   return rows;
 }
 
+RowList SourceFiles::picked_rows(std::size_t count) const {
+  DETENTE_CHECK(!expected_rows || *expected_rows == count,
+                ErrorCode::kData,
+                "[data::SourceFiles] '{}' has {} rows, and the list beside it {}; expected one for "
+                "each. Name a column that says which belong together (key or row).",
+                dev,
+                count,
+                expected_rows.value_or(0));
+  for (const std::size_t row : *picked) {
+    DETENTE_CHECK(row < count,
+                  ErrorCode::kData,
+                  "[data::SourceFiles] row {} of '{}' is asked for (the first is 0), which has {}.",
+                  row,
+                  dev,
+                  count);
+  }
+  return *picked;
+}
+
 RowList SourceFiles::chosen_rows(Part part, const Table& table) const {
+  if (picked) return picked_rows(table.rows());
   if (is_split(part)) return limited(part, split.rows(part, table));
   return limited(part, all_rows(table.rows()));
 }
 
 RowList SourceFiles::chosen_rows(Part part, std::size_t count) const {
+  if (picked) return picked_rows(count);
   if (!is_split(part)) return limited(part, all_rows(count));
   DETENTE_CHECK(
       split.group.empty() && split.time.empty() && split.column.empty(),

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 
 namespace detente::data {
@@ -24,6 +26,13 @@ struct SourceFiles {
   std::int64_t max_rows = 0;  // of the training rows; 0: all
   // The training file may say itself which part each of its rows is (Source::own_parts).
   bool own_parts = false;
+
+  // Of a part of joined examples (data/joined_source.h), whose rows are chosen already. `given`: the
+  // rows themselves, in place of what the table holds.
+  std::shared_ptr<const Table> given;
+  // Of what is no table: rows of the file, in this order, some perhaps twice; labels are not wanted.
+  std::optional<RowList> picked;
+  std::optional<std::size_t> expected_rows;  // with picked: how many the file has to have
 
   // The section split stands apart, so that the keys of a kind of data can come before it.
   void describe(FieldVisitor& visitor);
@@ -42,6 +51,8 @@ struct SourceFiles {
   // format.
   std::string file(Part part) const;
   Table read_table(Part part) const;
+  // The same with all rows of its file.
+  Table read_whole_table(Part part) const;
   // Which rows of the part's whole file make the part; ascending.
   RowList chosen_rows(Part part, const Table& table) const;
   // The same of examples that are no rows of a table: kInvalidArgument for a split by group, time or
@@ -52,6 +63,7 @@ struct SourceFiles {
 
  private:
   bool is_split(Part part) const;
+  RowList picked_rows(std::size_t count) const;
 };
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a

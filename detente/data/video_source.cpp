@@ -149,7 +149,7 @@ void VideoSource::read_rows(const SourceInput& input, const Source* fitted) {
   const bool training = fitted == nullptr;
   fit_ = training ? Fit{} : dynamic_cast<const VideoSource&>(*fitted).fit_;
   if (training && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
-  const bool labels = training || !input.targets.empty();
+  const bool labels = !input.files.picked && (training || !input.targets.empty());
   const std::string path = input.files.file(input.part);
   if (moving_.on()) {
     const ImageRows rows =
@@ -161,7 +161,8 @@ void VideoSource::read_rows(const SourceInput& input, const Source* fitted) {
     if (training) start_shape();
     make_clips(rows, chosen);
   } else {
-    const FileRows rows = list_clips({path, input.files.format, column_, fit_.classes, labels});
+    const FileRows rows = list_clips(
+        {path, input.files.format, column_, fit_.classes, labels, input.files.given.get()});
     warnings_ = rows.warnings;
     fit_.classes = rows.classes;
     const RowList chosen = input.files.chosen_rows(input.part, rows.table);

@@ -51,6 +51,8 @@ class VideoSource final : public Source {
 
   // Rules between options; throws kInvalidArgument.
   void check_options() const;
+  // Whether an example is made of images.
+  bool moves() const { return moving_.on(); }
   // Of a frame.
   const ImageShape& shape() const { return fit_.shape; }
   std::size_t frames() const { return static_cast<std::size_t>(frames_); }

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/file.h>
 #include <detente/core/task_kind.h>
 #include <detente/deploy/description.h>
 
-#include <filesystem>
 #include <utility>
 
 namespace detente::deploy {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "detente-model-1";
 
@@ -65,20 +61,6 @@ std::string describe(Json inputs, Json outputs) {
   return Json{{"format", kFormat}, {"inputs", std::move(inputs)}, {"outputs", std::move(outputs)}}
              .dump(1) +
          "\n";
-}
-
-std::map<std::string, std::string> source_files(const data::Source& fitted) {
-  std::error_code error;
-  fs::path root = fs::temp_directory_path(error);
-  if (error) root = fs::current_path();
-  const TemporaryFolder folder(root);
-  fitted.save(folder.path());
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
-    if (!entry.is_regular_file()) continue;
-    files[fs::relative(entry.path(), folder.path()).generic_string()] = read_file(entry.path());
-  }
-  return files;
 }
 
 }  // namespace detente::deploy

@@ -5,7 +5,6 @@
 #include <detente/core/json.h>
 #include <detente/deploy/portable_model.h>
 
-#include <map>
 #include <string>
 
 namespace detente::deploy {
@@ -16,8 +15,5 @@ inline constexpr const char* kDescription = "detente.json";
 Json describe_outputs(const nn::Model& model, const AnswerNames& answer_names);
 // The text of kDescription.
 std::string describe(Json inputs, Json outputs);
-
-// What the source saves in a run, by its path there.
-std::map<std::string, std::string> source_files(const data::Source& fitted);
 
 }  // namespace detente::deploy

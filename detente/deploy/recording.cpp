@@ -82,7 +82,7 @@ Recording record(const nn::Model& trained,
                       {},
                       nullptr,
                       jit::Module("detente.Network"),
-                      source_files(fitted)};
+                      data::saved_files(fitted)};
   Json inputs = Json::array();
   std::vector<std::string> names;
   for (std::size_t i = 0; i < recording.inputs.list.size(); ++i) {

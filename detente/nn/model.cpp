@@ -192,9 +192,8 @@ NamedTensors Model::state() const {
 void Model::load_state(const NamedTensors& state) { load_named(state, this->state()); }
 
 void Model::to(tensor::Device device, tensor::DType dtype) {
-  trunk_->parameters().to(device, dtype);
+  trunk_->to(device, dtype);
   sharing_->to(device, dtype);
-  for (Parameters& own : trunk_->own()) own.to(device, dtype);
   heads_.to(device, dtype);
 }
 

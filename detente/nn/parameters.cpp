@@ -95,6 +95,18 @@ void Parameters::add_linear(
   add(name + ".bias", draw.uniform({out}, bound));
 }
 
+void Parameters::adopt(const std::string& prefix, const Parameters& other) {
+  for (const auto& [name, place] : other.places_) DETENTE_DCHECK(!has(prefix + name));
+  for (const auto& [name, tensor] : other.trained_) {
+    places_[prefix + name] = {true, trained_.size()};
+    trained_.emplace_back(prefix + name, tensor);
+  }
+  for (const auto& [name, tensor] : other.fixed_) {
+    places_[prefix + name] = {false, fixed_.size(), other.places_.at(name).exact};
+    fixed_.emplace_back(prefix + name, tensor);
+  }
+}
+
 void Parameters::add_norm(const std::string& name, std::int64_t width) {
   add(name + ".weight", torch::ones({width}));
   add(name + ".bias", torch::zeros({width}));

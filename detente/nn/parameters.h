@@ -70,6 +70,8 @@ class Parameters {
   // name.weight uniform within scale/√in, name.bias within 1/√in.
   void add_linear(
       Draw& draw, const std::string& name, std::int64_t in, std::int64_t out, double scale = 1.0);
+  // Those of `other` themselves, no copies, under names begun with `prefix`.
+  void adopt(const std::string& prefix, const Parameters& other);
   // Layer normalisation that changes nothing yet.
   void add_norm(const std::string& name, std::int64_t width);
 

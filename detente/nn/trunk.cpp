@@ -5,6 +5,7 @@
 #include <detente/nn/conv3d_trunk.h>
 #include <detente/nn/conv_trunk.h>
 #include <detente/nn/graph_trunk.h>
+#include <detente/nn/joined_trunk.h>
 #include <detente/nn/mlp_trunk.h>
 #include <detente/nn/mtan_trunk.h>
 #include <detente/nn/pair_trunk.h>
@@ -33,8 +34,9 @@ const auto& trunk_table() {
   static const std::array kinds = {
       TrunkKind{
           "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
-      TrunkKind{
-          "mlp", "table arrays", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+      TrunkKind{"mlp",
+                "table arrays",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
       TrunkKind{"transformer",
                 "text",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
@@ -64,6 +66,9 @@ const auto& trunk_table() {
       TrunkKind{"convnet1d",
                 "audio arrays",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<Conv1dTrunk>()); }},
+      TrunkKind{"joined",
+                "joined",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<JoinedTrunk>()); }},
   };
   return kinds;
 }
@@ -84,6 +89,11 @@ TensorList Trunk::task_features(const data::Batch& batch, Rng* random) const {
 }
 
 TensorList Trunk::views(const data::Batch& batch) const { return {features(batch)}; }
+
+void Trunk::to(tensor::Device device, tensor::DType dtype) {
+  parameters_.to(device, dtype);
+  for (Parameters& own : own_) own.to(device, dtype);
+}
 
 PortableInputs Trunk::portable_inputs(const data::Source& /*fitted*/) const {
   fail(ErrorCode::kUnsupported,

@@ -26,7 +26,9 @@ class Trunk {
  public:
   virtual ~Trunk() = default;
 
-  virtual const char* kind() const = 0;  // "pairs", "mlp", "convnet", "gcn", "unet"
+  virtual const char* kind() const = 0;  // "pairs", "mlp", "convnet", "gcn", "unet", "joined"
+  // Before describe: options that a kind of data decides take their values.
+  virtual void suit(const data::Source& /*options*/) {}
   virtual void describe(FieldVisitor& model) = 0;
   // Rules between fields; throws kInvalidArgument.
   virtual void validate() const {}
@@ -75,11 +77,12 @@ class Trunk {
   // The learning rate of each of parameters().trained() as a share of the recipe's; empty: all 1.
   virtual std::vector<double> learning_rates() const { return {}; }
 
+  // Makes new parameters; lists taken before are no longer this trunk's.
+  virtual void to(tensor::Device device, tensor::DType dtype);
+
   const Parameters& parameters() const { return parameters_; }
-  Parameters& parameters() { return parameters_; }
   // Of single tasks, by names that differ.
   const std::vector<Parameters>& own() const { return own_; }
-  std::vector<Parameters>& own() { return own_; }
 
  protected:
   Parameters parameters_;

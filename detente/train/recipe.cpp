@@ -86,24 +86,29 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       data::make_source,
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
       "one of its nodes, an image with maps of its pixels, a recording, a row of NumPy's arrays, "
-      "or a clip (docs/data.md). Its options stand beside it.");
+      "a clip, or several of these together (docs/data.md). Its options stand beside it.");
   files.describe_split(visitor);
 }
 
-void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {
-  if (kind.empty()) kind = nn::default_trunk(data_kind);
+void ModelRecipe::describe(FieldVisitor& visitor, const data::Source& source) {
+  if (kind.empty()) kind = nn::default_trunk(source.kind());
   visitor.kind(
       "kind",
       kind,
       nn::trunk_kinds(),
       trunk,
-      nn::make_trunk,
+      [&source](const std::string& word) {
+        auto made = nn::make_trunk(word);
+        made->suit(source);
+        return made;
+      },
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-      "network for images, recordings and the frames of clips; resnet: a residual one; vit: a vision "
+      "network for images, recordings and the frames of clips; resnet: a residual one; vit: a "
+      "vision "
       "transformer; convnet3d: convolutions over space and time of clips; gcn and gin: over "
       "graphs; unet, segnet and mtan: networks with an answer for each pixel; convnet1d: a small "
-      "one along time for recordings and series. "
+      "one along time for recordings and series; joined: a network for each of data.parts. "
       "Default: the first for data.kind. Its options stand beside it.");
   visitor.kind(
       "sharing",
@@ -205,7 +210,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   if (data.source == nullptr) data.source = data::make_source(data.kind);
   visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
   data.source->describe_sections(visitor);
-  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, data.kind); });
+  visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, *data.source); });
   visitor.sections(
       "tasks",
       tasks.size(),
@@ -340,9 +345,14 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "train.epochs",
                                                  "train.keep",
                                                  "train.snapshot_minutes"};
+  // A part of joined data has the options of its kind.
+  const auto of_kind = [](const std::string& key) {
+    const std::size_t end = key.starts_with("data.parts[") ? key.find("].") : std::string::npos;
+    return end == std::string::npos ? key : "data." + key.substr(end + 2);
+  };
   std::vector<std::string> differences;
   for (const auto& [key, pair] : values) {
-    if (pair.first == pair.second || harmless.contains(key)) continue;
+    if (pair.first == pair.second || harmless.contains(of_kind(key))) continue;
     differences.push_back(key + ": " + (pair.first.empty() ? "(none)" : pair.first) + " -> " +
                           (pair.second.empty() ? "(none)" : pair.second));
   }

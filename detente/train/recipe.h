@@ -72,7 +72,7 @@ struct ModelRecipe {
   std::string sharing_kind = "hard";
   std::shared_ptr<nn::Sharing> sharing;  // the same
 
-  void describe(FieldVisitor& visitor, const std::string& data_kind);
+  void describe(FieldVisitor& visitor, const data::Source& source);
 };
 
 // How the heads begin.

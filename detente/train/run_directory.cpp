@@ -28,6 +28,7 @@ constexpr const char* kRunFiles[] = {"recipe.yaml",
                                      "audio.json",
                                      "graphs.json",
                                      "dense.json",
+                                     "joined.json",
                                      "manifest.json",
                                      "snapshot.safetensors",
                                      "report.html"};

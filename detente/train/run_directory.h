@@ -10,6 +10,7 @@
 //   images.json           of images: size, means and deviations of the channels, classes
 //   audio.json            of recordings: rate, frames, scales of bands, classes
 //   dense.json            of images with maps: size, means and deviations of the channels, classes
+//   joined.json           of joined examples: the parts, and all of the above that each would have
 //   graphs.json           of graphs: form, known tags or atoms, scales of attributes
 //   manifest.json         sizes and checksums of what the model relies on
 //   snapshots/            everything needed to go on (snapshot.h)

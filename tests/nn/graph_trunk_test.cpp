@@ -117,7 +117,7 @@ std::unique_ptr<GraphTrunk> built_graph_trunk(const std::string& kind,
   Rng rng(3);
   Draw draw(rng);
   trunk->build(kFeatures, draw);
-  trunk->parameters().to({}, tensor::DType::kFloat64);
+  trunk->to({}, tensor::DType::kFloat64);
   return trunk;
 }
 
@@ -256,7 +256,7 @@ TEST_P(GraphTrunkLaws, TheBitsAreTheSameEveryTime) {
   Rng rng(9);
   const MadeGraph graph = made_graph(rng, 60, 0.2);
   const auto trunk = built_graph_trunk(GetParam());
-  trunk->parameters().to({}, tensor::DType::kFloat32);
+  trunk->to({}, tensor::DType::kFloat32);
   const auto gradients = [&] {
     Rng random(1);
     const at::Tensor y = trunk->features(batch_of({graph}, all_of(60)), &random);

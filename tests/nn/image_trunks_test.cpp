@@ -35,7 +35,7 @@ T built(const std::vector<std::string>& options, const data::ImageShape& shape =
   Rng rng(3);
   Draw draw(rng);
   trunk.build(shape, draw);
-  trunk.parameters().to({}, tensor::DType::kFloat64);
+  trunk.to({}, tensor::DType::kFloat64);
   return trunk;
 }
 

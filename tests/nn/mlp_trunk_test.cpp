@@ -30,7 +30,7 @@ MlpTrunk built(const std::vector<std::string>& options = {}) {
   Rng rng(3);
   Draw draw(rng);
   trunk.build(2, 1, {3, 4}, draw);
-  trunk.parameters().to({}, tensor::DType::kFloat64);
+  trunk.to({}, tensor::DType::kFloat64);
   return trunk;
 }
 

@@ -201,6 +201,7 @@ TEST_F(RecipeTest, ShippedRecipesAreRight) {
   const std::vector<std::pair<std::string, std::size_t>> recipes = {{"adult", 3},
                                                                     {"bike", 2},
                                                                     {"camvid", 4},
+                                                                    {"image_audio_digits", 3},
                                                                     {"klue_sts", 2},
                                                                     {"kor_sts", 2},
                                                                     {"parkinsons", 2},
