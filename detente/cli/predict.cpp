@@ -267,7 +267,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
   const std::vector<std::string> maps = map_tasks(run.recipe);
   demand_fitting_output(flags.out, maps);
   const PredictionFormat format = format_of(flags.out).value_or(PredictionFormat::kTsv);
-  demand_harmless("predict", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
+  demand_harmless("predict", flags.out, run.recipe.data.files.all_files());
   demand_harmless("predict", flags.out, run.recipe.data.source->named_files());
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(

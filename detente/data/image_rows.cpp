@@ -441,6 +441,35 @@ ImageRows list_images(const ImageListing& listing) {
   return list_blocks(listing);
 }
 
+FileRows list_sources(const SourceFiles& files,
+                      Part part,
+                      const ImageListing& listing,
+                      const FileKind& kind) {
+  FileRows all{Table::made({}, {}, files.file(part)), {}, listing.classes, {}, true};
+  std::vector<NamedTable> tables;
+  for (const NamedFiles& source : files.sources) {
+    if (!source.files.has(part)) continue;
+    of_source(source.name, [&] {
+      ImageListing own = listing;
+      own.path = source.files.file(part);
+      own.format = source.files.format;
+      const std::optional<FileRows> rows = list_files(own, kind);
+      DETENTE_CHECK(rows && rows->is_list,
+                    ErrorCode::kData,
+                    "[data::list_images] '{}' is no list; with data.sources expected tables (.csv or "
+                    ".tsv) with a column '{}' that names the files.",
+                    own.path,
+                    own.column);
+      const RowList chosen = source.files.chosen_rows(part, rows->table);
+      tables.push_back({source.name, rows->table.select(chosen)});
+      for (const std::size_t row : chosen) all.files.push_back(rows->files[row]);
+      all.warnings.insert(all.warnings.end(), rows->warnings.begin(), rows->warnings.end());
+    });
+  }
+  all.table = Table::joined(tables);
+  return all;
+}
+
 bool is_label(std::string_view column) {
   return column == kLabel || column == "left_label" || column == "right_label";
 }

@@ -324,6 +324,10 @@ Table Table::select(std::span<const std::size_t> rows) const {
     table.cells_.insert(table.cells_.end(), begin, begin + static_cast<std::ptrdiff_t>(columns()));
     table.lines_.push_back(lines_.at(row));
   }
+  table.joined_ = joined_;
+  if (joined_) {
+    for (const std::size_t row : rows) table.origin_of_.push_back(origin_of_.at(row));
+  }
   return table;
 }
 
@@ -347,11 +351,6 @@ std::size_t Table::column_index(std::string_view name) const {
 
 std::string Table::unsplit_hint() const { return header_hint(*names_, format_); }
 
-std::string_view Table::cell(std::size_t row, std::size_t column) const {
-  const Cell& cell = cells_.at(row * columns() + column);
-  return std::string_view(*content_).substr(cell.begin, cell.size);
-}
-
 std::vector<std::string_view> Table::text_column(std::string_view name) const {
   const std::size_t column = column_index(name);
   std::vector<std::string_view> values;
@@ -373,7 +372,7 @@ std::vector<double> Table::numeric_column(std::string_view name) const {
         "[data::Table] line {} of '{}', column '{}': '{}' is not a finite number; expected "
         "a number, or nothing, ?, NA, NaN or null for a missing one.",
         lines_[i],
-        source_,
+        source(i),
         name,
         text);
     values[i] = *value;

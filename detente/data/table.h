@@ -33,6 +33,8 @@ std::string_view trim(std::string_view text);
 // The number a whole cell spells ("7", " +0.5", "3.38e-005", "inf"), or nothing.
 std::optional<double> parse_cell(std::string_view cell);
 
+struct NamedTable;
+
 class Table {
  public:
   // Throws kIo (missing, unreadable) or kData, naming file and line: empty file, header without
@@ -53,7 +55,21 @@ class Table {
   // The same table, its rows said to begin in these lines.
   Table with_lines(std::vector<std::size_t> lines) const;
 
+  // The rows of several tables, one after the other, under all of their columns in the order of
+  // appearance; cells of columns that a table lacks are empty. Rows keep the lines and names of their
+  // files. At least one table, none of them joined; costs no second copy of the contents.
+  static Table joined(std::span<const NamedTable> tables);
+  // Names of the joined tables; empty for any other table.
+  const std::vector<std::string>& origins() const;
+  // Of a joined table: which one a row is from, and whether that one has a column.
+  std::size_t origin(std::size_t row) const { return origin_of_[row]; }
+  bool origin_has(std::size_t origin, std::string_view column) const;
+  // Of a joined table: the rows from one, under its own columns, as it was before.
+  Table of_origin(std::size_t origin) const;
+
   const std::string& source() const { return source_; }
+  // The file that a row is from.
+  const std::string& source(std::size_t row) const;
   std::size_t rows() const { return lines_.size(); }
   std::size_t columns() const { return names_->size(); }
   const std::vector<std::string>& column_names() const { return *names_; }
@@ -80,6 +96,7 @@ class Table {
     std::size_t size = 0;
   };
   using Index = std::unordered_map<std::string_view, std::size_t>;
+  struct Joined;
   Table() = default;
 
   std::optional<std::size_t> find_column(std::string_view name) const;
@@ -91,6 +108,13 @@ class Table {
   std::shared_ptr<const Index> index_;  // views into *names_
   std::vector<Cell> cells_;             // rows × columns
   std::vector<std::size_t> lines_;
+  std::shared_ptr<const Joined> joined_;  // null: one file
+  std::vector<std::uint32_t> origin_of_;  // per row of a joined table
+};
+
+struct NamedTable {
+  std::string name;
+  Table table;
 };
 
 }  // namespace detente::data
