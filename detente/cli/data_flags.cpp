@@ -14,8 +14,9 @@ namespace {
 
 data::TableFormat named_format(const std::string& format, const train::Recipe& recipe) {
   return format == "csv"   ? data::TableFormat::kCsv
-         : format == "tsv" ? data::TableFormat::kTsv
-                           : recipe.data.files.format;
+         : format == "tsv"   ? data::TableFormat::kTsv
+         : format == "jsonl" ? data::TableFormat::kJsonLines
+                             : recipe.data.files.format;
 }
 
 std::vector<std::string> source_names(const train::Recipe& recipe) {
@@ -92,9 +93,9 @@ CLI::Option* add_data_flags(CLI::App& command, DataFlags& flags, const std::stri
   command
       .add_option("--format",
                   flags.format,
-                  "How the file of --data is written, tsv or csv; default: data.format of the "
+                  "How the file of --data is written, tsv, csv or jsonl; default: data.format of the "
                   "recipe, else by its ending")
-      ->check(CLI::IsMember({"tsv", "csv"}))
+      ->check(CLI::IsMember({"tsv", "csv", "jsonl"}))
       ->needs(option);
   return option;
 }

@@ -16,7 +16,7 @@ namespace detente::cli {
 
 struct DataFlags {
   std::string data;    // "-": standard input
-  std::string format;  // tsv, csv; empty: data.format of the recipe
+  std::string format;  // tsv, csv, jsonl; empty: data.format of the recipe
   std::string source;  // of a recipe with data.sources: whose tasks the file has targets of
 
   data::SourceFiles files(const train::Recipe& recipe) const;

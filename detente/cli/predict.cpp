@@ -310,7 +310,7 @@ void add_predict(CLI::App& app, Context& context) {
   add_data_flags(
       *command,
       flags->data,
-      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
+      "TSV, CSV or JSON lines with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
   CLI::Option* out =
       command->add_option("--out",
                           flags->out,

@@ -24,7 +24,8 @@ bool has_table_name(const std::string& path) {
   fs::path name = lower_ascii(fs::path(path).filename().string());
   if (name.extension() == ".gz") name = name.stem();
   const std::string ending = name.extension().string();
-  return ending == ".tsv" || ending == ".tab" || ending == ".txt" || ending == ".csv";
+  return ending == ".tsv" || ending == ".tab" || ending == ".txt" || ending == ".csv" ||
+         ending == ".jsonl";
 }
 
 void check_name(const fs::path& path) {

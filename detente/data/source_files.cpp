@@ -15,14 +15,18 @@ namespace detente::data {
 void SourceFiles::describe(FieldVisitor& visitor) {
   visitor.file("train",
                train,
-               "Training file (TSV or CSV with a header line, gzip or not; for images also idx, "
+               "Training file (TSV or CSV with a header line, or JSON lines, gzip or not; for images also idx, "
                "CIFAR-10 or a folder, for graphs a text of its own), relative to the recipe.");
   visitor.file("dev", dev, "Validation file with the same columns; or use split.");
   visitor.choice(
       "format",
       format,
-      {{"auto", TableFormat::kAuto}, {"tsv", TableFormat::kTsv}, {"csv", TableFormat::kCsv}},
-      "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
+      {{"auto", TableFormat::kAuto},
+       {"tsv", TableFormat::kTsv},
+       {"csv", TableFormat::kCsv},
+       {"jsonl", TableFormat::kJsonLines}},
+      "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180; jsonl has a JSON "
+      "object a line.");
   visitor.integer(
       "max_rows", max_rows, {.min = 0, .max = 1e9}, "Use only the first n training rows; 0: all.");
 }
@@ -171,7 +175,7 @@ Table read_rows_of(const std::string& file, TableFormat format) {
   DETENTE_CHECK(format != TableFormat::kAuto,
                 ErrorCode::kInvalidArgument,
                 "[data::SourceFiles] standard input has no ending that would name its format; "
-                "expected --format tsv or --format csv beside --data -.");
+                "expected --format tsv or --format csv (or jsonl) beside --data -.");
   return Table::parse(read_standard_input(), "standard input", format);
 }
 

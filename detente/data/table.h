@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A TSV or CSV file with named columns, whole in memory, gzip or not.
+// A TSV, CSV or JSON lines file with named columns, whole in memory, gzip or not.
 //
-//   tsv  fields end at tabs; there is no quoting at all (quotes occur in text)
-//   csv  RFC 4180: a field may be quoted, then it may hold commas, line ends and doubled quotes
+//   tsv    fields end at tabs; there is no quoting at all (quotes occur in text)
+//   csv    RFC 4180: a field may be quoted, then it may hold commas, line ends and doubled quotes
+//   jsonl  an object a line: its keys are columns, in the order of their first appearance; a key that a
+//          line lacks, and null, are empty cells; true is 1 and false 0; numbers stand as they are
+//          written. Objects and lists within an object are refused
 //
 // A byte-order mark, CRLF or CR line ends, a missing final line end, blanks around the names of
 // columns and blank lines at the end are fine.
@@ -21,9 +24,10 @@
 namespace detente::data {
 
 enum class TableFormat {
-  kAuto,  // by the extension: .tsv, .tab, .txt or .csv, with or without .gz
+  kAuto,  // by the extension: .tsv, .tab, .txt, .csv or .jsonl, with or without .gz
   kTsv,
   kCsv,
+  kJsonLines,
 };
 
 // Cells without blanks around them that stand for nothing: empty, ?, NA, NaN, null in any case.
@@ -39,7 +43,9 @@ class Table {
  public:
   // Throws kIo (missing, unreadable) or kData, naming file and line: empty file, header without
   // rows, repeated column name, a row with another number of fields, invalid UTF-8 (with the
-  // byte), NUL bytes, an open quote, an extension that names no format.
+  // byte), NUL bytes, an open quote, an extension that names no format. Of JSON lines: a line that is no
+  // object or no JSON, a key twice in a line, nested values (with the key), and so many different keys
+  // that nearly all cells would be empty.
   static Table read(const std::filesystem::path& path, TableFormat format = TableFormat::kAuto);
   // The same from memory; `source` stands for the file in messages.
   static Table parse(std::string content, const std::string& source, TableFormat format);
@@ -99,6 +105,9 @@ class Table {
   struct Joined;
   Table() = default;
 
+  // Fills all but the contents, which become the cells'.
+  static void parse_json_lines(std::string& bytes, Table& table);
+  void take_names(std::vector<std::string> names);
   std::optional<std::size_t> find_column(std::string_view name) const;
 
   std::string source_;

@@ -40,10 +40,7 @@ Table Table::joined(std::span<const NamedTable> tables) {
     joined->origins.push_back(std::move(origin));
     rows += table.rows();
   }
-  all.names_ = std::make_shared<const std::vector<std::string>>(std::move(names));
-  Index index;
-  for (const std::string& name : *all.names_) index.emplace(name, index.size());
-  all.index_ = std::make_shared<const Index>(std::move(index));
+  all.take_names(std::move(names));
   all.format_ = tables.front().table.format_;
   all.cells_.resize(rows * all.columns());
   all.lines_.reserve(rows);
