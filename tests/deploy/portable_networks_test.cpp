@@ -153,7 +153,7 @@ TEST(PortableNetworks, MapsAnswerAsTheModelDoes) {
                                            head_of("normals", TaskKind::kNormals),
                                            head_of("green", TaskKind::kBinary)};
   const std::string images_file =
-      test::dense_container(5, {.height = 37, .width = 34, .channels = 3}, 4, true, 1);
+      test::dense_container(5, {.channels = 3, .height = 37, .width = 34}, 4, true, 1);
   struct Case {
     const char* kind;
     std::vector<std::pair<std::string, std::string>> options;
