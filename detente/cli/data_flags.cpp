@@ -13,7 +13,7 @@ namespace detente::cli {
 namespace {
 
 data::TableFormat named_format(const std::string& format, const train::Recipe& recipe) {
-  return format == "csv"   ? data::TableFormat::kCsv
+  return format == "csv"     ? data::TableFormat::kCsv
          : format == "tsv"   ? data::TableFormat::kTsv
          : format == "jsonl" ? data::TableFormat::kJsonLines
                              : recipe.data.files.format;
@@ -77,10 +77,11 @@ data::SourceFiles DataFlags::files_with_targets(const train::Recipe& recipe) con
 }
 
 void add_source_flag(CLI::App& command, DataFlags& flags) {
-  command.add_option("--source",
-                     flags.source,
-                     "With a recipe of several data.sources: whose tasks the file of --data has targets "
-                     "of; needed only where its columns do not tell");
+  command.add_option(
+      "--source",
+      flags.source,
+      "With a recipe of several data.sources: whose tasks the file of --data has targets "
+      "of; needed only where its columns do not tell");
 }
 
 std::string DataFlags::shown() const {
@@ -91,10 +92,11 @@ CLI::Option* add_data_flags(CLI::App& command, DataFlags& flags, const std::stri
   CLI::Option* option =
       command.add_option("--data", flags.data, doc + "; - for standard input, with --format");
   command
-      .add_option("--format",
-                  flags.format,
-                  "How the file of --data is written, tsv, csv or jsonl; default: data.format of the "
-                  "recipe, else by its ending")
+      .add_option(
+          "--format",
+          flags.format,
+          "How the file of --data is written, tsv, csv or jsonl; default: data.format of the "
+          "recipe, else by its ending")
       ->check(CLI::IsMember({"tsv", "csv", "jsonl"}))
       ->needs(option);
   return option;

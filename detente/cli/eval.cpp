@@ -75,7 +75,8 @@ void leave_out_other_sources(const data::Source& rows,
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   const bool given = !flags.data.data.empty();
-  const data::SourceFiles files = given ? flags.data.files_with_targets(run.recipe) : run.recipe.data.files;
+  const data::SourceFiles files =
+      given ? flags.data.files_with_targets(run.recipe) : run.recipe.data.files;
   const data::Part part = given                   ? data::Part::kDev
                           : flags.part == "train" ? data::Part::kTrain
                           : flags.part == "test"  ? data::Part::kTest

@@ -307,10 +307,10 @@ void add_predict(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("predict", "Use a run's model on new rows");
   auto flags = std::make_shared<PredictFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  add_data_flags(
-      *command,
-      flags->data,
-      "TSV, CSV or JSON lines with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
+  add_data_flags(*command,
+                 flags->data,
+                 "TSV, CSV or JSON lines with the recipe's input columns; of images also idx, "
+                 "CIFAR-10 or a folder");
   CLI::Option* out =
       command->add_option("--out",
                           flags->out,

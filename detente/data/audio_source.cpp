@@ -107,10 +107,11 @@ void AudioSource::read_rows(const SourceInput& input, const Source* fitted) {
   pcm.rate = rate_;
   const bool labels = fitted == nullptr || !input.targets.empty();
   const bool several = !input.files.sources.empty();
-  DETENTE_CHECK(!several || pcm_.file.empty(),
-                ErrorCode::kInvalidArgument,
-                "[data::AudioSource] 'data.pcm' is one file of recordings; expected no 'data.sources' "
-                "beside it.");
+  DETENTE_CHECK(
+      !several || pcm_.file.empty(),
+      ErrorCode::kInvalidArgument,
+      "[data::AudioSource] 'data.pcm' is one file of recordings; expected no 'data.sources' "
+      "beside it.");
   const ImageListing listing{
       input.files.file(input.part), input.files.format, column_, fit_.classes, labels};
   const SoundRows rows =

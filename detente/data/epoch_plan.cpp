@@ -32,14 +32,15 @@ std::size_t sum_of(const std::vector<std::size_t>& values) {
 }  // namespace
 
 void Sampler::describe(FieldVisitor& visitor) {
-  visitor.choice("sampler",
-                 kind,
-                 {{"proportional", Kind::kProportional},
-                  {"square_root", Kind::kSquareRoot},
-                  {"equal", Kind::kEqual},
-                  {"temperature", Kind::kTemperature}},
-                 "Which share of the rows each of data.sources gives: by its number of rows, by the "
-                 "square root of that, all alike, or by its power 1/temperature (docs/data.md).");
+  visitor.choice(
+      "sampler",
+      kind,
+      {{"proportional", Kind::kProportional},
+       {"square_root", Kind::kSquareRoot},
+       {"equal", Kind::kEqual},
+       {"temperature", Kind::kTemperature}},
+      "Which share of the rows each of data.sources gives: by its number of rows, by the "
+      "square root of that, all alike, or by its power 1/temperature (docs/data.md).");
   visitor.number("temperature",
                  temperature,
                  {.min = 0, .max = 1e6, .min_open = true},

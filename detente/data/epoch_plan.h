@@ -77,10 +77,10 @@ class EpochPlan {
   std::span<const std::size_t> costs_;
   BatchOptions options_;
   std::uint64_t seed_ = 0;
-  std::vector<RowList> members_;        // rows of each source
-  std::vector<std::size_t> own_;        // batch of its own, or 0
-  std::vector<double> bounds_;          // expected rows per epoch of those without, summed up
-  std::vector<std::size_t> sizes_;      // per step: rows by the sampler (plain: all)
+  std::vector<RowList> members_;    // rows of each source
+  std::vector<std::size_t> own_;    // batch of its own, or 0
+  std::vector<double> bounds_;      // expected rows per epoch of those without, summed up
+  std::vector<std::size_t> sizes_;  // per step: rows by the sampler (plain: all)
 };
 
 }  // namespace detente::data

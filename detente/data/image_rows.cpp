@@ -455,12 +455,13 @@ FileRows list_sources(const SourceFiles& files,
       own.path = source.files.file(part);
       own.format = source.files.format;
       const std::optional<FileRows> rows = list_files(own, kind);
-      DETENTE_CHECK(rows && rows->is_list,
-                    ErrorCode::kData,
-                    "[data::list_images] '{}' is no list; with data.sources expected tables (.csv or "
-                    ".tsv) with a column '{}' that names the files.",
-                    own.path,
-                    own.column);
+      DETENTE_CHECK(
+          rows && rows->is_list,
+          ErrorCode::kData,
+          "[data::list_images] '{}' is no list; with data.sources expected tables (.csv or "
+          ".tsv) with a column '{}' that names the files.",
+          own.path,
+          own.column);
       const RowList chosen = source.files.chosen_rows(part, rows->table);
       tables.push_back({source.name, rows->table.select(chosen)});
       for (const std::size_t row : chosen) all.files.push_back(rows->files[row]);

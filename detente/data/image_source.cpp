@@ -122,15 +122,15 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
   const bool labels = fitted == nullptr || !input.targets.empty();
   const bool several = !input.files.sources.empty();
-  DETENTE_CHECK(!several || overlay_ == 0,
-                ErrorCode::kInvalidArgument,
-                "[data::ImageSource] 'data.overlay' lays two images of one file over each other; expected "
-                "no 'data.sources' beside it.");
+  DETENTE_CHECK(
+      !several || overlay_ == 0,
+      ErrorCode::kInvalidArgument,
+      "[data::ImageSource] 'data.overlay' lays two images of one file over each other; expected "
+      "no 'data.sources' beside it.");
   const ImageListing listing{
       input.files.file(input.part), input.files.format, column_, fit_.classes, labels};
-  const ImageRows rows =
-      several ? ImageRows{list_sources(input.files, input.part, listing, {}), {}}
-              : list_images(listing);
+  const ImageRows rows = several ? ImageRows{list_sources(input.files, input.part, listing, {}), {}}
+                                 : list_images(listing);
   warnings_ = rows.warnings;
   fit_.classes = rows.classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.table);

@@ -15,7 +15,8 @@ namespace detente::data {
 void SourceFiles::describe(FieldVisitor& visitor) {
   visitor.file("train",
                train,
-               "Training file (TSV or CSV with a header line, or JSON lines, gzip or not; for images also idx, "
+               "Training file (TSV or CSV with a header line, or JSON lines, gzip or not; for "
+               "images also idx, "
                "CIFAR-10 or a folder, for graphs a text of its own), relative to the recipe.");
   visitor.file("dev", dev, "Validation file with the same columns; or use split.");
   visitor.choice(
@@ -49,11 +50,12 @@ void SourceFiles::describe_sources(FieldVisitor& visitor) {
 
 void NamedFiles::describe(FieldVisitor& visitor) {
   visitor.text("name", name, "What tasks and messages call the source.");
-  visitor.integer("batch",
-                  batch,
-                  {.min = 0, .max = 1e9},
-                  "So many of its rows are in every step, beside train.batch_size rows of the sources "
-                  "without; 0: as data.sampler says.");
+  visitor.integer(
+      "batch",
+      batch,
+      {.min = 0, .max = 1e9},
+      "So many of its rows are in every step, beside train.batch_size rows of the sources "
+      "without; 0: as data.sampler says.");
   files.describe(visitor);
   files.describe_split(visitor);
 }
@@ -196,12 +198,13 @@ Table SourceFiles::read_table(Part part) const {
       if (!has && (part == Part::kTest || !files.has(part))) continue;
       tables.push_back({name, of_source(name, [&] { return files.read_table(part); })});
     }
-    DETENTE_CHECK(!tables.empty(),
-                  ErrorCode::kInvalidArgument,
-                  "[data::SourceFiles] no source of the recipe has {} rows; expected split.{} above 0 "
-                  "in one of 'data.sources'.",
-                  name_of(part),
-                  name_of(part));
+    DETENTE_CHECK(
+        !tables.empty(),
+        ErrorCode::kInvalidArgument,
+        "[data::SourceFiles] no source of the recipe has {} rows; expected split.{} above 0 "
+        "in one of 'data.sources'.",
+        name_of(part),
+        name_of(part));
     return Table::joined(tables);
   }
   Table table = read_rows_of(file(part), format);

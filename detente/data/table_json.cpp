@@ -129,12 +129,13 @@ void Table::parse_json_lines(std::string& bytes, Table& table) {
       if (blank == 0) blank = line;
       continue;
     }
-    DETENTE_CHECK(blank == 0,
-                  ErrorCode::kData,
-                  "[data::Table] line {} of '{}' is blank; expected an object. Blank lines are allowed "
-                  "only at the end.",
-                  blank,
-                  table.source_);
+    DETENTE_CHECK(
+        blank == 0,
+        ErrorCode::kData,
+        "[data::Table] line {} of '{}' is blank; expected an object. Blank lines are allowed "
+        "only at the end.",
+        blank,
+        table.source_);
     object.clear();
     const bool whole = Json::sax_parse(text.begin(), text.end(), &object);
     DETENTE_CHECK(whole && object.problem.empty(),
@@ -153,33 +154,36 @@ void Table::parse_json_lines(std::string& bytes, Table& table) {
       if (fresh) {
         names.push_back(key);
         given.push_back(0);
-        DETENTE_CHECK(row <= most_cells / names.size(),
-                      ErrorCode::kData,
-                      "[data::Table] '{}' has {} different keys in its first {} lines, nearly all of "
-                      "them missing in nearly all lines; expected the same keys again and again.",
-                      table.source_,
-                      names.size(),
-                      line);
+        DETENTE_CHECK(
+            row <= most_cells / names.size(),
+            ErrorCode::kData,
+            "[data::Table] '{}' has {} different keys in its first {} lines, nearly all of "
+            "them missing in nearly all lines; expected the same keys again and again.",
+            table.source_,
+            names.size(),
+            line);
         if (names.size() > stride) widen(std::max<std::size_t>(2 * stride, names.size()));
       }
-      DETENTE_CHECK(given[place->second] != row,
-                    ErrorCode::kData,
-                    "[data::Table] line {} of '{}' has the key '{}' twice; expected every key once.",
-                    line,
-                    table.source_,
-                    key);
+      DETENTE_CHECK(
+          given[place->second] != row,
+          ErrorCode::kData,
+          "[data::Table] line {} of '{}' has the key '{}' twice; expected every key once.",
+          line,
+          table.source_,
+          key);
       given[place->second] = row;
       std::copy(cell.begin(), cell.end(), bytes.begin() + static_cast<std::ptrdiff_t>(out));
       table.cells_[(row - 1) * stride + place->second] = {out, cell.size()};
       out += cell.size();
     }
-    DETENTE_CHECK(row <= most_cells / std::max<std::size_t>(names.size(), 1),
-                  ErrorCode::kData,
-                  "[data::Table] '{}' has {} different keys in its first {} lines, nearly all of them "
-                  "missing in nearly all lines; expected the same keys again and again.",
-                  table.source_,
-                  names.size(),
-                  line);
+    DETENTE_CHECK(
+        row <= most_cells / std::max<std::size_t>(names.size(), 1),
+        ErrorCode::kData,
+        "[data::Table] '{}' has {} different keys in its first {} lines, nearly all of them "
+        "missing in nearly all lines; expected the same keys again and again.",
+        table.source_,
+        names.size(),
+        line);
   }
   DETENTE_CHECK(!names.empty(),
                 ErrorCode::kData,

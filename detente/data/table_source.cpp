@@ -27,14 +27,15 @@ using Names = std::unordered_set<std::string_view>;  // of strings that live els
 void demand_everywhere(const Table& table, const std::string& input) {
   const auto& names = table.origins();
   for (std::size_t origin = 0; origin < names.size(); ++origin) {
-    DETENTE_CHECK(table.origin_has(origin, input),
-                  ErrorCode::kData,
-                  "source '{}': [data::TableSource] '{}' has no column '{}', which other sources have; "
-                  "expected the same inputs in all. Put it in data.ignore, or name the columns to use "
-                  "in data.inputs.",
-                  names[origin],
-                  table.of_origin(origin).source(),
-                  input);
+    DETENTE_CHECK(
+        table.origin_has(origin, input),
+        ErrorCode::kData,
+        "source '{}': [data::TableSource] '{}' has no column '{}', which other sources have; "
+        "expected the same inputs in all. Put it in data.ignore, or name the columns to use "
+        "in data.inputs.",
+        names[origin],
+        table.of_origin(origin).source(),
+        input);
   }
 }
 

@@ -124,12 +124,13 @@ Target read_of_source(const Table& table,
   Target target{column.task, column.kind, {}, 0};
   if (found == names.end()) {
     const bool words = column.kind == TaskKind::kLabels && column.columns.empty();
-    target.columns = words                   ? column.class_names.size()
+    target.columns = words                    ? column.class_names.size()
                      : column.columns.empty() ? 1
                                               : column.columns.size();
   } else {
     const Table part = table.of_origin(origin);
-    target = of_source(column.source, [&] { return read_target(part, own, part.rows(), warnings); });
+    target =
+        of_source(column.source, [&] { return read_target(part, own, part.rows(), warnings); });
   }
   const std::vector<double> values = std::move(target.values);
   target.values.assign(table.rows() * target.columns, std::numeric_limits<double>::quiet_NaN());

@@ -64,8 +64,7 @@ std::vector<Value*> pool(const Node& node, OnnxGraph& graph, std::size_t results
 Value* with_sides(OnnxGraph& graph, Value* like, const Integers& wanted) {
   Value* shape = graph.node("Shape", {like});
   Value* outer = graph.node("Slice", {shape, graph.integers({0}), graph.integers({2})});
-  return graph.node(
-      "Concat", {outer, graph.integers(wanted)}, {OnnxGraph::attribute("axis", 0)});
+  return graph.node("Concat", {outer, graph.integers(wanted)}, {OnnxGraph::attribute("axis", 0)});
 }
 
 constexpr std::int64_t kLastTwo = 2;  // where a plane's sides stand in a shape
@@ -82,10 +81,10 @@ Value* max_pool2d_with_indices(const Node& node, OnnxGraph& graph) {
                             {shape,
                              graph.integers({kLastTwo}),
                              graph.integers({std::numeric_limits<std::int64_t>::max()})});
-  Value* pixels = graph.node("ReduceProd",
-                             {plane},
-                             {OnnxGraph::attribute("axes", Integers{0}),
-                              OnnxGraph::attribute("keepdims", 1)});
+  Value* pixels =
+      graph.node("ReduceProd",
+                 {plane},
+                 {OnnxGraph::attribute("axes", Integers{0}), OnnxGraph::attribute("keepdims", 1)});
   graph.set(node.output(1), graph.node("Mod", {results[1], pixels}));
   return results[0];
 }
@@ -111,9 +110,10 @@ Value* max_unpool2d(const Node& node, OnnxGraph& graph) {
 
 Value* upsample_bilinear2d(const Node& node, OnnxGraph& graph) {
   // input, size, align_corners, ...; the size may stand as a list of numbers
-  DETENTE_CHECK(graph.known(node.input(2)).toBool(),
-                ErrorCode::kUnsupported,
-                "[deploy::to_onnx] a resize that does not align the corners has no ONNX form here.");
+  DETENTE_CHECK(
+      graph.known(node.input(2)).toBool(),
+      ErrorCode::kUnsupported,
+      "[deploy::to_onnx] a resize that does not align the corners has no ONNX form here.");
   Value* x = graph.tensor(node.input(0));
   Value* none = graph.constant(torch::zeros({0}, torch::kFloat32));
   return graph.node("Resize",

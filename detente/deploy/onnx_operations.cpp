@@ -134,11 +134,12 @@ Value* index_select(const Node& node, OnnxGraph& graph) {
 // Rows added to those at their places, again and again where a place occurs often.
 Value* index_add(const Node& node, OnnxGraph& graph) {
   // self, dim, index, source, alpha
-  DETENTE_CHECK(axis_of(graph, node.input(1), node.input(0)) == 0 &&
-                    graph.known(node.input(4)).toScalar().toDouble() == 1,
-                ErrorCode::kUnsupported,
-                "[deploy::to_onnx] sums by place along an inner dimension, or with a factor, have no "
-                "ONNX form here.");
+  DETENTE_CHECK(
+      axis_of(graph, node.input(1), node.input(0)) == 0 &&
+          graph.known(node.input(4)).toScalar().toDouble() == 1,
+      ErrorCode::kUnsupported,
+      "[deploy::to_onnx] sums by place along an inner dimension, or with a factor, have no "
+      "ONNX form here.");
   Value* places = graph.node("Unsqueeze", {graph.tensor(node.input(2)), graph.integers({1})});
   return graph.node("ScatterND",
                     {graph.tensor(node.input(0)), places, graph.tensor(node.input(3))},

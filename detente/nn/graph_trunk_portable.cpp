@@ -46,9 +46,10 @@ TensorList example(std::int64_t nodes, std::int64_t features, bool of_nodes) {
 PortableInputs GraphTrunk::portable_inputs(const data::Source& fitted) const {
   const bool of_nodes = examples_are_nodes(fitted);
   PortableInputs inputs;
-  inputs.list.push_back({"features",
-                         {"nodes", ""},
-                         "Of each node, in the columns that graphs.json names; 0 for what it has not"});
+  inputs.list.push_back(
+      {"features",
+       {"nodes", ""},
+       "Of each node, in the columns that graphs.json names; 0 for what it has not"});
   inputs.list.push_back({"edges",
                          {"", "edges"},
                          "From and to: all edges of all nodes, each in both directions, nodes "

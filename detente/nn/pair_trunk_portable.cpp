@@ -40,14 +40,12 @@ void PairTrunk::add_joined_inputs(PortableInputs& inputs) const {
   inputs.list.push_back(
       {"joined",
        {"batch", "joined_length", ""},
-       "Token ids of [CLS] (" + std::to_string(vocabulary_.cls) +
-           "), the first sentence, [SEP] (" + std::to_string(vocabulary_.sep) +
-           "), the second and [SEP], of each sentence at most " +
+       "Token ids of [CLS] (" + std::to_string(vocabulary_.cls) + "), the first sentence, [SEP] (" +
+           std::to_string(vocabulary_.sep) + "), the second and [SEP], of each sentence at most " +
            std::to_string(options_.max_length) + " tokens, padded at the end with " +
            std::to_string(vocabulary_.pad) + "; " + std::to_string(vocabulary_.ids_per_token) +
            " a token, [CLS] and [SEP] repeated"});
-  at::Tensor ids =
-      torch::full({2, 5, vocabulary_.ids_per_token}, vocabulary_.sep, torch::kInt64);
+  at::Tensor ids = torch::full({2, 5, vocabulary_.ids_per_token}, vocabulary_.sep, torch::kInt64);
   ids.select(1, 0).fill_(vocabulary_.cls);
   ids.select(0, 1).select(0, 4).fill_(vocabulary_.pad);
   inputs.examples.push_back(std::move(ids));

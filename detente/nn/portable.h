@@ -23,7 +23,7 @@ struct PortableInputs {
   TensorList examples;
   // Others to compare the recorded model on, with other sizes wherever those may change; empty: the
   // examples three times over, along the first dimension.
-  TensorList others = {};
+  TensorList others;
 };
 
 }  // namespace detente::nn

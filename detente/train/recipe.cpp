@@ -281,12 +281,13 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 "{}: the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.",
                 where);
   recipe.data.files.own_parts = recipe.data.source->own_parts();
-  DETENTE_CHECK(recipe.data.files.sources.empty() || recipe.data.source->takes_sources(),
-                ErrorCode::kInvalidArgument,
-                "{}: 'data.sources' is for tables, texts, pairs, images and audio; data.kind {} reads "
-                "one file.",
-                where,
-                recipe.data.kind);
+  DETENTE_CHECK(
+      recipe.data.files.sources.empty() || recipe.data.source->takes_sources(),
+      ErrorCode::kInvalidArgument,
+      "{}: 'data.sources' is for tables, texts, pairs, images and audio; data.kind {} reads "
+      "one file.",
+      where,
+      recipe.data.kind);
   recipe.data.files.validate(where);
   recipe.data.source->leave_out(recipe.data.files.split.columns());
   for (const data::NamedFiles& source : recipe.data.files.sources) {

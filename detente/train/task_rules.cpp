@@ -140,9 +140,10 @@ void check_sources(Recipe& recipe, const std::string& where) {
   }
   for (const std::string& name : names) {
     if (used.contains(name)) continue;
-    refuse(where,
-           "no task is from the source '" + name +
-               "'; expected one at least (tasks[].source), for rows without targets teach nothing.");
+    refuse(
+        where,
+        "no task is from the source '" + name +
+            "'; expected one at least (tasks[].source), for rows without targets teach nothing.");
   }
 }
 

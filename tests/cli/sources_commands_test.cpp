@@ -86,9 +86,11 @@ TEST_F(SourcesCommandsTest, TrainsEvaluatesAndPredicts) {
   EXPECT_FALSE(one["tasks"].contains("amount"));
   // Inputs alone are enough for predictions, of all tasks.
   write_file_atomic(folder_ / "new.csv", "x,y\n1,2\n-1,0\n");
-  ASSERT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", "-"}), 0) << err_.str();
+  ASSERT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", "-"}), 0)
+      << err_.str();
   EXPECT_THAT(out_.str(), HasSubstr("x\ty\tamount\tgood\tgood_probability"));
-  EXPECT_NE(call({"predict", path("run"), "--data", path("new.csv"), "--out", path("small.csv")}), 0);
+  EXPECT_NE(call({"predict", path("run"), "--data", path("new.csv"), "--out", path("small.csv")}),
+            0);
   EXPECT_THAT(err_.str(), HasSubstr("data itself"));
 }
 
@@ -198,15 +200,13 @@ TEST_F(SourcesCommandsTest, ATinySourceIsDrawnAsTheSamplerSays) {
 
 TEST_F(SourcesCommandsTest, ResumedEqualsNeverStopped) {
   write("  sampler: temperature\n  temperature: 3\n");
-  expect_resumed_equals_whole(
-      "whole", "stopped", {"train.epochs=3", "data.sources.small.batch=4"});
+  expect_resumed_equals_whole("whole", "stopped", {"train.epochs=3", "data.sources.small.batch=4"});
   // Within an epoch, too: a snapshot after every step.
   run("again", {"train.epochs=3", "data.sources.small.batch=4"});
-  const auto stopped = run_with_trigger(
-      "middle",
-      "step",
-      [] { std::raise(SIGINT); },
-      {"train.epochs=3", "data.sources.small.batch=4"});
+  const auto stopped = run_with_trigger("middle",
+                                        "step",
+                                        [] { std::raise(SIGINT); },
+                                        {"train.epochs=3", "data.sources.small.batch=4"});
   if (stopped.interrupted) {
     run("middle", {"train.epochs=3", "data.sources.small.batch=4"}, train::ExistingRun::kResume);
   }

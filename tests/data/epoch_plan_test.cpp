@@ -29,7 +29,9 @@ struct Rows {
     for (std::size_t i = 0; i < origins.size(); ++i) costs.push_back(1 + rng.below(40));
     own.assign(sizes.size(), 0);
   }
-  EpochPlan plan(const Sampler& sampler, const BatchOptions& options, std::uint64_t seed = 7) const {
+  EpochPlan plan(const Sampler& sampler,
+                 const BatchOptions& options,
+                 std::uint64_t seed = 7) const {
     return {costs, origins, options, sampler, own, seed};
   }
   std::vector<std::size_t> by_source(const std::vector<RowList>& batches) const {

@@ -30,9 +30,9 @@ std::string error_of(const std::function<void()>& body, ErrorCode code) {
 }
 
 TEST(JoinedTable, HasTheRowsOfAllUnderTheColumnsOfAll) {
-  const Table joined = Table::joined(std::vector<NamedTable>{
-      {"a", Table::parse("x,y\n1,2\n3,4\n", "a.csv", TableFormat::kCsv)},
-      {"b", Table::parse("z\ty\n\"5\t6\n", "b.tsv", TableFormat::kTsv)}});
+  const Table joined = Table::joined(
+      std::vector<NamedTable>{{"a", Table::parse("x,y\n1,2\n3,4\n", "a.csv", TableFormat::kCsv)},
+                              {"b", Table::parse("z\ty\n\"5\t6\n", "b.tsv", TableFormat::kTsv)}});
   EXPECT_THAT(joined.column_names(), ElementsAre("x", "y", "z"));
   EXPECT_THAT(joined.text_column("x"), ElementsAre("1", "3", ""));
   EXPECT_THAT(joined.text_column("y"), ElementsAre("2", "4", "6"));
@@ -55,7 +55,9 @@ TEST(JoinedTable, HasTheRowsOfAllUnderTheColumnsOfAll) {
 
 class SeveralSourcesTest : public ::testing::Test {
  protected:
-  NamedFiles source(const std::string& name, const std::string& train, const std::string& dev = "") {
+  NamedFiles source(const std::string& name,
+                    const std::string& train,
+                    const std::string& dev = "") {
     NamedFiles source{name, {}};
     source.files.train = write(name + ".csv", train);
     if (!dev.empty()) source.files.dev = write(name + "_dev.csv", dev);
@@ -147,7 +149,8 @@ TEST_F(SeveralSourcesTest, ErrorsNameSourceFileAndLine) {
   };
   SourceInput in = input();
   write("more.csv", "c,x,t\nblue,7,0\nred,9,2\n");
-  EXPECT_THAT(read(in), AllOf(HasSubstr("source 'more'"), HasSubstr("more.csv"), HasSubstr("line 3")));
+  EXPECT_THAT(read(in),
+              AllOf(HasSubstr("source 'more'"), HasSubstr("more.csv"), HasSubstr("line 3")));
   write("more.csv", "c,x,u\nblue,7,0\nred,9,1\n");
   EXPECT_THAT(read(in), AllOf(HasSubstr("source 'more'"), HasSubstr("no column 't'")));
   write("more.csv", "c,x,t\nblue,7\n");
@@ -160,9 +163,13 @@ TEST_F(SeveralSourcesTest, ErrorsNameSourceFileAndLine) {
   EXPECT_THAT(read(in), AllOf(HasSubstr("source 'more'"), HasSubstr("'good' has no target")));
   // An input that one source lacks.
   write("more.csv", "c,t\nblue,0\nred,1\n");
-  EXPECT_THAT(read(in), AllOf(HasSubstr("source 'more'"), HasSubstr("no column 'x'"), HasSubstr("data.ignore")));
+  EXPECT_THAT(
+      read(in),
+      AllOf(HasSubstr("source 'more'"), HasSubstr("no column 'x'"), HasSubstr("data.ignore")));
   write("more.csv", "c,x,t\nblue,7,0\nred,1e999,1\n");
-  EXPECT_THAT(read(in), AllOf(HasSubstr("line 3"), HasSubstr("more.csv'"), ::testing::Not(HasSubstr("news.csv"))));
+  EXPECT_THAT(
+      read(in),
+      AllOf(HasSubstr("line 3"), HasSubstr("more.csv'"), ::testing::Not(HasSubstr("news.csv"))));
   std::filesystem::remove(folder_.path() / "more.csv");
   EXPECT_THAT(error_of([&] { TableSource().read(in, nullptr); }, ErrorCode::kIo),
               AllOf(HasSubstr("source 'more'"), HasSubstr("more.csv")));

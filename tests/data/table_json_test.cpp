@@ -33,7 +33,8 @@ std::string refused(const std::string& text) {
 TEST(JsonLines, KeysAreColumnsAndValuesCells) {
   const Table table = lines(
       "{\"text\": \"red, \\\"blue\\\"\\n\", \"n\": 3.5e-2, \"yes\": true}\n"
-      "{\"n\": -7, \"text\": \"바다 \\uBC14\\uB2E4 \\ud83d\\ude00\", \"no\": false, \"yes\": null}\n");
+      "{\"n\": -7, \"text\": \"바다 \\uBC14\\uB2E4 \\ud83d\\ude00\", \"no\": false, \"yes\": "
+      "null}\n");
   EXPECT_THAT(table.column_names(), ElementsAre("text", "n", "yes", "no"));
   EXPECT_THAT(table.text_column("text"), ElementsAre("red, \"blue\"\n", "바다 바다 😀"));
   EXPECT_THAT(table.text_column("n"), ElementsAre("3.5e-2", "-7"));
@@ -76,9 +77,18 @@ TEST(JsonLines, RefusesWithLineAndKey) {
                 AllOf(HasSubstr("line 2"), HasSubstr("not an object")))
         << other;
   }
-  for (const char* broken :
-       {"{\"a\":1", "{\"a\":}", "{'a':1}", "{\"a\":1}{\"a\":1}", "{\"a\":NaN}", "{\"a\":01}", "{a:1}",
-        "{\"a\":\"\\ud800\"}", "{\"a\":1,}", "a,b", "{", "{\n"}) {
+  for (const char* broken : {"{\"a\":1",
+                             "{\"a\":}",
+                             "{'a':1}",
+                             "{\"a\":1}{\"a\":1}",
+                             "{\"a\":NaN}",
+                             "{\"a\":01}",
+                             "{a:1}",
+                             "{\"a\":\"\\ud800\"}",
+                             "{\"a\":1,}",
+                             "a,b",
+                             "{",
+                             "{\n"}) {
     EXPECT_THAT(refused(broken), AllOf(HasSubstr("line 1"), HasSubstr("no JSON"))) << broken;
   }
   EXPECT_THAT(refused("{\"a\":1e999}\n"), HasSubstr("too large"));

@@ -291,8 +291,8 @@ TEST(PortableModel, TransformersAnswerAsTheModelDoes) {
 }
 
 TEST(PortableModel, CrossPairsAnswerAsTheModelDoes) {
-  auto trunk = std::make_unique<nn::PairTrunk>(nn::PairModelOptions{
-      .mode = nn::PairModelOptions::Mode::kCross, .width = 16, .layers = 2});
+  auto trunk = std::make_unique<nn::PairTrunk>(
+      nn::PairModelOptions{.mode = nn::PairModelOptions::Mode::kCross, .width = 16, .layers = 2});
   const Trained t =
       trained(std::make_unique<data::PairSource>(),
               std::move(trunk),
@@ -321,8 +321,7 @@ TEST(PortableModel, CrossPairsAnswerAsTheModelDoes) {
     joined[i].slice(0, 0, row.size(0)).copy_(row);
     segments[i].slice(0, 0, a.size(0) / unit + 2).zero_();
   }
-  const auto answers =
-      module.forward({joined.view({3, -1, unit}), segments}).toGenericDict();
+  const auto answers = module.forward({joined.view({3, -1, unit}), segments}).toGenericDict();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_NEAR(answers.at("value").toTensor()[static_cast<std::int64_t>(i)].item<double>(),
                 expected[0](i, 0),

@@ -70,12 +70,10 @@ at::Tensor whole_numbers(const data::Batch& batch, const char* name) {
 // What a user of the exported model makes of a batch.
 std::vector<c10::IValue> graph_inputs(const data::GraphSource& source, const data::Batch& batch) {
   const std::int64_t nodes = whole_numbers(batch, "degree").size(0);
-  at::Tensor features =
-      torch::zeros({nodes, static_cast<std::int64_t>(source.feature_count())});
+  at::Tensor features = torch::zeros({nodes, static_cast<std::int64_t>(source.feature_count())});
   features.index_put_({whole_numbers(batch, "feature_node"), whole_numbers(batch, "feature")},
                       nn::tensor_of(data::array_of(batch, "feature_value")));
-  const at::Tensor edges =
-      torch::stack({whole_numbers(batch, "from"), whole_numbers(batch, "to")});
+  const at::Tensor edges = torch::stack({whole_numbers(batch, "from"), whole_numbers(batch, "to")});
   if (source.nodes()) return {features, edges, whole_numbers(batch, "asked")};
   return {features, edges, whole_numbers(batch, "graph_of"), whole_numbers(batch, "sizes")};
 }
@@ -96,8 +94,8 @@ void expect_graphs_agree(const Network& network) {
       EXPECT_NEAR(kind[row][static_cast<std::int64_t>(c)].item<double>(), expected[1](i, c), 1e-5);
     }
   }
-  EXPECT_NO_THROW(torch::jit::check_onnx_proto(
-      to_onnx(*network.model, *network.source, network.names())));
+  EXPECT_NO_THROW(
+      torch::jit::check_onnx_proto(to_onnx(*network.model, *network.source, network.names())));
 }
 
 // A molecule of one atom has no edge; rings have more than chains.
@@ -125,11 +123,8 @@ TEST(PortableNetworks, GraphsAnswerAsTheModelDoes) {
                               {{"norm", "true"}, {"epsilon", "0.5"}},
                               kMolecules,
                               heads));
-  expect_graphs_agree(network(std::make_unique<data::GraphSource>(),
-                              "gcn",
-                              {{"spread", "false"}},
-                              kMolecules,
-                              heads));
+  expect_graphs_agree(network(
+      std::make_unique<data::GraphSource>(), "gcn", {{"spread", "false"}}, kMolecules, heads));
 }
 
 TEST(PortableNetworks, NodesAnswerAsTheModelDoes) {
@@ -137,12 +132,12 @@ TEST(PortableNetworks, NodesAnswerAsTheModelDoes) {
       "5 3 3 4\n0 0 1 0\n1 0 2 0 2\n2 0 0\n0 0 1 1\n1 0 1 2\n0 1\n1 2\n2 0\n3 1\n";
   for (const char* kind : {"gcn", "gin"}) {
     SCOPED_TRACE(kind);
-    expect_graphs_agree(network(std::make_unique<data::GraphSource>(),
-                                kind,
-                                {},
-                                nodes,
-                                {head_of("value", TaskKind::kRegression),
-                                 head_of("kind", TaskKind::kClasses, 3)}));
+    expect_graphs_agree(
+        network(std::make_unique<data::GraphSource>(),
+                kind,
+                {},
+                nodes,
+                {head_of("value", TaskKind::kRegression), head_of("kind", TaskKind::kClasses, 3)}));
   }
 }
 
@@ -163,8 +158,8 @@ TEST(PortableNetworks, MapsAnswerAsTheModelDoes) {
                           Case{"segnet", {{"width", "4"}}},
                           Case{"mtan", {{"width", "4"}}}}) {
     SCOPED_TRACE(one.kind);
-    const Network made = network(
-        std::make_unique<data::DenseSource>(), one.kind, one.options, images_file, heads);
+    const Network made =
+        network(std::make_unique<data::DenseSource>(), one.kind, one.options, images_file, heads);
     const auto& source = static_cast<const data::DenseSource&>(*made.source);
     const data::Batch batch = source.batch(all_rows(source), nullptr);
     at::Tensor images = nn::tensor_of(data::array_of(batch, "image")).to(torch::kFloat64);
@@ -184,8 +179,7 @@ TEST(PortableNetworks, MapsAnswerAsTheModelDoes) {
                 1e-4 * (1 + answer.abs().max().item<double>()))
           << heads[k].name;
     }
-    EXPECT_NO_THROW(
-        torch::jit::check_onnx_proto(to_onnx(*made.model, *made.source, made.names())));
+    EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*made.model, *made.source, made.names())));
   }
 }
 

@@ -120,7 +120,8 @@ TEST_F(SeveralSourcesRunTest, ResumedEqualsNeverStopped) {
 // Two rows beside a few hundred: nothing is undefined and nothing is lost.
 TEST_F(SeveralSourcesRunTest, TrainsOnATinyAndALargeSource) {
   write_file_atomic(folder_ / "b.csv", "x,y,left,down\n1,0,1,1\n0,1,-1,0\n2,1,1,1\n");
-  const TrainOutcome outcome = run("run", {"data.sampler=proportional", "data.sources.b.split.dev=0.3"});
+  const TrainOutcome outcome =
+      run("run", {"data.sampler=proportional", "data.sources.b.split.dev=0.3"});
   EXPECT_EQ(outcome.summary["train_rows"], 98);
   EXPECT_TRUE(outcome.summary["tasks"]["up"]["pearson"].is_number());
 }
