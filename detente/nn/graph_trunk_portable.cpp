@@ -82,7 +82,7 @@ TensorList GraphTrunk::portable_views(const TensorList& inputs, const data::Sour
   if (examples_are_nodes(fitted)) return {x.index_select(0, inputs.at(2))};
   const at::Tensor sizes = inputs.at(3).to(x.scalar_type()).unsqueeze(1);
   // [B, width] of zeros, whatever the number of graphs.
-  const at::Tensor none = torch::zeros_like(sizes) + torch::zeros({1, x.size(1)}, x.options());
+  const at::Tensor none = torch::zeros_like(sizes) + torch::zeros_like(x.slice(0, 0, 1));
   at::Tensor sums = none.index_add(0, inputs.at(2), x);
   if (readout_ == Readout::kMean) sums = sums / sizes;
   return {sums};

@@ -82,9 +82,9 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
       "one of its nodes, an image with maps of its pixels, or a recording (docs/data.md). Its "
       "options stand beside it.");
+  sampler.describe(visitor);
   files.describe_split(visitor);
   files.describe_sources(visitor);
-  sampler.describe(visitor);
 }
 
 void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) {

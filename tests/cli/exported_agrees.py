@@ -144,8 +144,8 @@ def maps(folder):
     """Images whose sides halve to odd numbers, in each network for maps: classes and depths of pixels."""
     rng = np.random.default_rng(3)
     data = folder / "images"
-    for kind in ("image", "label", "depth"):
-        (data / kind).mkdir(parents=True)
+    for part in ("image", "label", "depth"):
+        (data / part).mkdir(parents=True)
     images = []
     for i in range(12):
         image = rng.random((37, 34, 3)).astype(np.float32)

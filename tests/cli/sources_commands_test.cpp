@@ -140,7 +140,7 @@ TEST_F(SourcesCommandsTest, RefusesRecipesThatCannotBe) {
 }
 
 TEST_F(SourcesCommandsTest, AFileThatIsWrongIsNamedWithItsSource) {
-  write_file_atomic(folder_ / "small.csv", "x,y,good\n1,2,1\n1,2,5\n0,0,1\n3,4,0\n");
+  write_file_atomic(folder_ / "small.csv", "x,y,good\n1,2,5\n1,2,5\n0,0,5\n3,4,5\n");
   EXPECT_EQ(train_tiny({"--quiet"}), 3);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("source 'small'"), HasSubstr("small.csv")));
   write_file_atomic(folder_ / "small.csv", "");
