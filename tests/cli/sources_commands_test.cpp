@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -212,6 +213,52 @@ TEST_F(SourcesCommandsTest, ResumedEqualsNeverStopped) {
   }
   EXPECT_EQ(read_file(folder_ / "again/model.safetensors"),
             read_file(folder_ / "middle/model.safetensors"));
+}
+
+// The same rows as JSON lines: the same run, and the same answers.
+TEST_F(SourcesCommandsTest, JsonLinesAreTablesLikeOthers) {
+  const auto as_json = [](const std::string& csv) {
+    std::istringstream in(csv);
+    std::string line;
+    std::getline(in, line);
+    const std::string task = line.substr(4);
+    std::string json;
+    while (std::getline(in, line)) {
+      const std::size_t first = line.find(',');
+      const std::size_t second = line.find(',', first + 1);
+      json += "{\"x\": " + line.substr(0, first) +
+              ", \"y\": " + line.substr(first + 1, second - first - 1) + ", \"" + task +
+              "\": " + line.substr(second + 1) + "}\n";
+    }
+    return json;
+  };
+  write_file_atomic(folder_ / "big.jsonl", as_json(table("amount", 300, 1)));
+  ASSERT_EQ(train_tiny({"--quiet", "--set", "train.epochs=1"}), 0) << err_.str();
+  const std::string fitted = read_file(folder_ / "run/columns.json");
+  ASSERT_EQ(train_tiny({"--quiet",
+                        "--force",
+                        "--set",
+                        "train.epochs=1",
+                        "--set",
+                        "data.sources.big.train=" + path("big.jsonl")}),
+            0)
+      << err_.str();
+  EXPECT_EQ(read_file(folder_ / "run/columns.json"), fitted);
+  write_file_atomic(folder_ / "new.csv", "x,y\n1.5,2\n-1,0\n");
+  write_file_atomic(folder_ / "new.jsonl", "{\"x\": 1.5, \"y\": 2}\n{\"y\": 0, \"x\": -1}\n");
+  std::string answers[2];
+  for (const bool json : {false, true}) {
+    ASSERT_EQ(
+        call(
+            {"predict", path("run"), "--data", path(json ? "new.jsonl" : "new.csv"), "--out", "-"}),
+        0)
+        << err_.str();
+    answers[json ? 1 : 0] = out_.str();
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  write_file_atomic(folder_ / "new.jsonl", "{\"x\": 1.5, \"y\": 2}\n{\"x\": {\"a\": 1}}\n");
+  EXPECT_EQ(call({"predict", path("run"), "--data", path("new.jsonl"), "--out", "-"}), 3);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("line 2"), HasSubstr("key 'x'")));
 }
 
 TEST_F(SourcesCommandsTest, ATaskAloneLeavesTheOtherSourceOut) {
