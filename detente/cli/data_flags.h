@@ -16,12 +16,19 @@ namespace detente::cli {
 
 struct DataFlags {
   std::string data;    // "-": standard input
-  std::string format;  // tsv, csv; empty: data.format of the recipe
+  std::string format;  // tsv, csv, jsonl; empty: data.format of the recipe
+  std::string source;  // of a recipe with data.sources: whose tasks the file has targets of
 
   data::SourceFiles files(const train::Recipe& recipe) const;
+  // The same for reading targets, too: of a recipe with several sources those of one, the one named or
+  // the only one whose columns the file has. Throws kInvalidArgument where that is not clear.
+  data::SourceFiles files_with_targets(const train::Recipe& recipe) const;
   // For people and messages.
   std::string shown() const;
 };
+
+// The option --source.
+void add_source_flag(CLI::App& command, DataFlags& flags);
 
 // The option --data, to be made more of.
 CLI::Option* add_data_flags(CLI::App& command, DataFlags& flags, const std::string& doc);

@@ -60,16 +60,38 @@ void print_parts(const DataFindings& found, std::ostream& out) {
   out << table.text();
 }
 
+void print_sources(const DataFindings& found, std::ostream& out) {
+  if (found.parts.front().sources.empty()) return;
+  std::vector<report::Column> columns = {{"source"}};
+  for (const auto& part : found.parts) {
+    columns.push_back({std::string("rows, ") + name_of(part.part), Align::kRight});
+  }
+  report::Table table(columns);
+  for (const auto& [name, rows] : found.parts.front().sources) {
+    std::vector<std::string> row = {name};
+    for (const auto& part : found.parts) row.push_back(std::to_string(part.rows_of(name)));
+    table.add_row(row);
+  }
+  out << "\nSources\n\n" << table.text();
+}
+
 void print_targets(const DataFindings& found, std::ostream& out) {
-  std::vector<report::Column> columns = {{"task"}, {"column"}, {"kind"}};
+  const bool sources = !found.parts.front().sources.empty();
+  std::vector<report::Column> columns = {{"task"}};
+  if (sources) columns.push_back({"source"});
+  columns.push_back({"column"});
+  columns.push_back({"kind"});
   for (const auto& part : found.parts) {
     columns.push_back({std::string("labelled, ") + name_of(part.part), Align::kRight});
   }
   report::Table table(columns);
   for (const TaskFindings& task : found.tasks) {
-    std::vector<std::string> row = {task.name, task.column, name_of(task.kind)};
+    std::vector<std::string> row = {task.name};
+    if (sources) row.push_back(task.source);
+    row.push_back(task.column);
+    row.push_back(name_of(task.kind));
     for (std::size_t i = 0; i < task.parts.size(); ++i) {
-      row.push_back(data_share(task.parts[i].labelled, found.parts[i].rows));
+      row.push_back(data_share(task.parts[i].labelled, found.parts[i].rows_of(task.source)));
     }
     table.add_row(row);
   }
@@ -131,16 +153,19 @@ void print_balance(const DataFindings& found, std::size_t top, std::ostream& out
 
 void print_pairs(const DataFindings& found, std::size_t top, std::ostream& out) {
   if (found.pairs.empty()) return;
-  const std::size_t rows = found.parts.front().rows;
-  if (found.pairs.front().rows == rows) {
-    out << "\nEvery training row has the targets of all tasks.\n";
+  if (std::all_of(found.pairs.begin(), found.pairs.end(), [](const data::TaskPair& pair) {
+        return pair.rows == pair.of;
+      })) {
+    out << (found.parts.front().sources.empty()
+                ? "\nEvery training row has the targets of all tasks.\n"
+                : "\nEvery training row has the targets of all tasks of its source.\n");
     return;
   }
   report::Table table({{"task"}, {"and"}, {"rows with both", Align::kRight}, {"", Align::kRight}});
   for (std::size_t i = 0; i < found.pairs.size() && i < top; ++i) {
     const data::TaskPair& pair = found.pairs[i];
     table.add_row(
-        {pair.first, pair.second, std::to_string(pair.rows), data_share(pair.rows, rows)});
+        {pair.first, pair.second, std::to_string(pair.rows), data_share(pair.rows, pair.of)});
   }
   out << "\nTargets of two tasks in one training row, the fewest first\n\n" << table.text();
   data_left_over(table.rows(), found.pairs.size(), "pairs", out);
@@ -186,6 +211,7 @@ void print_inputs(const DataFindings& found, std::size_t top, std::ostream& out)
 
 void print_data_findings(const DataFindings& found, std::size_t top, std::ostream& out) {
   print_parts(found, out);
+  print_sources(found, out);
   print_targets(found, out);
   print_target_numbers(found, out);
   print_balance(found, top, out);

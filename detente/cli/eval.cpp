@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <ostream>
@@ -58,10 +59,24 @@ void tell_changed_rows(const EvalFlags& flags,
                    part == data::Part::kTrain ? "trained" : "validated"));
 }
 
+// Of tasks whose source has no row here there is nothing to say.
+void leave_out_other_sources(const data::Source& rows,
+                             train::Recipe& recipe,
+                             std::vector<std::vector<train::MetricValue>>& metrics) {
+  const auto& names = rows.origin_names();
+  for (std::size_t k = recipe.tasks.size(); k-- > 0;) {
+    const std::string& source = recipe.tasks[k].source;
+    if (source.empty() || std::find(names.begin(), names.end(), source) != names.end()) continue;
+    recipe.tasks.erase(recipe.tasks.begin() + static_cast<std::ptrdiff_t>(k));
+    metrics.erase(metrics.begin() + static_cast<std::ptrdiff_t>(k));
+  }
+}
+
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   const bool given = !flags.data.data.empty();
-  const data::SourceFiles files = given ? flags.data.files(run.recipe) : run.recipe.data.files;
+  const data::SourceFiles files =
+      given ? flags.data.files_with_targets(run.recipe) : run.recipe.data.files;
   const data::Part part = given                   ? data::Part::kDev
                           : flags.part == "train" ? data::Part::kTrain
                           : flags.part == "test"  ? data::Part::kTest
@@ -74,8 +89,10 @@ void run_eval(const EvalFlags& flags, Context& context) {
                                                4 * run.recipe.loop.batches.batch_size,
                                                train::wanted_probabilities(run.recipe));
   train::check_finite(run.recipe, predictions);
-  const auto metrics = train::evaluate(run.recipe, predictions, *rows);
-  const Json tasks = report::to_json(train::metrics_by_task(run.recipe, metrics));
+  auto metrics = train::evaluate(run.recipe, predictions, *rows);
+  train::Recipe recipe = run.recipe;
+  leave_out_other_sources(*rows, recipe, metrics);
+  const Json tasks = report::to_json(train::metrics_by_task(recipe, metrics));
   if (flags.json) {
     context.out << json_text(Json{{"tasks", tasks}, {"rows", rows->size()}}) << "\n";
     return;
@@ -87,7 +104,7 @@ void run_eval(const EvalFlags& flags, Context& context) {
     for (const auto& metric : metrics[k]) {
       const std::string& remark = metric.reason.empty() ? metric.note : metric.reason;
       if (remark.empty()) continue;
-      context.out << text::printable(run.recipe.tasks[k].name) << " " << metric.name << ": "
+      context.out << text::printable(recipe.tasks[k].name) << " " << metric.name << ": "
                   << text::printable(remark) << "\n";
     }
   }
@@ -101,6 +118,7 @@ void add_eval(CLI::App& app, Context& context) {
   command->add_option("RUN", flags->run, "Folder of the run")->required();
   add_data_flags(
       *command, flags->data, "File with the recipe's columns; default: its validation file");
+  add_source_flag(*command, flags->data);
   command
       ->add_option("--part",
                    flags->part,

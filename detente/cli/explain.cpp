@@ -25,6 +25,8 @@ std::unique_ptr<data::Source> rows_to_explain(const train::LoadedRun& run, const
   const auto load = [&](bool targets) {
     return train::load_rows(run.recipe, files, data::Part::kDev, *run.source, targets);
   };
+  // Of several sources a file has the targets of one, and --explain is about all tasks.
+  if (given && !run.recipe.data.files.sources.empty()) return load(false);
   if (!given) return load(true);
   auto rows = load(false);
   const auto columns = rows->shown();

@@ -48,7 +48,7 @@ const char* reading(const std::string& kind) {
 void run_export(const ExportFlags& flags, Context& context) {
   demand_harmless("export", flags.out, {});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
-  demand_harmless("export", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
+  demand_harmless("export", flags.out, run.recipe.data.files.all_files());
   demand_harmless("export", flags.out, run.recipe.data.source->named_files());
   const std::string bytes = exported(run, flags.to);
   if (flags.out == "-") {

@@ -36,6 +36,7 @@ struct NewFlags {
 data::TableFormat new_format(const std::string& word) {
   if (word == "tsv") return data::TableFormat::kTsv;
   if (word == "csv") return data::TableFormat::kCsv;
+  if (word == "jsonl") return data::TableFormat::kJsonLines;
   return data::TableFormat::kAuto;
 }
 
@@ -173,8 +174,8 @@ void add_new(CLI::App& app, Context& context) {
       ->expected(1)
       ->allow_extra_args(false);
   command->add_option("--out", flags->out, "Recipe to write; - for standard output")->required();
-  command->add_option("--format", flags->format, "auto (by the ending), tsv or csv")
-      ->check(CLI::IsMember({"auto", "tsv", "csv"}))
+  command->add_option("--format", flags->format, "auto (by the ending), tsv, csv or jsonl")
+      ->check(CLI::IsMember({"auto", "tsv", "csv", "jsonl"}))
       ->capture_default_str();
   command->add_flag("--force", flags->force, "Replace a file that is there");
   command->callback([flags, &context] { run_new(*flags, context); });

@@ -267,7 +267,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
   const std::vector<std::string> maps = map_tasks(run.recipe);
   demand_fitting_output(flags.out, maps);
   const PredictionFormat format = format_of(flags.out).value_or(PredictionFormat::kTsv);
-  demand_harmless("predict", flags.out, {run.recipe.data.files.train, run.recipe.data.files.dev});
+  demand_harmless("predict", flags.out, run.recipe.data.files.all_files());
   demand_harmless("predict", flags.out, run.recipe.data.source->named_files());
   if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(
@@ -307,10 +307,10 @@ void add_predict(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("predict", "Use a run's model on new rows");
   auto flags = std::make_shared<PredictFlags>();
   command->add_option("RUN", flags->run, "Folder of the run")->required();
-  add_data_flags(
-      *command,
-      flags->data,
-      "TSV or CSV with the recipe's input columns; of images also idx, CIFAR-10 or a folder");
+  add_data_flags(*command,
+                 flags->data,
+                 "TSV, CSV or JSON lines with the recipe's input columns; of images also idx, "
+                 "CIFAR-10 or a folder");
   CLI::Option* out =
       command->add_option("--out",
                           flags->out,

@@ -106,17 +106,25 @@ void AudioSource::read_rows(const SourceInput& input, const Source* fitted) {
   PcmIndex pcm = pcm_;
   pcm.rate = rate_;
   const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
-  const SoundRows rows({input.files.file(input.part),
-                        input.files.format,
-                        column_,
-                        fit_.classes,
-                        labels,
-                        input.files.given.get()},
-                       pcm);
+  const bool several = !input.files.sources.empty();
+  DETENTE_CHECK(
+      !several || pcm_.file.empty(),
+      ErrorCode::kInvalidArgument,
+      "[data::AudioSource] 'data.pcm' is one file of recordings; expected no 'data.sources' "
+      "beside it.");
+  const ImageListing listing{input.files.file(input.part),
+                             input.files.format,
+                             column_,
+                             fit_.classes,
+                             labels,
+                             input.files.given.get()};
+  const SoundRows rows =
+      several ? SoundRows(input.files, input.part, listing) : SoundRows(listing, pcm);
   warnings_ = rows.rows().warnings;
   fit_.classes = rows.rows().classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.rows().table);
   table_ = rows.rows().table.select(chosen);
+  take_origins(*table_);
   costs_.assign(chosen.size(), 1);
   read_energies(rows, chosen, input.threads, fitted == nullptr);
   if (fitted == nullptr) fit_scale();

@@ -29,6 +29,7 @@ class AudioSource final : public Source {
   void resolve_paths(const std::filesystem::path& folder) override;
   std::vector<std::string> named_inputs() const override;
   std::vector<std::string> named_files() const override { return {class_file_, pcm_.file}; }
+  bool takes_sources() const override { return true; }
   std::unique_ptr<Source> fresh() const override;
 
   std::size_t size() const override { return costs_.size(); }

@@ -429,7 +429,8 @@ bool has_table_name(const std::string& path) {
   fs::path name = lower_ascii(fs::path(path).filename().string());
   if (name.extension() == ".gz") name = name.stem();
   const std::string ending = name.extension().string();
-  return ending == ".tsv" || ending == ".tab" || ending == ".txt" || ending == ".csv";
+  return ending == ".tsv" || ending == ".tab" || ending == ".txt" || ending == ".csv" ||
+         ending == ".jsonl";
 }
 
 std::optional<FileRows> list_files(const ImageListing& listing, const FileKind& kind) {
@@ -445,6 +446,36 @@ std::optional<FileRows> list_files(const ImageListing& listing, const FileKind& 
 ImageRows list_images(const ImageListing& listing) {
   if (std::optional<FileRows> rows = list_files(listing, {})) return {std::move(*rows), {}};
   return list_blocks(listing);
+}
+
+FileRows list_sources(const SourceFiles& files,
+                      Part part,
+                      const ImageListing& listing,
+                      const FileKind& kind) {
+  FileRows all{Table::made({}, {}, files.file(part)), {}, listing.classes, {}, true};
+  std::vector<NamedTable> tables;
+  for (const NamedFiles& source : files.sources) {
+    if (!source.files.has(part)) continue;
+    of_source(source.name, [&] {
+      ImageListing own = listing;
+      own.path = source.files.file(part);
+      own.format = source.files.format;
+      const std::optional<FileRows> rows = list_files(own, kind);
+      DETENTE_CHECK(
+          rows && rows->is_list,
+          ErrorCode::kData,
+          "[data::list_images] '{}' is no list; with data.sources expected tables (.csv or "
+          ".tsv) with a column '{}' that names the files.",
+          own.path,
+          own.column);
+      const RowList chosen = source.files.chosen_rows(part, rows->table);
+      tables.push_back({source.name, rows->table.select(chosen)});
+      for (const std::size_t row : chosen) all.files.push_back(rows->files[row]);
+      all.warnings.insert(all.warnings.end(), rows->warnings.begin(), rows->warnings.end());
+    });
+  }
+  all.table = Table::joined(tables);
+  return all;
 }
 
 bool is_label(std::string_view column) {

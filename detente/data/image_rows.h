@@ -15,6 +15,7 @@
 #include <detente/core/json.h>
 #include <detente/data/image_block.h>
 #include <detente/data/image_file.h>
+#include <detente/data/source_files.h>
 #include <detente/data/table.h>
 #include <detente/data/targets.h>
 
@@ -81,6 +82,13 @@ bool has_table_name(const std::string& path);
 ImageRows list_images(const ImageListing& listing);
 // Lists and folders alone, of files of any kind; nothing for a path that is neither.
 std::optional<FileRows> list_files(const ImageListing& listing, const FileKind& kind);
+
+// The chosen rows of a part's lists, of several sources (SourceFiles::sources) as one joined table.
+// kData where a source is no list: folders of classes would number the classes of each anew.
+FileRows list_sources(const SourceFiles& files,
+                      Part part,
+                      const ImageListing& listing,
+                      const FileKind& kind);
 
 // Whether a column holds the classes themselves: "label", and those of two overlaid images.
 bool is_label(std::string_view column);

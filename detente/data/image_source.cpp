@@ -121,16 +121,25 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   fit_ = fitted == nullptr ? Fit{} : dynamic_cast<const ImageSource&>(*fitted).fit_;
   if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
   const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
-  const ImageRows rows = list_images({input.files.file(input.part),
-                                      input.files.format,
-                                      column_,
-                                      fit_.classes,
-                                      labels,
-                                      input.files.given.get()});
+  const bool several = !input.files.sources.empty();
+  DETENTE_CHECK(
+      !several || overlay_ == 0,
+      ErrorCode::kInvalidArgument,
+      "[data::ImageSource] 'data.overlay' lays two images of one file over each other; expected "
+      "no 'data.sources' beside it.");
+  const ImageListing listing{input.files.file(input.part),
+                             input.files.format,
+                             column_,
+                             fit_.classes,
+                             labels,
+                             input.files.given.get()};
+  const ImageRows rows = several ? ImageRows{list_sources(input.files, input.part, listing, {}), {}}
+                                 : list_images(listing);
   warnings_ = rows.warnings;
   fit_.classes = rows.classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.table);
   table_ = rows.table.select(chosen);
+  take_origins(*table_);
   costs_.assign(chosen.size(), 1);
   read_pixels(rows, chosen, input.threads, fitted == nullptr);
   partners_.clear();
@@ -195,7 +204,7 @@ void ImageSource::read_files(const ImageRows& rows,
            "{} It is named in line {} of '{}'.",
            error.what(),
            rows.table.line(chosen[i]),
-           rows.table.source());
+           rows.table.source(chosen[i]));
     }
   };
   Image first = read(0);

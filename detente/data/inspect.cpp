@@ -39,9 +39,10 @@ Json summary_json(const NumberSummary& numbers) {
 
 Json task_json(const TaskFindings& task, const std::vector<PartFindings>& parts) {
   Json json = {{"name", task.name}, {"column", task.column}, {"kind", name_of(task.kind)}};
+  if (!task.source.empty()) json["source"] = task.source;
   for (std::size_t i = 0; i < task.parts.size(); ++i) {
     const LabelFindings& labels = task.parts[i];
-    Json part = {{"rows", parts[i].rows}, {"labelled", labels.labelled}};
+    Json part = {{"rows", parts[i].rows_of(task.source)}, {"labelled", labels.labelled}};
     if (task.kind == TaskKind::kRegression) {
       part["numbers"] = summary_json(labels.numbers);
     } else {
@@ -81,7 +82,20 @@ Table rows_of(const Source& read, const SourceFiles& files, Part part, const Sou
 
 }  // namespace
 
+std::size_t PartFindings::rows_of(const std::string& source) const {
+  if (source.empty()) return rows;
+  for (const auto& [name, count] : sources) {
+    if (name == source) return count;
+  }
+  return 0;
+}
+
 namespace internal {
+
+std::string line_text(const Table& table, std::size_t row) {
+  const std::string line = fmt::format("line {}", table.line(row));
+  return table.origins().empty() ? line : fmt::format("{} of '{}'", line, table.source(row));
+}
 
 std::string count_text(std::size_t count, std::size_t of, const char* what) {
   const double share = of == 0 ? 0 : 100.0 * static_cast<double>(count) / static_cast<double>(of);
@@ -130,6 +144,9 @@ Json DataFindings::to_json() const {
                              {"file", parts[i].file},
                              {"rows", parts[i].rows},
                              {"duplicates", duplicates.within.empty() ? 0 : duplicates.within[i]}});
+    for (const auto& [name, rows] : parts[i].sources) {
+      json["parts"].back()["sources"].push_back({{"name", name}, {"rows", rows}});
+    }
   }
   json["tasks"] = Json::array();
   for (const TaskFindings& task : tasks) json["tasks"].push_back(task_json(task, parts));
@@ -164,7 +181,7 @@ DataFindings inspect_parts(std::span<const InspectedPart> parts,
                 parts.size());
   DataFindings findings;
   for (const InspectedPart& part : parts) {
-    findings.parts.push_back({part.part, part.table.source(), part.table.rows()});
+    findings.parts.push_back({part.part, part.table.source(), part.table.rows(), part.sources});
   }
   internal::inspect_targets(parts, targets, findings);
   internal::inspect_inputs(parts, inputs, findings);
@@ -201,6 +218,8 @@ DataFindings inspect_data(const Source& source,
     }
     parts.push_back(
         {part, rows_of(read, files, part, *train), single_targets(read.targets(), targets)});
+    for (const std::string& name : read.origin_names()) parts.back().sources.emplace_back(name, 0);
+    for (const std::uint32_t origin : read.origins()) ++parts.back().sources[origin].second;
   }
   std::vector<TargetColumn> named = targets;
   for (TargetColumn& target : named) {

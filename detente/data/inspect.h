@@ -55,16 +55,18 @@ struct LabelFindings {
 
 struct TaskFindings {
   std::string name;
+  std::string source;  // SourceFiles::sources; empty without
   std::string column;
   TaskKind kind = TaskKind::kRegression;
   std::vector<std::string> class_names;  // as long as counts
   std::vector<LabelFindings> parts;      // in the order of DataFindings::parts
 };
 
-// Training rows that have a target of both tasks.
+// Training rows that have a target of both tasks. Tasks of two sources are no pair: none has.
 struct TaskPair {
   std::string first, second;
   std::size_t rows = 0;
+  std::size_t of = 0;  // rows that could have: of the tasks' source
 };
 
 struct InputFindings {
@@ -94,6 +96,10 @@ struct PartFindings {
   Part part = Part::kTrain;
   std::string file;
   std::size_t rows = 0;
+  std::vector<std::pair<std::string, std::size_t>> sources = {};  // rows of each; empty without
+
+  // Of a source, or all.
+  std::size_t rows_of(const std::string& source) const;
 };
 
 // `about`: reading, labels, balance, outliers, duplicates, leak, unknown.
@@ -121,6 +127,7 @@ struct InspectedPart {
   Part part = Part::kTrain;
   Table table;
   std::vector<Target> targets;
+  std::vector<std::pair<std::string, std::size_t>> sources = {};
 };
 
 // Looks at parts that are read; the first one are the training rows, and all have the columns of

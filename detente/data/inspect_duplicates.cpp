@@ -48,10 +48,12 @@ struct SameRow {
 // Distinct rows of a part, each with the place of its first.
 using RowSet = std::unordered_map<RowAt, std::size_t, HashRow, SameRow>;
 
-bool same_targets(const std::vector<Target>& targets, std::size_t a, std::size_t b) {
+// `joined`: a target that one of the rows lacks because of its source tells nothing.
+bool same_targets(const std::vector<Target>& targets, std::size_t a, std::size_t b, bool joined) {
   for (const Target& target : targets) {
     const double first = target.values[a];
     const double second = target.values[b];
+    if (joined && (std::isnan(first) || std::isnan(second))) continue;
     if (first != second && !(std::isnan(first) && std::isnan(second))) return false;
   }
   return true;
@@ -111,7 +113,10 @@ void inspect_duplicates(Parts parts, std::span<const InputColumn> inputs, DataFi
       const auto [first, fresh] = sets[p].emplace(RowAt{&seen[p], i}, i);
       if (fresh) continue;
       ++duplicates.within[p];
-      if (p == 0 && !same_targets(parts[p].targets, first->second, i)) ++duplicates.disagree;
+      const bool joined = !parts[p].sources.empty();
+      if (p == 0 && !same_targets(parts[p].targets, first->second, i, joined)) {
+        ++duplicates.disagree;
+      }
     }
   }
   for (std::size_t p = 1; p < parts.size(); ++p) {

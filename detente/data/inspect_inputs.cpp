@@ -80,7 +80,7 @@ void warn_of_outliers(const Table& train, DataFindings& findings) {
            columns == 1 ? "1 input has" : fmt::format("{} inputs have", columns),
            worst->name,
            count_text(worst->numbers.outliers, worst->numbers.count, "numbers"),
-           train.line(row),
+           line_text(train, row),
            trim(train.cell(row, train.column_index(worst->name))))});
 }
 

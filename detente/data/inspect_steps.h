@@ -24,6 +24,9 @@ std::vector<double> cell_numbers(const Table& table, const InputColumn& input);
 std::vector<std::uint32_t> cell_ids(const Table& table, const InputColumn& input);
 std::vector<std::uint32_t> value_ids(std::span<const double> values);
 
+// "line 7", of a joined table with the file.
+std::string line_text(const Table& table, std::size_t row);
+
 // "12 of 340 rows (3.5 %)".
 std::string count_text(std::size_t count, std::size_t of, const char* what);
 

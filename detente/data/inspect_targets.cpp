@@ -81,11 +81,11 @@ void warn_of_labels(const TaskFindings& task, Parts parts, DataFindings& finding
       {"outliers",
        fmt::format(
            "Task '{}': {} lie more than 10 robust deviations from the median, the farthest in "
-           "line {} ({}). A squared loss follows them; correct them, or choose a loss such as "
+           "{} ({}). A squared loss follows them; correct them, or choose a loss such as "
            "huber.",
            task.name,
            count_text(numbers.outliers, numbers.count, "targets"),
-           train.table.line(row),
+           line_text(train.table, row),
            train.table.cell(row, train.table.column_index(task.column)))});
 }
 
@@ -93,7 +93,8 @@ void warn_of_labels(const TaskFindings& task, Parts parts, DataFindings& finding
 
 void inspect_targets(Parts parts, std::span<const TargetColumn> targets, DataFindings& findings) {
   for (std::size_t k = 0; k < targets.size(); ++k) {
-    TaskFindings task{targets[k].task, targets[k].column, targets[k].kind, {}, {}};
+    TaskFindings task{
+        targets[k].task, targets[k].source, targets[k].column, targets[k].kind, {}, {}};
     const bool numbers = targets[k].kind == TaskKind::kRegression;
     const std::size_t classes = numbers ? 0 : class_count(parts, k, targets[k]);
     task.class_names = targets[k].class_names;
@@ -110,7 +111,9 @@ void inspect_targets(Parts parts, std::span<const TargetColumn> targets, DataFin
   std::vector<std::string> apart;
   for (std::size_t i = 0; i < train.size(); ++i) {
     for (std::size_t j = i + 1; j < train.size(); ++j) {
-      TaskPair pair{train[i].task, train[j].task, 0};
+      if (targets[i].source != targets[j].source) continue;
+      TaskPair pair{
+          train[i].task, train[j].task, 0, findings.parts.front().rows_of(targets[i].source)};
       for (std::size_t row = 0; row < train[i].values.size(); ++row) {
         if (!std::isnan(train[i].values[row]) && !std::isnan(train[j].values[row])) ++pair.rows;
       }

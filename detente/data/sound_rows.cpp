@@ -9,9 +9,10 @@
 namespace detente::data {
 namespace {
 
+constexpr FileKind kSounds{.word = "audio", .endings = ".wav", .fits = has_sound_name};
+
 FileRows list_sounds(const ImageListing& listing) {
-  std::optional<FileRows> rows =
-      list_files(listing, {.word = "audio", .endings = ".wav", .fits = has_sound_name});
+  std::optional<FileRows> rows = list_files(listing, kSounds);
   DETENTE_CHECK(
       rows.has_value(),
       ErrorCode::kData,
@@ -59,6 +60,9 @@ SoundRows::SoundRows(const ImageListing& listing, const PcmIndex& pcm)
   if (!pcm.file.empty()) read_index(pcm);
 }
 
+SoundRows::SoundRows(const SourceFiles& files, Part part, const ImageListing& listing)
+    : rows_(list_sources(files, part, listing, kSounds)) {}
+
 void SoundRows::read_index(const PcmIndex& pcm) {
   const Table& table = rows_.table;
   begins_ = places(table, pcm.offset);
@@ -103,7 +107,7 @@ Sound SoundRows::read(std::size_t row) const {
          "{} It is named in line {} of '{}'.",
          error.what(),
          rows_.table.line(row),
-         rows_.table.source());
+         rows_.table.source(row));
   }
 }
 

@@ -31,6 +31,8 @@ class SoundRows {
   // a path that is neither table nor folder, a place that is no whole number or lies outside the
   // file, a file of an odd number of bytes.
   SoundRows(const ImageListing& listing, const PcmIndex& pcm);
+  // The lists of several sources (list_sources).
+  SoundRows(const SourceFiles& files, Part part, const ImageListing& listing);
 
   const FileRows& rows() const { return rows_; }
   // A recording; throws as read_sound does, and says which line names the file. kData for a

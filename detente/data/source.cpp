@@ -87,7 +87,17 @@ void Source::read(const SourceInput& input, const Source* fitted) {
                 kind());
   targets_.clear();
   warnings_.clear();
+  origin_names_.clear();
+  origins_.clear();
   read_rows(input, fitted);
+}
+
+void Source::take_origins(const Table& table) {
+  origin_names_ = table.origins();
+  if (origin_names_.empty()) return;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    origins_.push_back(static_cast<std::uint32_t>(table.origin(row)));
+  }
 }
 
 void Source::exchange(std::size_t /*input*/, const Batch& /*others*/, Batch& /*batch*/) const {

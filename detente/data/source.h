@@ -97,6 +97,8 @@ class Source {
   // Whether a training file may say itself which of its examples are for training, validation and
   // test.
   virtual bool own_parts() const { return false; }
+  // Whether the examples may come from several sources (SourceFiles::sources).
+  virtual bool takes_sources() const { return false; }
   // Makes paths in the options absolute.
   virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
   // Columns that are targets of tasks left out of this run: never inputs.
@@ -122,6 +124,11 @@ class Source {
   // Of the examples as they reach a network, and their targets, in their order: two sources with one
   // digest train alike. Costs a pass over the examples.
   virtual std::string digest() const;
+
+  // Of the examples of several sources (SourceFiles::sources): the names of those that have any, and
+  // which one each example is from. Else empty.
+  const std::vector<std::string>& origin_names() const { return origin_names_; }
+  std::span<const std::uint32_t> origins() const { return origins_; }
 
   const std::vector<Target>& targets() const { return targets_; }
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
@@ -163,8 +170,13 @@ class Source {
   // Fills the source; targets are read from the same table. Warnings go to warnings_.
   virtual void read_rows(const SourceInput& input, const Source* fitted) = 0;
 
+  // Where the rows of a joined table come from; nothing of another.
+  void take_origins(const Table& table);
+
   std::vector<Target> targets_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> origin_names_;
+  std::vector<std::uint32_t> origins_;  // per example
 };
 
 // The files that Source::save writes, by their paths from the run's folder on, and what reads them

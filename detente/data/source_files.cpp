@@ -2,23 +2,32 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/data/source_files.h>
+#include <detente/text/printable.h>
 #include <detente/text/unicode.h>
 
+#include <algorithm>
 #include <numeric>
+#include <set>
+#include <utility>
 
 namespace detente::data {
 
 void SourceFiles::describe(FieldVisitor& visitor) {
   visitor.file("train",
                train,
-               "Training file (TSV or CSV with a header line, gzip or not; for images also idx, "
+               "Training file (TSV or CSV with a header line, or JSON lines, gzip or not; for "
+               "images also idx, "
                "CIFAR-10 or a folder, for graphs a text of its own), relative to the recipe.");
   visitor.file("dev", dev, "Validation file with the same columns; or use split.");
   visitor.choice(
       "format",
       format,
-      {{"auto", TableFormat::kAuto}, {"tsv", TableFormat::kTsv}, {"csv", TableFormat::kCsv}},
-      "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180.");
+      {{"auto", TableFormat::kAuto},
+       {"tsv", TableFormat::kTsv},
+       {"csv", TableFormat::kCsv},
+       {"jsonl", TableFormat::kJsonLines}},
+      "auto: by the file name's ending. tsv has no quoting; csv follows RFC 4180; jsonl has a JSON "
+      "object a line.");
   visitor.integer(
       "max_rows", max_rows, {.min = 0, .max = 1e9}, "Use only the first n training rows; 0: all.");
 }
@@ -29,7 +38,61 @@ void SourceFiles::describe_split(FieldVisitor& visitor) {
   });
 }
 
+void SourceFiles::describe_sources(FieldVisitor& visitor) {
+  visitor.sections(
+      "sources",
+      sources.size(),
+      [this](std::size_t n) { sources.resize(n); },
+      [this](std::size_t i, FieldVisitor& section) { sources[i].describe(section); },
+      "Files with tasks of their own, in place of train, dev, split and max_rows: a list of {name, "
+      "train, dev, ...}; tasks say which one they are from (tasks[].source).");
+}
+
+void NamedFiles::describe(FieldVisitor& visitor) {
+  visitor.text("name", name, "What tasks and messages call the source.");
+  visitor.integer(
+      "batch",
+      batch,
+      {.min = 0, .max = 1e9},
+      "So many of its rows are in every step, beside train.batch_size rows of the sources "
+      "without; 0: as data.sampler says.");
+  files.describe(visitor);
+  files.describe_split(visitor);
+}
+
+void SourceFiles::validate_sources(const std::string& where) const {
+  for (const auto& [given, key] : {std::pair(!train.empty(), "train"),
+                                   std::pair(!dev.empty(), "dev"),
+                                   std::pair(split.any(), "split"),
+                                   std::pair(max_rows > 0, "max_rows")}) {
+    DETENTE_CHECK(!given,
+                  ErrorCode::kInvalidArgument,
+                  "{}: 'data.{}' and 'data.sources' are both there; expected '{}' in each source.",
+                  where,
+                  key,
+                  key);
+  }
+  std::set<std::string> names;
+  for (const NamedFiles& source : sources) {
+    DETENTE_CHECK(!source.name.empty() && text::printable(source.name) == source.name,
+                  ErrorCode::kInvalidArgument,
+                  "{}: a source in 'data.sources' has {}; expected {{name, train, dev}}.",
+                  where,
+                  source.name.empty() ? "no 'name'" : "a control character in its 'name'");
+    DETENTE_CHECK(names.insert(source.name).second,
+                  ErrorCode::kInvalidArgument,
+                  "{}: two of 'data.sources' are named '{}'.",
+                  where,
+                  source.name);
+    source.files.validate(where + ": source '" + source.name + "'");
+  }
+}
+
 void SourceFiles::validate(const std::string& where) const {
+  if (!sources.empty()) {
+    validate_sources(where);
+    return;
+  }
   DETENTE_CHECK(!train.empty(),
                 ErrorCode::kInvalidArgument,
                 "{}: 'data.train' is missing; name the training file.",
@@ -50,17 +113,35 @@ void SourceFiles::validate(const std::string& where) const {
 }
 
 bool SourceFiles::has(Part part) const {
+  if (!sources.empty()) {
+    return std::any_of(sources.begin(), sources.end(), [&](const NamedFiles& source) {
+      return source.files.has(part);
+    });
+  }
   if (part == Part::kTrain) return !train.empty();
   return (part == Part::kDev && !dev.empty()) || split.has(part) || has_own_parts();
 }
 
 bool SourceFiles::has_rows(Part part) const {
+  if (!sources.empty()) {
+    return std::any_of(sources.begin(), sources.end(), [&](const NamedFiles& source) {
+      return source.files.has_rows(part);
+    });
+  }
   if (!has(part)) return false;
   if (split.column.empty() || (part == Part::kDev && !dev.empty())) return true;
   return split.names(part, Table::read(file(part), format));
 }
 
 std::string SourceFiles::file(Part part) const {
+  if (!sources.empty()) {
+    std::string names;
+    for (const NamedFiles& source : sources) {
+      if (!source.files.has(part)) continue;
+      names += (names.empty() ? "" : ", ") + source.files.file(part);
+    }
+    return names;
+  }
   if (part == Part::kDev && !dev.empty()) return dev;
   if (has_own_parts()) return train;
   DETENTE_CHECK(part == Part::kTrain || has(part),
@@ -71,6 +152,24 @@ std::string SourceFiles::file(Part part) const {
   return train;
 }
 
+std::vector<std::string> SourceFiles::all_files() const {
+  std::vector<std::string> names;
+  for (const std::string& name : {train, dev}) {
+    if (!name.empty() && name != kStandardInput) names.push_back(name);
+  }
+  for (const NamedFiles& source : sources) {
+    for (std::string& name : source.files.all_files()) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+void SourceFiles::resolve_paths(const std::filesystem::path& folder) {
+  for (std::string* path : {&train, &dev}) {
+    if (!path->empty()) *path = absolute_path(*path, folder);
+  }
+  for (NamedFiles& source : sources) source.files.resolve_paths(folder);
+}
+
 namespace {
 
 Table read_rows_of(const std::string& file, TableFormat format) {
@@ -78,7 +177,7 @@ Table read_rows_of(const std::string& file, TableFormat format) {
   DETENTE_CHECK(format != TableFormat::kAuto,
                 ErrorCode::kInvalidArgument,
                 "[data::SourceFiles] standard input has no ending that would name its format; "
-                "expected --format tsv or --format csv beside --data -.");
+                "expected --format tsv or --format csv (or jsonl) beside --data -.");
   return Table::parse(read_standard_input(), "standard input", format);
 }
 
@@ -95,6 +194,23 @@ Table SourceFiles::read_whole_table(Part part) const {
 }
 
 Table SourceFiles::read_table(Part part) const {
+  if (!sources.empty()) {
+    std::vector<NamedTable> tables;
+    for (const auto& [name, files, batch] : sources) {
+      // A split by column: the file may have rows for other parts alone.
+      const bool has = of_source(name, [&] { return files.has_rows(part); });
+      if (!has && (part == Part::kTest || !files.has(part))) continue;
+      tables.push_back({name, of_source(name, [&] { return files.read_table(part); })});
+    }
+    DETENTE_CHECK(
+        !tables.empty(),
+        ErrorCode::kInvalidArgument,
+        "[data::SourceFiles] no source of the recipe has {} rows; expected split.{} above 0 "
+        "in one of 'data.sources'.",
+        name_of(part),
+        name_of(part));
+    return Table::joined(tables);
+  }
   Table table = read_whole_table(part);
   const RowList rows = chosen_rows(part, table);
   return rows.size() == table.rows() ? table : table.select(rows);
@@ -131,6 +247,7 @@ RowList SourceFiles::picked_rows(std::size_t count) const {
 
 RowList SourceFiles::chosen_rows(Part part, const Table& table) const {
   if (picked) return picked_rows(table.rows());
+  if (!sources.empty()) return all_rows(table.rows());
   if (is_split(part)) return limited(part, split.rows(part, table));
   return limited(part, all_rows(table.rows()));
 }
@@ -163,11 +280,15 @@ std::string absolute_path(const std::string& path, const std::filesystem::path& 
   return whole.string();
 }
 
-SourceFiles one_file(const std::string& path, TableFormat format) {
+SourceFiles one_file(const std::string& path, TableFormat format, const std::string& source) {
   SourceFiles files;
   files.dev = path;
   files.format = format;
-  return files;
+  if (source.empty()) return files;
+  SourceFiles named;
+  named.format = format;
+  named.sources.push_back({source, files});
+  return named;
 }
 
 }  // namespace detente::data

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which file, and which of its rows, each part of a recipe's data is.
+// Which file, and which of its rows, each part of a recipe's data is. Or which files: `sources` are
+// files with tasks of their own, and the rows of a part are those of all sources, one after the other.
 #pragma once
 
+#include <detente/core/error.h>
 #include <detente/core/fields.h>
 #include <detente/data/split.h>
 #include <detente/data/table.h>
@@ -12,11 +14,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace detente::data {
 
 // In place of a file's name: standard input, whose format has to be named.
 inline constexpr const char* kStandardInput = "-";
+
+struct NamedFiles;
 
 struct SourceFiles {
   std::string train;
@@ -26,6 +31,7 @@ struct SourceFiles {
   std::int64_t max_rows = 0;  // of the training rows; 0: all
   // The training file may say itself which part each of its rows is (Source::own_parts).
   bool own_parts = false;
+  std::vector<NamedFiles> sources;  // in place of train, dev, split and max_rows; else empty
 
   // Of a part of joined examples (data/joined_source.h), whose rows are chosen already. `given`: the
   // rows themselves, in place of what the table holds.
@@ -37,6 +43,7 @@ struct SourceFiles {
   // The section split stands apart, so that the keys of a kind of data can come before it.
   void describe(FieldVisitor& visitor);
   void describe_split(FieldVisitor& visitor);
+  void describe_sources(FieldVisitor& visitor);
   // Rules between fields; throws kInvalidArgument, its message opened by `where`.
   void validate(const std::string& where) const;
 
@@ -49,11 +56,19 @@ struct SourceFiles {
 
   // kInvalidArgument for a part that the recipe does not name, and for standard input without a
   // format.
+  // Of several sources all files, for messages.
   std::string file(Part part) const;
+  // Every file that is named; standard input is none.
+  std::vector<std::string> all_files() const;
+  // Makes their names absolute.
+  void resolve_paths(const std::filesystem::path& folder);
+  // Of several sources a joined table (Table::joined) of those that have such a part; errors in one of
+  // them begin with its name.
   Table read_table(Part part) const;
-  // The same with all rows of its file.
+  // The same with all rows of its one file.
   Table read_whole_table(Part part) const;
-  // Which rows of the part's whole file make the part; ascending.
+  // Which rows of the part's whole file make the part; ascending. Of several sources all: theirs are
+  // chosen before they are joined.
   RowList chosen_rows(Part part, const Table& table) const;
   // The same of examples that are no rows of a table: kInvalidArgument for a split by group, time or
   // column.
@@ -64,13 +79,35 @@ struct SourceFiles {
  private:
   bool is_split(Part part) const;
   RowList picked_rows(std::size_t count) const;
+  void validate_sources(const std::string& where) const;
 };
+
+// The files of some tasks.
+struct NamedFiles {
+  std::string name;
+  SourceFiles files;
+  std::int64_t batch = 0;  // rows in each step; 0: as data.sampler says
+
+  void describe(FieldVisitor& visitor);
+};
+
+// What `read` returns; its errors begin with the source's name.
+template <class Read>
+auto of_source(const std::string& name, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw Error(error.code(), "source '" + name + "': " + error.what());
+  }
+}
 
 // `path` from `folder` on, without links and dots. Throws kIo with the system's reason (links in a
 // circle, a name too long, no permission) and kInvalidArgument where it is not UTF-8.
 std::string absolute_path(const std::string& path, const std::filesystem::path& folder);
 
-// One file, all of its rows, as the development part.
-SourceFiles one_file(const std::string& path, TableFormat format = TableFormat::kAuto);
+// One file, all of its rows, as the development part; of the source of that name, if any.
+SourceFiles one_file(const std::string& path,
+                     TableFormat format = TableFormat::kAuto,
+                     const std::string& source = {});
 
 }  // namespace detente::data

@@ -24,18 +24,21 @@ TableFormat format_of(const std::filesystem::path& path) {
   const std::string extension = name.extension().string();
   if (extension == ".tsv" || extension == ".tab" || extension == ".txt") return TableFormat::kTsv;
   if (extension == ".csv") return TableFormat::kCsv;
+  if (extension == ".jsonl") return TableFormat::kJsonLines;
   fail(ErrorCode::kData,
-       "[data::Table] the extension of '{}' names no format; expected .tsv, .tab, .txt or .csv, "
-       "with or without .gz. Rename the file or name its format.",
+       "[data::Table] the extension of '{}' names no format; expected .tsv, .tab, .txt, .csv or "
+       ".jsonl, with or without .gz. Rename the file or name its format.",
        path.string());
 }
 
 // Refuses what no text file holds before the fields are cut, so that later code need not look.
-void check_bytes(const std::string& content, const std::string& source) {
+void check_bytes(const std::string& content, const std::string& source, TableFormat format) {
   DETENTE_CHECK(!content.empty(),
                 ErrorCode::kData,
-                "[data::Table] '{}' is empty; expected a header line and at least one row.",
-                source);
+                "[data::Table] '{}' is empty; expected {}.",
+                source,
+                format == TableFormat::kJsonLines ? "an object a line"
+                                                  : "a header line and at least one row");
   DETENTE_CHECK(!content.starts_with("\xff\xfe") && !content.starts_with("\xfe\xff"),
                 ErrorCode::kData,
                 "[data::Table] '{}' is UTF-16; expected UTF-8. Save it as UTF-8.",
@@ -155,11 +158,16 @@ Table Table::read(const std::filesystem::path& path, TableFormat format) {
 
 Table Table::parse(std::string content, const std::string& source, TableFormat format) {
   if (format == TableFormat::kAuto) format = format_of(source);
-  check_bytes(content, source);
+  check_bytes(content, source, format);
   mend_line_ends(content);
   Table table;
   table.source_ = source;
   table.format_ = format;
+  if (format == TableFormat::kJsonLines) {
+    parse_json_lines(content, table);
+    table.content_ = std::make_shared<const std::string>(std::move(content));
+    return table;
+  }
   std::string& bytes = content;
   const char separator = format == TableFormat::kCsv ? ',' : '\t';
 
@@ -287,11 +295,8 @@ Table Table::made(std::vector<std::string> names,
   DETENTE_DCHECK(names.size() == columns.size());
   Table table;
   table.source_ = std::move(source);
-  table.names_ = std::make_shared<const std::vector<std::string>>(std::move(names));
-  Index index;
-  for (const std::string& name : *table.names_) index.emplace(name, index.size());
-  DETENTE_DCHECK(index.size() == columns.size());
-  table.index_ = std::make_shared<const Index>(std::move(index));
+  table.take_names(std::move(names));
+  DETENTE_DCHECK(table.index_->size() == columns.size());
   std::string content;
   const std::size_t rows = columns.empty() ? 0 : columns.front().size();
   for (std::size_t row = 0; row < rows; ++row) {
@@ -324,7 +329,19 @@ Table Table::select(std::span<const std::size_t> rows) const {
     table.cells_.insert(table.cells_.end(), begin, begin + static_cast<std::ptrdiff_t>(columns()));
     table.lines_.push_back(lines_.at(row));
   }
+  table.joined_ = joined_;
+  if (joined_) {
+    for (const std::size_t row : rows) table.origin_of_.push_back(origin_of_.at(row));
+  }
   return table;
+}
+
+void Table::take_names(std::vector<std::string> names) {
+  names_ = std::make_shared<const std::vector<std::string>>(std::move(names));
+  Index index;
+  index.reserve(names_->size());
+  for (const std::string& name : *names_) index.emplace(name, index.size());
+  index_ = std::make_shared<const Index>(std::move(index));
 }
 
 std::optional<std::size_t> Table::find_column(std::string_view name) const {
@@ -347,11 +364,6 @@ std::size_t Table::column_index(std::string_view name) const {
 
 std::string Table::unsplit_hint() const { return header_hint(*names_, format_); }
 
-std::string_view Table::cell(std::size_t row, std::size_t column) const {
-  const Cell& cell = cells_.at(row * columns() + column);
-  return std::string_view(*content_).substr(cell.begin, cell.size);
-}
-
 std::vector<std::string_view> Table::text_column(std::string_view name) const {
   const std::size_t column = column_index(name);
   std::vector<std::string_view> values;
@@ -373,7 +385,7 @@ std::vector<double> Table::numeric_column(std::string_view name) const {
         "[data::Table] line {} of '{}', column '{}': '{}' is not a finite number; expected "
         "a number, or nothing, ?, NA, NaN or null for a missing one.",
         lines_[i],
-        source_,
+        source(i),
         name,
         text);
     values[i] = *value;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A TSV or CSV file with named columns, whole in memory, gzip or not.
+// A TSV, CSV or JSON lines file with named columns, whole in memory, gzip or not.
 //
-//   tsv  fields end at tabs; there is no quoting at all (quotes occur in text)
-//   csv  RFC 4180: a field may be quoted, then it may hold commas, line ends and doubled quotes
+//   tsv    fields end at tabs; there is no quoting at all (quotes occur in text)
+//   csv    RFC 4180: a field may be quoted, then it may hold commas, line ends and doubled quotes
+//   jsonl  an object a line: its keys are columns, in the order of their first appearance; a key that a
+//          line lacks, and null, are empty cells; true is 1 and false 0; numbers stand as they are
+//          written. Objects and lists within an object are refused
 //
 // A byte-order mark, CRLF or CR line ends, a missing final line end, blanks around the names of
 // columns and blank lines at the end are fine.
@@ -21,9 +24,10 @@
 namespace detente::data {
 
 enum class TableFormat {
-  kAuto,  // by the extension: .tsv, .tab, .txt or .csv, with or without .gz
+  kAuto,  // by the extension: .tsv, .tab, .txt, .csv or .jsonl, with or without .gz
   kTsv,
   kCsv,
+  kJsonLines,
 };
 
 // Cells without blanks around them that stand for nothing: empty, ?, NA, NaN, null in any case.
@@ -33,11 +37,15 @@ std::string_view trim(std::string_view text);
 // The number a whole cell spells ("7", " +0.5", "3.38e-005", "inf"), or nothing.
 std::optional<double> parse_cell(std::string_view cell);
 
+struct NamedTable;
+
 class Table {
  public:
   // Throws kIo (missing, unreadable) or kData, naming file and line: empty file, header without
   // rows, repeated column name, a row with another number of fields, invalid UTF-8 (with the
-  // byte), NUL bytes, an open quote, an extension that names no format.
+  // byte), NUL bytes, an open quote, an extension that names no format. Of JSON lines: a line that is no
+  // object or no JSON, a key twice in a line, nested values (with the key), and so many different keys
+  // that nearly all cells would be empty.
   static Table read(const std::filesystem::path& path, TableFormat format = TableFormat::kAuto);
   // The same from memory; `source` stands for the file in messages.
   static Table parse(std::string content, const std::string& source, TableFormat format);
@@ -53,7 +61,21 @@ class Table {
   // The same table, its rows said to begin in these lines.
   Table with_lines(std::vector<std::size_t> lines) const;
 
+  // The rows of several tables, one after the other, under all of their columns in the order of
+  // appearance; cells of columns that a table lacks are empty. Rows keep the lines and names of their
+  // files. At least one table, none of them joined; costs no second copy of the contents.
+  static Table joined(std::span<const NamedTable> tables);
+  // Names of the joined tables; empty for any other table.
+  const std::vector<std::string>& origins() const;
+  // Of a joined table: which one a row is from, and whether that one has a column.
+  std::size_t origin(std::size_t row) const { return origin_of_[row]; }
+  bool origin_has(std::size_t origin, std::string_view column) const;
+  // Of a joined table: the rows from one, under its own columns, as it was before.
+  Table of_origin(std::size_t origin) const;
+
   const std::string& source() const { return source_; }
+  // The file that a row is from.
+  const std::string& source(std::size_t row) const;
   std::size_t rows() const { return lines_.size(); }
   std::size_t columns() const { return names_->size(); }
   const std::vector<std::string>& column_names() const { return *names_; }
@@ -80,8 +102,12 @@ class Table {
     std::size_t size = 0;
   };
   using Index = std::unordered_map<std::string_view, std::size_t>;
+  struct Joined;
   Table() = default;
 
+  // Fills all but the contents, which become the cells'.
+  static void parse_json_lines(std::string& bytes, Table& table);
+  void take_names(std::vector<std::string> names);
   std::optional<std::size_t> find_column(std::string_view name) const;
 
   std::string source_;
@@ -91,6 +117,13 @@ class Table {
   std::shared_ptr<const Index> index_;  // views into *names_
   std::vector<Cell> cells_;             // rows × columns
   std::vector<std::size_t> lines_;
+  std::shared_ptr<const Joined> joined_;  // null: one file
+  std::vector<std::uint32_t> origin_of_;  // per row of a joined table
+};
+
+struct NamedTable {
+  std::string name;
+  Table table;
 };
 
 }  // namespace detente::data

@@ -233,7 +233,7 @@ std::optional<TableColumn> TableColumn::fit(const Table& table,
                   "[data::TableSource] line {} of '{}', column '{}': '{}' is not a finite number; "
                   "expected a number, or nothing, ?, NA, NaN or null for a missing one.",
                   table.line(i),
-                  table.source(),
+                  table.source(i),
                   name,
                   trim(cell));
   }
@@ -260,7 +260,7 @@ std::vector<double> TableColumn::numbers(const Table& table) const {
         "[data::TableSource] line {} of '{}', column '{}': '{}' is no {}; in the training "
         "rows every cell was one. A missing one is empty, ?, NA, NaN or null.",
         table.line(i),
-        table.source(),
+        table.source(i),
         name_,
         trim(cell),
         kind_ == Kind::kDate ? "date" : "finite number");

@@ -23,6 +23,22 @@ std::filesystem::path columns_file(const std::filesystem::path& run) {
 
 using Names = std::unordered_set<std::string_view>;  // of strings that live elsewhere
 
+// An input that a source lacks would say which source a row is from, and nothing else there.
+void demand_everywhere(const Table& table, const std::string& input) {
+  const auto& names = table.origins();
+  for (std::size_t origin = 0; origin < names.size(); ++origin) {
+    DETENTE_CHECK(
+        table.origin_has(origin, input),
+        ErrorCode::kData,
+        "source '{}': [data::TableSource] '{}' has no column '{}', which other sources have; "
+        "expected the same inputs in all. Put it in data.ignore, or name the columns to use "
+        "in data.inputs.",
+        names[origin],
+        table.of_origin(origin).source(),
+        input);
+  }
+}
+
 // The chosen rows of a rows × width matrix; nothing without columns.
 template <class T>
 void add_rows(Batch& batch,
@@ -101,6 +117,8 @@ std::unique_ptr<Source> TableSource::fresh() const {
 std::vector<std::string> TableSource::input_names(const Table& table,
                                                   const std::vector<TargetColumn>& targets) const {
   for (const auto* list : {&inputs_, &ignore_, &categories_}) {
+    // A column that one source has to do without (a target left out) may be in none that is read.
+    if (list == &ignore_ && !table.origins().empty()) continue;
     for (const std::string& name : *list) table.column_index(name);
   }
   std::unordered_map<std::string_view, const TargetColumn*> tasks;
@@ -131,6 +149,7 @@ std::vector<std::string> TableSource::input_names(const Table& table,
                   ErrorCode::kInvalidArgument,
                   "[data::TableSource] data.inputs names '{}' twice.",
                   name);
+    demand_everywhere(table, name);
     names.push_back(name);
   }
   for (const std::string& name : categories_) {
@@ -200,6 +219,7 @@ void TableSource::encode(const Table& table) {
 
 void TableSource::read_rows(const SourceInput& input, const Source* fitted) {
   table_ = input.files.read_table(input.part);
+  take_origins(*table_);
   for (const TargetColumn& target : input.targets) {
     targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
   }

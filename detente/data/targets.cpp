@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/fields.h>
 #include <detente/core/suggest.h>
+#include <detente/data/source_files.h>
 #include <detente/data/targets.h>
 #include <detente/data/wide_targets.h>
 
@@ -111,12 +112,49 @@ void check_value(double value, const TargetColumn& target, const Table& table, s
   }
 }
 
+// The source's own rows are read as a table by themselves, so that messages name its file.
+Target read_of_source(const Table& table,
+                      const TargetColumn& column,
+                      std::vector<std::string>& warnings) {
+  const auto& names = table.origins();
+  const auto found = std::find(names.begin(), names.end(), column.source);
+  const auto origin = static_cast<std::size_t>(found - names.begin());
+  TargetColumn own = column;
+  own.source.clear();
+  Target target{column.task, column.kind, {}, 0};
+  if (found == names.end()) {
+    const bool words = column.kind == TaskKind::kLabels && column.columns.empty();
+    target.columns = words                    ? column.class_names.size()
+                     : column.columns.empty() ? 1
+                                              : column.columns.size();
+  } else {
+    const Table part = table.of_origin(origin);
+    target =
+        of_source(column.source, [&] { return read_target(part, own, part.rows(), warnings); });
+  }
+  const std::vector<double> values = std::move(target.values);
+  target.values.assign(table.rows() * target.columns, std::numeric_limits<double>::quiet_NaN());
+  target.missing += table.rows() - values.size() / target.columns;
+  auto next = values.begin();
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    if (table.origin(row) != origin) continue;
+    const auto end = next + static_cast<std::ptrdiff_t>(target.columns);
+    std::copy(next, end, target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns));
+    next = end;
+  }
+  return target;
+}
+
 }  // namespace
 
 Target read_target(const Table& table,
                    const TargetColumn& column,
                    std::size_t rows,
                    std::vector<std::string>& warnings) {
+  if (!column.source.empty() && !table.origins().empty()) {
+    DETENTE_DCHECK(rows == table.rows());
+    return read_of_source(table, column, warnings);
+  }
   if (!column.columns.empty()) return internal::read_columns(table, column, rows, warnings);
   if (column.kind == TaskKind::kLabels) {
     return internal::read_words(table, column, rows, warnings);

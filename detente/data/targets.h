@@ -20,6 +20,7 @@ namespace detente::data {
 // any number of words (labels).
 struct TargetColumn {
   std::string task;                  // names the task in messages
+  std::string source;                // of a joined table: the rows that have it; empty: all
   std::string column;                // empty where there are several
   std::vector<std::string> columns;  // a number per row each; 0 or 1 for labels, which they name
   char separator = '\0';             // kLabels, one column: between the words of a cell
@@ -66,7 +67,8 @@ struct Target {
 // and so are targets beyond the scale. Of several columns each is read as a task's one column is.
 // With a separator a cell holds words of class_names, blanks around them and repetitions do not
 // count, and an unknown word is kData; a cell of separators alone is a row without labels, while an
-// empty one is missing, as everywhere.
+// empty one is missing, as everywhere. In a joined table (Table::joined) the rows of other sources than the
+// task's have none; where that source has no rows at all, none is no error.
 Target read_target(const Table& table,
                    const TargetColumn& column,
                    std::size_t rows,

@@ -35,7 +35,15 @@ std::int64_t onnx_type(c10::ScalarType type) {
 OnnxGraph::Value* OnnxGraph::node(const char* operation,
                                   const std::vector<Value*>& operands,
                                   const std::vector<Attribute>& attributes) {
-  Node* node = graph_->create(Symbol::fromQualString(std::string("onnx::") + operation), operands);
+  return node_of(operation, operands, attributes, 1).front();
+}
+
+std::vector<OnnxGraph::Value*> OnnxGraph::node_of(const char* operation,
+                                                  const std::vector<Value*>& operands,
+                                                  const std::vector<Attribute>& attributes,
+                                                  std::size_t results) {
+  Node* node =
+      graph_->create(Symbol::fromQualString(std::string("onnx::") + operation), operands, results);
   for (const Attribute& attribute : attributes) {
     const Symbol name = Symbol::attr(attribute.name);
     switch (attribute.kind) {
@@ -48,10 +56,13 @@ OnnxGraph::Value* OnnxGraph::node(const char* operation,
       case Attribute::Kind::kIntegers:
         node->is_(name, attribute.integers);
         break;
+      case Attribute::Kind::kWord:
+        node->s_(name, attribute.word);
+        break;
     }
   }
   graph_->insertNode(node);
-  return node->output();
+  return {node->outputs().begin(), node->outputs().end()};
 }
 
 OnnxGraph::Value* OnnxGraph::constant(const at::Tensor& tensor) {

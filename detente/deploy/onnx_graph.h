@@ -26,12 +26,13 @@ class OnnxGraph {
 
   // Beside a node's operands, what is no tensor is an attribute.
   struct Attribute {
-    enum class Kind { kInteger, kNumber, kIntegers };
+    enum class Kind { kInteger, kNumber, kIntegers, kWord };
     const char* name;
     Kind kind;
     std::int64_t integer = 0;
     double number = 0;
     Integers integers{};
+    const char* word = "";
   };
   static Attribute attribute(const char* name, std::int64_t value) {
     return {name, Attribute::Kind::kInteger, value};
@@ -43,9 +44,18 @@ class OnnxGraph {
     return {name, Attribute::Kind::kIntegers, 0, 0, std::move(values)};
   }
 
+  static Attribute word(const char* name, const char* value) {
+    return {name, Attribute::Kind::kWord, 0, 0, {}, value};
+  }
+
   Value* node(const char* operation,
               const std::vector<Value*>& operands,
               const std::vector<Attribute>& attributes = {});
+  // One with several results.
+  std::vector<Value*> node_of(const char* operation,
+                              const std::vector<Value*>& operands,
+                              const std::vector<Attribute>& attributes,
+                              std::size_t results);
   Value* constant(const at::Tensor& tensor);
   Value* integers(const Integers& values);  // one dimension
   Value* cast(Value* value, c10::ScalarType type);

@@ -3,6 +3,7 @@
 #include <detente/deploy/onnx_layers.h>
 #include <torch/types.h>
 
+#include <limits>
 #include <numeric>
 
 namespace detente::deploy {
@@ -43,17 +44,82 @@ Value* convolve(const Node& node, OnnxGraph& graph, bool flags) {
 Value* conv2d(const Node& node, OnnxGraph& graph) { return convolve(node, graph, false); }
 Value* convolution(const Node& node, OnnxGraph& graph) { return convolve(node, graph, true); }
 
-Value* max_pool2d(const Node& node, OnnxGraph& graph) {
+namespace {
+
+std::vector<Value*> pool(const Node& node, OnnxGraph& graph, std::size_t results) {
   const Integers kernel = sides(graph, node.input(1));
   const Integers stride = integer_list(graph, node.input(2));
-  return graph.node(
+  return graph.node_of(
       "MaxPool",
       {graph.tensor(node.input(0))},
       {OnnxGraph::attribute("kernel_shape", kernel),
        OnnxGraph::attribute("strides", stride.empty() ? kernel : sides(graph, node.input(2))),
        OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(3)))),
        OnnxGraph::attribute("dilations", sides(graph, node.input(4))),
-       OnnxGraph::attribute("ceil_mode", graph.known(node.input(5)).toBool() ? 1 : 0)});
+       OnnxGraph::attribute("ceil_mode", graph.known(node.input(5)).toBool() ? 1 : 0)},
+      results);
+}
+
+// The shape of `like` with other sides: [B, C] stay what they are when the model is used.
+Value* with_sides(OnnxGraph& graph, Value* like, const Integers& wanted) {
+  Value* shape = graph.node("Shape", {like});
+  Value* outer = graph.node("Slice", {shape, graph.integers({0}), graph.integers({2})});
+  return graph.node("Concat", {outer, graph.integers(wanted)}, {OnnxGraph::attribute("axis", 0)});
+}
+
+constexpr std::int64_t kLastTwo = 2;  // where a plane's sides stand in a shape
+
+}  // namespace
+
+Value* max_pool2d(const Node& node, OnnxGraph& graph) { return pool(node, graph, 1).front(); }
+
+// ONNX counts places through the whole tensor; within each plane they are what LibTorch has.
+Value* max_pool2d_with_indices(const Node& node, OnnxGraph& graph) {
+  const std::vector<Value*> results = pool(node, graph, 2);
+  Value* shape = graph.node("Shape", {graph.tensor(node.input(0))});
+  Value* plane = graph.node("Slice",
+                            {shape,
+                             graph.integers({kLastTwo}),
+                             graph.integers({std::numeric_limits<std::int64_t>::max()})});
+  Value* pixels =
+      graph.node("ReduceProd",
+                 {plane},
+                 {OnnxGraph::attribute("axes", Integers{0}), OnnxGraph::attribute("keepdims", 1)});
+  graph.set(node.output(1), graph.node("Mod", {results[1], pixels}));
+  return results[0];
+}
+
+// Each number to its place in a plane of zeros: [B, C, H·W] and back.
+Value* max_unpool2d(const Node& node, OnnxGraph& graph) {
+  const Integers wanted = sides(graph, node.input(2));
+  Value* x = graph.tensor(node.input(0));
+  Value* flat_shape = graph.integers({0, 0, -1});
+  Value* values = graph.node("Reshape", {x, flat_shape});
+  Value* places = graph.node("Reshape", {graph.tensor(node.input(1)), flat_shape});
+  Value* outer = graph.node(
+      "Slice", {graph.node("Shape", {x}), graph.integers({0}), graph.integers({kLastTwo})});
+  Value* plane = graph.node("Concat",
+                            {outer, graph.integers({wanted[0] * wanted[1]})},
+                            {OnnxGraph::attribute("axis", 0)});
+  Value* zero = graph.constant(torch::zeros({1}, at::TensorOptions(type_of(node.input(0)))));
+  Value* filled = graph.node("ScatterElements",
+                             {graph.node("Expand", {zero, plane}), places, values},
+                             {OnnxGraph::attribute("axis", 2)});
+  return graph.node("Reshape", {filled, with_sides(graph, x, wanted)});
+}
+
+Value* upsample_bilinear2d(const Node& node, OnnxGraph& graph) {
+  // input, size, align_corners, ...; the size may stand as a list of numbers
+  DETENTE_CHECK(
+      graph.known(node.input(2)).toBool(),
+      ErrorCode::kUnsupported,
+      "[deploy::to_onnx] a resize that does not align the corners has no ONNX form here.");
+  Value* x = graph.tensor(node.input(0));
+  Value* none = graph.constant(torch::zeros({0}, torch::kFloat32));
+  return graph.node("Resize",
+                    {x, none, none, with_sides(graph, x, sides(graph, node.input(1)))},
+                    {OnnxGraph::word("mode", "linear"),
+                     OnnxGraph::word("coordinate_transformation_mode", "align_corners")});
 }
 
 // Normalised over groups of channels as instances: [B, C, ...] as [B, groups, rest] and back.

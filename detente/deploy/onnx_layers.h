@@ -10,6 +10,10 @@ namespace detente::deploy {
 Value* convolution(const Node& node, OnnxGraph& graph);
 Value* conv2d(const Node& node, OnnxGraph& graph);
 Value* max_pool2d(const Node& node, OnnxGraph& graph);
+// Sets the second result, the places, too.
+Value* max_pool2d_with_indices(const Node& node, OnnxGraph& graph);
+Value* max_unpool2d(const Node& node, OnnxGraph& graph);
+Value* upsample_bilinear2d(const Node& node, OnnxGraph& graph);
 Value* group_norm(const Node& node, OnnxGraph& graph);
 Value* layer_norm(const Node& node, OnnxGraph& graph);
 Value* batch_norm(const Node& node, OnnxGraph& graph);

@@ -82,6 +82,10 @@ Value* not_equal(const Node& node, OnnxGraph& graph) {
   return graph.node("Not", {equal(node, graph)});
 }
 
+Value* rsqrt(const Node& node, OnnxGraph& graph) {
+  return graph.node("Reciprocal", {graph.node("Sqrt", {graph.tensor(node.input(0))})});
+}
+
 Value* square(const Node& node, OnnxGraph& graph) {
   Value* x = graph.tensor(node.input(0));
   return graph.node("Mul", {x, x});
@@ -125,6 +129,21 @@ Value* index_select(const Node& node, OnnxGraph& graph) {
                 graph.tensor(node.input(0)),
                 graph.tensor(node.input(2)),
                 axis_of(graph, node.input(1), node.input(0)));
+}
+
+// Rows added to those at their places, again and again where a place occurs often.
+Value* index_add(const Node& node, OnnxGraph& graph) {
+  // self, dim, index, source, alpha
+  DETENTE_CHECK(
+      axis_of(graph, node.input(1), node.input(0)) == 0 &&
+          graph.known(node.input(4)).toScalar().toDouble() == 1,
+      ErrorCode::kUnsupported,
+      "[deploy::to_onnx] sums by place along an inner dimension, or with a factor, have no "
+      "ONNX form here.");
+  Value* places = graph.node("Unsqueeze", {graph.tensor(node.input(2)), graph.integers({1})});
+  return graph.node("ScatterND",
+                    {graph.tensor(node.input(0)), places, graph.tensor(node.input(3))},
+                    {OnnxGraph::word("reduction", "add")});
 }
 
 Value* embedding(const Node& node, OnnxGraph& graph) {
@@ -333,6 +352,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::flatten", flatten},
       {"aten::gelu", gelu},
       {"aten::group_norm", group_norm},
+      {"aten::index_add", index_add},
       {"aten::index_select", index_select},
       {"aten::isnan", unary<kIsNaN>},
       {"aten::layer_norm", layer_norm},
@@ -342,6 +362,8 @@ const std::map<std::string, Rule>& rules() {
       {"aten::matmul", matmul},
       {"aten::max", largest},
       {"aten::max_pool2d", max_pool2d},
+      {"aten::max_pool2d_with_indices", max_pool2d_with_indices},
+      {"aten::max_unpool2d", max_unpool2d},
       {"aten::mean", mean},
       {"aten::mul", mul},
       {"aten::ne", not_equal},
@@ -350,6 +372,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::permute", permute},
       {"aten::relu", unary<kRelu>},
       {"aten::reshape", reshape},
+      {"aten::rsqrt", rsqrt},
       {"aten::select", select},
       {"aten::sigmoid", unary<kSigmoid>},
       {"aten::silu", silu},
@@ -368,6 +391,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::transpose", transpose},
       {"aten::unflatten", unflatten},
       {"aten::unsqueeze", unsqueeze},
+      {"aten::upsample_bilinear2d", upsample_bilinear2d},
       {"aten::view", reshape},
       {"aten::view_as", view_as},
       {"aten::zeros_like", zeros_like},

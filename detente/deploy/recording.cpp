@@ -124,7 +124,11 @@ Recording record(const nn::Model& trained,
       c10::QualifiedName(*type->name(), "forward"), recording.graph->copy()));
 
   check(recording, model, fitted, recording.inputs.examples);
-  TensorList repeated;
+  TensorList repeated = recording.inputs.others;
+  if (!repeated.empty()) {
+    check(recording, model, fitted, repeated);
+    return recording;
+  }
   for (const at::Tensor& example : recording.inputs.examples) {
     repeated.push_back(torch::cat({example, example, example}, 0));
   }

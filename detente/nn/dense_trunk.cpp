@@ -61,6 +61,32 @@ TensorList DenseTrunk::task_features(const data::Batch& batch, Rng* random) cons
   return forward(images, statistics_.next(random));
 }
 
+PortableInputs DenseTrunk::portable_inputs(const data::Source& fitted) const {
+  const data::DenseShape& shape = dense_source(fitted, kind()).shape();
+  PortableInputs inputs;
+  inputs.list.push_back({"image",
+                         {"batch", "", "", ""},
+                         "Images by channel, row and column, in the numbers that the data has"});
+  // No two numbers of a pool are equal: the first largest is the largest.
+  const auto count = static_cast<std::int64_t>(2 * shape.channels * shape.pixels());
+  inputs.examples.push_back(((torch::arange(count, torch::kFloat32) * 37) % 251 / 251)
+                                .view({2,
+                                       static_cast<std::int64_t>(shape.channels),
+                                       static_cast<std::int64_t>(shape.height),
+                                       static_cast<std::int64_t>(shape.width)}));
+  return inputs;
+}
+
+TensorList DenseTrunk::portable_views(const TensorList& inputs, const data::Source& fitted) const {
+  const data::DenseSource& source = dense_source(fitted, kind());
+  const auto by_channel = [](const std::vector<double>& values) {
+    return torch::tensor(values, torch::kFloat64).to(torch::kFloat32).view({1, -1, 1, 1});
+  };
+  const at::Tensor images =
+      (inputs.at(0) - by_channel(source.means())) / by_channel(source.deviations());
+  return forward(images, BatchStatistics::kRunning);
+}
+
 at::Tensor DenseTrunk::features(const data::Batch& batch, Rng* random) const {
   return task_features(batch, random).front();
 }

@@ -19,6 +19,9 @@ class DenseTrunk : public Trunk {
   // (per_task) give those of the first.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
   TensorList task_features(const data::Batch& batch, Rng* random = nullptr) const override;
+  // "image" [B, C, H, W] float32, in the data's own numbers.
+  PortableInputs portable_inputs(const data::Source& fitted) const override;
+  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
   // Without a source. kInvalidArgument for images that are too small.
   void build(const data::DenseShape& shape, Draw& draw);

@@ -36,6 +36,12 @@ class GraphTrunk : public Trunk {
   // would have more than 2^30 numbers.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
 
+  // "features" [nodes, F] float32, "edges" [2, E] int64 (from and to; an edge without a direction stands
+  // twice, and all of a node's are there: they are its degree), then "asked" [B] int64, the nodes that are
+  // examples, or "graph_of" [nodes] and "sizes" [B] int64, each node's graph and each graph's nodes.
+  PortableInputs portable_inputs(const data::Source& fitted) const override;
+  TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
+
   // Without a source.
   void build(std::size_t feature_count, Draw& draw);
 
@@ -43,6 +49,10 @@ class GraphTrunk : public Trunk {
   // The weight of a node's own features and of a neighbour's, from both degrees.
   virtual double own_weight(std::int64_t degree) const = 0;
   virtual double neighbour_weight(std::int64_t degree, std::int64_t other) const = 0;
+  // The same of tensors of degrees, as LibTorch's operations.
+  virtual at::Tensor own_weights(const at::Tensor& degrees) const = 0;
+  virtual at::Tensor neighbour_weights(const at::Tensor& degrees,
+                                       const at::Tensor& others) const = 0;
   virtual void add_layer(std::size_t layer, std::int64_t in, std::int64_t out, Draw& draw) = 0;
   // `mixed`: matrix · x.
   virtual at::Tensor layer(const at::Tensor& mixed, std::size_t layer) const = 0;
@@ -66,6 +76,8 @@ class GcnTrunk final : public GraphTrunk {
  protected:
   double own_weight(std::int64_t degree) const override;
   double neighbour_weight(std::int64_t degree, std::int64_t other) const override;
+  at::Tensor own_weights(const at::Tensor& degrees) const override;
+  at::Tensor neighbour_weights(const at::Tensor& degrees, const at::Tensor& others) const override;
   void add_layer(std::size_t layer, std::int64_t in, std::int64_t out, Draw& draw) override;
   at::Tensor layer(const at::Tensor& mixed, std::size_t layer) const override;
   bool mixes_last() const override { return spread_; }
@@ -83,6 +95,8 @@ class GinTrunk final : public GraphTrunk {
  protected:
   double own_weight(std::int64_t degree) const override;
   double neighbour_weight(std::int64_t degree, std::int64_t other) const override;
+  at::Tensor own_weights(const at::Tensor& degrees) const override;
+  at::Tensor neighbour_weights(const at::Tensor& degrees, const at::Tensor& others) const override;
   void add_layer(std::size_t layer, std::int64_t in, std::int64_t out, Draw& draw) override;
   at::Tensor layer(const at::Tensor& mixed, std::size_t layer) const override;
 

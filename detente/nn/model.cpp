@@ -91,7 +91,9 @@ std::vector<Matrix> Model::predict(const data::Batch& batch) const {
 
 TensorList Model::answers(const TensorList& views) const {
   TensorList predictions;
+  if (trunk_->per_task()) predictions = heads_(views);
   for (const at::Tensor& features : views) {
+    if (trunk_->per_task()) break;
     const TensorList one = heads_((*sharing_)(features));
     if (predictions.empty()) {
       predictions = one;
@@ -101,7 +103,7 @@ TensorList Model::answers(const TensorList& views) const {
   }
   for (std::size_t k = 0; k < predictions.size(); ++k) {
     at::Tensor& y = predictions[k];
-    if (views.size() > 1) y = (1.0 / static_cast<double>(views.size())) * y;
+    if (views.size() > 1 && !trunk_->per_task()) y = (1.0 / static_cast<double>(views.size())) * y;
     y = heads_.answer(k, y);
   }
   return predictions;

@@ -50,9 +50,10 @@ class PairTrunk final : public Trunk {
   // Symmetric siamese trunks look at the pair in both orders.
   TensorList views(const data::Batch& batch) const override;
 
-  // Of siamese trunks. "first" and "second" [B, n, ids per token] int64: token ids, at most max_length
-  // tokens, padded at the end with the tokenizer's padding id; n may differ. With lexical features
-  // "numbers" [B, k] float32.
+  // Of siamese trunks "first" and "second" [B, n, ids per token] int64: token ids, at most max_length
+  // tokens, padded at the end with the tokenizer's padding id; n may differ. Of cross ones "joined"
+  // [B, n, ids per token], both sentences between [CLS] and [SEP], and "segments" [B, n] int64. With lexical
+  // features also "numbers" [B, k] float32.
   PortableInputs portable_inputs(const data::Source& fitted) const override;
   TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
@@ -88,6 +89,8 @@ class PairTrunk final : public Trunk {
   at::Tensor features(const PairBatch& batch,
                       const std::vector<bool>& swapped,
                       Dropout& drop) const;
+  void add_joined_inputs(PortableInputs& inputs) const;
+  void add_number_input(PortableInputs& inputs) const;
   std::int64_t encoded_width() const;
   std::int64_t alignment_width() const;
   std::int64_t joined_width() const;

@@ -21,6 +21,9 @@ struct PortableInputs {
   std::vector<PortableInput> list;
   // As many tensors as inputs: two examples or more, dtype and fixed sizes as every later one.
   TensorList examples;
+  // Others to compare the recorded model on, with other sizes wherever those may change; empty: the
+  // examples three times over, along the first dimension.
+  TensorList others;
 };
 
 }  // namespace detente::nn

@@ -69,7 +69,8 @@ class Trunk {
 
   // For files that other programs read: what such a model takes, and the views of it. The views are
   // made with LibTorch's operations on those tensors alone, none of which depends on their values or
-  // on a size that may change, because they are recorded once (detente/deploy). Throws kUnsupported,
+  // on a size that may change, because they are recorded once (detente/deploy). A trunk with features
+  // for each task gives those in place of views. Throws kUnsupported,
   // with the reason, where there is no such form.
   virtual PortableInputs portable_inputs(const data::Source& fitted) const;
   virtual TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const;

@@ -69,11 +69,6 @@ void refuse_both_names(const config::Node& root, const std::string& source) {
   }
 }
 
-void make_absolute(std::string& path, const std::filesystem::path& folder) {
-  if (path.empty()) return;
-  path = data::absolute_path(path, folder);
-}
-
 }  // namespace
 
 void DataRecipe::describe(FieldVisitor& visitor) {
@@ -87,7 +82,9 @@ void DataRecipe::describe(FieldVisitor& visitor) {
       "What an example is: a pair of sentences, a row of a table, a text, an image, a graph or "
       "one of its nodes, an image with maps of its pixels, a recording, a row of NumPy's arrays, "
       "a clip, or several of these together (docs/data.md). Its options stand beside it.");
+  sampler.describe(visitor);
   files.describe_split(visitor);
+  files.describe_sources(visitor);
 }
 
 void ModelRecipe::describe(FieldVisitor& visitor, const data::Source& source) {
@@ -290,8 +287,18 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 "{}: the file's name is not valid UTF-8 and cannot name the run; give it a 'name'.",
                 where);
   recipe.data.files.own_parts = recipe.data.source->own_parts();
+  DETENTE_CHECK(
+      recipe.data.files.sources.empty() || recipe.data.source->takes_sources(),
+      ErrorCode::kInvalidArgument,
+      "{}: 'data.sources' is for tables, texts, pairs, images and audio; data.kind {} reads "
+      "one file.",
+      where,
+      recipe.data.kind);
   recipe.data.files.validate(where);
   recipe.data.source->leave_out(recipe.data.files.split.columns());
+  for (const data::NamedFiles& source : recipe.data.files.sources) {
+    recipe.data.source->leave_out(source.files.split.columns());
+  }
   settle_tasks(recipe, where);
   const auto folder = std::filesystem::absolute(path).parent_path();
   recipe.model.trunk->resolve_paths(folder);
@@ -303,8 +310,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     fail(ErrorCode::kInvalidArgument, "{}: {}", where, conflict);
   }
-  make_absolute(recipe.data.files.train, folder);
-  make_absolute(recipe.data.files.dev, folder);
+  recipe.data.files.resolve_paths(folder);
   recipe.data.source->resolve_paths(folder);
   return recipe;
 }
@@ -371,7 +377,7 @@ std::string recipe_markdown() {
     other_kinds +=
         "\n## With `data.kind: " + kind + "`\n\n" +
         "These stand in place of the sections of the same name but for their `kind`, "
-        "`train`, `dev`, `format`, `max_rows` and `split`; " +
+        "`train`, `dev`, `format`, `max_rows`, `split`, `sources`, `sampler` and `temperature`; " +
         (sections.empty() ? "there is no `tokenizer`.\n" : "`tokenizer` is the same.\n") +
         config::fields_markdown([&](FieldVisitor& visitor) {
           visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });

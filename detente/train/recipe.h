@@ -6,6 +6,7 @@
 #include <detente/balance/method.h>
 #include <detente/core/fields.h>
 #include <detente/data/batches.h>
+#include <detente/data/epoch_plan.h>
 #include <detente/data/source.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/losses/loss.h>
@@ -31,12 +32,14 @@ struct DataRecipe {
   std::string kind = "pairs";
   data::SourceFiles files;
   std::shared_ptr<data::Source> source;  // the options of the kind; never read
+  data::Sampler sampler;                 // of files.sources
 
   void describe(FieldVisitor& visitor);
 };
 
 struct TaskRecipe {
   std::string name;
+  std::string source;                // one of data.files.sources; empty: there are none
   std::string column;                // empty where there are several
   std::vector<std::string> columns;  // regression, labels
   std::string separator;             // labels in one column: a character, or empty

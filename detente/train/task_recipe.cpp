@@ -18,6 +18,11 @@ const std::vector<std::string>& class_weight_words() {
 
 void TaskRecipe::describe(FieldVisitor& visitor) {
   visitor.text("name", name, "The task's name in every output.");
+  visitor.text(
+      "source",
+      source,
+      "With data.sources: which of them the task's targets are in; rows of the others have "
+      "none. Of one source alone: that one.");
   visitor.text("column",
                column,
                "Column of the target; default: the task's name. Empty cells are "
@@ -80,6 +85,7 @@ void TaskRecipe::describe(FieldVisitor& visitor) {
 data::TargetColumn TaskRecipe::target() const {
   data::TargetColumn target;
   target.task = name;
+  target.source = source;
   target.column = column;
   target.kind = head.kind;
   if (!threshold.empty())

@@ -114,6 +114,39 @@ void check_class_weights(const TaskRecipe& task, const std::string& where) {
   }
 }
 
+// Every task is from a source, and every source has a task.
+void check_sources(Recipe& recipe, const std::string& where) {
+  std::vector<std::string> names;
+  for (const data::NamedFiles& source : recipe.data.files.sources) names.push_back(source.name);
+  std::set<std::string> used;
+  for (TaskRecipe& task : recipe.tasks) {
+    const std::string what = "task '" + task.name + "': ";
+    if (names.empty()) {
+      if (!task.source.empty()) {
+        refuse(where, what + "'source' is '" + task.source + "', and there are no 'data.sources'.");
+      }
+      continue;
+    }
+    if (task.source.empty() && names.size() == 1) task.source = names.front();
+    if (task.source.empty()) {
+      refuse(where, what + "'source' is missing; expected one of: " + join_names(names) + ".");
+    }
+    if (std::find(names.begin(), names.end(), task.source) == names.end()) {
+      refuse(where,
+             what + "'source' is '" + text::printable(task.source) +
+                 "', which is none of 'data.sources'; " + expected_one_of(task.source, names));
+    }
+    used.insert(task.source);
+  }
+  for (const std::string& name : names) {
+    if (used.contains(name)) continue;
+    refuse(
+        where,
+        "no task is from the source '" + name +
+            "'; expected one at least (tasks[].source), for rows without targets teach nothing.");
+  }
+}
+
 void check_tasks(Recipe& recipe, const std::string& where) {
   if (recipe.tasks.empty()) {
     refuse(where,
@@ -205,6 +238,12 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& where) {
     }
     return !chosen;
   });
+  // Rows that no task is left for would only be in the way.
+  std::erase_if(recipe.data.files.sources, [&](const data::NamedFiles& source) {
+    return std::none_of(recipe.tasks.begin(), recipe.tasks.end(), [&](const TaskRecipe& task) {
+      return task.source == source.name;
+    });
+  });
   // An answer left out must not become a question.
   std::erase_if(others, [&](const std::string& column) {
     return std::find(kept.begin(), kept.end(), column) != kept.end();
@@ -239,6 +278,7 @@ void check_class_counts(const config::Node& root) {
 
 void settle_tasks(Recipe& recipe, const std::string& where) {
   check_tasks(recipe, where);
+  check_sources(recipe, where);
   keep_chosen_tasks(recipe, where);
   check_prediction_names(recipe, where);
 }

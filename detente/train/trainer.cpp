@@ -5,6 +5,7 @@
 #include <detente/core/file.h>
 #include <detente/core/stopwatch.h>
 #include <detente/core/version.h>
+#include <detente/data/epoch_plan.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/corpus.h>
@@ -168,8 +169,14 @@ class Trainer {
         if (said.insert(warning).second) observers_.on_message("warning: " + warning);
       }
     }
-    steps_per_epoch_ =
-        static_cast<std::int64_t>(data::batch_count(corpus_.train->size(), recipe_.loop.batches));
+    std::vector<std::int64_t> own_batches;
+    for (const auto& source : recipe_.data.files.sources) own_batches.push_back(source.batch);
+    plan_.emplace(*corpus_.train,
+                  recipe_.loop.batches,
+                  recipe_.data.sampler,
+                  std::move(own_batches),
+                  static_cast<std::uint64_t>(recipe_.seed));
+    steps_per_epoch_ = plan_->steps();
     total_steps_ = steps_per_epoch_ * recipe_.loop.epochs;
   }
 
@@ -274,10 +281,7 @@ class Trainer {
         state_.finished = true;
         break;
       }
-      const auto batches = data::epoch_batches(corpus_.train->costs(),
-                                               recipe_.loop.batches,
-                                               static_cast<std::uint64_t>(recipe_.seed),
-                                               static_cast<std::uint64_t>(state_.epoch));
+      const auto batches = plan_->batches(static_cast<std::uint64_t>(state_.epoch));
       while (state_.batch < static_cast<std::int64_t>(batches.size())) {
         step(batches);
         snapshots_->check();
@@ -369,7 +373,7 @@ class Trainer {
     record.dev = metrics_by_task(recipe_, metrics);
     record.seconds = state_.epoch_seconds;
     record.examples_per_second =
-        static_cast<double>(corpus_.train->size()) / std::max(1e-9, state_.epoch_seconds);
+        static_cast<double>(plan_->rows()) / std::max(1e-9, state_.epoch_seconds);
     record.best = best;
     if (best) {
       state_.best_epoch = state_.epoch;
@@ -440,6 +444,7 @@ class Trainer {
   RunLock lock_;
   RunDirectory run_;
   Corpus corpus_;
+  std::optional<data::EpochPlan> plan_;
   std::int64_t steps_per_epoch_ = 0;
   std::int64_t total_steps_ = 0;
   int threads_ = 0;

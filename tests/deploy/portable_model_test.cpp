@@ -290,19 +290,42 @@ TEST(PortableModel, TransformersAnswerAsTheModelDoes) {
   EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));
 }
 
-TEST(PortableModel, SaysWhichModelsCannotLeave) {
+TEST(PortableModel, CrossPairsAnswerAsTheModelDoes) {
   auto trunk = std::make_unique<nn::PairTrunk>(
-      nn::PairModelOptions{.mode = nn::PairModelOptions::Mode::kCross, .width = 16});
-  const Trained t = trained(std::make_unique<data::PairSource>(),
-                            std::move(trunk),
-                            "p.tsv",
-                            "sentence1\tsentence2\nab\tcd\nab\tcd\n");
-  try {
-    to_onnx(*t.model, *t.source, names());
-    FAIL() << "exported";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
-    EXPECT_THAT(error.what(), HasSubstr("safetensors"));
+      nn::PairModelOptions{.mode = nn::PairModelOptions::Mode::kCross, .width = 16, .layers = 2});
+  const Trained t =
+      trained(std::make_unique<data::PairSource>(),
+              std::move(trunk),
+              "p.tsv",
+              "sentence1\tsentence2\nab cd ef gh\tcd\nx\tab ab ab ab ab\ncd\tcd ef\n");
+  EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));
+  torch::jit::Module module = loaded(to_torchscript(*t.model, *t.source, names()));
+  const auto& vocabulary = static_cast<const nn::PairTrunk&>(t.model->trunk()).vocabulary();
+  const std::vector<std::size_t> rows = {0, 1, 2};
+  const data::Batch batch = t.source->batch(rows, nullptr);
+  const auto expected = t.model->predict(batch);
+  const auto sentence = [&](const char* name, std::int64_t row) {
+    const at::Tensor length = nn::tensor_of(data::array_of(batch, std::string(name) + "_length"));
+    return nn::tensor_of(data::array_of(batch, name))[row]
+        .slice(0, 0, length[row].item<std::int64_t>())
+        .to(torch::kInt64);
+  };
+  const std::int64_t unit = vocabulary.ids_per_token;
+  const at::Tensor cls = torch::full({unit}, vocabulary.cls, torch::kInt64);
+  const at::Tensor sep = torch::full({unit}, vocabulary.sep, torch::kInt64);
+  at::Tensor joined = torch::full({3, 40 * unit}, vocabulary.pad, torch::kInt64);
+  at::Tensor segments = torch::ones({3, 40}, torch::kInt64);
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const at::Tensor a = sentence("first", i);
+    const at::Tensor row = torch::cat({cls, a, sep, sentence("second", i), sep});
+    joined[i].slice(0, 0, row.size(0)).copy_(row);
+    segments[i].slice(0, 0, a.size(0) / unit + 2).zero_();
+  }
+  const auto answers = module.forward({joined.view({3, -1, unit}), segments}).toGenericDict();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_NEAR(answers.at("value").toTensor()[static_cast<std::int64_t>(i)].item<double>(),
+                expected[0](i, 0),
+                2e-2);
   }
 }
 

@@ -11,7 +11,9 @@ using namespace detente;
 
 FUZZ(data, size) {
   if (size == 0) return;
-  const auto format = data[0] % 2 == 0 ? data::TableFormat::kTsv : data::TableFormat::kCsv;
+  constexpr data::TableFormat kFormats[] = {
+      data::TableFormat::kTsv, data::TableFormat::kCsv, data::TableFormat::kJsonLines};
+  const auto format = kFormats[data[0] % 3];
   fuzz::survive([&] {
     const data::Table table =
         data::Table::parse(std::string(fuzz::text_of(data + 1, size - 1)), "file", format);
