@@ -8,10 +8,11 @@
 namespace detente::deploy {
 namespace {
 
-// Of both sides of an image; one number stands for both.
-Integers sides(const OnnxGraph& graph, const Value* value) {
-  Integers list = integer_list(graph, value);
-  if (list.size() == 1) list.push_back(list.front());
+// Of all sides of what the node takes first: one number stands for all.
+Integers sides(const OnnxGraph& graph, const Node& node, std::size_t operand) {
+  Integers list = integer_list(graph, node.input(operand));
+  const auto count = static_cast<std::size_t>(rank_of(node.input(0)) - 2);
+  if (list.size() == 1) list.resize(count, list.front());
   return list;
 }
 
@@ -32,27 +33,29 @@ Value* convolve(const Node& node, OnnxGraph& graph, bool flags) {
   if (!is_none(graph, node.input(2))) operands.push_back(graph.tensor(node.input(2)));
   return graph.node("Conv",
                     operands,
-                    {OnnxGraph::attribute("strides", sides(graph, node.input(3))),
-                     OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(4)))),
-                     OnnxGraph::attribute("dilations", sides(graph, node.input(5))),
+                    {OnnxGraph::attribute("strides", sides(graph, node, 3)),
+                     OnnxGraph::attribute("pads", both_ends(sides(graph, node, 4))),
+                     OnnxGraph::attribute("dilations", sides(graph, node, 5)),
                      OnnxGraph::attribute("group", integer(graph, node.input(groups)))});
 }
 
 }  // namespace
 
-Value* conv2d(const Node& node, OnnxGraph& graph) { return convolve(node, graph, false); }
+Value* plain_convolution(const Node& node, OnnxGraph& graph) {
+  return convolve(node, graph, false);
+}
 Value* convolution(const Node& node, OnnxGraph& graph) { return convolve(node, graph, true); }
 
-Value* max_pool2d(const Node& node, OnnxGraph& graph) {
-  const Integers kernel = sides(graph, node.input(1));
+Value* max_pool(const Node& node, OnnxGraph& graph) {
+  const Integers kernel = sides(graph, node, 1);
   const Integers stride = integer_list(graph, node.input(2));
   return graph.node(
       "MaxPool",
       {graph.tensor(node.input(0))},
       {OnnxGraph::attribute("kernel_shape", kernel),
-       OnnxGraph::attribute("strides", stride.empty() ? kernel : sides(graph, node.input(2))),
-       OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(3)))),
-       OnnxGraph::attribute("dilations", sides(graph, node.input(4))),
+       OnnxGraph::attribute("strides", stride.empty() ? kernel : sides(graph, node, 2)),
+       OnnxGraph::attribute("pads", both_ends(sides(graph, node, 3))),
+       OnnxGraph::attribute("dilations", sides(graph, node, 4)),
        OnnxGraph::attribute("ceil_mode", graph.known(node.input(5)).toBool() ? 1 : 0)});
 }
 

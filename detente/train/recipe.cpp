@@ -99,7 +99,8 @@ void ModelRecipe::describe(FieldVisitor& visitor, const std::string& data_kind) 
       nn::make_trunk,
       "pairs: an encoder for sentence pairs; mlp: hidden layers over the columns of a "
       "table; transformer: BERT's encoder for texts and pairs; convnet: a small convolutional "
-      "network for images, recordings and the frames of clips; resnet: a residual one; vit: a vision "
+      "network for images, recordings and the frames of clips; resnet: a residual one; vit: a "
+      "vision "
       "transformer; convnet3d: convolutions over space and time of clips; gcn and gin: over "
       "graphs; unet, segnet and mtan: networks with an answer for each pixel; convnet1d: a small "
       "one along time for recordings and series. "

@@ -91,18 +91,18 @@ TEST_F(ClipTrunkTest, OfFramesTheFeaturesAreTheMean) {
 // The same out of LibTorch's modules.
 TEST_F(ClipTrunkTest, Conv3dIsTheModulesComputation) {
   namespace f = torch::nn::functional;
-  const auto trunk =
-      built<Conv3dTrunk>({"channels", "[4, 8, 4]", "kernel", "3", "hidden", "7"});
+  const auto trunk = built<Conv3dTrunk>({"channels", "[4, 8, 4]", "kernel", "3", "hidden", "7"});
   const auto& p = trunk.parameters();
   at::Tensor x = tensor_of(batch()[0]).to(torch::kDouble);
   std::int64_t frames = 5;
-  for (const auto& [name, groups] : {std::pair{"blocks.0.", 1}, std::pair{"blocks.1.", 2},
-                                     std::pair{"blocks.2.", 1}}) {
+  for (const auto& [name, groups] :
+       {std::pair{"blocks.0.", 1}, std::pair{"blocks.1.", 2}, std::pair{"blocks.2.", 1}}) {
     const std::string block = name;
     x = f::conv3d(x, p(block + "conv.weight"), f::Conv3dFuncOptions().padding(1));
-    x = f::group_norm(
-        x,
-        f::GroupNormFuncOptions(groups).weight(p(block + "norm.weight")).bias(p(block + "norm.bias")));
+    x = f::group_norm(x,
+                      f::GroupNormFuncOptions(groups)
+                          .weight(p(block + "norm.weight"))
+                          .bias(p(block + "norm.bias")));
     x = f::max_pool3d(torch::relu(x), f::MaxPool3dFuncOptions({frames > 1 ? 2 : 1, 2, 2}));
     frames = std::max<std::int64_t>(1, frames / 2);
   }
@@ -132,15 +132,14 @@ TEST_F(ClipTrunkTest, OneFrameIsAClip) {
   input.files.train = folder_.file("X.npy");
   clips_.read(input, nullptr);
   const auto trunk = built<Conv3dTrunk>({"channels", "[4, 4]", "hidden", "3"});
-  EXPECT_TRUE(trunk.features(clips_.batch(data::RowList{0, 1}, nullptr))
-                  .isfinite()
-                  .all()
-                  .item<bool>());
+  EXPECT_TRUE(
+      trunk.features(clips_.batch(data::RowList{0, 1}, nullptr)).isfinite().all().item<bool>());
 }
 
 TEST_F(ClipTrunkTest, RefusesWhatItCannotTake) {
-  EXPECT_THAT(std::string(test::error_of([&] { built<Conv3dTrunk>({"channels", "[1, 1, 1, 1]"}); })
-                              .what()),
+  EXPECT_THAT(std::string(test::error_of([&] {
+                            built<Conv3dTrunk>({"channels", "[1, 1, 1, 1]"});
+                          }).what()),
               HasSubstr("9 x 8"));
   EXPECT_THROW(built<Conv3dTrunk>({"kernel", "2"}), Error);
   EXPECT_THAT(std::string(test::error_of([&] { built<MlpTrunk>({}); }).what()),

@@ -65,6 +65,7 @@ TEST(Vit, IsTheModulesComputation) {
     const bool cls = std::string(pooling) == "cls";
     trunk.parameters().to({}, tensor::DType::kFloat64);
     torch::manual_seed(1);
+    const torch::NoGradGuard no_grad;
     for (const auto& [name, tensor] : trunk.parameters().trained()) {
       at::Tensor(tensor).copy_(torch::randn_like(tensor) * 0.3);
     }
@@ -88,8 +89,7 @@ TEST(Vit, IsTheModulesComputation) {
     for (std::int64_t y = 0; y < 4; y += 2) {
       for (std::int64_t x = 0; x < 6; x += 2) {
         const at::Tensor patch = images.slice(2, y, y + 2).slice(3, x, x + 2).flatten(1);
-        tokens.push_back(
-            (patch.mm(kernel.t()) + p("patch_embed.proj.bias")).unsqueeze(1));
+        tokens.push_back((patch.mm(kernel.t()) + p("patch_embed.proj.bias")).unsqueeze(1));
       }
     }
     at::Tensor x = torch::cat(tokens, 1) + p("pos_embed");
@@ -102,8 +102,8 @@ TEST(Vit, IsTheModulesComputation) {
       attention->out_proj->bias = p(block + "attn.proj.bias");
       const at::Tensor y = norm(x, block + "norm1").transpose(0, 1);
       x = x + std::get<0>(attention(y, y, y)).transpose(0, 1);
-      x = x +
-          linear(torch::gelu(linear(norm(x, block + "norm2"), block + "mlp.fc1")), block + "mlp.fc2");
+      x = x + linear(torch::gelu(linear(norm(x, block + "norm2"), block + "mlp.fc1")),
+                     block + "mlp.fc2");
     }
     x = norm(x, "norm");
     x = cls ? x.select(1, 0) : x.mean(1);
@@ -121,7 +121,9 @@ TEST(Vit, PatchesMovedWithTheirPositionsAreTheSameImage) {
   const at::Tensor rolled = torch::roll(tensor_of(batch[0]), 2, 3).contiguous();
   moved[0].values = std::vector<float>(rolled.data_ptr<float>(), rolled.data_ptr<float>() + 24);
   EXPECT_FALSE(torch::allclose(trunk.features(moved), before));
-  at::Tensor(trunk.parameters()("pos_embed")).copy_(torch::roll(trunk.parameters()("pos_embed"), 1, 1));
+  const torch::NoGradGuard no_grad;
+  const at::Tensor positions = trunk.parameters()("pos_embed");
+  at::Tensor(positions).copy_(torch::roll(positions, 1, 1));
   EXPECT_TRUE(torch::allclose(trunk.features(moved), before, 1e-9, 1e-12));
 }
 
@@ -134,8 +136,7 @@ TEST(Vit, TheEnginesGradientsAreThoseOfPlainPasses) {
     trunk.parameters().to({}, tensor::DType::kFloat64);
     const data::Batch batch = vit_images(9, shape);
     const std::vector<std::int64_t> tasks = {2, 0, 1, 1, 0, 2, 2, 1, 0};
-    const auto one_pass =
-        test::expect_plain_gradients(trunk, batch, Strategy::kSegmented, tasks);
+    const auto one_pass = test::expect_plain_gradients(trunk, batch, Strategy::kSegmented, tasks);
     EXPECT_EQ(one_pass.strategy, Strategy::kSegmented);
     EXPECT_EQ(one_pass.notice, "");
     EXPECT_EQ(test::expect_plain_gradients(trunk, batch, Strategy::kAuto, tasks).strategy,
@@ -147,12 +148,18 @@ TEST(Vit, TheEnginesGradientsAreThoseOfPlainPasses) {
 }
 
 TEST(Vit, RefusesWhatItCannotTake) {
-  EXPECT_THAT(std::string(test::error_of([] { vit({"patch", "4"}, {30, 28, 1}); }).what()),
+  EXPECT_THAT(std::string(test::error_of([] {
+                            vit({"patch", "4"}, {30, 28, 1});
+                          }).what()),
               HasSubstr("30 x 28"));
-  EXPECT_THAT(std::string(test::error_of([] { vit({"heads", "5"}, {4, 4, 1}); }).what()),
+  EXPECT_THAT(std::string(test::error_of([] {
+                            vit({"heads", "5"}, {4, 4, 1});
+                          }).what()),
               HasSubstr("'heads'"));
   auto trunk = vit(kSmallVit, {4, 4, 1});
-  EXPECT_EQ(test::error_of([&] { trunk.features(vit_images(1, {4, 6, 1})); }).code(),
+  EXPECT_EQ(test::error_of([&] {
+              trunk.features(vit_images(1, {4, 6, 1}));
+            }).code(),
             ErrorCode::kShape);
 }
 
