@@ -41,19 +41,22 @@ class VideoCommandsTest : public train::TinyRunTest {
       const auto name =
           folder_ / "t" / (down ? "down \"1\"" : "위로") / (std::to_string(i) + ".npy");
       std::filesystem::create_directories(name.parent_path());
-      write_file_atomic(
-          name, test::npy_file("|u1", "(" + std::to_string(frames) + ", 8, 8)", all));
+      write_file_atomic(name, test::npy_file("|u1", "(" + std::to_string(frames) + ", 8, 8)", all));
     }
     write_clip_recipe("{channels: [8, 8], hidden: 8}", 1);
   }
   void write_clip_recipe(const std::string& model, int epochs) {
     write_file_atomic(recipe_path(),
                       "data: {kind: video, train: t, frames: 4, split: {dev: 0.25}}\n"
-                      "model: " + model + "\n"
-                      "tasks: [{name: way, column: label, head: classes, classes: 2}]\n"
-                      "optimizer: {lr: 0.02}\n"
-                      "train: {epochs: " + std::to_string(epochs) + ", batch_size: 8}\n"
-                      "threads: 1\n");
+                      "model: " +
+                          model +
+                          "\n"
+                          "tasks: [{name: way, column: label, head: classes, classes: 2}]\n"
+                          "optimizer: {lr: 0.02}\n"
+                          "train: {epochs: " +
+                          std::to_string(epochs) +
+                          ", batch_size: 8}\n"
+                          "threads: 1\n");
   }
   int call(std::vector<std::string> args) {
     out_.str("");
@@ -116,7 +119,8 @@ TEST_F(VideoCommandsTest, ClipsOfMovingPictures) {
                   "--data",
                   DETENTE_SOURCE_DIR "/data/digits/digits-images-idx3-ubyte.gz",
                   "--out",
-                  path("p.csv")}), 0)
+                  path("p.csv")}),
+            0)
       << err_.str();
   EXPECT_THAT(read_file(path("p.csv")), AllOf(StartsWith("image,"), HasSubstr("\n1796,")));
 }
