@@ -1,23 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Turns your own copy of the river flow set rf1 into rf1.csv beside this script.
+# Fetches the river flow set rf1 (5 MB), or takes your own copy, and turns it into rf1.csv beside this script.
 #
-#   sh data/rf1/prepare.sh FILE      FILE is rf1.arff
+#   sh data/rf1/prepare.sh [FILE]      FILE is rf1.arff
 #
 # The names of the columns come from the @attribute lines; the rows stay as they are, ? for a missing
-# number included.
+# number included. Exits with 3 when there is no network or the file is not the one our numbers were measured on.
 set -eu
 
-if [ $# -ne 1 ]; then
-  echo "usage: sh data/rf1/prepare.sh FILE (rf1.arff)" >&2
-  exit 2
-fi
 here=$(cd "$(dirname "$0")" && pwd)
-if [ ! -r "$1" ]; then
-  echo "prepare.sh: cannot read '$1'; see $here/README.md for where to get it" >&2
-  exit 3
+. "$here/../fetch.sh"
+with_work_folder
+if [ $# -gt 0 ]; then
+  cp "$1" "$work/rf1.arff" || die "cannot read '$1'; see $here/README.md for where to get it"
+else
+  fetch "$work/rf1.arff" \
+    https://raw.githubusercontent.com/Zhendong-Wang/Probabilistic-Conformal-Prediction/e6f505beaf07f208cb496f85ac91fd37482677c6/data/rf1.arff
 fi
-tr -d '\r' < "$1" | awk -F"'" '
+tr -d '\r' < "$work/rf1.arff" | awk -F"'" '
   /^%/ || /^ *$/ { next }
   tolower($1) ~ /^@attribute/ { header = header (count++ ? "," : "") $2; next }
   tolower($0) ~ /^@data/ { print header; rows = 1; next }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// detente data check RECIPE
+// detente data check RECIPE; data get is in data_get.cpp
 #include <detente/cli/command.h>
+#include <detente/cli/data_get.h>
 #include <detente/cli/data_table.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/json_text.h>
@@ -50,8 +51,10 @@ void run_data_check(const DataCheckFlags& flags, Context& context) {
 }  // namespace
 
 void add_data(CLI::App& app, Context& context) {
-  CLI::App* group = app.add_subcommand("data", "Look at what a recipe will be trained on");
+  CLI::App* group = app.add_subcommand(
+      "data", "Look at what a recipe will be trained on, and bring data sets here");
   group->require_subcommand(1);
+  add_data_get(*group, context);
   CLI::App* command = group->add_subcommand(
       "check", "Rows, targets, inputs, duplicates and leaks of a recipe's data; trains nothing");
   auto flags = std::make_shared<DataCheckFlags>();

@@ -51,6 +51,9 @@ std::string recipe_task(const ProposedTask& task) {
   if (task.column != task.name) out += "    column: " + text_yaml(task.column) + "\n";
   out += std::string("    head: ") + name_of(task.kind) + "\n";
   if (task.threshold) out += "    threshold: " + text_yaml(number_text(*task.threshold)) + "\n";
+  if (task.separator != '\0') {
+    out += "    separator: " + text_yaml(std::string(1, task.separator)) + "\n";
+  }
   if (!task.class_names.empty()) out += "    class_names: " + recipe_list(task.class_names) + "\n";
   if (task.classes > 0) out += fmt::format("    classes: {}\n", task.classes);
   if (task.range) {

@@ -21,9 +21,10 @@ struct ProposedTask {
   std::string name;  // usable as a task's name: no blanks, dots, slashes or bars
   std::string column;
   TaskKind kind = TaskKind::kRegression;
-  std::optional<double> threshold;                 // binary, where the cells are not 0 and 1
-  std::vector<std::string> class_names;            // classes of words
-  std::int64_t classes = 0;                        // classes of ids 0, 1, ...
+  std::optional<double> threshold;       // binary, where the cells are not 0 and 1
+  std::vector<std::string> class_names;  // classes of words, ordinal: in their order; labels
+  char separator = '\0';                 // labels: between the words of a cell
+  std::int64_t classes = 0;              // classes of ids 0, 1, ...
   std::optional<std::pair<double, double>> range;  // regression on a scale of few whole numbers
   std::string why;                                 // the kind, and the column where it was guessed
 };

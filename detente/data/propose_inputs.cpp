@@ -107,6 +107,7 @@ TargetColumn target_column(const ProposedTask& task) {
   target.threshold = task.threshold;
   target.classes = task.classes;
   target.class_names = task.class_names;
+  target.separator = task.separator;
   return target;
 }
 

@@ -4,6 +4,7 @@
 
 #include <detente/data/propose.h>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,7 +14,18 @@ namespace detente::data::internal {
 // "" where the column can be a target.
 std::string why_no_target(const ColumnSurvey& column);
 bool looks_like_target(const std::string& name);
-ProposedTask propose_task(const ColumnSurvey& column);
+ProposedTask propose_task(const Table& table, const ColumnSurvey& column);
+
+// The column's words from the lowest step to the highest, where all are steps of one common scale (low,
+// medium, high; S, M, L; never, sometimes, always ...), each another one; empty where not.
+std::vector<std::string> words_in_order(const ColumnSurvey& column);
+
+// Where cells hold combinations of few words: what stands between them, and the words by name.
+struct CellLabels {
+  char separator = '|';
+  std::vector<std::string> words;
+};
+std::optional<CellLabels> labels_in_cells(const Table& table, const ColumnSurvey& column);
 
 // The wanted targets, or those that are found; `why` says how.
 std::vector<ProposedTask> propose_targets(const Table& table,

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 namespace detente::data {
@@ -67,6 +68,40 @@ void describe_numbers(const ColumnSurvey& column, ProposedTask& task) {
   }
 }
 
+// Steps of a scale in an order, by the column's name and cells that are spelled as numbers are.
+bool is_called_scale(const std::string& name) {
+  const std::string lower = lower_ascii(name);
+  constexpr std::array<const char*, 7> kWords = {
+      "rating", "stars", "grade", "level", "stage", "severity", "quality"};
+  return std::any_of(kWords.begin(), kWords.end(), [&](const char* word) {
+    return lower.find(word) != std::string::npos;
+  });
+}
+
+bool spelled_as_numbers(const Table& table, const ColumnSurvey& column) {
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const std::string_view cell = table.cell(row, column.index);
+    if (!is_missing(cell) && !column.counts.contains(std::string(cell))) return false;
+  }
+  return true;
+}
+
+// The steps of a scale as ordered classes, where that can be said of a column of numbers.
+bool describe_steps(const Table& table, const ColumnSurvey& column, ProposedTask& task) {
+  if (!column.whole || column.distinct < 3 || column.distinct > kScale ||
+      !is_called_scale(column.name) || !spelled_as_numbers(table, column)) {
+    return false;
+  }
+  std::map<double, std::string> steps;
+  for (const auto& [word, count] : column.counts) steps.emplace(std::stod(word), word);
+  task.kind = TaskKind::kOrdinal;
+  for (const auto& [value, word] : steps) task.class_names.push_back(word);
+  task.why =
+      "whole numbers that the column's name calls steps of a scale; head: regression takes "
+      "their distances for equal";
+  return true;
+}
+
 void make_names_unique(std::vector<ProposedTask>& tasks) {
   std::set<std::string> taken;
   for (ProposedTask& task : tasks) {
@@ -106,12 +141,26 @@ bool looks_like_target(const std::string& name) {
   return begins_with_word(name, kWords);
 }
 
-ProposedTask propose_task(const ColumnSurvey& column) {
+ProposedTask propose_task(const Table& table, const ColumnSurvey& column) {
   ProposedTask task;
   task.name = task_name_of(column.name);
   task.column = column.name;
   if (column.kind == ColumnSurvey::Kind::kNumber) {
-    describe_numbers(column, task);
+    if (!describe_steps(table, column, task)) describe_numbers(column, task);
+    return task;
+  }
+  if (auto labels = labels_in_cells(table, column)) {
+    task.kind = TaskKind::kLabels;
+    task.separator = labels->separator;
+    task.class_names = std::move(labels->words);
+    task.why = fmt::format(
+        "cells of any of {} words with '{}' between them", task.class_names.size(), task.separator);
+    return task;
+  }
+  if (auto steps = words_in_order(column); !steps.empty()) {
+    task.kind = TaskKind::kOrdinal;
+    task.class_names = std::move(steps);
+    task.why = "words that are steps of a scale, lowest first; look at their order";
     return task;
   }
   task.kind = TaskKind::kClasses;
@@ -124,6 +173,10 @@ std::vector<ProposedTask> propose_targets(const Table& table,
                                           std::span<const ColumnSurvey> columns,
                                           const std::vector<std::string>& wanted,
                                           std::string& why) {
+  const auto against = [&](const ColumnSurvey& column) {
+    std::string reason = why_no_target(column);
+    return !reason.empty() && labels_in_cells(table, column) ? "" : reason;
+  };
   std::vector<ProposedTask> tasks;
   std::set<std::string> named;
   for (const std::string& name : wanted) {
@@ -132,27 +185,27 @@ std::vector<ProposedTask> propose_targets(const Table& table,
                   ErrorCode::kInvalidArgument,
                   "[data::propose_recipe] the target '{}' is named twice.",
                   name);
-    const std::string against = why_no_target(column);
-    DETENTE_CHECK(against.empty(),
+    const std::string reason = against(column);
+    DETENTE_CHECK(reason.empty(),
                   ErrorCode::kData,
                   "[data::propose_recipe] column '{}' of '{}' can be no target: {}.",
                   name,
                   table.source(),
-                  against);
-    tasks.push_back(propose_task(column));
+                  reason);
+    tasks.push_back(propose_task(table, column));
   }
   why = "as asked";
   if (tasks.empty()) {
     why = "the columns whose names begin with target, label, class, outcome or y";
     for (const ColumnSurvey& column : columns) {
-      if (looks_like_target(column.name) && why_no_target(column).empty()) {
-        tasks.push_back(propose_task(column));
+      if (looks_like_target(column.name) && against(column).empty()) {
+        tasks.push_back(propose_task(table, column));
       }
     }
   }
   if (tasks.empty()) {
-    const auto last = std::find_if(columns.rbegin(), columns.rend(), [](const auto& column) {
-      return why_no_target(column).empty();
+    const auto last = std::find_if(columns.rbegin(), columns.rend(), [&](const auto& column) {
+      return against(column).empty();
     });
     DETENTE_CHECK(
         last != columns.rend(),
@@ -161,9 +214,9 @@ std::vector<ProposedTask> propose_targets(const Table& table,
         "Expected numbers, or words that occur several times.",
         table.source(),
         columns.back().name,
-        why_no_target(columns.back()));
+        against(columns.back()));
     why = "the last column that can be one, for no name says which; name them with --targets";
-    tasks.push_back(propose_task(*last));
+    tasks.push_back(propose_task(table, *last));
   }
   make_names_unique(tasks);
   return tasks;

@@ -8,6 +8,7 @@
 #include <detente/tensor/device.h>
 #include <detente/text/unicode.h>
 #include <detente/train/recipe.h>
+#include <detente/train/selection.h>
 #include <detente/train/step_rules.h>
 #include <detente/train/task_rules.h>
 
@@ -152,8 +153,9 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                   "Rows are sorted by length within pools of so many batches; 1: no sorting.");
   visitor.text("select",
                select,
-               "'task.metric' on validation that chooses the epoch to keep; default: the first "
-               "metric of the first task.");
+               "'task.metric' on validation that chooses the epoch to keep; several with commas "
+               "between them: their mean; mean: of every task the first metric that is 1 at best. "
+               "Default: the first metric of the first task.");
   visitor.texts(
       "tasks", tasks, {}, "Train only these tasks (single-task baselines); default: all.");
   visitor.number("snapshot_minutes",
@@ -251,28 +253,6 @@ void Recipe::describe(FieldVisitor& visitor) {
   });
 }
 
-Recipe::Selection Recipe::selection() const {
-  if (loop.select.empty()) return {0, tasks.front().metrics.front()};
-  const std::size_t dot = loop.select.find('.');
-  std::vector<std::string> allowed;
-  for (const auto& task : tasks) {
-    for (const auto& metric : task.metrics) allowed.push_back(task.name + "." + metric);
-  }
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    for (const auto& metric : tasks[i].metrics) {
-      if (tasks[i].name == loop.select.substr(0, dot) && dot != std::string::npos &&
-          metric == loop.select.substr(dot + 1)) {
-        return {i, metric};
-      }
-    }
-  }
-  fail(ErrorCode::kInvalidArgument,
-       "[train::recipe] 'train.select' must be one of: {}; got '{}'.{}",
-       join_names(allowed),
-       loop.select,
-       did_you_mean(loop.select, allowed));
-}
-
 std::string Recipe::to_yaml() const {
   Recipe copy = *this;
   return config::to_yaml(describe_of(copy));
@@ -314,7 +294,7 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   recipe.model.trunk->validate();
   recipe.model.sharing->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
-  recipe.selection();
+  parse_selection(recipe.loop.select, recipe.tasks);
   recipe.loop.kept_snapshots();
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     fail(ErrorCode::kInvalidArgument, "{}: {}", where, conflict);

@@ -83,7 +83,7 @@ struct LoopRecipe {
   data::BatchOptions batches;
   HeadStart head_start = HeadStart::kRandom;
   std::int64_t micro_batches = 1;  // parts of a batch that go through the model one by one
-  std::string select;              // "task.metric"; empty: the first metric of the first task
+  std::string select;              // which metrics choose the epoch to keep (selection.h)
   std::vector<std::string> tasks;  // names of the tasks to train; empty: all
   double snapshot_minutes = 10;
   std::string keep = "2";  // snapshots: a number, or "all"
@@ -118,13 +118,6 @@ struct Recipe {
   bool tensorboard = true;
 
   void describe(FieldVisitor& visitor);
-
-  // Which task and metric choose the best epoch.
-  struct Selection {
-    std::size_t task = 0;
-    std::string metric;
-  };
-  Selection selection() const;
 
   std::string to_yaml() const;
 

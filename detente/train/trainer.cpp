@@ -5,7 +5,6 @@
 #include <detente/core/file.h>
 #include <detente/core/stopwatch.h>
 #include <detente/core/version.h>
-#include <detente/metrics/registry.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/corpus.h>
@@ -17,6 +16,7 @@
 #include <detente/train/label_losses.h>
 #include <detente/train/run_lock.h>
 #include <detente/train/run_log.h>
+#include <detente/train/selection.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
 #include <detente/train/training_step.h>
@@ -336,28 +336,21 @@ class Trainer {
     }
   }
 
-  // Of the metric that chooses the best epoch, higher is better; NaN where it is undefined.
-  double selected_value(const std::vector<std::vector<MetricValue>>& metrics) {
-    const Recipe::Selection selection = recipe_.selection();
-    const TaskRecipe& task = recipe_.tasks[selection.task];
-    for (const MetricValue& metric : metrics[selection.task]) {
-      if (metric.name != selection.metric) continue;
-      if (!std::isfinite(metric.value)) {
-        if (state_.best_epoch == 0) {
+  // Of the metrics that choose the best epoch; more is better; NaN where they are undefined.
+  double value_of(const std::vector<std::vector<MetricValue>>& metrics) {
+    const auto selection = parse_selection(recipe_.loop.select, recipe_.tasks);
+    return selected_value(
+        selection, metrics, [&](const SelectedMetric& one, const std::string& reason) {
+          if (state_.best_epoch > 0) return;
           observers_.on_message(fmt::format(
               "notice: {}.{} chooses the epoch whose model is kept, but is undefined on the "
-              "validation rows ({}). The first epoch's model is kept until it is defined; "
-              "train.select names another metric.",
-              task.name,
-              metric.name,
-              metric.reason));
-        }
-        return std::nan("");
-      }
-      const bool higher = metrics::get_metric(metric.name, task.head.kind).higher_is_better;
-      return higher ? metric.value : -metric.value;
-    }
-    return std::nan("");
+              "validation rows ({}). {} train.select names another metric.",
+              recipe_.tasks[one.task].name,
+              one.metric,
+              reason,
+              selection.size() == 1 ? "The first epoch's model is kept until it is defined;"
+                                    : "It counts as 0 beside the others;"));
+        });
   }
 
   void end_epoch() {
@@ -365,7 +358,7 @@ class Trainer {
         *model_, *corpus_.dev, 4 * recipe_.loop.batches.batch_size, wanted_probabilities(recipe_));
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
     crash_point("epoch.evaluated");
-    const double value = selected_value(metrics);
+    const double value = value_of(metrics);
     const bool best = state_.is_best(value);
     ++state_.epoch;
     state_.batch = 0;

@@ -231,5 +231,39 @@ TEST_F(DataCommandsTest, ContradictorySplitsAreErrorsOfTheRecipe) {
   EXPECT_THAT(err_.str(), HasSubstr("no column 'h'"));
 }
 
+TEST_F(DataCommandsTest, ScalesAndLabelsGetTheirHeadsAndTrain) {
+  std::string text = "a,b,target:risk,target:stars,target:tags\n";
+  Rng rng(7);
+  const char* risk[] = {"low", "medium", "high"};
+  for (int row = 0; row < 90; ++row) {
+    const double a = rng.uniform();
+    const int step = static_cast<int>(3 * a);
+    text += fmt::format("{},{},{},{},{}\n",
+                        a,
+                        rng.uniform(),
+                        risk[step],
+                        1 + 2 * step,
+                        step == 0   ? "null it;yes"
+                        : step == 1 ? "yes"
+                                    : "null it");
+  }
+  const Json found = propose(folder_.write("t.csv", text));
+  ASSERT_EQ(found["tasks"].size(), 4U);  // labels one by one
+  EXPECT_EQ(found["tasks"][0]["kind"], "ordinal");
+  EXPECT_EQ(found["tasks"][1]["kind"], "ordinal");
+  EXPECT_EQ(found["tasks"][2]["name"], "tags.null it");
+  EXPECT_EQ(call({"train",
+                  folder_.file("r.yaml"),
+                  "--set",
+                  "train.epochs=1",
+                  "--set",
+                  "train.select=mean",
+                  "--quiet",
+                  "--out",
+                  folder_.file("run")}),
+            0)
+      << err_.str();
+}
+
 }  // namespace
 }  // namespace detente::cli

@@ -141,6 +141,59 @@ TEST(Propose, ChoosesTheKindByTheCells) {
   EXPECT_THAT(proposal.tasks[4].class_names, ElementsAre("no", "yes"));
 }
 
+ProposedTask task_of(const std::string& column, const std::vector<std::string>& cells) {
+  std::string text = "x," + column + "\n";
+  double x = 0.5;
+  for (const auto& cell : cells) text += fmt::format("{},\"{}\"\n", x *= -1.5, cell);
+  return propose_recipe(csv(text), {column}).tasks.at(0);
+}
+
+TEST(Propose, FindsStepsOfAScale) {
+  const auto words =
+      task_of("risk", {"low", "Very_High", "medium", "low", "Very_High", "medium", "low", "low"});
+  EXPECT_EQ(words.kind, TaskKind::kOrdinal);
+  EXPECT_THAT(words.class_names, ElementsAre("low", "medium", "Very_High"));
+  EXPECT_THAT(task_of("size", {"M", "S", "XL", "M", "S", "XL", "L", "L"}).class_names,
+              ElementsAre("S", "M", "L", "XL"));
+  // Two words that are one step, a word of no scale, two words: names.
+  for (const auto& cells :
+       std::vector<std::vector<std::string>>{{"low", "Low", "high", "low", "Low", "high"},
+                                             {"low", "high", "green", "low", "high", "green"},
+                                             {"low", "high", "low", "high"}}) {
+    EXPECT_EQ(task_of("y", cells).kind, TaskKind::kClasses);
+  }
+  const auto stars = task_of("stars", {"1", "5", "2", "10", "1", "5", "2", "10"});
+  EXPECT_EQ(stars.kind, TaskKind::kOrdinal);
+  EXPECT_THAT(stars.class_names, ElementsAre("1", "2", "5", "10"));
+  // The cells would have to be spelled like the names.
+  EXPECT_EQ(task_of("stars", {"1.0", "5", "2", "1", "5", "2"}).kind, TaskKind::kRegression);
+  EXPECT_EQ(task_of("count", {"1", "5", "2", "1", "5", "2"}).kind, TaskKind::kRegression);
+}
+
+TEST(Propose, FindsSeveralLabelsInACell) {
+  const auto task =
+      task_of("genre", {"drama|war", "war", "drama | comedy", "comedy", "comedy|war", "", "drama"});
+  EXPECT_EQ(task.kind, TaskKind::kLabels);
+  EXPECT_EQ(task.separator, '|');
+  EXPECT_THAT(task.class_names, ElementsAre("comedy", "drama", "war"));
+  // Places with a comma in their names are names.
+  EXPECT_EQ(
+      task_of("city", {"Bonn, DE", "Lyon, FR", "Rome, IT", "Bonn, DE", "Lyon, FR", "Rome, IT"})
+          .kind,
+      TaskKind::kClasses);
+  // More combinations than there may be classes.
+  std::vector<std::string> cells;
+  for (int row = 0; row < 400; ++row) {
+    std::string cell;
+    for (int bit = 0; bit < 9; ++bit) {
+      if (((row * 7 + 1) >> bit & 1) != 0)
+        cell += (cell.empty() ? "" : ";") + fmt::format("t{}", bit);
+    }
+    cells.push_back(cell);
+  }
+  EXPECT_EQ(task_of("tags", cells).class_names.size(), 9U);
+}
+
 TEST(Propose, TakesTheLastColumnThatCanBeOne) {
   const RecipeProposal proposal = propose_recipe(
       csv("a,price,word,day\n1,2.5,x,2020-01-01\n2,3.5,y,2020-01-02\n3,1.5,z,2020-01-03\n"), {});

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts that fetch a data set share; sourced by them, never run.
+
+# die TEXT...: says it and exits with 3.
+die() {
+  for _line in "$@"; do echo "$(basename "$0"): $_line" >&2; done
+  exit 3
+}
+
+# fetch FILE URL...: FILE from the first URL that answers; nothing is left of what did not arrive whole.
+fetch() {
+  _file=$1
+  shift
+  for _url in "$@"; do
+    echo "fetching $_url" >&2
+    if command -v curl >/dev/null 2>&1; then
+      curl --fail --silent --show-error --location --connect-timeout 20 --speed-limit 1000 --speed-time 60 \
+        --output "$_file.part" "$_url" && mv "$_file.part" "$_file" && return 0
+    elif command -v wget >/dev/null 2>&1; then
+      wget --quiet --timeout=60 --tries=2 --output-document="$_file.part" "$_url" \
+        && mv "$_file.part" "$_file" && return 0
+    else
+      die "fetching needs the program curl or wget; with the files at hand see $here/README.md"
+    fi
+    rm -f "$_file.part"
+  done
+  die "'$(basename "$_file")' could not be fetched; is there a network?" \
+    "with the files at hand see $here/README.md"
+}
+
+# check_sums FOLDER: whether every file of its SHA256SUMS is there, packed as NAME.gz or not, and unchanged.
+# Says which one is not.
+check_sums() {
+  while read -r _sum _name; do
+    if [ -f "$1/$_name" ]; then
+      _found=$(sha256sum <"$1/$_name")
+    elif [ -f "$1/$_name.gz" ]; then
+      _found=$(gzip -dc "$1/$_name.gz" 2>/dev/null | sha256sum)
+    else
+      echo "'$_name' is not there"
+      return 1
+    fi
+    if [ "${_found%% *}" != "$_sum" ]; then
+      echo "'$_name' is not the file our numbers were measured on"
+      return 1
+    fi
+  done <"$1/SHA256SUMS"
+}
+
+# with_work_folder: $work, a folder of its own that goes when the script ends.
+with_work_folder() {
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  trap 'exit 130' INT TERM HUP
+}
