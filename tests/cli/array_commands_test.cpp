@@ -99,7 +99,7 @@ TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
     ASSERT_EQ(call({"export", path("run"), "--to", "onnx", "--out", path("m.onnx")}), 0)
         << err_.str();
     EXPECT_THAT(read_file(path("m.onnx")), HasSubstr(one.input));
-    ASSERT_EQ(call({"inspect", path("tiny.yaml")}), 0) << err_.str();
+    ASSERT_EQ(call({"data", "check", path("tiny.yaml")}), 0) << err_.str();
   }
 }
 
