@@ -10,11 +10,11 @@
 namespace detente::cli {
 namespace {
 
+using test::npy_file;
+using test::raw_bytes;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using test::npy_file;
-using test::raw_bytes;
 
 class ArrayCommandsTest : public train::TinyRunTest {
  protected:
@@ -43,11 +43,13 @@ class ArrayCommandsTest : public train::TinyRunTest {
   void write_arrays_recipe(const std::string& model) {
     write_file_atomic(recipe_path(),
                       "data: {kind: arrays, train: a.npz, split: {dev: 0.25}}\n"
-                      "model: " + model + "\n"
-                      "tasks: [{name: level, head: regression}, {name: big, head: binary}]\n"
-                      "optimizer: {lr: 0.01}\n"
-                      "train: {epochs: 6, batch_size: 8}\n"
-                      "threads: 1\n");
+                      "model: " +
+                          model +
+                          "\n"
+                          "tasks: [{name: level, head: regression}, {name: big, head: binary}]\n"
+                          "optimizer: {lr: 0.01}\n"
+                          "train: {epochs: 6, batch_size: 8}\n"
+                          "threads: 1\n");
   }
   int call(std::vector<std::string> args) {
     out_.str("");
