@@ -86,7 +86,7 @@ class Source {
   virtual ~Source() = default;
 
   virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph", "dense", "audio",
-                                        // "arrays", "video"
+                                         // "arrays", "video"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}

@@ -33,8 +33,9 @@ const auto& trunk_table() {
   static const std::array kinds = {
       TrunkKind{
           "pairs", "pairs", [] { return std::unique_ptr<Trunk>(std::make_unique<PairTrunk>()); }},
-      TrunkKind{
-          "mlp", "table arrays", [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
+      TrunkKind{"mlp",
+                "table arrays",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<MlpTrunk>()); }},
       TrunkKind{"transformer",
                 "text",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<TransformerTrunk>()); }},
