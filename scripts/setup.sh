@@ -3,7 +3,7 @@
 # Installs what a build needs and is not there yet: packages through apt, the LibTorch engine into
 # build/venv. Says what it does before doing it; does nothing, quickly, when nothing is missing.
 #
-#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy]
+#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video]
 #
 #   auto    the PyTorch that python3 imports, if it is new enough, else wheel
 #   wheel   the pinned PyTorch in the virtual environment build/venv
@@ -21,6 +21,8 @@ wheel_packages=(python3-venv)
 system_packages=(libtorch-dev libopenblas0-openmp)
 lint_packages=(clang-format-14)
 tidy_packages=(clang-tidy-14 clang-14 libclang-rt-14-dev)
+# Video files (data.kind: video); the rest needs none of it.
+video_packages=(libavformat-dev libavcodec-dev libswscale-dev)
 
 oldest_torch=2.7  # as in cmake/DetenteTorch.cmake
 
@@ -30,11 +32,13 @@ stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 torch=auto
 lint=no
 tidy=no
+video=no
 while [ $# -gt 0 ]; do
   case "$1" in
     --torch) [ $# -ge 2 ] || stop "--torch needs a value"; torch="${2:-auto}"; shift 2 ;;
     --lint) lint=yes; shift ;;
     --tidy) tidy=yes; shift ;;
+    --video) video=yes; shift ;;
     *) stop "unknown argument '$1'; see the top of scripts/setup.sh" ;;
   esac
 done
@@ -84,6 +88,7 @@ later. Run 'make build' without TORCH=system: it installs PyTorch into build/ven
 esac
 if [ "$lint" = yes ]; then packages+=("${lint_packages[@]}"); fi
 if [ "$tidy" = yes ]; then packages+=("${tidy_packages[@]}"); fi
+if [ "$video" = yes ]; then packages+=("${video_packages[@]}"); fi
 
 install_packages() {
   local missing=() package

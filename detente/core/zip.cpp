@@ -97,11 +97,10 @@ Directory find_directory(std::string_view bytes,
                 "or was cut short. Write it with numpy.savez.",
                 source,
                 bytes.size());
-  Directory directory{little(bytes, *end + 10, 2),
-                      little(bytes, *end + 12, 4),
-                      little(bytes, *end + 16, 4)};
-  const bool in_64 = directory.count == kCountIn64 || directory.size == kIn64 ||
-                     directory.begin == kIn64;
+  Directory directory{
+      little(bytes, *end + 10, 2), little(bytes, *end + 12, 4), little(bytes, *end + 16, 4)};
+  const bool in_64 =
+      directory.count == kCountIn64 || directory.size == kIn64 || directory.begin == kIn64;
   if (!in_64 || *end < kLocatorSize || bytes.substr(*end - kLocatorSize, 4) != kLocator64) {
     return directory;
   }
@@ -193,8 +192,7 @@ std::vector<ZipMember> list_zip(std::string_view bytes, const std::string& sourc
   std::unordered_set<std::string> names;
   for (std::uint64_t i = 0; i < directory.count; ++i) {
     if (rest.size() < kEntrySize || !rest.starts_with(kEntry)) {
-      damaged(source,
-              fmt::format("its directory has {} of {} entries", i, directory.count));
+      damaged(source, fmt::format("its directory has {} of {} entries", i, directory.count));
     }
     const std::uint64_t name_size = little(rest, 28, 2);
     const std::uint64_t extra_size = little(rest, 30, 2);
@@ -209,31 +207,30 @@ std::vector<ZipMember> list_zip(std::string_view bytes, const std::string& sourc
     member.crc = static_cast<std::uint32_t>(little(rest, 16, 4));
     rest.remove_prefix(whole);
     if (member.name.ends_with('/')) continue;
-    DETENTE_CHECK((flags & kEncrypted) == 0 && (method == kStored || method == kDeflated),
-                  ErrorCode::kData,
-                  "[core::read_zip] '{}' of '{}' {}; expected stored or deflated, as "
-                  "numpy.savez and savez_compressed write.",
-                  member.name,
-                  source,
-                  (flags & kEncrypted) != 0 ? "is encrypted"
-                                            : fmt::format("is packed in way {}", method));
+    DETENTE_CHECK(
+        (flags & kEncrypted) == 0 && (method == kStored || method == kDeflated),
+        ErrorCode::kData,
+        "[core::read_zip] '{}' of '{}' {}; expected stored or deflated, as "
+        "numpy.savez and savez_compressed write.",
+        member.name,
+        source,
+        (flags & kEncrypted) != 0 ? "is encrypted" : fmt::format("is packed in way {}", method));
     member.deflated = method == kDeflated;
     const std::string_view local = archive.slice(places.local, kLocalSize, "the head of a member");
     if (!local.starts_with(kLocal)) {
       damaged(source, fmt::format("'{}' does not begin where its entry says", member.name));
     }
-    member.packed = archive.slice(
-        places.local + kLocalSize + little(local, 26, 2) + little(local, 28, 2),
-        places.packed,
-        "a member");
+    member.packed =
+        archive.slice(places.local + kLocalSize + little(local, 26, 2) + little(local, 28, 2),
+                      places.packed,
+                      "a member");
     const std::size_t most =
         member.deflated ? kMostInflation * (member.packed.size() + 1) : member.packed.size();
     if (places.size > most || (!member.deflated && places.size != most)) {
-      damaged(source,
-              fmt::format("'{}' cannot hold {} bytes in {}",
-                          member.name,
-                          places.size,
-                          member.packed.size()));
+      damaged(
+          source,
+          fmt::format(
+              "'{}' cannot hold {} bytes in {}", member.name, places.size, member.packed.size()));
     }
     member.size = places.size;
     DETENTE_CHECK(names.insert(member.name).second,

@@ -262,9 +262,8 @@ ArrayFile::Loaded ArrayFile::load(const std::string& found) const {
     return {read_file(file), file.string()};
   }
   const std::string name = found + kNpy;
-  const auto member = std::find_if(members_.begin(), members_.end(), [&](const ZipMember& one) {
-    return one.name == name;
-  });
+  const auto member = std::find_if(
+      members_.begin(), members_.end(), [&](const ZipMember& one) { return one.name == name; });
   DETENTE_DCHECK(member != members_.end());
   return {unpack(*member, path_), found + "' of '" + path_};
 }

@@ -79,10 +79,10 @@ class ArrayFile {
   std::string inputs_;
   std::string bytes_;  // of an archive
   std::vector<ZipMember> members_;
-  std::filesystem::path folder_;        // of .npy files
-  std::vector<std::string> files_;      // in it, without the ending; ascending
-  std::string whole_;                   // .npy: the file's own name
-  std::string before_;  // .npy: what its name has before and after the inputs'
+  std::filesystem::path folder_;    // of .npy files
+  std::vector<std::string> files_;  // in it, without the ending; ascending
+  std::string whole_;               // .npy: the file's own name
+  std::string before_;              // .npy: what its name has before and after the inputs'
   std::string after_;
 };
 

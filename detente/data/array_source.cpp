@@ -285,8 +285,8 @@ void ArraySource::read_values(const NpyContent& content,
                 label,
                 content.dtype);
   const std::size_t size = per_example();
-  const double mib = std::ldexp(4.0 * static_cast<double>(rows.size()) * static_cast<double>(size),
-                                -20);
+  const double mib =
+      std::ldexp(4.0 * static_cast<double>(rows.size()) * static_cast<double>(size), -20);
   DETENTE_CHECK(mib <= static_cast<double>(memory_),
                 ErrorCode::kData,
                 "[data::ArraySource] {} examples of '{}' take {:.0f} MiB; data.memory allows {}. "
@@ -426,12 +426,13 @@ void ArraySource::load(const std::filesystem::path& run) {
          fit.means.size() == fit.sides.front() && fit.deviations.size() == fit.means.size() &&
          (fit.marked.empty() || (fit.sides.size() == 1 && fit.marked.back() < fit.sides.front())) &&
          std::is_sorted(fit.marked.begin(), fit.marked.end());
-  DETENTE_CHECK(good,
-                ErrorCode::kData,
-                "[data::ArraySource] '{}' is damaged or of another version; expected {} with sides, "
-                "means, deviations and marked columns.",
-                path,
-                kArraysFormat);
+  DETENTE_CHECK(
+      good,
+      ErrorCode::kData,
+      "[data::ArraySource] '{}' is damaged or of another version; expected {} with sides, "
+      "means, deviations and marked columns.",
+      path,
+      kArraysFormat);
   fit_ = std::move(fit);
 }
 

@@ -14,11 +14,12 @@ std::int64_t wrapped(std::int64_t at, std::int64_t side) { return ((at % side) +
 }  // namespace
 
 void MovingOptions::describe(FieldVisitor& visitor) {
-  visitor.integer("side",
-                  side,
-                  {.min = 0, .max = 32768},
-                  "Clips are made of the images of an idx or CIFAR file, or of a list or folders of "
-                  "them, each moving over a black square of this side; 0: they are there already.");
+  visitor.integer(
+      "side",
+      side,
+      {.min = 0, .max = 32768},
+      "Clips are made of the images of an idx or CIFAR file, or of a list or folders of "
+      "them, each moving over a black square of this side; 0: they are there already.");
   visitor.integer("speed", speed, {.min = 1, .max = 32768}, "Pixels a frame along each axis.");
   visitor.integer("clips", clips, {.min = 1, .max = 10000}, "Clips of each image.");
   visitor.integer("seed", seed, {.min = 0, .max = 9e15}, "Decides where and which way.");
@@ -48,11 +49,11 @@ Image moved(const Image& image,
   const std::size_t channels = image.shape.channels;
   Image field{{side, side, channels}, std::vector<std::uint8_t>(side * side * channels)};
   for (std::size_t y = 0; y < image.shape.height; ++y) {
-    const auto row = static_cast<std::size_t>(
-        wrapped(top + static_cast<std::int64_t>(y), options.side));
+    const auto row =
+        static_cast<std::size_t>(wrapped(top + static_cast<std::int64_t>(y), options.side));
     for (std::size_t x = 0; x < image.shape.width; ++x) {
-      const auto column = static_cast<std::size_t>(
-          wrapped(left + static_cast<std::int64_t>(x), options.side));
+      const auto column =
+          static_cast<std::size_t>(wrapped(left + static_cast<std::int64_t>(x), options.side));
       const std::uint8_t* from = image.values.data() + (y * image.shape.width + x) * channels;
       std::uint8_t* to = field.values.data() + (row * side + column) * channels;
       for (std::size_t c = 0; c < channels; ++c) to[c] = std::max(to[c], from[c]);

@@ -27,7 +27,8 @@ struct MovingOptions {
 struct Motion {
   std::int64_t top = 0;  // of the picture's upper left corner in frame 0
   std::int64_t left = 0;
-  std::size_t direction = 0;  // 0 right, then against the clock: 1 right and up, 2 up, ... 7 right and down
+  std::size_t direction =
+      0;  // 0 right, then against the clock: 1 right and up, 2 up, ... 7 right and down
 };
 inline constexpr std::size_t kDirections = 8;
 

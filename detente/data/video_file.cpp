@@ -46,11 +46,12 @@ void read_video(const std::filesystem::path& path,
                 "[data::read_video] '{}' is no clip; expected a folder of pictures, a .npy file or "
                 "a video.",
                 path.string());
-  fail(ErrorCode::kUnsupported,
-       "[data::read_video] '{}' is a video file, and this build has no FFmpeg to read it with. "
-       "Install libavformat-dev, libavcodec-dev and libswscale-dev and build again, or turn it into "
-       "a folder of pictures (ffmpeg -i IN FOLDER/%05d.png).",
-       path.string());
+  fail(
+      ErrorCode::kUnsupported,
+      "[data::read_video] '{}' is a video file, and this build has no FFmpeg to read it with. "
+      "Install libavformat-dev, libavcodec-dev and libswscale-dev and build again, or turn it into "
+      "a folder of pictures (ffmpeg -i IN FOLDER/%05d.png).",
+      path.string());
 }
 
 #else
@@ -83,8 +84,7 @@ class VideoReader {
     av_dict_set(&options, "format_whitelist", kContainers, 0);
     AVFormatContext* input = nullptr;
     // "file:" for names with a colon.
-    const int opened =
-        avformat_open_input(&input, ("file:" + name_).c_str(), nullptr, &options);
+    const int opened = avformat_open_input(&input, ("file:" + name_).c_str(), nullptr, &options);
     av_dict_free(&options);
     if (opened < 0) refuse("is no video that FFmpeg can read", opened);
     input_.reset(input);
@@ -108,9 +108,9 @@ class VideoReader {
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
         check(code, "is damaged");
         const std::int64_t at = frame->best_effort_timestamp;
-        show(*frame, at == AV_NOPTS_VALUE
-                         ? -1.0
-                         : static_cast<double>(at) * av_q2d(stream().time_base) - begin());
+        show(*frame,
+             at == AV_NOPTS_VALUE ? -1.0
+                                  : static_cast<double>(at) * av_q2d(stream().time_base) - begin());
         av_frame_unref(frame.get());
       }
     };
@@ -149,7 +149,8 @@ class VideoReader {
                                        nullptr,
                                        nullptr,
                                        nullptr));
-    if (scaler_ == nullptr) refuse("has colours that FFmpeg cannot turn into red, green and blue", 0);
+    if (scaler_ == nullptr)
+      refuse("has colours that FFmpeg cannot turn into red, green and blue", 0);
     // A line that its loops may write past the end of.
     constexpr std::size_t kMargin = 64;
     Image image{{height, width, 3}, std::vector<std::uint8_t>(height * width * 3 + kMargin)};

@@ -152,8 +152,7 @@ void VideoSource::read_rows(const SourceInput& input, const Source* fitted) {
   const bool labels = !input.files.picked && (training || !input.targets.empty());
   const std::string path = input.files.file(input.part);
   if (moving_.on()) {
-    const ImageRows rows =
-        list_images({path, input.files.format, column_, fit_.classes, labels});
+    const ImageRows rows = list_images({path, input.files.format, column_, fit_.classes, labels});
     warnings_ = rows.warnings;
     fit_.classes = rows.classes;
     const RowList chosen = input.files.chosen_rows(input.part, rows.table);
@@ -310,8 +309,7 @@ void VideoSource::make_clips(const ImageRows& rows, const RowList& chosen) {
 void VideoSource::keep_clip(std::size_t row, std::vector<Image> frames) {
   for (const Image& image : frames) {
     const Image final_form = with_channels(image, fit_.shape.channels);
-    clips_[row].insert(
-        clips_[row].end(), final_form.values.begin(), final_form.values.end());
+    clips_[row].insert(clips_[row].end(), final_form.values.begin(), final_form.values.end());
   }
 }
 

@@ -9,10 +9,11 @@
 namespace detente::deploy {
 namespace {
 
-// Of both sides of an image; one number stands for both.
-Integers sides(const OnnxGraph& graph, const Value* value) {
-  Integers list = integer_list(graph, value);
-  if (list.size() == 1) list.push_back(list.front());
+// Of all sides of what the node takes first: one number stands for all.
+Integers sides(const OnnxGraph& graph, const Node& node, std::size_t operand) {
+  Integers list = integer_list(graph, node.input(operand));
+  const auto count = static_cast<std::size_t>(rank_of(node.input(0)) - 2);
+  if (list.size() == 1) list.resize(count, list.front());
   return list;
 }
 
@@ -33,29 +34,31 @@ Value* convolve(const Node& node, OnnxGraph& graph, bool flags) {
   if (!is_none(graph, node.input(2))) operands.push_back(graph.tensor(node.input(2)));
   return graph.node("Conv",
                     operands,
-                    {OnnxGraph::attribute("strides", sides(graph, node.input(3))),
-                     OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(4)))),
-                     OnnxGraph::attribute("dilations", sides(graph, node.input(5))),
+                    {OnnxGraph::attribute("strides", sides(graph, node, 3)),
+                     OnnxGraph::attribute("pads", both_ends(sides(graph, node, 4))),
+                     OnnxGraph::attribute("dilations", sides(graph, node, 5)),
                      OnnxGraph::attribute("group", integer(graph, node.input(groups)))});
 }
 
 }  // namespace
 
-Value* conv2d(const Node& node, OnnxGraph& graph) { return convolve(node, graph, false); }
+Value* plain_convolution(const Node& node, OnnxGraph& graph) {
+  return convolve(node, graph, false);
+}
 Value* convolution(const Node& node, OnnxGraph& graph) { return convolve(node, graph, true); }
 
 namespace {
 
 std::vector<Value*> pool(const Node& node, OnnxGraph& graph, std::size_t results) {
-  const Integers kernel = sides(graph, node.input(1));
+  const Integers kernel = sides(graph, node, 1);
   const Integers stride = integer_list(graph, node.input(2));
   return graph.node_of(
       "MaxPool",
       {graph.tensor(node.input(0))},
       {OnnxGraph::attribute("kernel_shape", kernel),
-       OnnxGraph::attribute("strides", stride.empty() ? kernel : sides(graph, node.input(2))),
-       OnnxGraph::attribute("pads", both_ends(sides(graph, node.input(3)))),
-       OnnxGraph::attribute("dilations", sides(graph, node.input(4))),
+       OnnxGraph::attribute("strides", stride.empty() ? kernel : sides(graph, node, 2)),
+       OnnxGraph::attribute("pads", both_ends(sides(graph, node, 3))),
+       OnnxGraph::attribute("dilations", sides(graph, node, 4)),
        OnnxGraph::attribute("ceil_mode", graph.known(node.input(5)).toBool() ? 1 : 0)},
       results);
 }
@@ -71,7 +74,7 @@ constexpr std::int64_t kLastTwo = 2;  // where a plane's sides stand in a shape
 
 }  // namespace
 
-Value* max_pool2d(const Node& node, OnnxGraph& graph) { return pool(node, graph, 1).front(); }
+Value* max_pool(const Node& node, OnnxGraph& graph) { return pool(node, graph, 1).front(); }
 
 // ONNX counts places through the whole tensor; within each plane they are what LibTorch has.
 Value* max_pool2d_with_indices(const Node& node, OnnxGraph& graph) {
@@ -91,7 +94,7 @@ Value* max_pool2d_with_indices(const Node& node, OnnxGraph& graph) {
 
 // Each number to its place in a plane of zeros: [B, C, H·W] and back.
 Value* max_unpool2d(const Node& node, OnnxGraph& graph) {
-  const Integers wanted = sides(graph, node.input(2));
+  const Integers wanted = sides(graph, node, 2);
   Value* x = graph.tensor(node.input(0));
   Value* flat_shape = graph.integers({0, 0, -1});
   Value* values = graph.node("Reshape", {x, flat_shape});
@@ -117,7 +120,7 @@ Value* upsample_bilinear2d(const Node& node, OnnxGraph& graph) {
   Value* x = graph.tensor(node.input(0));
   Value* none = graph.constant(torch::zeros({0}, torch::kFloat32));
   return graph.node("Resize",
-                    {x, none, none, with_sides(graph, x, sides(graph, node.input(1)))},
+                    {x, none, none, with_sides(graph, x, sides(graph, node, 1))},
                     {OnnxGraph::word("mode", "linear"),
                      OnnxGraph::word("coordinate_transformation_mode", "align_corners")});
 }

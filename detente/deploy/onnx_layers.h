@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolutions, pools and normalisations as ONNX nodes of opset 17, for the table of
+// Convolutions and pools of images and clips, and normalisations as ONNX nodes of opset 17, for the table of
 // onnx_operations.cpp. Inside detente/deploy only.
 #pragma once
 
@@ -8,8 +8,8 @@
 namespace detente::deploy {
 
 Value* convolution(const Node& node, OnnxGraph& graph);
-Value* conv2d(const Node& node, OnnxGraph& graph);
-Value* max_pool2d(const Node& node, OnnxGraph& graph);
+Value* plain_convolution(const Node& node, OnnxGraph& graph);
+Value* max_pool(const Node& node, OnnxGraph& graph);
 // Sets the second result, the places, too.
 Value* max_pool2d_with_indices(const Node& node, OnnxGraph& graph);
 Value* max_unpool2d(const Node& node, OnnxGraph& graph);

@@ -151,10 +151,10 @@ at::Tensor ImageTrunk::pooled(const at::Tensor& x,
                               Dropout& drop,
                               BatchStatistics statistics) const {
   if (frames_ == 0 || whole_clips()) return forward(x, drop, statistics);
-  const at::Tensor frames = x.transpose(1, 2).flatten(0, 1);
-  return forward(frames, drop, statistics)
-      .unflatten(0, {-1, static_cast<std::int64_t>(frames_)})
-      .mean(1);
+  const auto side = [](std::size_t n) { return static_cast<std::int64_t>(n); };
+  const at::Tensor frames = x.transpose(1, 2).reshape(
+      {-1, side(shape_.channels), side(shape_.height), side(shape_.width)});
+  return forward(frames, drop, statistics).reshape({-1, side(frames_), width()}).mean(1);
 }
 
 at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
@@ -203,8 +203,8 @@ TensorList ImageTrunk::portable_views(const TensorList& inputs, const data::Sour
   const GridForm form = grid_form(fitted, {kind(), along_time(), whole_clips()});
   Sizes sizes(static_cast<std::size_t>(inputs.at(0).dim()), 1);
   sizes[1] = -1;
-  at::Tensor images = (inputs.at(0) - per_channel(form.means, sizes)) /
-                      per_channel(form.deviations, sizes);
+  at::Tensor images =
+      (inputs.at(0) - per_channel(form.means, sizes)) / per_channel(form.deviations, sizes);
   if (form.is_series()) images = images.unsqueeze(along_time() ? 2 : 1);
   Dropout off(nullptr);
   return {pooled(images, off, BatchStatistics::kRunning)};

@@ -198,11 +198,10 @@ PortableInputs MlpTrunk::portable_inputs(const data::Source& fitted) const {
   }
   PortableInputs inputs;
   if (numbers_ > 0) {
-    inputs.list.push_back(
-        {"numbers",
-         {"batch", ""},
-         columns.empty() ? "As in the array of the inputs, NaN where missing"
-                         : "As in the table, NaN where missing: " + numbers});
+    inputs.list.push_back({"numbers",
+                           {"batch", ""},
+                           columns.empty() ? "As in the array of the inputs, NaN where missing"
+                                           : "As in the table, NaN where missing: " + numbers});
     inputs.examples.push_back(
         torch::zeros({2, static_cast<std::int64_t>(numbers_)}, torch::kFloat64));
   }

@@ -49,14 +49,15 @@ void VitTrunk::build(const data::ImageShape& shape, Draw& draw) {
   validate();
   const auto height = static_cast<std::int64_t>(shape.height);
   const auto width = static_cast<std::int64_t>(shape.width);
-  DETENTE_CHECK(height % patch_ == 0 && width % patch_ == 0,
-                ErrorCode::kInvalidArgument,
-                "[nn::VitTrunk] images of {} x {} pixels are not whole patches of {} x {}; expected "
-                "a 'patch' that divides both sides (model.patch), or other sides (data.size).",
-                height,
-                width,
-                patch_,
-                patch_);
+  DETENTE_CHECK(
+      height % patch_ == 0 && width % patch_ == 0,
+      ErrorCode::kInvalidArgument,
+      "[nn::VitTrunk] images of {} x {} pixels are not whole patches of {} x {}; expected "
+      "a 'patch' that divides both sides (model.patch), or other sides (data.size).",
+      height,
+      width,
+      patch_,
+      patch_);
   shape_ = shape;
   parameters_ = Parameters();
   const auto add_dense = [&](const std::string& name, std::int64_t in, std::int64_t out) {

@@ -10,11 +10,11 @@
 namespace detente::cli {
 namespace {
 
+using test::npy_file;
+using test::raw_bytes;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using test::npy_file;
-using test::raw_bytes;
 
 class ArrayCommandsTest : public train::TinyRunTest {
  protected:
@@ -43,11 +43,13 @@ class ArrayCommandsTest : public train::TinyRunTest {
   void write_arrays_recipe(const std::string& model) {
     write_file_atomic(recipe_path(),
                       "data: {kind: arrays, train: a.npz, split: {dev: 0.25}}\n"
-                      "model: " + model + "\n"
-                      "tasks: [{name: level, head: regression}, {name: big, head: binary}]\n"
-                      "optimizer: {lr: 0.01}\n"
-                      "train: {epochs: 6, batch_size: 8}\n"
-                      "threads: 1\n");
+                      "model: " +
+                          model +
+                          "\n"
+                          "tasks: [{name: level, head: regression}, {name: big, head: binary}]\n"
+                          "optimizer: {lr: 0.01}\n"
+                          "train: {epochs: 6, batch_size: 8}\n"
+                          "threads: 1\n");
   }
   int call(std::vector<std::string> args) {
     out_.str("");
@@ -89,7 +91,9 @@ TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
     ASSERT_EQ(call({"eval", path("run"), "--data", path("new.npz"), "--json"}), 0) << err_.str();
     const Json eval = Json::parse(out_.str());
     EXPECT_EQ(eval["rows"], 13);
-    if (!resnet) EXPECT_GT(eval["tasks"]["level"]["pearson"].get<double>(), 0.7) << one.model;
+    if (!resnet) {
+      EXPECT_GT(eval["tasks"]["level"]["pearson"].get<double>(), 0.7) << one.model;
+    }
     ASSERT_EQ(call({"predict", path("run"), "--data", path("new.npz"), "--out", path("p.csv")}), 0)
         << err_.str();
     EXPECT_THAT(read_file(path("p.csv")),
@@ -97,7 +101,7 @@ TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
     ASSERT_EQ(call({"export", path("run"), "--to", "onnx", "--out", path("m.onnx")}), 0)
         << err_.str();
     EXPECT_THAT(read_file(path("m.onnx")), HasSubstr(one.input));
-    ASSERT_EQ(call({"inspect", path("tiny.yaml")}), 0) << err_.str();
+    ASSERT_EQ(call({"data", "check", path("tiny.yaml")}), 0) << err_.str();
   }
 }
 

@@ -81,7 +81,8 @@ TEST(Zip, SaysWhatIsWrong) {
   EXPECT_THAT(message(zip_file({{"a", "1"}, {"a", "2"}})), HasSubstr("'a' twice"));
   ZipForm form;
   form.method = 14;
-  EXPECT_THAT(message(zip_file({{"a", "1"}}, form)), HasSubstr("'a' of 'a.npz' is packed in way 14"));
+  EXPECT_THAT(message(zip_file({{"a", "1"}}, form)),
+              HasSubstr("'a' of 'a.npz' is packed in way 14"));
   form.method = 0;
   form.flags = 1;
   EXPECT_THAT(message(zip_file({{"a", "1"}}, form)), HasSubstr("encrypted"));

@@ -51,8 +51,21 @@ std::vector<std::string> cells(const ArrayFile& file, const std::string& name) {
 TEST(ArrayFile, ReadsWhatNumpyWrote) {
   for (const char* archive : {"stored.npz", "packed.npz"}) {
     const ArrayFile file(kGolden / archive, "X");
-    for (const char* name : {"i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8",
-                             "big_i4", "big_f8", "big_f2", "big_u2"}) {
+    for (const char* name : {"i1",
+                             "i2",
+                             "i4",
+                             "i8",
+                             "u1",
+                             "u2",
+                             "u4",
+                             "u8",
+                             "f2",
+                             "f4",
+                             "f8",
+                             "big_i4",
+                             "big_f8",
+                             "big_f2",
+                             "big_u2"}) {
       EXPECT_THAT(numbers(file, name), ElementsAre(0, 1, 2, 3, 4, 100)) << name;
       EXPECT_THAT(cells(file, name), ElementsAre("0", "1", "2", "3", "4", "100")) << name;
     }
@@ -131,8 +144,8 @@ TEST_F(ArraySourceTest, StandardisesColumnsAndMarksMissingNumbers) {
   const double wide = std::sqrt(1.25);
   const double other = std::sqrt(8.0 / 3);
   const auto numbers = values(source, "numbers");
-  const std::vector<double> expected = {-1.5 / wide, -2 / other, -0.5 / wide, 0,
-                                        0.5 / wide, 0, 1.5 / wide, 2 / other};
+  const std::vector<double> expected = {
+      -1.5 / wide, -2 / other, -0.5 / wide, 0, 0.5 / wide, 0, 1.5 / wide, 2 / other};
   for (std::size_t i = 0; i < 8; ++i) EXPECT_FLOAT_EQ(numbers[i], static_cast<float>(expected[i]));
   const Batch batch = source.batch(RowList{0, 1}, nullptr);
   EXPECT_THAT(std::get<std::vector<std::uint8_t>>(array_of(batch, "missing").values),
@@ -197,8 +210,10 @@ TEST_F(ArraySourceTest, AFileMayHaveItsOwnParts) {
     return npy("(" + std::to_string(n) + ",)", x);
   };
   folder_.write("m.npz",
-                zip_file({{"train_X.npy", rows(5)}, {"train_y.npy", rows(5)},
-                          {"val_X.npy", rows(3)}, {"val_y.npy", rows(3)}}));
+                zip_file({{"train_X.npy", rows(5)},
+                          {"train_y.npy", rows(5)},
+                          {"val_X.npy", rows(3)},
+                          {"val_y.npy", rows(3)}}));
   SourceInput parts = input("m.npz", {kY});
   parts.files.own_parts = true;
   ArraySource train;
@@ -227,11 +242,18 @@ TEST_F(ArraySourceTest, AFileMayHaveItsOwnParts) {
 }
 
 TEST_F(ArraySourceTest, TargetsAreColumnsAndWordsToo) {
-  folder_.write("d.npz",
-                zip_file({{"X.npy", npy("(3, 1)", {1, 2, 3})},
-                          {"y.npy", npy_file("<i4", "(3, 2)", raw_bytes<std::int32_t>({1, 2, 3, 4, 5, 6}))},
-                          {"flag.npy", npy_file("|b1", "(3,)", std::string("\1\0\1", 3))},
-                          {"word.npy", npy_file("|S3", "(3, 1)", std::string("cat" "ox\0" "cat", 9))}}));
+  folder_.write(
+      "d.npz",
+      zip_file({{"X.npy", npy("(3, 1)", {1, 2, 3})},
+                {"y.npy", npy_file("<i4", "(3, 2)", raw_bytes<std::int32_t>({1, 2, 3, 4, 5, 6}))},
+                {"flag.npy", npy_file("|b1", "(3,)", std::string("\1\0\1", 3))},
+                {"word.npy",
+                 npy_file("|S3",
+                          "(3, 1)",
+                          std::string("cat"
+                                      "ox\0"
+                                      "cat",
+                                      9))}}));
   ArraySource source;
   source.read(input("d.npz",
                     {{.task = "second", .column = "y.1"},
@@ -287,7 +309,8 @@ TEST_F(ArraySourceTest, SaysWhatIsWrongWithAFile) {
   std::filesystem::create_directories(folder_.path() / "empty");
   EXPECT_THAT(message(input("empty")), HasSubstr("no .npy file"));
   folder_.write("big.npy", npy_file("<f4", "(1, 300000)", std::string(1200000, '\0')));
-  EXPECT_THAT(message(input("big.npy"), with({{"memory", "1"}})), HasSubstr("data.memory allows 1"));
+  EXPECT_THAT(message(input("big.npy"), with({{"memory", "1"}})),
+              HasSubstr("data.memory allows 1"));
   ArraySource train;
   train.read(input("X.npy"), nullptr);
   folder_.write("X_wide.npy", npy("(1, 2)", {1, 2}));
@@ -310,8 +333,10 @@ TEST_F(ArraySourceTest, SplitsByShareAndGroup) {
   std::iota(x.begin(), x.end(), 0.0);
   std::vector<double> group;
   for (int i = 0; i < 20; ++i) group.push_back(i / 4);
-  folder_.write("g.npz", zip_file({{"X.npy", npy("(20,)", x)}, {"y.npy", npy("(20,)", x)},
-                                   {"who.npy", npy("(20,)", group)}}));
+  folder_.write("g.npz",
+                zip_file({{"X.npy", npy("(20,)", x)},
+                          {"y.npy", npy("(20,)", x)},
+                          {"who.npy", npy("(20,)", group)}}));
   SourceInput parts = input("g.npz", {kY});
   parts.files.own_parts = true;
   parts.files.split.dev = 0.4;

@@ -88,6 +88,18 @@ TEST(ShippedData, FashionMnistIsStratified) {
   }
 }
 
+TEST(ShippedData, DigitsAreAllThere) {
+  ImageSource source;
+  SourceInput input;
+  input.targets = {{.task = "label", .column = "label", .kind = TaskKind::kClasses, .classes = 10}};
+  input.files.train = DETENTE_SOURCE_DIR "/data/digits/digits-images-idx3-ubyte.gz";
+  source.read(input, nullptr);
+  EXPECT_EQ(source.shape(), (ImageShape{8, 8, 1}));
+  std::vector<int> labels(10);
+  for (const double id : source.target("label").values) ++labels.at(static_cast<std::size_t>(id));
+  EXPECT_EQ(labels, (std::vector<int>{178, 182, 177, 183, 181, 182, 181, 179, 174, 180}));
+}
+
 TEST(ShippedData, TablesHaveTheirRowsAndMissingCells) {
   const auto missing = [](const Table& table, const std::string& column) {
     const auto cells = table.text_column(column);

@@ -105,7 +105,16 @@ TEST_F(SourceFilesTest, SayWhatIsMissing) {
 
 TEST(SourceRegistry, KnowsItsKinds) {
   EXPECT_THAT(source_kinds(),
-              ElementsAre("pairs", "table", "text", "images", "graph", "dense", "audio", "arrays", "video", "joined"));
+              ElementsAre("pairs",
+                          "table",
+                          "text",
+                          "images",
+                          "graph",
+                          "dense",
+                          "audio",
+                          "arrays",
+                          "video",
+                          "joined"));
   for (const std::string& kind : source_kinds()) {
     const auto source = make_source(kind);
     EXPECT_EQ(source->kind(), kind);

@@ -70,8 +70,8 @@ class VideoSourceTest : public ::testing::Test {
     std::vector<int> out;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const std::size_t c = i / plane;
-      out.push_back(static_cast<int>(
-          std::lround(static_cast<double>(values[i]) * source.deviations()[c] + source.means()[c])));
+      out.push_back(static_cast<int>(std::lround(
+          static_cast<double>(values[i]) * source.deviations()[c] + source.means()[c])));
     }
     return out;
   }
@@ -89,7 +89,9 @@ class VideoSourceTest : public ::testing::Test {
   }
   static std::string grey_png(std::size_t height, std::size_t width, int value) {
     return test::png_file(
-        height, width, std::vector<std::uint8_t>(height * width, static_cast<std::uint8_t>(value)),
+        height,
+        width,
+        std::vector<std::uint8_t>(height * width, static_cast<std::uint8_t>(value)),
         {});
   }
 
@@ -112,14 +114,16 @@ TEST_F(VideoSourceTest, TakesTheMiddleAndHoldsTheLastFrame) {
               ElementsAre(2, 1, 3, 1, 2));
   VideoSource strided = with({{"frames", "2"}, {"stride", "3"}});
   strided.read(input("t"), nullptr);
-  EXPECT_THAT(clip(strided, 0), ElementsAre(0, 1, 30, 31)) << "of 0, 3, 6 the first two of the middle";
+  EXPECT_THAT(clip(strided, 0), ElementsAre(0, 1, 30, 31))
+      << "of 0, 3, 6 the first two of the middle";
   EXPECT_EQ(source.shown().at(0).name, "video");
   source.save(folder_.path());
   auto loaded = source.fresh();
   loaded->load(folder_.path());
-  EXPECT_EQ(clip(static_cast<VideoSource&>(*dev_of(static_cast<VideoSource&>(*loaded), "t", {kLabel})),
-                 0),
-            clip(source, 0));
+  EXPECT_EQ(
+      clip(static_cast<VideoSource&>(*dev_of(static_cast<VideoSource&>(*loaded), "t", {kLabel})),
+           0),
+      clip(source, 0));
   folder_.write("video.json", R"({"format": "detente-video-1", "classes": {}, "height": 1})");
   EXPECT_THAT(std::string(error_of([&] { loaded->load(folder_.path()); }).what()),
               HasSubstr("damaged"));
@@ -136,8 +140,9 @@ TEST_F(VideoSourceTest, TemporalAugmentationTakesEveryWindow) {
   for (int i = 0; i < 60; ++i) {
     const std::vector<int> seen = clip(source, 0, &rng);
     begins.insert(seen[0]);
-    EXPECT_THAT(seen, ElementsAre(seen[0], seen[0] + 1, seen[0] + 10, seen[0] + 11, seen[0] + 20,
-                                  seen[0] + 21));
+    EXPECT_THAT(
+        seen,
+        ElementsAre(seen[0], seen[0] + 1, seen[0] + 10, seen[0] + 11, seen[0] + 20, seen[0] + 21));
   }
   EXPECT_THAT(begins, ElementsAre(0, 10, 20));
   // A changed clip changes alike in all its frames.
@@ -145,7 +150,8 @@ TEST_F(VideoSourceTest, TemporalAugmentationTakesEveryWindow) {
   flipped.read(input("l.csv"), nullptr);
   std::set<std::vector<int>> seen;
   for (int i = 0; i < 40; ++i) seen.insert(clip(flipped, 0, &rng));
-  EXPECT_THAT(seen, ElementsAre(std::vector<int>{10, 11, 20, 21}, std::vector<int>{11, 10, 21, 20}));
+  EXPECT_THAT(seen,
+              ElementsAre(std::vector<int>{10, 11, 20, 21}, std::vector<int>{11, 10, 21, 20}));
 }
 
 TEST_F(VideoSourceTest, AFolderOfPicturesIsReadInTheOrderOfItsNumbers) {
@@ -163,14 +169,14 @@ TEST_F(VideoSourceTest, AFolderOfPicturesIsReadInTheOrderOfItsNumbers) {
   EXPECT_FALSE(natural_less("f10", "f2"));
   EXPECT_TRUE(natural_less("f01", "f1") != natural_less("f1", "f01"));
   // Another size is an error unless it is asked away; colours anywhere make all of three channels.
-  write("c/y/one/2.png", test::png_file(4, 4, std::vector<std::uint8_t>(48, 9),
-                                        {.color_type = PNG_COLOR_TYPE_RGB}));
+  write("c/y/one/2.png",
+        test::png_file(4, 4, std::vector<std::uint8_t>(48, 9), {.color_type = PNG_COLOR_TYPE_RGB}));
   EXPECT_THAT(message(input("c")), AllOf(HasSubstr("one"), HasSubstr("data.resize")));
   VideoSource resized = with({{"frames", "2"}, {"resize", "stretch"}});
   resized.read(input("c"), nullptr);
   EXPECT_EQ(resized.shape(), (ImageShape{2, 2, 3}));
-  EXPECT_THAT(clip(resized, 1), ElementsAre(7, 7, 7, 7, 9, 9, 9, 9, 7, 7, 7, 7, 9, 9, 9, 9, 7, 7, 7,
-                                            7, 9, 9, 9, 9));
+  EXPECT_THAT(clip(resized, 1),
+              ElementsAre(7, 7, 7, 7, 9, 9, 9, 9, 7, 7, 7, 7, 9, 9, 9, 9, 7, 7, 7, 7, 9, 9, 9, 9));
 }
 
 TEST_F(VideoSourceTest, SaysWhatIsWrong) {
@@ -287,8 +293,8 @@ TEST_F(VideoSourceTest, MovingClipsAreThoseOfTheirImageWhateverTheSplit) {
     EXPECT_EQ(clip(static_cast<VideoSource&>(*dev), i), clip(whole, same));
     EXPECT_EQ(dev->target("direction").values[i], whole.target("direction").values[same]);
   }
-  VideoSource other = with({{"frames", "3"}, {"moving.side", "5"}, {"moving.clips", "2"},
-                            {"moving.seed", "1"}});
+  VideoSource other =
+      with({{"frames", "3"}, {"moving.side", "5"}, {"moving.clips", "2"}, {"moving.seed", "1"}});
   other.read(input("a-images-idx3-ubyte", {direction}), nullptr);
   EXPECT_NE(other.target("direction").values, whole.target("direction").values);
   EXPECT_THAT(message(input("a-images-idx3-ubyte"), with({{"moving.side", "1"}})),
@@ -315,7 +321,8 @@ TEST_F(VideoSourceTest, ReadsVideoFiles) {
     source.read(input("l.csv"), nullptr);
     EXPECT_EQ(source.shape(), (ImageShape{16, 32, 1}));
     const std::vector<int> seen = clip(source, 0);
-    for (int t = 0; t < 10; ++t) EXPECT_NEAR(seen[static_cast<std::size_t>(512 * t + 100)], 20 * t, 6) << name;
+    for (int t = 0; t < 10; ++t)
+      EXPECT_NEAR(seen[static_cast<std::size_t>(512 * t + 100)], 20 * t, 6) << name;
     VideoSource strided = with({{"frames", "3"}, {"stride", "3"}});
     strided.read(input("l.csv"), nullptr);
     EXPECT_EQ(strided.shape().channels, 3U);
@@ -327,7 +334,9 @@ TEST_F(VideoSourceTest, ReadsVideoFiles) {
     // Cut short, it is an error or a shorter clip, never a crash.
     const std::string whole = read_file(path(name));
     for (const double share : {0.0, 0.1, 0.5, 0.9}) {
-      folder_.write(name, whole.substr(0, static_cast<std::size_t>(share * static_cast<double>(whole.size()))));
+      folder_.write(
+          name,
+          whole.substr(0, static_cast<std::size_t>(share * static_cast<double>(whole.size()))));
       VideoSource cut = with({});
       try {
         cut.read(input("l.csv"), nullptr);

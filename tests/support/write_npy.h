@@ -24,8 +24,9 @@ inline std::string npy_file(const std::string& dtype,
                             const std::string& shape,
                             const std::string& bytes,
                             bool fortran = false) {
-  std::string header = "{'descr': '" + dtype + "', 'fortran_order': " +
-                       (fortran ? "True" : "False") + ", 'shape': " + shape + ", }\n";
+  std::string header = "{'descr': '" + dtype +
+                       "', 'fortran_order': " + (fortran ? "True" : "False") +
+                       ", 'shape': " + shape + ", }\n";
   std::string file("\x93NUMPY\x01\x00", 8);
   file += static_cast<char>(header.size() & 0xff);
   file += static_cast<char>(header.size() >> 8);
@@ -54,7 +55,7 @@ inline std::string deflated(const std::string& content) {
 
 struct ZipForm {
   bool deflate = false;
-  bool in_64 = false;  // all sizes and places in zip64 fields, and a zip64 end
+  bool in_64 = false;         // all sizes and places in zip64 fields, and a zip64 end
   std::uint64_t method = 99;  // other than what it is
   std::uint64_t flags = 0;
   std::string comment;
@@ -67,19 +68,17 @@ inline std::string zip_file(const std::vector<std::pair<std::string, std::string
   const std::string all = zip_number(0xffffffff, 4);
   for (const auto& [name, content] : members) {
     const std::string packed = form.deflate ? deflated(content) : content;
-    const auto crc = crc32(0,
-                           reinterpret_cast<const Bytef*>(content.data()),
-                           static_cast<uInt>(content.size()));
+    const auto crc =
+        crc32(0, reinterpret_cast<const Bytef*>(content.data()), static_cast<uInt>(content.size()));
     const std::string kind =
         zip_number(form.flags, 2) +
-        zip_number(form.method != 99 ? form.method : (form.deflate ? 8 : 0), 2) +
-        zip_number(0, 4) + zip_number(crc, 4);
+        zip_number(form.method != 99 ? form.method : (form.deflate ? 8 : 0), 2) + zip_number(0, 4) +
+        zip_number(crc, 4);
     const std::string sizes = zip_number(packed.size(), 4) + zip_number(content.size(), 4);
-    const std::string extra = form.in_64 ? zip_number(1, 2) + zip_number(24, 2) +
-                                               zip_number(content.size(), 8) +
-                                               zip_number(packed.size(), 8) +
-                                               zip_number(file.size(), 8)
-                                         : "";
+    const std::string extra =
+        form.in_64 ? zip_number(1, 2) + zip_number(24, 2) + zip_number(content.size(), 8) +
+                         zip_number(packed.size(), 8) + zip_number(file.size(), 8)
+                   : "";
     directory += "PK\x01\x02" + zip_number(20, 2) + zip_number(20, 2) + kind +
                  (form.in_64 ? all + all : sizes) + zip_number(name.size(), 2) +
                  zip_number(extra.size(), 2) + zip_number(0, 2) + zip_number(0, 2) +
