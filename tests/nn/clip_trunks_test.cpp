@@ -51,7 +51,7 @@ class ClipTrunkTest : public ::testing::Test {
     Rng rng(3);
     Draw draw(rng);
     static_cast<Trunk&>(trunk).build(clips_, draw);
-    trunk.parameters().to({}, tensor::DType::kFloat64);
+    trunk.to({}, tensor::DType::kFloat64);
     return trunk;
   }
   data::Batch batch() const {
@@ -76,7 +76,7 @@ TEST_F(ClipTrunkTest, OfFramesTheFeaturesAreTheMean) {
   Rng rng(3);
   Draw draw(rng);
   images.build({9, 8, 2}, draw);
-  images.parameters().to({}, tensor::DType::kFloat64);
+  images.to({}, tensor::DType::kFloat64);
   at::Tensor sum = torch::zeros({9, 6}, torch::kDouble);
   const at::Tensor all = tensor_of(batch()[0]);
   for (std::int64_t t = 0; t < 5; ++t) {

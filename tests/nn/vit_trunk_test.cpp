@@ -63,7 +63,7 @@ TEST(Vit, IsTheModulesComputation) {
   for (const char* pooling : {"cls", "mean"}) {
     auto trunk = vit(with_pooling(pooling), shape);
     const bool cls = std::string(pooling) == "cls";
-    trunk.parameters().to({}, tensor::DType::kFloat64);
+    trunk.to({}, tensor::DType::kFloat64);
     torch::manual_seed(1);
     const torch::NoGradGuard no_grad;
     for (const auto& [name, tensor] : trunk.parameters().trained()) {
@@ -114,7 +114,7 @@ TEST(Vit, IsTheModulesComputation) {
 TEST(Vit, PatchesMovedWithTheirPositionsAreTheSameImage) {
   const data::ImageShape shape{2, 6, 1};
   auto trunk = vit(with_pooling("mean"), shape);
-  trunk.parameters().to({}, tensor::DType::kFloat64);
+  trunk.to({}, tensor::DType::kFloat64);
   const data::Batch batch = vit_images(2, shape);
   const at::Tensor before = trunk.features(batch);
   data::Batch moved = batch;
@@ -133,7 +133,7 @@ TEST(Vit, TheEnginesGradientsAreThoseOfPlainPasses) {
   const data::ImageShape shape{4, 4, 2};
   for (const char* pooling : {"cls", "mean"}) {
     auto trunk = vit(with_pooling(pooling), shape);
-    trunk.parameters().to({}, tensor::DType::kFloat64);
+    trunk.to({}, tensor::DType::kFloat64);
     const data::Batch batch = vit_images(9, shape);
     const std::vector<std::int64_t> tasks = {2, 0, 1, 1, 0, 2, 2, 1, 0};
     const auto one_pass = test::expect_plain_gradients(trunk, batch, Strategy::kSegmented, tasks);
