@@ -55,9 +55,9 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
                              const std::vector<study::StudyTask>& tasks) {
   const auto methods = study::parse_methods(flags.methods);
   const auto grid = study::parse_grid(flags.grid);
-  std::vector<std::string> baselines;
+  std::vector<study::Baseline> baselines;
   if (!flags.no_single && tasks.size() > 1) {
-    for (const auto& task : tasks) baselines.push_back(task.name);
+    for (const auto& task : tasks) baselines.push_back({task.name, task.metrics.front().name});
   }
   for (const auto& spec : methods) {
     std::vector<std::string> overrides{"balance.method=" + spec.method};

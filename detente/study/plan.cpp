@@ -53,6 +53,16 @@ std::string safe_name(const std::string& text) {
   return name.substr(0, 80);
 }
 
+// As YAML reads it back.
+std::string double_quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
 // All combinations of the axes' values.
 std::vector<std::vector<std::pair<std::string, std::string>>> settings_of(
     const std::vector<const GridAxis*>& axes) {
@@ -140,7 +150,7 @@ std::string Variant::name() const {
 std::vector<Variant> plan_variants(
     std::span<const MethodSpec> methods,
     std::span<const GridAxis> grid,
-    std::span<const std::string> tasks,
+    std::span<const Baseline> baselines,
     const std::function<bool(const MethodSpec* method, const GridAxis& axis)>& applies) {
   std::vector<Variant> variants;
   std::set<std::string> folders;
@@ -175,19 +185,15 @@ std::vector<Variant> plan_variants(
     }
     add(std::move(base), &spec);
   }
-  for (const std::string& task : tasks) {
+  for (const auto& [task, metric] : baselines) {
     Variant base;
     base.method = "single";
     base.task = task;
     base.folder = "single-" + task;
-    base.overrides = {"balance.method=ew", "train.tasks=[\"" + [&] {
-                        std::string quoted;
-                        for (const char c : task) {
-                          if (c == '"' || c == '\\') quoted += '\\';
-                          quoted += c;
-                        }
-                        return quoted;
-                      }() + "\"]"};
+    // The recipe's own choice of the epoch may name a task that is not trained here.
+    base.overrides = {"balance.method=ew",
+                      "train.tasks=[" + double_quoted(task) + "]",
+                      "train.select=" + double_quoted(task + "." + metric)};
     add(std::move(base), nullptr);
   }
   return variants;

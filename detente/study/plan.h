@@ -46,12 +46,18 @@ struct Variant {
   std::string name() const;  // "cagrad (balance.c=0.2)", "single task income"
 };
 
-// Methods with the settings of the grid, then a baseline for each of `tasks`, likewise. `applies` says
-// whether a method has an axis' key; axes it lacks are left out for it.
+// A task that gets a single-task baseline, and the metric that chooses its epoch.
+struct Baseline {
+  std::string task;
+  std::string metric;
+};
+
+// Methods with the settings of the grid, then the baselines, likewise. `applies` says whether a method
+// (none: a baseline) has an axis' key; axes it lacks are left out for it.
 std::vector<Variant> plan_variants(
     std::span<const MethodSpec> methods,
     std::span<const GridAxis> grid,
-    std::span<const std::string> tasks,
+    std::span<const Baseline> baselines,
     const std::function<bool(const MethodSpec* method, const GridAxis& axis)>& applies);
 
 }  // namespace detente::study

@@ -53,7 +53,7 @@ TEST(Grid, IsReadAndRefused) {
 TEST(Plan, HasEverySettingOfEveryMethodAndABaselineForEachTask) {
   const auto methods = parse_methods("ew,cagrad[c=0.2]");
   const auto grid = parse_grid(std::vector<std::string>{"balance.c=1,2", "optimizer.lr=3,4"});
-  const std::vector<std::string> tasks{"a \"b\"", "../c"};
+  const std::vector<Baseline> tasks{{"a \"b\"", "r2"}, {"../c", "f1"}};
   const auto variants =
       plan_variants(methods, grid, tasks, [](const MethodSpec* m, const GridAxis& axis) {
         return axis.key == "optimizer.lr" || (m != nullptr && m->method == "cagrad");
@@ -64,7 +64,11 @@ TEST(Plan, HasEverySettingOfEveryMethodAndABaselineForEachTask) {
       variants[2].overrides,
       ElementsAre("balance.method=cagrad", "balance.c=0.2", "balance.c=1", "optimizer.lr=3"));
   EXPECT_EQ(variants[6].name(), "single task a \"b\" (optimizer.lr=3)");
-  EXPECT_THAT(variants[6].overrides, ::testing::Contains("train.tasks=[\"a \\\"b\\\"\"]"));
+  EXPECT_THAT(variants[6].overrides,
+              ElementsAre("balance.method=ew",
+                          "train.tasks=[\"a \\\"b\\\"\"]",
+                          "train.select=\"a \\\"b\\\".r2\"",
+                          "optimizer.lr=3"));
   std::set<std::string> folders;
   for (const Variant& variant : variants) {
     EXPECT_TRUE(folders.insert(variant.folder).second) << variant.folder;
@@ -75,7 +79,8 @@ TEST(Plan, HasEverySettingOfEveryMethodAndABaselineForEachTask) {
 
 TEST(Plan, FoldersOfLongAndLikeNamesDiffer) {
   const std::string longest(200, 'x');
-  const std::vector<std::string> tasks{longest + "1", longest + "2", "a/b", "a b"};
+  const std::vector<Baseline> tasks{
+      {longest + "1", "f1"}, {longest + "2", "f1"}, {"a/b", "f1"}, {"a b", "f1"}};
   const auto variants =
       plan_variants({}, {}, tasks, [](const MethodSpec*, const GridAxis&) { return true; });
   std::set<std::string> folders;

@@ -20,12 +20,11 @@ const std::vector<StudyTask> kTasks{{"income", {{"f1", true}, {"accuracy", true}
                                     {"age", {{"mae", false}}}};
 
 std::vector<Variant> plan(const std::string& methods, bool singles = true) {
-  const std::vector<std::string> tasks{"income", "age"};
-  return plan_variants(
-      parse_methods(methods),
-      {},
-      singles ? std::span<const std::string>(tasks) : std::span<const std::string>(),
-      [](const MethodSpec*, const GridAxis&) { return true; });
+  const std::vector<Baseline> tasks{{"income", "f1"}, {"age", "mae"}};
+  return plan_variants(parse_methods(methods),
+                       {},
+                       singles ? std::span<const Baseline>(tasks) : std::span<const Baseline>(),
+                       [](const MethodSpec*, const GridAxis&) { return true; });
 }
 
 RunResult result(std::size_t variant, std::int64_t seed, double f1, double mae) {
