@@ -93,6 +93,26 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
   return variants;
 }
 
+// A folder of something else is left alone. What a study makes first is there before study.json is.
+void check_folder(const fs::path& out) {
+  if (!fs::exists(out) || fs::is_regular_file(out / "study.json")) return;
+  DETENTE_CHECK(
+      fs::is_directory(out),
+      ErrorCode::kIo,
+      "[cli::compare] '{}' is no folder; expected one for the runs and the page, or a new name.",
+      out.string());
+  for (const auto& entry : fs::directory_iterator(out)) {
+    const std::string name = entry.path().filename().string();
+    DETENTE_CHECK(
+        name == "runs" || name == "recipe.yaml" || is_temporary_name(name),
+        ErrorCode::kInvalidArgument,
+        "[cli::compare] '{}' holds other things ('{}') and no study; expected a new or empty "
+        "folder, or one that `detente compare --methods` has made.",
+        out.string(),
+        name);
+  }
+}
+
 // The study's own copy of the recipe: what is changed in the file meanwhile does not mix two studies.
 fs::path keep_recipe(const train::Recipe& recipe, const fs::path& out) {
   const fs::path kept = out / "recipe.yaml";
@@ -262,9 +282,11 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   }
   plan_of(flags, flags.recipe, study.tasks);  // what cannot be is said before anything is written
 
+  check_folder(options.out);
   fs::create_directories(options.out / "runs");
   const train::RunLock lock = train::RunLock::take(options.out / "runs");
   if (!lock.warning().empty()) tell(context, "warning", lock.warning());
+  remove_temporary_files(options.out);
   options.recipe = keep_recipe(study.recipe, options.out);
   study.variants = plan_of(flags, options.recipe, study.tasks);
   write_file_atomic(options.out / "study.json", json_text(asked_of(flags)) + "\n");

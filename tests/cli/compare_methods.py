@@ -128,6 +128,14 @@ with tempfile.TemporaryDirectory() as folder:
     assert "none of the methods" in lacking.stderr, lacking.stderr
     assert not (folder / "none").exists()
 
+    # What is no study's folder is left alone.
+    (folder / "mine").mkdir()
+    (folder / "mine/comparison.html").write_text("mine")
+    assert "other things" in run(*matrix, "--out", folder / "mine", code=2).stderr
+    assert [p.read_text() for p in (folder / "mine").iterdir()] == ["mine"]
+    assert "no folder" in run(*matrix, "--out", folder / "t.csv", code=3).stderr
+    assert "other things" in run(*matrix, "--out", folder / "whole/runs/ew/seed-0", code=2).stderr
+
     # A grid: validation chooses, and the chosen alone are tested.
     found = json.loads(run(recipe, "--methods", "ew,cagrad", "--seeds", "2", "--no-stl", "--grid",
                            "balance.c=0.1,0.9", "--grid", "optimizer.lr=1e-9,0.01", "--json",
