@@ -52,13 +52,14 @@ class Set:
         self.name, self.targets, self.regression = name, targets, regression
         self.frames, self.network = frames, network
         inputs = [c for c in frames["train"] if c not in targets and c not in ignored]
-        words = [c for c in inputs if c in categories or frames["train"][c].dtype == object]
-        known = {c: sorted(frames["train"][c].astype(str).unique()) for c in words}
+        words = [c for c in inputs if c in categories
+                 or not pd.api.types.is_numeric_dtype(frames["train"][c])]
+        known = {c: sorted(frames["train"][c].fillna("?").astype(str).unique()) for c in words}
         self.x, self.y, one_hot = {}, {}, {}
         for part, frame in frames.items():
             x = frame[inputs].copy()
             for c in words:
-                x[c] = pd.Categorical(x[c].astype(str), categories=known[c])
+                x[c] = pd.Categorical(x[c].fillna("?").astype(str), categories=known[c])
             self.x[part], self.y[part] = x, frame[targets]
             one_hot[part] = pd.get_dummies(x, columns=words).astype(float)
         scale = StandardScaler().fit(one_hot["train"])
@@ -71,6 +72,7 @@ class Set:
 
 def bike():
     rows = pd.read_csv(ROOT / "data/bike/hour.csv.gz")
+    rows["dteday"] = (pd.to_datetime(rows["dteday"]) - pd.Timestamp(0)).dt.days  # a date as a number
     order = np.random.RandomState(0).permutation(len(rows))
     tenth = len(rows) // 10
     frames = {"test": rows.iloc[order[:tenth]], "dev": rows.iloc[order[tenth:2 * tenth]],
