@@ -49,9 +49,11 @@ std::vector<study::StudyTask> tasks_of(const train::Recipe& recipe) {
   return tasks;
 }
 
-// Every setting is read once before anything is trained: what cannot be is said now.
+// Every setting of the recipe in `file`, with `base` before each, is read once before anything is
+// trained: what cannot be is said now.
 std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
                              const fs::path& file,
+                             const std::vector<std::string>& base,
                              const std::vector<study::StudyTask>& tasks) {
   const auto methods = study::parse_methods(flags.methods);
   const auto grid = study::parse_grid(flags.grid);
@@ -63,7 +65,7 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
     std::vector<std::string> overrides{"balance.method=" + spec.method};
     for (const auto& [name, value] : spec.options)
       overrides.push_back("balance." + name + "=" + value);
-    train::load_recipe(file, overrides);
+    train::load_recipe(file, joined(base, overrides));
   }
   std::vector<bool> used(grid.size(), false);
   const auto applies = [&](const study::MethodSpec* method, const study::GridAxis& axis) {
@@ -74,7 +76,7 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
       try {
         std::vector<std::string> overrides{"balance.method=" + method->method};
         overrides.push_back(axis.key + "=" + axis.values.front());
-        train::load_recipe(file, overrides);
+        train::load_recipe(file, joined(base, overrides));
       } catch (const Error& error) {
         has = std::string_view(error.what()).find("unknown key") == std::string_view::npos;
       }
@@ -89,7 +91,7 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
                   "[cli::compare] --grid {}: none of the methods has this option.",
                   grid[i].key);
   }
-  for (const Variant& variant : variants) train::load_recipe(file, variant.overrides);
+  for (const Variant& variant : variants) train::load_recipe(file, joined(base, variant.overrides));
   return variants;
 }
 
@@ -258,7 +260,7 @@ void report_study(const fs::path& folder, bool json, Context& context) {
   study.options.seeds = seeds_of(flags);
   study.recipe = train::load_recipe(study.options.recipe, {});
   study.tasks = tasks_of(study.recipe);
-  study.variants = plan_of(flags, study.options.recipe, study.tasks);
+  study.variants = plan_of(flags, study.options.recipe, {}, study.tasks);
   tell_results(flags, study, study::read_results(study.variants, study.options), context);
 }
 
@@ -280,7 +282,7 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   if (study.recipe.threads == 0) {
     options.overrides.push_back(fmt::format("threads={}", std::max(1, cores / options.jobs)));
   }
-  plan_of(flags, flags.recipe, study.tasks);  // what cannot be is said before anything is written
+  study.variants = plan_of(flags, flags.recipe, flags.overrides, study.tasks);
 
   check_folder(options.out);
   fs::create_directories(options.out / "runs");
@@ -288,7 +290,6 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   if (!lock.warning().empty()) tell(context, "warning", lock.warning());
   remove_temporary_files(options.out);
   options.recipe = keep_recipe(study.recipe, options.out);
-  study.variants = plan_of(flags, options.recipe, study.tasks);
   write_file_atomic(options.out / "study.json", json_text(asked_of(flags)) + "\n");
 
   const train::InterruptGuard guard;
