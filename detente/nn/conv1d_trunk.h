@@ -10,11 +10,11 @@
 // something is heard. Groups of the normalisation as of ConvTrunk.
 #pragma once
 
+#include <detente/nn/conv_blocks.h>
 #include <detente/nn/image_trunk.h>
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 namespace detente::nn {
 
@@ -24,7 +24,7 @@ class Conv1dTrunk final : public ImageTrunk {
   void describe(FieldVisitor& model) override;
   void validate() const override;
   std::unique_ptr<Trunk> clone() const override { return std::make_unique<Conv1dTrunk>(*this); }
-  std::int64_t width() const override { return hidden_; }
+  std::int64_t width() const override { return blocks_.hidden; }
 
   using ImageTrunk::build;
   // One pixel high. kInvalidArgument for recordings that the pools leave nothing of.
@@ -35,11 +35,7 @@ class Conv1dTrunk final : public ImageTrunk {
   at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const override;
 
  private:
-  std::vector<double> channels_ = {64, 128, 128};  // whole numbers
-  std::int64_t kernel_ = 5;
-  std::int64_t hidden_ = 128;
-  ImageNorm norm_ = ImageNorm::kGroup;
-  double dropout_ = 0.1;
+  ConvBlocks blocks_{.channels = {64, 128, 128}, .kernel = 5};
 };
 
 }  // namespace detente::nn

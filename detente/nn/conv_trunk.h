@@ -8,11 +8,11 @@
 // channels, at most eight.
 #pragma once
 
+#include <detente/nn/conv_blocks.h>
 #include <detente/nn/image_trunk.h>
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 namespace detente::nn {
 
@@ -22,7 +22,7 @@ class ConvTrunk final : public ImageTrunk {
   void describe(FieldVisitor& model) override;
   void validate() const override;
   std::unique_ptr<Trunk> clone() const override { return std::make_unique<ConvTrunk>(*this); }
-  std::int64_t width() const override { return hidden_; }
+  std::int64_t width() const override { return blocks_.hidden; }
 
   // kInvalidArgument for images that the pools leave nothing of.
   void build(const data::ImageShape& shape, Draw& draw) override;
@@ -31,11 +31,7 @@ class ConvTrunk final : public ImageTrunk {
   at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const override;
 
  private:
-  std::vector<double> channels_ = {32, 64};  // whole numbers
-  std::int64_t kernel_ = 3;
-  std::int64_t hidden_ = 128;
-  ImageNorm norm_ = ImageNorm::kGroup;
-  double dropout_ = 0.1;
+  ConvBlocks blocks_{.channels = {32, 64}};
 };
 
 }  // namespace detente::nn
