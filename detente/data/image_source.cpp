@@ -14,7 +14,6 @@ namespace detente::data {
 namespace {
 
 constexpr const char* kFormat = "detente-images-1";
-constexpr double kLongestSide = 32768;
 constexpr const char* kLeft = "left_";
 constexpr const char* kRight = "right_";
 
@@ -118,7 +117,7 @@ ImageShape ImageSource::shape() const {
 
 void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   check_options();
-  fit_ = fitted == nullptr ? Fit{} : dynamic_cast<const ImageSource&>(*fitted).fit_;
+  fit_ = fitted == nullptr ? ImageFit{} : dynamic_cast<const ImageSource&>(*fitted).fit_;
   if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
   const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
   const bool several = !input.files.sources.empty();
@@ -285,42 +284,21 @@ void ImageSource::choose_partners() {
   table_ = overlaid(*table_, partners_);
 }
 
-// Counts of bytes, so that the sums are exact in whatever order.
 void ImageSource::fit_scale() {
   const ImageShape whole = shape();
-  std::vector<std::array<std::uint64_t, 256>> counts(whole.channels);
+  ImageFit::Counts counts(whole.channels);
   std::vector<std::uint8_t> values(whole.size());
   for (std::size_t row = 0; row < size(); ++row) {
     write_example(row, values.data());
-    for (std::size_t i = 0; i < values.size(); ++i) ++counts[i % whole.channels][values[i]];
+    ImageFit::count(values, counts);
   }
-  const auto total = static_cast<double>(size()) * static_cast<double>(whole.pixels());
-  fit_.means.clear();
-  fit_.deviations.clear();
-  for (std::size_t c = 0; c < whole.channels; ++c) {
-    double mean = 0;
-    for (std::size_t v = 0; v < 256; ++v) {
-      mean += static_cast<double>(v) * static_cast<double>(counts[c][v]) / total;
-    }
-    double variance = 0;
-    for (std::size_t v = 0; v < 256; ++v) {
-      const double distance = static_cast<double>(v) - mean;
-      variance += distance * distance * static_cast<double>(counts[c][v]) / total;
-    }
-    // A channel of one value: rounding may leave a trace of a deviation.
-    const bool constant = std::count_if(counts[c].begin(), counts[c].end(), [](std::uint64_t n) {
-                            return n > 0;
-                          }) < 2;
-    if (constant) {
-      warnings_.push_back(fmt::format(
-          "Channel {} (from 0) of every image of '{}' is {} everywhere; there is nothing to see.",
-          c,
-          table_->source(),
-          number_text(std::round(mean))));
-    }
-    fit_.means.push_back(mean);
-    fit_.deviations.push_back(constant ? 1.0 : std::sqrt(variance));
-  }
+  fit_.scale(counts, [this](std::size_t channel, double value) {
+    warnings_.push_back(fmt::format(
+        "Channel {} (from 0) of every image of '{}' is {} everywhere; there is nothing to see.",
+        channel,
+        table_->source(),
+        number_text(value)));
+  });
 }
 
 void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
@@ -393,56 +371,11 @@ Batch ImageSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
 }
 
 void ImageSource::save(const std::filesystem::path& run) const {
-  const Json json{{"format", kFormat},
-                  {"height", fit_.shape.height},
-                  {"width", fit_.shape.width},
-                  {"channels", fit_.shape.channels},
-                  {"means", fit_.means},
-                  {"deviations", fit_.deviations},
-                  {"classes", fit_.classes.to_json()}};
-  write_own_file(images_file(run), json.dump(1) + "\n");
+  fit_.save(images_file(run), kFormat);
 }
 
 void ImageSource::load(const std::filesystem::path& run) {
-  const std::string path = images_file(run).string();
-  const Json json = Json::parse(read_file(path), nullptr, false);
-  const auto whole = [&](const char* key, double most) -> std::size_t {
-    if (!json.contains(key) || !json[key].is_number_unsigned()) return 0;
-    const auto value = json[key].get<std::uint64_t>();
-    return static_cast<double>(value) <= most ? static_cast<std::size_t>(value) : 0;
-  };
-  Fit fit;
-  bool good =
-      json.is_object() && json.value("format", Json()) == kFormat && json.contains("classes");
-  if (good) {
-    fit.shape = {whole("height", kLongestSide), whole("width", kLongestSide), whole("channels", 3)};
-    const auto numbers = [&](const char* key) {
-      std::vector<double> list;
-      if (!json.contains(key) || !json[key].is_array()) return list;
-      for (const Json& entry : json[key]) {
-        list.push_back(entry.is_number() ? entry.get<double>() : std::nan(""));
-      }
-      return list;
-    };
-    fit.means = numbers("means");
-    fit.deviations = numbers("deviations");
-    const auto fits = [&](const std::vector<double>& list, double least) {
-      return list.size() == fit.shape.channels &&
-             std::all_of(list.begin(), list.end(), [least](double value) {
-               return value >= least && value <= 255;
-             });
-    };
-    good = fit.shape.size() > 0 && fit.shape.channels != 2 && fits(fit.means, 0) &&
-           fits(fit.deviations, 1e-12);
-  }
-  DETENTE_CHECK(good,
-                ErrorCode::kData,
-                "[data::ImageSource] '{}' is damaged or of another version; expected {} with size, "
-                "channels, means, deviations and classes.",
-                path,
-                kFormat);
-  fit.classes = ClassTable::from_json(json["classes"], path);
-  fit_ = std::move(fit);
+  fit_ = ImageFit::load(images_file(run), kFormat, "data::ImageSource");
 }
 
 std::vector<ShownColumn> ImageSource::shown() const { return shown_columns(table_); }

@@ -12,6 +12,7 @@
 
 #include <detente/data/augmentation.h>
 #include <detente/data/image.h>
+#include <detente/data/image_fit.h>
 #include <detente/data/image_rows.h>
 #include <detente/data/source.h>
 
@@ -65,13 +66,6 @@ class ImageSource final : public Source {
   void read_rows(const SourceInput& input, const Source* fitted) override;
 
  private:
-  struct Fit {
-    ImageShape shape;  // of one image
-    std::vector<double> means;
-    std::vector<double> deviations;
-    ClassTable classes;
-  };
-
   // The chosen images in fit_.shape, which training rows decide.
   void read_pixels(const ImageRows& rows, const RowList& chosen, int threads, bool training);
   void read_block(const ImageRows& rows, const RowList& chosen, bool training);
@@ -93,7 +87,7 @@ class ImageSource final : public Source {
   std::int64_t overlay_seed_ = 0;
   Augmentation augmentation_;
 
-  Fit fit_;
+  ImageFit fit_;
   std::vector<std::uint8_t> pixels_;   // size() x fit_.shape
   std::vector<std::size_t> partners_;  // overlay: the row at the bottom right
   std::vector<std::size_t> costs_;     // all 1

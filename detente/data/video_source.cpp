@@ -16,7 +16,6 @@ namespace {
 
 constexpr const char* kVideoFormat = "detente-video-1";
 constexpr const char* kDirection = "direction";
-constexpr double kLongestVideoSide = 32768;
 constexpr double kMostClipFrames = 1e5;
 
 std::filesystem::path video_json(const std::filesystem::path& run) { return run / "video.json"; }
@@ -77,7 +76,7 @@ void VideoSource::describe(FieldVisitor& data) {
               "Video files: so many frames a second in place of stride; 0: stride.");
   data.numbers("size",
                size_,
-               {.min = 1, .max = kLongestVideoSide},
+               {.min = 1, .max = kLongestSide},
                "[height, width] of what the network sees; default: those of the first training "
                "clip.");
   data.choice("resize",
@@ -147,7 +146,7 @@ void VideoSource::check_options() const {
 void VideoSource::read_rows(const SourceInput& input, const Source* fitted) {
   check_options();
   const bool training = fitted == nullptr;
-  fit_ = training ? Fit{} : dynamic_cast<const VideoSource&>(*fitted).fit_;
+  fit_ = training ? ImageFit{} : dynamic_cast<const VideoSource&>(*fitted).fit_;
   if (training && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
   const bool labels = !input.files.picked && (training || !input.targets.empty());
   const std::string path = input.files.file(input.part);
@@ -313,40 +312,16 @@ void VideoSource::keep_clip(std::size_t row, std::vector<Image> frames) {
   }
 }
 
-// Counts of bytes, so that the sums are exact in whatever order.
 void VideoSource::fit_scale() {
-  const std::size_t channels = fit_.shape.channels;
-  std::vector<std::array<std::uint64_t, 256>> counts(channels);
-  for (const auto& clip : clips_) {
-    for (std::size_t i = 0; i < clip.size(); ++i) ++counts[i % channels][clip[i]];
-  }
-  fit_.means.clear();
-  fit_.deviations.clear();
-  for (std::size_t c = 0; c < channels; ++c) {
-    double total = 0;
-    double mean = 0;
-    double variance = 0;
-    for (const std::uint64_t n : counts[c]) total += static_cast<double>(n);
-    for (std::size_t v = 0; v < 256; ++v) {
-      mean += static_cast<double>(v) * static_cast<double>(counts[c][v]) / total;
-    }
-    for (std::size_t v = 0; v < 256; ++v) {
-      const double distance = static_cast<double>(v) - mean;
-      variance += distance * distance * static_cast<double>(counts[c][v]) / total;
-    }
-    const bool constant = std::count_if(counts[c].begin(), counts[c].end(), [](std::uint64_t n) {
-                            return n > 0;
-                          }) < 2;
-    if (constant) {
-      warnings_.push_back(fmt::format(
-          "Channel {} (from 0) of every clip of '{}' is {} everywhere; there is nothing to see.",
-          c,
-          table_->source(),
-          number_text(std::round(mean))));
-    }
-    fit_.means.push_back(mean);
-    fit_.deviations.push_back(constant ? 1.0 : std::sqrt(variance));
-  }
+  ImageFit::Counts counts(fit_.shape.channels);
+  for (const auto& clip : clips_) ImageFit::count(clip, counts);
+  fit_.scale(counts, [this](std::size_t channel, double value) {
+    warnings_.push_back(fmt::format(
+        "Channel {} (from 0) of every clip of '{}' is {} everywhere; there is nothing to see.",
+        channel,
+        table_->source(),
+        number_text(value)));
+  });
 }
 
 Batch VideoSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
@@ -389,55 +364,11 @@ Batch VideoSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
 }
 
 void VideoSource::save(const std::filesystem::path& run) const {
-  const Json json{{"format", kVideoFormat},
-                  {"height", fit_.shape.height},
-                  {"width", fit_.shape.width},
-                  {"channels", fit_.shape.channels},
-                  {"means", fit_.means},
-                  {"deviations", fit_.deviations},
-                  {"classes", fit_.classes.to_json()}};
-  write_own_file(video_json(run), json.dump(1) + "\n");
+  fit_.save(video_json(run), kVideoFormat);
 }
 
 void VideoSource::load(const std::filesystem::path& run) {
-  const std::string path = video_json(run).string();
-  const Json json = Json::parse(read_file(path), nullptr, false);
-  const auto whole = [&](const char* key, double most) -> std::size_t {
-    if (!json.contains(key) || !json[key].is_number_unsigned()) return 0;
-    const auto value = json[key].get<std::uint64_t>();
-    return static_cast<double>(value) <= most ? static_cast<std::size_t>(value) : 0;
-  };
-  Fit fit;
-  bool good =
-      json.is_object() && json.value("format", Json()) == kVideoFormat && json.contains("classes");
-  if (good) {
-    fit.shape = {whole("height", kLongestVideoSide),
-                 whole("width", kLongestVideoSide),
-                 whole("channels", 3)};
-    const auto numbers = [&](const char* key, double least) {
-      std::vector<double> list;
-      good = good && json.contains(key) && json[key].is_array();
-      if (!good) return list;
-      for (const Json& entry : json[key]) {
-        const double value = entry.is_number() ? entry.get<double>() : std::nan("");
-        good = good && value >= least && value <= 255;
-        list.push_back(value);
-      }
-      good = good && list.size() == fit.shape.channels;
-      return list;
-    };
-    fit.means = numbers("means", 0);
-    fit.deviations = numbers("deviations", 1e-12);
-    good = good && fit.shape.size() > 0 && fit.shape.channels != 2;
-  }
-  DETENTE_CHECK(good,
-                ErrorCode::kData,
-                "[data::VideoSource] '{}' is damaged or of another version; expected {} with size, "
-                "channels, means, deviations and classes.",
-                path,
-                kVideoFormat);
-  fit.classes = ClassTable::from_json(json["classes"], path);
-  fit_ = std::move(fit);
+  fit_ = ImageFit::load(video_json(run), kVideoFormat, "data::VideoSource");
 }
 
 std::vector<ShownColumn> VideoSource::shown() const { return shown_columns(table_); }

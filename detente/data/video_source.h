@@ -13,6 +13,7 @@
 
 #include <detente/data/augmentation.h>
 #include <detente/data/clip.h>
+#include <detente/data/image_fit.h>
 #include <detente/data/image_rows.h>
 #include <detente/data/moving_images.h>
 #include <detente/data/source.h>
@@ -64,13 +65,6 @@ class VideoSource final : public Source {
   void read_rows(const SourceInput& input, const Source* fitted) override;
 
  private:
-  struct Fit {
-    ImageShape shape;
-    std::vector<double> means;
-    std::vector<double> deviations;
-    ClassTable classes;
-  };
-
   void read_clips(const FileRows& rows, const RowList& chosen, int threads, bool training);
   void make_clips(const ImageRows& rows, const RowList& chosen);
   void start_shape();
@@ -91,7 +85,7 @@ class VideoSource final : public Source {
   bool temporal_ = false;
   Augmentation augmentation_;
 
-  Fit fit_;
+  ImageFit fit_;
   std::vector<std::vector<std::uint8_t>> clips_;  // of each example: its frames x fit_.shape
   std::vector<std::size_t> costs_;                // all 1
   std::optional<Table> table_;
