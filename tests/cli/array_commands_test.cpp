@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval and predict on NumPy's files as a user types them, wrong input included.
-#include <detente/cli/cli.h>
 #include <gmock/gmock.h>
+#include <tests/cli/train_commands.h>
 #include <tests/support/write_npy.h>
-#include <tests/train/tiny_run.h>
-
-#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -16,7 +13,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class ArrayCommandsTest : public train::TinyRunTest {
+class ArrayCommandsTest : public TrainCommandsTest {
  protected:
   // A number, its sign and whether it is beyond 1; `shape` after the number of examples.
   void write_arrays(const std::string& name, int count, const std::string& shape, int size) {
@@ -51,21 +48,6 @@ class ArrayCommandsTest : public train::TinyRunTest {
                           "train: {epochs: 6, batch_size: 8}\n"
                           "threads: 1\n");
   }
-  int call(std::vector<std::string> args) {
-    out_.str("");
-    err_.str("");
-    return cli::run(args, out_, err_);
-  }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  int train_arrays(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args = {
-        "train", path("tiny.yaml"), "--out", path("run"), "--quiet", "--force"};
-    args.insert(args.end(), more.begin(), more.end());
-    return call(args);
-  }
-
-  std::ostringstream out_;
-  std::ostringstream err_;
 };
 
 TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
@@ -86,7 +68,7 @@ TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
     write_arrays("a.npz", 64, one.shape, one.size);
     write_arrays("new.npz", 13, one.shape, one.size);
     write_arrays_recipe(one.model);
-    ASSERT_EQ(train_arrays({"--set", resnet ? "train.epochs=1" : "train.epochs=12"}), 0)
+    ASSERT_EQ(train_again({"--set", resnet ? "train.epochs=1" : "train.epochs=12"}), 0)
         << err_.str();
     ASSERT_EQ(call({"eval", path("run"), "--data", path("new.npz"), "--json"}), 0) << err_.str();
     const Json eval = Json::parse(out_.str());
@@ -108,23 +90,23 @@ TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
 TEST_F(ArrayCommandsTest, AModelOfAnotherFormIsAnError) {
   write_arrays("a.npz", 32, "2, 8, 4", 64);
   write_arrays_recipe("{widths: [4]}");
-  EXPECT_EQ(train_arrays(), 2);
+  EXPECT_EQ(train_again(), 2);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("[n, d]"), HasSubstr("model.kind: convnet or resnet")));
   EXPECT_FALSE(std::filesystem::exists(path("run")));
   write_arrays("a.npz", 32, "3", 3);
   write_arrays_recipe("{kind: convnet1d}");
-  EXPECT_EQ(train_arrays(), 2);
+  EXPECT_EQ(train_again(), 2);
   EXPECT_THAT(err_.str(), HasSubstr("model.kind: mlp"));
 }
 
 TEST_F(ArrayCommandsTest, WrongInputIsThreeAndLeavesNothing) {
   write_arrays("a.npz", 64, "3", 3);
   write_arrays_recipe("{widths: [4]}");
-  ASSERT_EQ(train_arrays(), 0) << err_.str();
+  ASSERT_EQ(train_again(), 0) << err_.str();
   const std::string before = read_file(path("run/model.safetensors"));
   const std::string whole = read_file(path("a.npz"));
   write_file_atomic(path("a.npz"), whole.substr(0, whole.size() - 40));
-  EXPECT_EQ(train_arrays(), 3);
+  EXPECT_EQ(train_again(), 3);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("a.npz"), HasSubstr("cut short")));
   EXPECT_EQ(read_file(path("run/model.safetensors")), before);
   EXPECT_EQ(call({"predict", path("run"), "--data", path("a.npz"), "--out", path("p.csv")}), 3);
@@ -133,9 +115,9 @@ TEST_F(ArrayCommandsTest, WrongInputIsThreeAndLeavesNothing) {
   EXPECT_EQ(call({"predict", path("run"), "--data", path("wide.npz"), "--out", "-"}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("(4,)"));
   write_file_atomic(path("a.npz"), whole);
-  EXPECT_EQ(train_arrays({"--set", "data.split.dev=0"}), 2);
+  EXPECT_EQ(train_again({"--set", "data.split.dev=0"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("data.dev"));
-  EXPECT_EQ(train_arrays({"--set", "tasks.big.column=levels"}), 3);
+  EXPECT_EQ(train_again({"--set", "tasks.big.column=levels"}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("Did you mean 'level'"));
 }
 

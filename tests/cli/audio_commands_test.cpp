@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval and predict on recordings as a user types them, wrong input included.
-#include <detente/cli/cli.h>
 #include <gmock/gmock.h>
+#include <tests/cli/train_commands.h>
 #include <tests/support/write_sounds.h>
-#include <tests/train/tiny_run.h>
-
-#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -14,7 +11,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class AudioCommandsTest : public train::TinyRunTest {
+class AudioCommandsTest : public TrainCommandsTest {
  protected:
   // Folders of low and of high tones, of several lengths.
   void SetUp() override {
@@ -35,33 +32,18 @@ class AudioCommandsTest : public train::TinyRunTest {
                       "train: {epochs: 8, batch_size: 8}\n"
                       "threads: 1\n");
   }
-  int call(std::vector<std::string> args) {
-    out_.str("");
-    err_.str("");
-    return cli::run(args, out_, err_);
-  }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  int train_sounds(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args = {
-        "train", path("tiny.yaml"), "--out", path("run"), "--quiet", "--force"};
-    args.insert(args.end(), more.begin(), more.end());
-    return call(args);
-  }
-
-  std::ostringstream out_;
-  std::ostringstream err_;
 };
 
 TEST_F(AudioCommandsTest, TrainEvalPredict) {
   for (const char* kind : {"convnet", "convnet1d"}) {
-    ASSERT_EQ(train_sounds({"--set",
-                            std::string("model.kind=") + kind,
-                            "--set",
-                            "data.augment.shift=1",
-                            "--set",
-                            "data.augment.time_masks=1",
-                            "--set",
-                            "data.augment.time_width=2"}),
+    ASSERT_EQ(train_again({"--set",
+                           std::string("model.kind=") + kind,
+                           "--set",
+                           "data.augment.shift=1",
+                           "--set",
+                           "data.augment.time_masks=1",
+                           "--set",
+                           "data.augment.time_width=2"}),
               0)
         << err_.str();
     ASSERT_EQ(call({"eval", path("run"), "--data", path("t"), "--json"}), 0) << err_.str();
@@ -102,7 +84,7 @@ TEST_F(AudioCommandsTest, AStreamWithAnIndex) {
                     "optimizer: {lr: 0.01}\n"
                     "train: {epochs: 4, batch_size: 8}\n"
                     "threads: 1\n");
-  ASSERT_EQ(train_sounds(), 0) << err_.str();
+  ASSERT_EQ(train_again(), 0) << err_.str();
   write_file_atomic(folder_ / "new.tsv", "offset\tlength\n800\t801\n");
   ASSERT_EQ(call({"predict", path("run"), "--data", path("new.tsv"), "--out", "-"}), 0)
       << err_.str();
@@ -111,23 +93,23 @@ TEST_F(AudioCommandsTest, AStreamWithAnIndex) {
 }
 
 TEST_F(AudioCommandsTest, WrongInputIsThreeAndLeavesNothing) {
-  ASSERT_EQ(train_sounds(), 0) << err_.str();
+  ASSERT_EQ(train_again(), 0) << err_.str();
   const std::string before = read_file(path("run/model.safetensors"));
   const std::string whole = read_file(path("t/높은/1.wav"));
   write_file_atomic(path("t/높은/1.wav"), whole.substr(0, whole.size() / 2));
   EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", path("other"), "--quiet"}), 3);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("1.wav"), HasSubstr("cut short")));
   EXPECT_FALSE(std::filesystem::exists(path("other")));
-  EXPECT_EQ(train_sounds(), 3) << "--force";
+  EXPECT_EQ(train_again(), 3) << "--force";
   EXPECT_EQ(read_file(path("run/model.safetensors")), before);
   EXPECT_EQ(call({"predict", path("run"), "--data", path("t"), "--out", path("p.csv")}), 3);
   EXPECT_FALSE(std::filesystem::exists(path("p.csv")));
   write_file_atomic(path("t/높은/1.wav"), whole);
-  EXPECT_EQ(train_sounds({"--set", "data.rate=16000"}), 3);
+  EXPECT_EQ(train_again({"--set", "data.rate=16000"}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("8000 samples a second; expected 16000"));
-  EXPECT_EQ(train_sounds({"--set", "data.mel.fmax=5000"}), 2);
+  EXPECT_EQ(train_again({"--set", "data.mel.fmax=5000"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("data.mel.fmax"));
-  EXPECT_EQ(train_sounds({"--set", "model.kind=mlp", "--set", "model.widths=[4]"}), 2);
+  EXPECT_EQ(train_again({"--set", "model.kind=mlp", "--set", "model.widths=[4]"}), 2);
 }
 
 }  // namespace

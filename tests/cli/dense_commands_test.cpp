@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval and predict on tasks with an answer for each pixel as a user types them.
-#include <detente/cli/cli.h>
 #include <detente/core/npy.h>
 #include <gmock/gmock.h>
+#include <tests/cli/train_commands.h>
 #include <tests/support/write_dense.h>
-#include <tests/train/tiny_run.h>
 
 #include <cmath>
-#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -16,7 +14,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class DenseCommandsTest : public train::TinyRunTest {
+class DenseCommandsTest : public TrainCommandsTest {
  protected:
   void SetUp() override {
     TinyRunTest::SetUp();
@@ -33,15 +31,6 @@ class DenseCommandsTest : public train::TinyRunTest {
                       "train: {epochs: 2, batch_size: 8}\n"
                       "threads: 1\n");
   }
-  int call(std::vector<std::string> args) {
-    out_.str("");
-    err_.str("");
-    return cli::run(args, out_, err_);
-  }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  std::ostringstream out_;
-  std::ostringstream err_;
 };
 
 TEST_F(DenseCommandsTest, TrainEvalPredict) {

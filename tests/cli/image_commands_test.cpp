@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval and predict on images as a user types them, wrong input included.
-#include <detente/cli/cli.h>
 #include <gmock/gmock.h>
+#include <tests/cli/train_commands.h>
 #include <tests/support/write_images.h>
-#include <tests/train/tiny_run.h>
-
-#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -14,7 +11,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class ImageCommandsTest : public train::TinyRunTest {
+class ImageCommandsTest : public TrainCommandsTest {
  protected:
   // Folders of dark and of bright pictures, in sizes that differ.
   void SetUp() override {
@@ -44,25 +41,10 @@ class ImageCommandsTest : public train::TinyRunTest {
                       "train: {epochs: 8, batch_size: 8}\n"
                       "threads: 1\n");
   }
-  int call(std::vector<std::string> args) {
-    out_.str("");
-    err_.str("");
-    return cli::run(args, out_, err_);
-  }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  int train_images(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args = {
-        "train", path("tiny.yaml"), "--out", path("run"), "--quiet", "--force"};
-    args.insert(args.end(), more.begin(), more.end());
-    return call(args);
-  }
-
-  std::ostringstream out_;
-  std::ostringstream err_;
 };
 
 TEST_F(ImageCommandsTest, TrainEvalPredict) {
-  ASSERT_EQ(train_images(), 0) << err_.str();
+  ASSERT_EQ(train_again(), 0) << err_.str();
   ASSERT_EQ(call({"eval", path("run"), "--data", path("t"), "--json"}), 0) << err_.str();
   const Json eval = Json::parse(out_.str());
   EXPECT_EQ(eval["rows"], 40);
@@ -78,25 +60,25 @@ TEST_F(ImageCommandsTest, TrainEvalPredict) {
 }
 
 TEST_F(ImageCommandsTest, WrongInputIsThreeAndLeavesNothing) {
-  ASSERT_EQ(train_images(), 0) << err_.str();
+  ASSERT_EQ(train_again(), 0) << err_.str();
   const std::string before = read_file(path("run/model.safetensors"));
   const std::string whole = read_file(path("t/밝음/1.png"));
   write_file_atomic(path("t/밝음/1.png"), whole.substr(0, whole.size() / 2));
   EXPECT_EQ(call({"train", path("tiny.yaml"), "--out", path("other"), "--quiet"}), 3);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("1.png"), HasSubstr("cut short")));
   EXPECT_FALSE(std::filesystem::exists(path("other")));
-  EXPECT_EQ(train_images(), 3) << "--force";
+  EXPECT_EQ(train_again(), 3) << "--force";
   EXPECT_EQ(read_file(path("run/model.safetensors")), before);
   EXPECT_EQ(call({"predict", path("run"), "--data", path("t"), "--out", path("p.csv")}), 3);
   EXPECT_FALSE(std::filesystem::exists(path("p.csv")));
   write_file_atomic(path("t/밝음/1.png"), whole);
-  EXPECT_EQ(train_images({"--set", "data.resize=none"}), 3);
+  EXPECT_EQ(train_again({"--set", "data.resize=none"}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("data.resize"));
 }
 
 TEST_F(ImageCommandsTest, PredictionsNeverTakeThePlaceOfTheClassFile) {
   write_file_atomic(folder_ / "classes.csv", "label,kind\n\"dark \"\"1\"\"\",a\n밝음,b\n");
-  ASSERT_EQ(train_images({"--set", "data.class_file=" + path("classes.csv")}), 0) << err_.str();
+  ASSERT_EQ(train_again({"--set", "data.class_file=" + path("classes.csv")}), 0) << err_.str();
   EXPECT_EQ(call({"predict", path("run"), "--data", path("t"), "--out", path("classes.csv")}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("is the data itself"));
   // What the classes are, the run knows by itself.

@@ -83,16 +83,11 @@ class JoinedCommandsTest : public TrainCommandsTest {
               "train: {epochs: 12, batch_size: 16}\n"
               "threads: 1\n");
   }
-  int train_joined(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args = {"--quiet", "--force"};
-    args.insert(args.end(), more.begin(), more.end());
-    return train_tiny(args);
-  }
 };
 
 TEST_F(JoinedCommandsTest, TrainEvalPredictExplainExport) {
   for (const char* join : {"concat", "gated"}) {
-    ASSERT_EQ(train_joined({"--set", std::string("model.join=") + join}), 0) << err_.str();
+    ASSERT_EQ(train_again({"--set", std::string("model.join=") + join}), 0) << err_.str();
     ASSERT_EQ(call({"eval", path("run"), "--json"}), 0) << err_.str();
     const Json eval = Json::parse(out_.str());
     EXPECT_EQ(eval["rows"], 24);
@@ -144,7 +139,7 @@ TEST_F(JoinedCommandsTest, ResumedEqualsNeverStopped) {
 TEST_F(JoinedCommandsTest, WrongRecipesNameThePart) {
   const auto complaint = [&](const std::string& parts) {
     write_joined_recipe(parts);
-    EXPECT_EQ(train_joined(), 2) << parts << err_.str();
+    EXPECT_EQ(train_again(), 2) << parts << err_.str();
     return err_.str();
   };
   const std::string others =
@@ -164,18 +159,17 @@ TEST_F(JoinedCommandsTest, WrongRecipesNameThePart) {
   EXPECT_THAT(complaint("  parts:\n    - {name: numbers, kind: images}\n" + others),
               HasSubstr("called 'numbers'"));
   write_joined_recipe("");
-  EXPECT_EQ(train_joined({"--set", "model.parts.numbers.widths=[4]", "--set", "model.kind=mlp"}),
-            2);
-  EXPECT_EQ(train_joined({"--set", "model.parts.null.kind=mlp"}), 2);
+  EXPECT_EQ(train_again({"--set", "model.parts.numbers.widths=[4]", "--set", "model.kind=mlp"}), 2);
+  EXPECT_EQ(train_again({"--set", "model.parts.null.kind=mlp"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("convnet"));
 }
 
 TEST_F(JoinedCommandsTest, WrongDataIsThreeAndLeavesNothing) {
-  ASSERT_EQ(train_joined({"--set", "train.epochs=1"}), 0) << err_.str();
+  ASSERT_EQ(train_again({"--set", "train.epochs=1"}), 0) << err_.str();
   const std::string before = read_file(path("run/model.safetensors"));
   const std::string whole = read_file(path("s0-1.wav"));
   write("s0-1.wav", whole.substr(0, whole.size() / 2));
-  EXPECT_EQ(train_joined(), 3);
+  EXPECT_EQ(train_again(), 3);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("s0-1.wav"), HasSubstr("part 'the \"sound\": yes'")));
   EXPECT_EQ(read_file(path("run/model.safetensors")), before);
   write("s0-1.wav", whole);
@@ -215,7 +209,7 @@ TEST_F(JoinedCommandsTest, FilesOfAPartAreKept) {
   const std::string sound = "kind: convnet1d, channels: [8], hidden: 8";
   recipe.replace(recipe.find(sound), sound.size(), "widths: [8]");
   write("tiny.yaml", recipe);
-  ASSERT_EQ(train_joined({"--set", "train.epochs=2"}), 0) << err_.str();
+  ASSERT_EQ(train_again({"--set", "train.epochs=2"}), 0) << err_.str();
   write("new.csv", "who,image\nzoe,p0-0.png\nbo,p1-1.png\n");
   ASSERT_EQ(call({"predict", path("run"), "--data", path("new.csv"), "--out", "-"}), 0)
       << err_.str();

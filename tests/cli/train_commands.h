@@ -24,6 +24,12 @@ class TrainCommandsTest : public train::TinyRunTest {
     args.insert(args.end(), more.begin(), more.end());
     return call(args);
   }
+  // The same, in place of a run that may be there, and without a table.
+  int train_again(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args = {"--quiet", "--force"};
+    args.insert(args.end(), more.begin(), more.end());
+    return train_tiny(args);
+  }
   // Exit code of training on a training file with this content.
   int train_on(const std::string& content) {
     write_file_atomic(folder_ / "train.tsv", content);

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // train, eval and predict on clips as a user types them, wrong input included.
-#include <detente/cli/cli.h>
 #include <gmock/gmock.h>
+#include <tests/cli/train_commands.h>
 #include <tests/support/write_images.h>
 #include <tests/support/write_npy.h>
-#include <tests/train/tiny_run.h>
-
-#include <sstream>
 
 namespace detente::cli {
 namespace {
@@ -15,7 +12,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class VideoCommandsTest : public train::TinyRunTest {
+class VideoCommandsTest : public TrainCommandsTest {
  protected:
   // A bright bar that goes down or up, in folders of pictures and in arrays, of several lengths.
   void SetUp() override {
@@ -58,21 +55,6 @@ class VideoCommandsTest : public train::TinyRunTest {
                           ", batch_size: 8}\n"
                           "threads: 1\n");
   }
-  int call(std::vector<std::string> args) {
-    out_.str("");
-    err_.str("");
-    return cli::run(args, out_, err_);
-  }
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  int train_clips(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args = {
-        "train", path("tiny.yaml"), "--out", path("run"), "--quiet", "--force"};
-    args.insert(args.end(), more.begin(), more.end());
-    return call(args);
-  }
-
-  std::ostringstream out_;
-  std::ostringstream err_;
 };
 
 TEST_F(VideoCommandsTest, TrainEvalPredictAndExport) {
@@ -83,7 +65,7 @@ TEST_F(VideoCommandsTest, TrainEvalPredictAndExport) {
       {"{kind: resnet, small: true}", 1}};
   for (const auto& [model, epochs] : models) {
     write_clip_recipe(model, epochs);
-    ASSERT_EQ(train_clips({"--set", "data.augment.temporal=true"}), 0) << err_.str();
+    ASSERT_EQ(train_again({"--set", "data.augment.temporal=true"}), 0) << err_.str();
     ASSERT_EQ(call({"eval", path("run"), "--data", path("t"), "--json"}), 0) << err_.str();
     const Json eval = Json::parse(out_.str());
     EXPECT_EQ(eval["rows"], 40);
@@ -113,7 +95,7 @@ TEST_F(VideoCommandsTest, ClipsOfMovingPictures) {
                     "  - {name: direction, head: classes, classes: 8}\n"
                     "train: {epochs: 1, batch_size: 16}\n"
                     "threads: 1\n");
-  ASSERT_EQ(train_clips(), 0) << err_.str();
+  ASSERT_EQ(train_again(), 0) << err_.str();
   ASSERT_EQ(call({"predict",
                   path("run"),
                   "--data",
@@ -126,21 +108,21 @@ TEST_F(VideoCommandsTest, ClipsOfMovingPictures) {
 }
 
 TEST_F(VideoCommandsTest, WrongInputIsThreeAndLeavesNothing) {
-  ASSERT_EQ(train_clips({"--set", "train.epochs=1"}), 0) << err_.str();
+  ASSERT_EQ(train_again({"--set", "train.epochs=1"}), 0) << err_.str();
   const std::string before = read_file(path("run/model.safetensors"));
   const std::string name = "t/위로/3/f1.png";
   const std::string whole = read_file(path(name));
   write_file_atomic(path(name), whole.substr(0, whole.size() / 2));
-  EXPECT_EQ(train_clips(), 3);
+  EXPECT_EQ(train_again(), 3);
   EXPECT_THAT(err_.str(), HasSubstr("f1.png"));
   EXPECT_EQ(read_file(path("run/model.safetensors")), before);
   EXPECT_EQ(call({"predict", path("run"), "--data", path("t"), "--out", path("p.csv")}), 3);
   EXPECT_FALSE(std::filesystem::exists(path("p.csv")));
   write_file_atomic(path(name), whole);
-  EXPECT_EQ(train_clips({"--set", "model.kind=mlp", "--set", "model.widths=[4]"}), 2);
-  EXPECT_EQ(train_clips({"--set", "data.fps=5"}), 2);
+  EXPECT_EQ(train_again({"--set", "model.kind=mlp", "--set", "model.widths=[4]"}), 2);
+  EXPECT_EQ(train_again({"--set", "data.fps=5"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("data.stride"));
-  EXPECT_EQ(train_clips({"--set", "model.channels=[4,4,4,4]"}), 2);
+  EXPECT_EQ(train_again({"--set", "model.channels=[4,4,4,4]"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("8 x 8"));
 }
 
