@@ -2,6 +2,7 @@
 // detente new --from FILE|FOLDER --out RECIPE
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_text.h>
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/data/image_file.h>
@@ -88,7 +89,7 @@ std::vector<std::string> target_names(const std::vector<std::string>& given,
       const bool whole =
           begin == 0 && std::find(columns.begin(), columns.end(), words) != columns.end();
       const std::size_t end = whole ? words.size() : std::min(words.find(',', begin), words.size());
-      names.emplace_back(data::trim(std::string_view(words).substr(begin, end - begin)));
+      names.emplace_back(trim(std::string_view(words).substr(begin, end - begin)));
       begin = end + 1;
     }
   }

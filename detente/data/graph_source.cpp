@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>

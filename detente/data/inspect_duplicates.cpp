@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/data/inspect_steps.h>
 #include <fmt/format.h>
 

@@ -33,12 +33,6 @@ constexpr std::array<std::string_view, 13> kScales = {
     "|very easy|easy|medium|moderate|hard|difficult|very hard|very difficult|",
     "|freezing|cold|cool|mild|warm|hot|"};
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 }  // namespace
 
 std::vector<std::string> words_in_order(const ColumnSurvey& column) {
@@ -77,7 +71,7 @@ std::optional<CellLabels> labels_in_cells(const Table& table, const ColumnSurvey
       if (cell.find(separator) != std::string_view::npos) ++several;
       for (std::size_t begin = 0; begin <= cell.size();) {
         const std::size_t end = std::min(cell.find(separator, begin), cell.size());
-        const std::string_view label = trimmed(cell.substr(begin, end - begin));
+        const std::string_view label = trim(cell.substr(begin, end - begin), " \t");
         if (!label.empty()) labels.emplace(label);
         begin = end + 1;
       }

@@ -130,12 +130,6 @@ bool is_missing(std::string_view cell) {
   return word == "na" || word == "nan" || word == "null";
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
-
 std::optional<double> parse_cell(std::string_view cell) {
   cell = trim(cell);
   if (cell.size() > 1 && cell.front() == '+' && cell[1] != '-') cell.remove_prefix(1);

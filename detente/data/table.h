@@ -32,8 +32,6 @@ enum class TableFormat {
 
 // Cells without blanks around them that stand for nothing: empty, ?, NA, NaN, null in any case.
 bool is_missing(std::string_view cell);
-// Without blanks at both ends.
-std::string_view trim(std::string_view text);
 // The number a whole cell spells ("7", " +0.5", "3.38e-005", "inf"), or nothing.
 std::optional<double> parse_cell(std::string_view cell);
 

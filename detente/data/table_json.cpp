@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON lines as tables.
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/json.h>
 #include <detente/data/table.h>

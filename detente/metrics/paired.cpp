@@ -16,6 +16,7 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 struct Moments {
   std::vector<double> values;  // those that are defined
   double mean = kNan;
+  double deviation = kNan;
   double error = kNan;  // standard error of the mean
 };
 
@@ -34,7 +35,8 @@ Moments moments_of(std::span<const double> values) {
   if (result.values.size() < 2) return result;
   double squares = 0;
   for (const double value : result.values) squares += (value - result.mean) * (value - result.mean);
-  result.error = std::sqrt(squares / (n - 1) / n);
+  result.deviation = std::sqrt(squares / (n - 1));
+  result.error = result.deviation / std::sqrt(n);
   return result;
 }
 
@@ -63,7 +65,7 @@ PairedTest paired_test(std::span<const double> a, std::span<const double> b, dou
   std::vector<double> differences(a.size());
   for (std::size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
   const Moments moments = moments_of(differences);
-  PairedTest result{estimate_of(moments, level), kNan};
+  PairedTest result{estimate_of(moments, level), moments.deviation, kNan};
   if (result.difference.n < 2) return result;
   const auto [least, most] = std::minmax_element(moments.values.begin(), moments.values.end());
   if (*least == *most) {

@@ -24,6 +24,8 @@ Estimate mean_interval(std::span<const double> values, double level = 0.95);
 
 struct PairedTest {
   Estimate difference;  // of a - b
+  // Standard deviation of the differences. NaN of fewer than two pairs.
+  double deviation = 0;
   // Two-sided, of the hypothesis that the mean difference is 0 (paired t-test). NaN of fewer than two
   // pairs; 1 where all differences are 0, 0 where all are one other number.
   double p = 1;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/study/plan.h>
 
@@ -9,11 +10,7 @@
 namespace detente::study {
 namespace {
 
-std::string trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\n");
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(" \t\n") - first + 1));
-}
+constexpr std::string_view kBlanks = " \t\n";
 
 // At any of `separators` outside of brackets.
 std::vector<std::string> split_outside(std::string_view text, std::string_view separators) {
@@ -26,7 +23,7 @@ std::vector<std::string> split_outside(std::string_view text, std::string_view s
       if (text[i] == ']') --depth;
       if (depth != 0 || separators.find(text[i]) == std::string_view::npos) continue;
     }
-    parts.push_back(trimmed(text.substr(begin, i - begin)));
+    parts.emplace_back(trim(text.substr(begin, i - begin), kBlanks));
     begin = i + 1;
   }
   return parts;
@@ -39,7 +36,9 @@ std::pair<std::string, std::string> assignment(const std::string& text, const st
                 "[study::plan] '{}' in '{}' is no option; expected name=value.",
                 text,
                 where);
-  return {trimmed(text.substr(0, equals)), trimmed(text.substr(equals + 1))};
+  const std::string_view view = text;
+  return {std::string(trim(view.substr(0, equals), kBlanks)),
+          std::string(trim(view.substr(equals + 1), kBlanks))};
 }
 
 std::string safe_name(const std::string& text) {
@@ -104,7 +103,7 @@ std::vector<MethodSpec> parse_methods(std::string_view text) {
                     ErrorCode::kInvalidArgument,
                     "[study::plan] '{}' is no method with options; expected name[option=value].",
                     part);
-      spec.method = trimmed(part.substr(0, bracket));
+      spec.method = trim(std::string_view(part).substr(0, bracket), kBlanks);
       const std::string inside = part.substr(bracket + 1, part.size() - bracket - 2);
       for (const std::string& option : split_outside(inside, ",;")) {
         spec.options.push_back(assignment(option, part));

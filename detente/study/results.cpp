@@ -292,17 +292,8 @@ Analysis analyse(std::span<const Variant> variants,
       const auto own = lookup.values(v, task.name, metric.name);
       const auto other = lookup.values(reference, task.name, metric.name);
       verdict.test = metrics::paired_test(own, other);
-      const metrics::Estimate& d = verdict.test.difference;
-      const auto n = static_cast<double>(d.n);
-      const double t = d.n < 2 ? kNan : metrics::detectable_difference(1, d.n);
-      // The interval's half width is t s / √n: what is left is s times the two quantiles.
-      std::vector<double> differences;
-      for (std::size_t i = 0; i < own.size(); ++i) differences.push_back(own[i] - other[i]);
-      double squares = 0;
-      for (const double value : differences) {
-        if (!std::isnan(value)) squares += (value - d.mean) * (value - d.mean);
-      }
-      verdict.detectable = d.n < 2 ? kNan : t * std::sqrt(squares / (n - 1));
+      verdict.detectable =
+          metrics::detectable_difference(verdict.test.deviation, verdict.test.difference.n);
       p.push_back(verdict.test.p);
       higher.push_back(metric.higher_is_better);
       analysis.verdicts.push_back(std::move(verdict));

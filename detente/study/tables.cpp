@@ -78,13 +78,6 @@ std::string latex(const std::string& text) {
   return out;
 }
 
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string csv_number(double value) { return std::isfinite(value) ? number_text(value) : ""; }
 
 std::string seconds_text(double seconds) {
@@ -149,17 +142,22 @@ std::string latex_table(const Analysis& analysis) {
 }
 
 std::string result_csv(const Analysis& analysis) {
-  std::string out = "method,task,metric,mean,low,high,seeds";
-  for (const auto seed : analysis.seeds) out += fmt::format(",seed_{}", seed);
-  out += "\n";
+  std::vector<report::Column> columns{
+      {"method"}, {"task"}, {"metric"}, {"mean"}, {"low"}, {"high"}, {"seeds"}};
+  for (const auto seed : analysis.seeds) columns.push_back({fmt::format("seed_{}", seed)});
+  report::Table table(columns);
   for (const MetricRow& row : analysis.rows) {
-    out += csv_cell(row.method) + "," + csv_cell(row.task) + "," + csv_cell(row.metric) + "," +
-           csv_number(row.estimate.mean) + "," + csv_number(row.estimate.low) + "," +
-           csv_number(row.estimate.high) + "," + std::to_string(row.estimate.n);
-    for (const double value : row.by_seed) out += "," + csv_number(value);
-    out += "\n";
+    std::vector<std::string> cells{row.method,
+                                   row.task,
+                                   row.metric,
+                                   csv_number(row.estimate.mean),
+                                   csv_number(row.estimate.low),
+                                   csv_number(row.estimate.high),
+                                   std::to_string(row.estimate.n)};
+    for (const double value : row.by_seed) cells.push_back(csv_number(value));
+    table.add_row(std::move(cells));
   }
-  return out;
+  return table.csv();
 }
 
 }  // namespace detente::study

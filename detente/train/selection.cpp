@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/metrics/registry.h>
@@ -13,6 +14,7 @@ namespace detente::train {
 namespace {
 
 constexpr std::string_view kMean = "mean";
+constexpr std::string_view kBlanks = " \t";
 
 bool more_is_better(const TaskRecipe& task, const std::string& metric) {
   return metrics::get_metric(metric, task.head.kind).higher_is_better;
@@ -47,12 +49,6 @@ std::vector<SelectedMetric> one_of_every_task(std::span<const TaskRecipe> tasks)
   return chosen;
 }
 
-std::string_view without_blanks(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 }  // namespace
 
 std::vector<SelectedMetric> parse_selection(std::string_view select,
@@ -68,17 +64,17 @@ std::vector<SelectedMetric> parse_selection(std::string_view select,
 
   // A task's name may have commas itself: the longest name that fits comes first.
   std::vector<SelectedMetric> chosen;
-  std::string_view rest = without_blanks(select);
+  std::string_view rest = trim(select, kBlanks);
   while (true) {
     std::size_t best = names.size();
     for (std::size_t i = 0; i < names.size(); ++i) {
       const std::string_view after =
-          rest.starts_with(names[i]) ? without_blanks(rest.substr(names[i].size())) : "?";
+          rest.starts_with(names[i]) ? trim(rest.substr(names[i].size()), kBlanks) : "?";
       if (!after.empty() && after.front() != ',') continue;
       if (best == names.size() || names[i].size() > names[best].size()) best = i;
     }
     if (best == names.size()) {
-      const std::string wrong(without_blanks(rest.substr(0, rest.find(','))));
+      const std::string wrong(trim(rest.substr(0, rest.find(',')), kBlanks));
       auto allowed = names;
       allowed.emplace_back(kMean);
       fail(ErrorCode::kInvalidArgument,
@@ -89,9 +85,9 @@ std::vector<SelectedMetric> parse_selection(std::string_view select,
            did_you_mean(wrong, allowed));
     }
     chosen.push_back(all[best]);
-    rest = without_blanks(rest.substr(names[best].size()));
+    rest = trim(rest.substr(names[best].size()), kBlanks);
     if (rest.empty()) break;
-    rest = without_blanks(rest.substr(1));
+    rest = trim(rest.substr(1), kBlanks);
   }
   if (chosen.size() == 1) return chosen;
   for (const auto& one : chosen) {

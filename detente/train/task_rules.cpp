@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/core/whole_number.h>
@@ -84,8 +85,7 @@ void take_columns(TaskRecipe& task, const std::string& where) {
     refuse(where, what + "'separator' needs the words it separates; expected 'class_names'.");
   }
   for (const std::string& word : task.class_names) {
-    if (word.find(task.separator) != std::string::npos || data::trim(word) != word ||
-        word.empty()) {
+    if (word.find(task.separator) != std::string::npos || trim(word) != word || word.empty()) {
       refuse(where,
              what + "no cell can hold the label '" + text::printable(word) +
                  "': labels have no separator in them and no blanks around them.");
