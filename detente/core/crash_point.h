@@ -13,7 +13,8 @@ inline constexpr std::string_view kCrashPoints[] = {
     "run.fitted",         // tokenizer or columns are written
     "run.recipe",         // so is the recipe
     "epoch.evaluated",    // the epoch's model is not kept yet
-    "epoch.model",        // it is, and the log does not know
+    "epoch.model",        // it is, and what it answered is not
+    "epoch.answers",      // so are its answers, and the log does not know
     "epoch.logged",       // the log does, and no snapshot
     "snapshot.folder",    // under its temporary name, empty
     "snapshot.part",      // one file of it is on the disk

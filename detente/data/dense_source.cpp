@@ -390,6 +390,28 @@ Batch DenseSource::target_batch(std::span<const std::size_t> rows, Rng* augment)
   return batch;
 }
 
+Image DenseSource::picture(std::size_t row) const {
+  const DenseShape& shape = fit_.shape;
+  const std::size_t pixels = shape.pixels();
+  const auto values = plane_of(maps_.image, row, shape.channels * pixels);
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  float low = 0;
+  float high = *most <= 1 ? 1 : 255;
+  if (*least < 0 || *most > 255) {
+    low = *least;
+    high = *most > *least ? *most : *least + 1;
+  }
+  Image image{{shape.height, shape.width, shape.channels}, {}};
+  image.values.reserve(values.size());
+  for (std::size_t p = 0; p < pixels; ++p) {
+    for (std::size_t c = 0; c < shape.channels; ++c) {
+      const float share = (values[c * pixels + p] - low) / (high - low);
+      image.values.push_back(static_cast<std::uint8_t>(std::lround(255 * std::clamp(share, 0.0F, 1.0F))));
+    }
+  }
+  return image;
+}
+
 // The maps themselves: no batch of them has to fit beside them.
 std::string DenseSource::digest() const {
   std::uint32_t crc = crc32c(fmt::format(

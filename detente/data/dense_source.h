@@ -56,6 +56,9 @@ class DenseSource final : public Source {
     return {fit_.shape.height, fit_.shape.width};
   }
 
+  // Values from 0 to 1 or to 255 as they are; others so that the image's least is black, its largest white.
+  Image picture(std::size_t row) const override;
+
   const DenseShape& shape() const { return fit_.shape; }
   // What the image's values are brought to zero and one by, per channel; 0 and 1 with scale: stored.
   const std::vector<double>& means() const { return fit_.means; }

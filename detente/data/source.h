@@ -16,6 +16,7 @@
 #include <detente/core/fields.h>
 #include <detente/core/rng.h>
 #include <detente/data/batches.h>
+#include <detente/data/image.h>
 #include <detente/data/source_files.h>
 #include <detente/data/table.h>
 #include <detente/data/targets.h>
@@ -150,6 +151,10 @@ class Source {
   // The classes of a column by id, where the training examples named them themselves (folders, a
   // class file); else none.
   virtual std::vector<std::string> class_names(std::string_view /*column*/) const { return {}; }
+
+  // An example as a person would look at it, unchanged and unscaled; empty (no pixels) for kinds that are
+  // not shown as pictures.
+  virtual Image picture(std::size_t /*row*/) const { return {}; }
 
   // The inputs by themselves: names of what `exchange` can take from other rows. Empty for kinds whose
   // examples are whole.

@@ -4,6 +4,8 @@
 
 #include <detente/metrics/metrics.h>
 
+#include <vector>
+
 namespace detente::metrics {
 
 inline constexpr std::size_t kCalibrationBins = 15;
@@ -17,5 +19,20 @@ inline constexpr std::size_t kCalibrationBins = 15;
 Score expected_calibration_error(Values probabilities,
                                  Values targets,
                                  std::size_t bins = kCalibrationBins);
+
+// One of its bins.
+struct CalibrationBin {
+  std::size_t rows = 0;
+  double probability = 0;  // the mean of those of its rows; 0 without rows
+  double share = 0;        // of ones among its rows; 0 without rows
+};
+
+// What a reliability diagram shows: the bins from low to high probabilities, and the error above. No bins
+// where that is undefined.
+struct Calibration {
+  std::vector<CalibrationBin> bins;
+  Score error;
+};
+Calibration calibration(Values probabilities, Values targets, std::size_t bins = kCalibrationBins);
 
 }  // namespace detente::metrics

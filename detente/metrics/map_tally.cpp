@@ -84,6 +84,8 @@ class SegmentationTally final : public MapTally {
     return score;
   }
 
+  std::span<const std::size_t> confusion() const override { return counts_; }
+
  private:
   std::size_t id(double value) const {
     DETENTE_CHECK(value >= 0 && value < static_cast<double>(classes_) && value == std::floor(value),

@@ -47,6 +47,8 @@ class MapTally {
   virtual void add(const MapBatch& batch) = 0;
   // kInternal for a metric of another kind.
   virtual Score score(std::string_view metric) const = 0;
+  // Segmentation: M as above, row by row; else empty.
+  virtual std::span<const std::size_t> confusion() const { return {}; }
 };
 
 // `classes`: of segmentation. kInternal for a kind without maps.

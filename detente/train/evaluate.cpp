@@ -137,6 +137,19 @@ void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& pred
   }
 }
 
+metrics::Answers answers_of(const TaskRecipe& task,
+                            const TaskPredictions& predictions,
+                            const data::Target& target) {
+  metrics::Answers answers;
+  answers.predictions = predictions.values;
+  answers.targets = target.values;
+  answers.columns = target.columns;
+  answers.confidence = predictions.confidence;
+  answers.probabilities = predictions.probabilities;
+  answers.classes = static_cast<std::size_t>(task.head.classes);
+  return answers;
+}
+
 std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
                                                const std::vector<TaskPredictions>& predictions,
                                                const data::Source& source) {
@@ -144,13 +157,7 @@ std::vector<std::vector<MetricValue>> evaluate(const Recipe& recipe,
   for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
     const TaskRecipe& task = recipe.tasks[k];
     const auto& targets = source.target(task.name).values;
-    metrics::Answers answers;
-    answers.predictions = predictions[k].values;
-    answers.targets = targets;
-    answers.columns = source.target(task.name).columns;
-    answers.confidence = predictions[k].confidence;
-    answers.probabilities = predictions[k].probabilities;
-    answers.classes = static_cast<std::size_t>(task.head.classes);
+    const metrics::Answers answers = answers_of(task, predictions[k], source.target(task.name));
     for (const auto& name : task.metrics) {
       const auto& metric = metrics::get_metric(name, task.head.kind);
       const metrics::Score score =

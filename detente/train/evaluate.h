@@ -4,6 +4,7 @@
 
 #include <detente/data/source.h>
 #include <detente/metrics/map_tally.h>
+#include <detente/metrics/registry.h>
 #include <detente/nn/model.h>
 #include <detente/report/run_record.h>
 #include <detente/train/recipe.h>
@@ -50,6 +51,11 @@ std::vector<bool> wanted_probabilities(const Recipe& recipe);
 // Throws kNumeric, naming task and row, where a prediction is NaN or infinite: finite parameters and
 // inputs may still overflow on their way.
 void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& predictions);
+
+// A task's predictions beside its targets as metrics take them; views of both. Not of maps.
+metrics::Answers answers_of(const TaskRecipe& task,
+                            const TaskPredictions& predictions,
+                            const data::Target& target);
 
 struct MetricValue {
   std::string name;

@@ -5,6 +5,7 @@
 //   metrics.jsonl         a line per step and per epoch
 //   summary.json          the result
 //   model.safetensors     the best model on validation
+//   answers.json          what it answered there (report/answers.h)
 //   tokenizer/            of sentence pairs: vocab.txt, tokenizer_config.json and idf.json
 //   columns.json          of tables: input columns, scales, categories
 //   images.json           of images: size, means and deviations of the channels, classes
@@ -34,6 +35,7 @@ struct RunDirectory {
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
   std::filesystem::path summary() const { return root / "summary.json"; }
   std::filesystem::path model() const { return root / "model.safetensors"; }
+  std::filesystem::path answers() const { return root / "answers.json"; }
   std::filesystem::path tokenizer() const { return root / "tokenizer"; }
   std::filesystem::path manifest() const { return root / "manifest.json"; }
   std::filesystem::path snapshots() const { return root / "snapshots"; }

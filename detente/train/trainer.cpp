@@ -8,6 +8,7 @@
 #include <detente/data/epoch_plan.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/safetensors.h>
+#include <detente/train/answer_record.h>
 #include <detente/train/corpus.h>
 #include <detente/train/deterministic.h>
 #include <detente/train/diagnosis.h>
@@ -358,8 +359,12 @@ class Trainer {
   }
 
   void end_epoch() {
-    const auto predictions = predict_rows(
-        *model_, *corpus_.dev, 4 * recipe_.loop.batches.batch_size, wanted_probabilities(recipe_));
+    AnswerRecord answers(recipe_, *corpus_.train, *corpus_.dev);
+    const auto predictions = predict_rows(*model_,
+                                          *corpus_.dev,
+                                          4 * recipe_.loop.batches.batch_size,
+                                          wanted_probabilities(recipe_),
+                                          answers.sink());
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
     crash_point("epoch.evaluated");
     const double value = value_of(metrics);
@@ -381,6 +386,8 @@ class Trainer {
       state_.best_metrics = report::to_json(record.dev);
       save_model();
       crash_point("epoch.model");
+      write_own_file(run_.answers(), answers.text(state_.epoch, predictions));
+      crash_point("epoch.answers");
     }
     observers_.on_epoch(record);
     crash_point("epoch.logged");

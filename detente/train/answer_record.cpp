@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/data/image.h>
+#include <detente/report/answer_pictures.h>
+#include <detente/report/answer_summary.h>
+#include <detente/train/answer_record.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <variant>
+
+namespace detente::train {
+namespace {
+
+std::size_t scatters_of(const Recipe& recipe) {
+  std::size_t count = 0;
+  for (const TaskRecipe& task : recipe.tasks) {
+    if (task.head.kind != TaskKind::kRegression) continue;
+    count += std::min(report::kMostScatters, std::max<std::size_t>(1, task.columns.size()));
+  }
+  return count;
+}
+
+report::Pixels pixels_of(const data::Image& image) {
+  data::Image colored = image;
+  if (image.shape.channels != 3) {
+    // Of other numbers than one and three the first channel is shown.
+    colored = {{image.shape.height, image.shape.width, 1}, {}};
+    for (std::size_t i = 0; i < image.values.size(); i += std::max<std::size_t>(1, image.shape.channels)) {
+      colored.values.push_back(image.values[i]);
+    }
+    if (!image.values.empty()) colored = data::with_channels(colored, 3);
+  }
+  return {colored.shape.height, colored.shape.width, std::move(colored.values)};
+}
+
+}  // namespace
+
+AnswerRecord::AnswerRecord(const Recipe& recipe,
+                           const data::Source& fitted,
+                           const data::Source& rows)
+    : recipe_(recipe), fitted_(fitted), rows_(rows) {
+  std::vector<std::vector<bool>> has;
+  for (const TaskRecipe& task : recipe_.tasks) {
+    if (!is_map(task.head.kind)) continue;
+    std::vector<bool>& known = has.emplace_back();
+    for (const double pixels : rows_.target(task.name).values) known.push_back(!std::isnan(pixels));
+  }
+  shown_ = report::shown_rows(has);
+}
+
+MapSink AnswerRecord::sink() {
+  if (shown_.empty()) return {};
+  return [this](std::size_t task, std::span<const std::size_t> rows, const Matrix& maps) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (!std::binary_search(shown_.begin(), shown_.end(), rows[i])) continue;
+      const double* map = maps.data() + i * maps.cols();
+      maps_[{task, rows[i]}].assign(map, map + maps.cols());
+    }
+  };
+}
+
+std::vector<std::string> AnswerRecord::names_of(const TaskRecipe& task) const {
+  if (!task.answer_names().empty()) return task.answer_names();
+  if (task.head.kind == TaskKind::kBinary && !task.threshold.empty()) {
+    return {"< " + task.threshold, "≥ " + task.threshold};
+  }
+  return fitted_.class_names(task.column);
+}
+
+report::RunAnswers AnswerRecord::answers(std::int64_t epoch,
+                                         const std::vector<TaskPredictions>& predictions) const {
+  report::RunAnswers out;
+  out.epoch = epoch;
+  out.rows = rows_.size();
+  out.all_tasks = recipe_.tasks.size();
+  const std::size_t points = report::points_of_each(scatters_of(recipe_));
+  for (std::size_t k = 0; k < std::min(recipe_.tasks.size(), report::kMostAnswerTasks); ++k) {
+    const TaskRecipe& task = recipe_.tasks[k];
+    const data::Target& target = rows_.target(task.name);
+    if (!is_map(task.head.kind)) {
+      out.tasks.push_back(report::summarize(task.name,
+                                            task.head.kind,
+                                            answers_of(task, predictions[k], target),
+                                            names_of(task),
+                                            points));
+      continue;
+    }
+    report::TaskAnswers& own = out.tasks.emplace_back();
+    own.task = report::short_name(task.name);
+    own.kind = task.head.kind;
+    own.rows = target.rows() - target.missing;
+    if (const auto counts = predictions[k].tally->confusion(); !counts.empty()) {
+      own.confusion = report::pixel_confusion(counts, names_of(task));
+    }
+  }
+  if (!shown_.empty()) add_maps(out);
+  return out;
+}
+
+void AnswerRecord::add_maps(report::RunAnswers& answers) const {
+  const auto [height, width] = rows_.map_size();
+  std::vector<report::MapExamples> maps;
+  for (std::size_t k = 0; k < answers.tasks.size(); ++k) {
+    if (!is_map(answers.tasks[k].kind)) continue;
+    maps.push_back({k, height, width, {}, names_of(recipe_.tasks[k])});
+  }
+  std::vector<report::ShownInput> inputs;
+  for (const std::size_t row : shown_) {
+    inputs.push_back({row + 1, pixels_of(rows_.picture(row))});
+    const std::size_t one[] = {row};
+    const data::Batch targets = rows_.target_batch(one);
+    for (report::MapExamples& task : maps) {
+      const auto& truth = std::get<std::vector<float>>(targets[task.task].values);
+      task.examples.push_back({{truth.begin(), truth.end()}, maps_.at({task.task, row})});
+    }
+  }
+  report::add_pictures(answers, inputs, maps);
+}
+
+}  // namespace detente::train
