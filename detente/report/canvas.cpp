@@ -197,6 +197,17 @@ double text_width(std::string_view utf8, double size, bool bold) {
   return size * (units + 0.4 * static_cast<double>(wide)) * (bold ? 1.1 : 1.0);
 }
 
+std::string shortened_text(const std::string& utf8, double size, double width) {
+  if (text_width(utf8, size) <= width) return utf8;
+  std::string out = utf8;
+  while (!out.empty() && text_width(out + "…", size) > width) {
+    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0U) == 0x80U)
+      out.pop_back();
+    if (!out.empty()) out.pop_back();
+  }
+  return out + "…";
+}
+
 std::string to_svg(const Canvas& canvas, const std::string& id, bool fixed_size) {
   return SvgWriter(canvas, id, fixed_size).take();
 }

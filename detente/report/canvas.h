@@ -107,6 +107,8 @@ class Canvas {
 
 // Width in pixels the text will take, estimated (fonts differ between viewers by some percent).
 double text_width(std::string_view utf8, double size, bool bold = false);
+// The text, or as much of it as fits into `width` with "…" behind it.
+std::string shortened_text(const std::string& utf8, double size, double width);
 
 // An <svg> element with a viewBox. `id` makes clip-path names unique when several pictures share a
 // page; with `fixed_size` the element carries its width and height, without it fills its container.

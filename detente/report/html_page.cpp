@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/report/html_page.h>
+#include <detente/report/internal/page_assets.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,86 +10,10 @@
 namespace detente::report {
 namespace {
 
-constexpr const char* kStyle = R"css(
-:root{--ink:#1f2328;--muted:#59636e;--line:#d8dee4;--soft:#f6f8fa;--accent:#0072b2}
-*{box-sizing:border-box}
-body{margin:0;background:var(--soft);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Noto Sans KR","DejaVu Sans",sans-serif}
-main{max-width:1200px;margin:0 auto;padding:28px 24px 48px}
-.over{color:var(--accent);font-size:13px;font-weight:600;letter-spacing:.06em;text-transform:uppercase;margin:0}
-h1{font-size:32px;line-height:1.2;margin:2px 0 10px;overflow-wrap:anywhere}
-h2{font-size:20px;margin:34px 0 12px}
-.labels{display:flex;flex-wrap:wrap;gap:8px;margin:0;padding:0;list-style:none}
-.labels li{background:#fff;border:1px solid var(--line);border-radius:99px;padding:2px 12px;font-size:14px;color:var(--muted)}
-.lead{font-size:17px;max-width:52em;margin:20px 0 0}
-.note{color:var(--muted);font-size:14px;max-width:58em;margin:8px 0 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:22px 0 0}
-.tile{background:#fff;border:1px solid var(--line);border-radius:10px;padding:12px 16px;min-width:0}
-.tile b{display:block;font-size:27px;line-height:1.25;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-.tile span{display:block;font-size:14px;overflow-wrap:anywhere}
-.tile small{display:block;color:var(--muted);font-size:13px;overflow-wrap:anywhere}
-.scroll{overflow:auto;max-height:620px;background:#fff;border:1px solid var(--line);border-radius:10px}
-table{border-collapse:collapse;width:100%;font-size:15px;font-variant-numeric:tabular-nums}
-th,td{padding:8px 16px;text-align:left;white-space:nowrap}
-th{position:sticky;top:0;background:#fff;font-size:13px;color:var(--muted);font-weight:600;border-bottom:1px solid var(--line)}
-td{border-top:1px solid #eef1f4}tbody tr:first-child td{border-top:0}
-.r{text-align:right}.c{text-align:center}
-td.best{font-weight:700}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px}
-figure{margin:0;background:#fff;border:1px solid var(--line);border-radius:10px;padding:14px 14px 10px;position:relative;min-width:0}
-figure h3{font-size:16px;margin:0 0 4px;line-height:1.3}
-figcaption{color:var(--muted);font-size:13px;line-height:1.4;margin-top:6px}
-.legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13.5px;color:var(--muted);min-height:21px}
-.legend span{display:inline-flex;align-items:center;gap:6px;overflow-wrap:anywhere}
-.legend i{flex:none;width:16px;height:0;border-top:3px solid var(--c);border-radius:2px}
-.legend i.dash{border-top-style:dotted}
-svg{display:block;width:100%;height:auto}
-.tip{position:absolute;pointer-events:none;background:#fff;border:1px solid var(--line);border-radius:8px;box-shadow:0 4px 14px rgba(31,35,40,.14);padding:6px 10px;font-size:13px;line-height:1.45;white-space:nowrap;z-index:2;font-variant-numeric:tabular-nums}
-.tip i{display:inline-block;width:9px;height:9px;border-radius:9px;margin-right:6px;background:var(--c)}
-details{background:#fff;border:1px solid var(--line);border-radius:10px;margin-top:12px}
-summary{cursor:pointer;padding:10px 16px;font-weight:600}
-pre{margin:0;padding:4px 16px 16px;overflow-x:auto;font:13.5px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
-a{color:var(--accent)}
-footer{color:var(--muted);font-size:13px;margin-top:36px}
-@media(max-width:600px){main{padding:18px 12px 32px}h1{font-size:25px}.lead{font-size:16px}th,td{padding:7px 12px}.tiles{grid-template-columns:repeat(2,1fr)}.tile{padding:10px 12px}.tile b{font-size:23px}figure{padding:12px 8px 8px}}
-@media print{.scroll{max-height:none}body{background:#fff}figure,.tile,.scroll{break-inside:avoid}}
-)css";
-
-// Shows the values of all lines at the x nearest to the pointer.
-constexpr const char* kScript = R"js(
-document.querySelectorAll("figure[data-chart]").forEach(function(f){
-  var d=JSON.parse(f.querySelector("script").textContent),s=f.querySelector("svg"),tip,rule;
-  var xs=[];d.s.forEach(function(l){l.p.forEach(function(p){xs.push(p[0])})});
-  xs=Array.from(new Set(xs)).sort(function(a,b){return a-b});
-  if(!xs.length)return;
-  function near(a,x,get){var lo=0,hi=a.length-1;while(hi-lo>1){var m=(lo+hi)>>1;if(get(a[m])<x)lo=m;else hi=m}
-    return Math.abs(get(a[lo])-x)<=Math.abs(get(a[hi])-x)?a[lo]:a[hi]}
-  function text(v){var a=Math.abs(v);return a!==0&&(a<1e-3||a>=1e5)?v.toExponential(2):String(+v.toPrecision(4))}
-  function hide(){if(tip){tip.remove();rule.remove();tip=null}}
-  s.addEventListener("pointermove",function(e){
-    var b=s.getBoundingClientRect(),k=s.viewBox.baseVal.width/b.width,px=(e.clientX-b.left)*k;
-    if(px<d.r[0]-6||px>d.r[0]+d.r[2]+6){hide();return}
-    var x=near(xs,d.x[0]+(px-d.r[0])/d.r[2]*(d.x[1]-d.x[0]),function(v){return v});
-    if(!tip){tip=document.createElement("div");tip.className="tip";f.appendChild(tip);
-      rule=document.createElementNS("http://www.w3.org/2000/svg","line");rule.setAttribute("stroke","#59636e");
-      rule.setAttribute("stroke-width","1");rule.setAttribute("stroke-dasharray","2 3");rule.setAttribute("pointer-events","none");s.appendChild(rule)}
-    var rx=d.r[0]+(x-d.x[0])/(d.x[1]-d.x[0])*d.r[2];
-    rule.setAttribute("x1",rx);rule.setAttribute("x2",rx);rule.setAttribute("y1",d.r[1]);rule.setAttribute("y2",d.r[1]+d.r[3]);
-    tip.textContent="";var head=document.createElement("div");head.textContent=d.l+" "+text(x);tip.appendChild(head);
-    d.s.forEach(function(l){if(!l.p.length)return;var p=near(l.p,x,function(q){return q[0]});
-      if(Math.abs(p[0]-x)>(d.x[1]-d.x[0])/40)return;
-      var row=document.createElement("div"),dot=document.createElement("i");dot.style.setProperty("--c",l.c);
-      row.appendChild(dot);row.appendChild(document.createTextNode((l.n?l.n+"  ":"")+text(p[1])));tip.appendChild(row)});
-    var fb=f.getBoundingClientRect(),left=b.left-fb.left+rx/k+14;
-    if(left+tip.offsetWidth>fb.width-4)left=Math.max(4,b.left-fb.left+rx/k-14-tip.offsetWidth);
-    tip.style.left=left+"px";tip.style.top=(b.top-fb.top+d.r[1]/k+4)+"px"});
-  s.addEventListener("pointerleave",hide);
-});
-)js";
-
 constexpr double kChartWidth = 460;
 constexpr double kChartHeight = 268;
-// Values under the pointer; more cannot be told apart with a mouse.
-constexpr std::size_t kHoverPoints = 260;
+// Values of a line that can be read; more cannot be told apart with a mouse.
+constexpr std::size_t kReadPoints = 260;
 constexpr std::size_t kMaxLegend = 12;
 
 const char* css_class(Align align) {
@@ -130,7 +55,11 @@ std::string script_json(const Json& json) {
   return out;
 }
 
-Json hover_data(const Chart& chart, const ChartFrame& frame) {
+Json rect_json(const Rect& r) {
+  return {short_number(r.x), short_number(r.y), short_number(r.width), short_number(r.height)};
+}
+
+Json line_data(const Chart& chart, const ChartFrame& frame) {
   Json series = Json::array();
   for (const auto& line : chart.series) {
     if (line.background) continue;
@@ -138,19 +67,37 @@ Json hover_data(const Chart& chart, const ChartFrame& frame) {
     for (std::size_t i = 0; i < line.x.size(); ++i) {
       if (std::isfinite(line.x[i]) && std::isfinite(line.y[i])) at.push_back(i);
     }
-    const std::size_t stride = at.size() / kHoverPoints + 1;
+    const std::size_t stride = at.size() / kReadPoints + 1;
     Json points = Json::array();
     for (std::size_t i = 0; i < at.size(); i += stride) {
-      points.push_back({short_number(line.x[at[i]]), short_number(line.y[at[i]])});
+      // The end of a line is what readers look for first.
+      const std::size_t row = i + stride < at.size() ? at[i] : at.back();
+      points.push_back({short_number(line.x[row]), short_number(line.y[row])});
     }
     series.push_back({{"n", line.name}, {"c", line.color.hex()}, {"p", std::move(points)}});
   }
-  const Rect& r = frame.plot;
-  return {
-      {"r", {short_number(r.x), short_number(r.y), short_number(r.width), short_number(r.height)}},
-      {"x", {frame.x_min, frame.x_max}},
-      {"l", chart.x_label},
-      {"s", std::move(series)}};
+  return {{"k", "lines"},
+          {"r", rect_json(frame.plot)},
+          {"x", {frame.x_min, frame.x_max}},
+          {"l", chart.x_label},
+          {"s", std::move(series)}};
+}
+
+Json heat_data(const HeatMap& map, const HeatFrame& frame) {
+  Json values = Json::array();
+  for (const double value : map.values) {
+    values.push_back(std::isfinite(value) ? Json(short_number(value)) : Json(nullptr));
+  }
+  Json data{{"k", "heat"},
+            {"r", rect_json(frame.plot)},
+            {"rows", map.rows},
+            {"cols", map.columns},
+            {"v", std::move(values)},
+            {"rt", map.row_title},
+            {"ct", map.column_title},
+            {"vt", map.value_title}};
+  if (!map.texts.empty()) data["t"] = map.texts;
+  return data;
 }
 
 }  // namespace
@@ -223,7 +170,7 @@ void HtmlPage::chart(Chart chart, const std::string& caption) {
   chart.legend = false;
   Canvas canvas(kChartWidth, kChartHeight);
   const ChartFrame frame = draw_chart(canvas, {0, 0, kChartWidth, kChartHeight}, chart);
-  body_ += "<figure data-chart>\n<h3>" + escape_xml(title) + "</h3>\n<div class=\"legend\">";
+  body_ += "<figure data-read>\n<h3>" + escape_xml(title) + "</h3>\n<div class=\"legend\">";
   std::size_t named = 0;
   for (const auto& series : chart.series) {
     if (series.background || series.name.empty() || ++named > kMaxLegend) continue;
@@ -233,15 +180,52 @@ void HtmlPage::chart(Chart chart, const std::string& caption) {
                          escape_xml(series.name));
   }
   if (named > kMaxLegend) body_ += fmt::format("<span>and {} more</span>", named - kMaxLegend);
-  body_ += "</div>\n" + to_svg(canvas, next_id(), false);
-  if (!caption.empty()) body_ += "<figcaption>" + escape_xml(caption) + "</figcaption>\n";
-  body_ += "<script type=\"application/json\">" + script_json(hover_data(chart, frame)) +
-           "</script>\n</figure>\n";
+  body_ += "</div>\n";
+  picture(title, "line chart", canvas, caption, line_data(chart, frame));
 }
 
-void HtmlPage::figure(const std::string& title, const Canvas& canvas, const std::string& caption) {
-  body_ += "<figure>\n<h3>" + escape_xml(title) + "</h3>\n" + to_svg(canvas, next_id(), false);
+void HtmlPage::heat_map(const std::string& title, const HeatMap& map, const std::string& caption) {
+  HeatFrame frame;
+  const Canvas canvas = draw_heat_map(map, kChartWidth, &frame);
+  body_ += "<figure data-read>\n<h3>" + escape_xml(title) + "</h3>\n";
+  picture(title, "heat map", canvas, caption, heat_data(map, frame));
+}
+
+void HtmlPage::figure(const std::string& title,
+                      const Canvas& canvas,
+                      const std::string& caption,
+                      const std::vector<Mark>& marks) {
+  body_ += marks.empty() ? "<figure>\n<h3>" : "<figure data-read>\n<h3>";
+  body_ += escape_xml(title) + "</h3>\n";
+  Json data;
+  if (!marks.empty()) {
+    data = {{"k", "marks"}, {"m", Json::array()}};
+    for (const Mark& mark : marks) {
+      data["m"].push_back({short_number(mark.at.x), short_number(mark.at.y), mark.name, mark.text});
+    }
+  }
+  picture(title, "figure", canvas, caption, data);
+}
+
+void HtmlPage::picture(const std::string& title,
+                       const char* kind,
+                       const Canvas& canvas,
+                       const std::string& caption,
+                       const Json& data) {
+  if (data.is_null()) {
+    body_ += to_svg(canvas, next_id(), false);
+  } else {
+    body_ += fmt::format(
+        "<div class=\"plot\" tabindex=\"0\" role=\"application\" aria-roledescription=\"{}\" "
+        "aria-label=\"{}. Arrow keys read the values.\">\n{}</div>\n",
+        kind,
+        escape_xml(title),
+        to_svg(canvas, next_id(), false));
+  }
   if (!caption.empty()) body_ += "<figcaption>" + escape_xml(caption) + "</figcaption>\n";
+  if (!data.is_null()) {
+    body_ += "<script type=\"application/json\">" + script_json(data) + "</script>\n";
+  }
   body_ += "</figure>\n";
 }
 
@@ -255,10 +239,12 @@ void HtmlPage::folded(const std::string& title, const std::string& text, bool op
 std::string HtmlPage::finish(const std::string& footer) const {
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-         "<meta name=\"color-scheme\" content=\"light\">\n<title>" +
-         escape_xml(title_) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n" +
-         body_ + "<footer>" + escape_xml(footer) + "</footer>\n</main>\n<script>" + kScript +
-         "</script>\n</body>\n</html>\n";
+         "<meta name=\"color-scheme\" content=\"light dark\">\n<title>" +
+         escape_xml(title_) + "</title>\n<style>" + internal::page_style() +
+         "</style>\n</head>\n<body>\n<main>\n" + body_ + "<footer>" + escape_xml(footer) +
+         "</footer>\n</main>\n<div id=\"live\" class=\"heard\" role=\"status\" "
+         "aria-live=\"polite\"></div>\n<script>" +
+         internal::page_script() + "</script>\n</body>\n</html>\n";
 }
 
 std::string href(std::string_view relative_path) {

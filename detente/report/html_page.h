@@ -3,7 +3,9 @@
 // pictures are inline, nothing is loaded from anywhere.
 #pragma once
 
+#include <detente/core/json.h>
 #include <detente/report/chart.h>
+#include <detente/report/heatmap.h>
 #include <detente/report/table.h>
 
 #include <string>
@@ -40,11 +42,20 @@ class HtmlPage {
              const std::vector<std::string>& links = {});
 
   // Charts between begin_grid and end_grid stand side by side where there is room. The title and
-  // legend become text of the page; values show under the pointer.
+  // legend become text of the page; values show under the pointer and are read with arrow keys.
   void begin_grid();
   void chart(Chart chart, const std::string& caption = "");
-  // Any other picture of that kind.
-  void figure(const std::string& title, const Canvas& canvas, const std::string& caption = "");
+  void heat_map(const std::string& title, const HeatMap& map, const std::string& caption = "");
+  // Any other picture of that kind. What can be read in it are its marks, in this order.
+  struct Mark {
+    Point at;
+    std::string name;
+    std::string text;  // its values in words
+  };
+  void figure(const std::string& title,
+              const Canvas& canvas,
+              const std::string& caption = "",
+              const std::vector<Mark>& marks = {});
   void end_grid();
 
   // Preformatted text behind a line that opens it.
@@ -53,6 +64,11 @@ class HtmlPage {
   std::string finish(const std::string& footer) const;
 
  private:
+  void picture(const std::string& title,
+               const char* kind,
+               const Canvas& canvas,
+               const std::string& caption,
+               const Json& data);
   std::string next_id() { return "c" + std::to_string(++charts_); }
 
   std::string title_;

@@ -231,7 +231,7 @@ std::string html_report(const RunData& run) {
                  "cosine; dashed: over the whole run.");
     }
     if (const auto matrix = cosine_matrix(run)) {
-      page.figure(
+      page.heat_map(
           "Mean cosine of every pair", *matrix, "Blue: the tasks agree; orange: they conflict.");
     }
     if (has_lines(weights)) {

@@ -125,22 +125,13 @@ Chart epoch_chart(const RunData& run, std::string title) {
   return chart;
 }
 
-std::string shortened(const std::string& text, double font, double width) {
-  if (text_width(text, font) <= width) return text;
-  std::string out = text;
-  while (!out.empty() && text_width(out + "…", font) > width) {
-    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0U) == 0x80U)
-      out.pop_back();
-    if (!out.empty()) out.pop_back();
+// A round end for the colours: of small cosines the scale shows the small, but noise stays pale.
+double cosine_limit(const std::vector<double>& cosines) {
+  double largest = 0;
+  for (const double cosine : cosines) {
+    if (std::isfinite(cosine)) largest = std::max(largest, std::abs(cosine));
   }
-  return out + "…";
-}
-
-// Blue (the tasks agree) to white to orange (they conflict).
-Color cosine_color(double cosine) {
-  if (!std::isfinite(cosine)) return rgb(0xeeeeee);
-  const double t = std::clamp(std::abs(cosine), 0.0, 1.0);
-  return mix(rgb(0xffffff), cosine > 0 ? rgb(0x0072b2) : rgb(0xd55e00), std::sqrt(t));
+  return largest <= 0.2 ? 0.2 : largest <= 0.5 ? 0.5 : 1.0;
 }
 
 }  // namespace
@@ -366,44 +357,24 @@ std::vector<Chart> dev_charts(const RunData& run) {
   return charts;
 }
 
-std::optional<Canvas> cosine_matrix(const RunData& run) {
+std::optional<HeatMap> cosine_matrix(const RunData& run) {
   const std::size_t k = run.tasks.size();
   if (k < 3 || run.cosines.empty()) return std::nullopt;
-  const double font = k <= 12 ? 11.5 : std::max(5.5, 11.5 - 0.15 * static_cast<double>(k));
-  double label = 0;
-  for (const auto& task : run.tasks) label = std::max(label, text_width(task, font));
-  label = std::min(label, 110.0);
-  const double side = std::min(46.0, (460.0 - label - 20) / static_cast<double>(k));
-  const double left = label + 12;
-  const double top = 8;
-  const double size = side * static_cast<double>(k);
-  Canvas canvas(460, top + size + std::min(label * 0.75, 110.0) + 22);
-  const auto mean_of = [&](std::size_t i, std::size_t j) {
-    const auto* pair = run.cosines.find(run.tasks[i] + "|" + run.tasks[j]);
-    if (pair == nullptr) pair = run.cosines.find(run.tasks[j] + "|" + run.tasks[i]);
-    return pair == nullptr ? kNaN : finite_mean(*pair);
-  };
+  HeatMap map;
+  map.rows = run.tasks;
+  map.columns = run.tasks;
+  map.scale = HeatScale::kDiverging;
+  map.value_title = "mean cosine";
+  map.hide_diagonal = true;
   for (std::size_t i = 0; i < k; ++i) {
-    const double y = top + side * static_cast<double>(i);
-    const std::string name = shortened(run.tasks[i], font, label);
-    canvas.text({left - 6, y + side / 2 + font * 0.36}, name, {font, rgb(0x57606a), Anchor::kEnd});
-    const double x_label = left + side * (static_cast<double>(i) + 0.5);
-    TextStyle slanted{font, rgb(0x57606a), Anchor::kEnd};
-    slanted.rotate = -45;
-    canvas.text({x_label + font * 0.36, top + size + 12}, name, slanted);
     for (std::size_t j = 0; j < k; ++j) {
-      if (i == j) continue;
-      const double mean = mean_of(i, j);
-      const double x = left + side * static_cast<double>(j);
-      canvas.rectangle({x + 0.5, y + 0.5, side - 1, side - 1}, cosine_color(mean));
-      if (k <= 10 && std::isfinite(mean)) {
-        canvas.text({x + side / 2, y + side / 2 + 4},
-                    fmt::format("{:.2f}", mean),
-                    {10.5, std::abs(mean) > 0.4 ? rgb(0xffffff) : rgb(0x24292f), Anchor::kMiddle});
-      }
+      const auto* pair = run.cosines.find(pair_name(run.tasks[i], run.tasks[j]));
+      if (pair == nullptr) pair = run.cosines.find(pair_name(run.tasks[j], run.tasks[i]));
+      map.values.push_back(pair == nullptr || i == j ? kNaN : finite_mean(*pair));
     }
   }
-  return canvas;
+  map.high = cosine_limit(map.values);
+  return map;
 }
 
 }  // namespace detente::report

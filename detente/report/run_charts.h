@@ -3,6 +3,7 @@
 #pragma once
 
 #include <detente/report/chart.h>
+#include <detente/report/heatmap.h>
 #include <detente/report/run_data.h>
 
 #include <optional>
@@ -34,8 +35,8 @@ Chart learning_rate_chart(const RunData& run);
 // tasks one chart per metric.
 std::vector<Chart> dev_charts(const RunData& run);
 
-// Mean cosine of every pair as a coloured square; nothing for fewer than three tasks.
-std::optional<Canvas> cosine_matrix(const RunData& run);
+// Mean cosine of every pair, task by task; nothing for fewer than three tasks.
+std::optional<HeatMap> cosine_matrix(const RunData& run);
 
 // The values at steps where there is one, as a line; `smoothed` takes a moving mean over some
 // percent of the run.
