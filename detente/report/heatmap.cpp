@@ -121,6 +121,7 @@ ColumnLabels place_columns(const HeatMap& map,
 void check_heat_map(const HeatMap& map) {
   const std::size_t cells = map.rows.size() * map.columns.size();
   DETENTE_CHECK(map.values.size() == cells && (map.texts.empty() || map.texts.size() == cells) &&
+                    (map.words.empty() || map.words.size() == cells) &&
                     (map.ticks.empty() || map.ticks.size() == map.columns.size()),
                 ErrorCode::kShape,
                 "[report::heat_map] {} rows and {} columns, but {} values, {} texts and {} ticks; "
@@ -202,8 +203,8 @@ Canvas draw_heat_map(const HeatMap& map, double width, HeatFrame* frame) {
   double cell_width = room / columns;
   double cell_height = std::clamp(300 / rows, 11.0, 26.0);
   if (!map.ordered_columns) {
-    cell_width = std::min(cell_width, 46.0);
-    cell_height = std::clamp(cell_width, 7.0, 46.0);
+    cell_width = std::min(cell_width, map.largest_cell);
+    cell_height = std::max(cell_width, 7.0);
   }
   const double row_font = std::clamp(cell_height * 0.9, kSmallestFont, kHeatFont);
   const double column_font =

@@ -34,12 +34,16 @@ struct HeatMap {
   bool show_text = true;
   int decimals = 2;
   std::vector<std::string> texts;
+  // What is read in a cell; without them the texts, or the values.
+  std::vector<std::string> words;
 
   // Columns that follow each other, such as times: cells may be flat, and of the labels those are
   // drawn that have room, level. Otherwise cells are square and all labels drawn, slanted where
   // they must be. `ticks` are shorter labels for drawing, one per column.
   bool ordered_columns = false;
   std::vector<std::string> ticks;
+
+  double largest_cell = 46;    // side of a square one; of few rows they are not larger
 
   bool hide_diagonal = false;  // of a table of tasks by tasks
 

@@ -97,6 +97,7 @@ Json heat_data(const HeatMap& map, const HeatFrame& frame) {
             {"ct", map.column_title},
             {"vt", map.value_title}};
   if (!map.texts.empty()) data["t"] = map.texts;
+  if (!map.words.empty()) data["t"] = map.words;
   return data;
 }
 

@@ -10,6 +10,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace detente::report {
@@ -57,6 +58,25 @@ class HtmlPage {
               const std::string& caption = "",
               const std::vector<Mark>& marks = {});
   void end_grid();
+
+  // Small pictures of pixels, in rows; those of a group stay beside each other. `png`: a file in base64.
+  // Outside of a grid.
+  struct Picture {
+    std::string name;
+    std::string png;
+  };
+  struct PictureRow {
+    std::string name;
+    std::vector<std::vector<Picture>> groups;
+  };
+  struct Legend {
+    std::string name;
+    std::vector<std::pair<Color, std::string>> entries;
+  };
+  void pictures(const std::string& title,
+                const std::vector<PictureRow>& rows,
+                const std::vector<Legend>& legends,
+                const std::string& caption = "");
 
   // Preformatted text behind a line that opens it.
   void folded(const std::string& title, const std::string& text, bool open = false);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/file.h>
 #include <detente/core/version.h>
+#include <detente/report/answer_charts.h>
 #include <detente/report/html_page.h>
 #include <detente/report/html_report.h>
 #include <detente/report/run_charts.h>
@@ -208,6 +209,8 @@ std::string html_report(const RunData& run) {
     }
     page.end_grid();
   }
+
+  if (run.answers) add_answers(page, *run.answers);
 
   const Chart cosine = cosine_chart(run);
   const Chart conflict = conflict_chart(run);

@@ -167,6 +167,18 @@ std::string text_of(const std::filesystem::path& path, bool& found) {
   return read_file(path);
 }
 
+// Nothing where there is no such file or only what this program has not written: a folder, a file far
+// larger than a summary is.
+std::optional<std::string> answers_in(const std::filesystem::path& folder, bool& there) {
+  constexpr std::uintmax_t kMostBytes = 16U << 20U;
+  const std::filesystem::path path = folder / "answers.json";
+  std::error_code error;
+  there = std::filesystem::exists(path, error);
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
+  if (std::filesystem::file_size(path, error) > kMostBytes || error) return std::nullopt;
+  return read_file(path);
+}
+
 }  // namespace
 
 const std::vector<double>* Curves::find(std::string_view name) const {
@@ -214,6 +226,11 @@ std::vector<std::string> RunData::warnings() const {
   if (unreadable_summary) {
     texts.push_back("summary.json is damaged (no JSON object) and is left out.");
   }
+  if (unreadable_answers) {
+    texts.push_back(
+        "answers.json is damaged, or of another version of Detente, and is left out: what the model "
+        "answered is not shown.");
+  }
   return texts;
 }
 
@@ -243,13 +260,19 @@ RunData read_run(const std::filesystem::path& folder) {
                 folder.string());
   const auto absolute = std::filesystem::absolute(folder).lexically_normal();
   const auto last = absolute.filename().empty() ? absolute.parent_path() : absolute;
-  return parse_run(last.filename().string(), summary, metrics, std::move(recipe));
+  bool answered = false;
+  const std::optional<std::string> answers = answers_in(folder, answered);
+  RunData run = parse_run(
+      last.filename().string(), summary, metrics, std::move(recipe), answers.value_or(""));
+  run.unreadable_answers = answered && !run.answers;
+  return run;
 }
 
 RunData parse_run(const std::string& folder,
                   std::string_view summary,
                   std::string_view metrics,
-                  std::string recipe) {
+                  std::string recipe,
+                  std::string_view answers) {
   RunData run;
   run.folder = folder;
   run.recipe = std::move(recipe);
@@ -258,6 +281,10 @@ RunData parse_run(const std::string& folder,
     run.summary = std::move(parsed);
   } else {
     run.unreadable_summary = !summary.empty();
+  }
+  if (!answers.empty()) {
+    run.answers = parse_answers(answers);
+    run.unreadable_answers = !run.answers;
   }
   MetricsReader reader(run);
   while (!metrics.empty()) {

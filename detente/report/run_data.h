@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml.
+// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml, answers.json.
 //
 // Reading is forgiving, because a report matters most when a run went wrong: files and fields may
 // be missing, null or of another type, the last line may be cut; the reader takes what is there and
@@ -7,11 +7,13 @@
 #pragma once
 
 #include <detente/core/json.h>
+#include <detente/report/answers.h>
 #include <detente/report/run_record.h>
 
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,8 +61,10 @@ struct RunData {
   Curves curvature;  // named as DiagnosisRecord says
   std::deque<GroupCurves> groups;
   std::vector<EpochRecord> epochs;
+  std::optional<RunAnswers> answers;          // nothing without answers.json
   std::vector<std::size_t> unreadable_lines;  // of metrics.jsonl, from 1
   bool unreadable_summary = false;
+  bool unreadable_answers = false;
 
   // What could not be read, one sentence each, to be told wherever the run is shown.
   std::vector<std::string> warnings() const;
@@ -75,14 +79,15 @@ struct RunData {
   NamedTables results() const;
 };
 
-// kIo when the folder does not exist; kData when none of the three files is in it.
+// kIo when the folder does not exist; kData when none of the first three files is in it.
 RunData read_run(const std::filesystem::path& folder);
 
 // From the files' texts.
 RunData parse_run(const std::string& folder,
                   std::string_view summary,
                   std::string_view metrics,
-                  std::string recipe);
+                  std::string recipe,
+                  std::string_view answers = {});
 
 // "line 3", "lines 3, 5, 9", "lines 1, 2, 3, 4, 5 and 20 more".
 std::string lines_text(const std::vector<std::size_t>& lines);

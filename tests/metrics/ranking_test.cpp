@@ -138,6 +138,35 @@ TEST(Calibration, OfOneBinComparesTheMeans) {
   EXPECT_NEAR(expected_calibration_error(p, List{0, 0, 1}, 1).value, 0.5 - 1.0 / 3, kTolerance);
 }
 
+// What a diagram draws is what the error sums up.
+TEST(Calibration, BinsGiveTheError) {
+  Rng rng(3);
+  for (const std::size_t bins : {1U, 7U, 15U}) {
+    List p;
+    List t;
+    for (int i = 0; i < 500; ++i) {
+      p.push_back(i == 0 ? 0.0 : i == 1 ? 1.0 : rng.uniform());
+      t.push_back(rng.uniform() < 0.2 ? kNan : rng.uniform() < p.back() * p.back() ? 1.0 : 0.0);
+    }
+    const Calibration found = calibration(p, t, bins);
+    ASSERT_EQ(found.bins.size(), bins);
+    double gap = 0;
+    std::size_t rows = 0;
+    for (std::size_t b = 0; b < bins; ++b) {
+      const CalibrationBin& bin = found.bins[b];
+      rows += bin.rows;
+      gap += static_cast<double>(bin.rows) * std::abs(bin.probability - bin.share);
+      if (bin.rows == 0) continue;
+      EXPECT_GE(bin.probability, static_cast<double>(b) / static_cast<double>(bins) - kTolerance);
+      EXPECT_LE(bin.probability, static_cast<double>(b + 1) / static_cast<double>(bins) + kTolerance);
+    }
+    EXPECT_EQ(rows, found.error.rows);
+    EXPECT_NEAR(gap / static_cast<double>(rows), expected_calibration_error(p, t, bins).value, kTolerance);
+  }
+  EXPECT_TRUE(calibration(List{kNan}, List{1}).bins.empty());
+  EXPECT_TRUE(calibration(List{0.5}, List{kNan}).bins.empty());
+}
+
 TEST(Calibration, RefusesWhatIsNoProbability) {
   EXPECT_THAT(expected_calibration_error(List{1.5}, List{1}).reason, HasSubstr("probability"));
   EXPECT_THAT(expected_calibration_error(List{-0.1}, List{1}).reason, HasSubstr("probability"));

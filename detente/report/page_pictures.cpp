@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/report/html_page.h>
+#include <fmt/format.h>
+
+namespace detente::report {
+
+void HtmlPage::pictures(const std::string& title,
+                        const std::vector<PictureRow>& rows,
+                        const std::vector<Legend>& legends,
+                        const std::string& caption) {
+  body_ += "<figure class=\"examples\">\n<h3>" + escape_xml(title) + "</h3>\n";
+  for (const PictureRow& row : rows) {
+    body_ += "<h4>" + escape_xml(row.name) + "</h4>\n<div class=\"pics\">\n";
+    for (const auto& group : row.groups) {
+      body_ += "<div>";
+      for (const Picture& picture : group) {
+        body_ += fmt::format(
+            "<span><img alt=\"{}\" src=\"data:image/png;base64,{}\"><small>{}</small></span>",
+            escape_xml(row.name + ": " + picture.name),
+            escape_xml(picture.png),
+            escape_xml(picture.name));
+      }
+      body_ += "</div>\n";
+    }
+    body_ += "</div>\n";
+  }
+  for (const Legend& legend : legends) {
+    body_ += "<div class=\"legend\">";
+    if (!legend.name.empty()) body_ += "<span><b>" + escape_xml(legend.name) + "</b></span>";
+    for (const auto& [color, name] : legend.entries) {
+      body_ += fmt::format("<span><em style=\"background:{}\"></em>{}</span>",
+                           color.hex(),
+                           escape_xml(name));
+    }
+    body_ += "</div>\n";
+  }
+  if (!caption.empty()) body_ += "<figcaption>" + escape_xml(caption) + "</figcaption>\n";
+  body_ += "</figure>\n";
+}
+
+}  // namespace detente::report
