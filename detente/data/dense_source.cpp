@@ -406,7 +406,8 @@ Image DenseSource::picture(std::size_t row) const {
   for (std::size_t p = 0; p < pixels; ++p) {
     for (std::size_t c = 0; c < shape.channels; ++c) {
       const float share = (values[c * pixels + p] - low) / (high - low);
-      image.values.push_back(static_cast<std::uint8_t>(std::lround(255 * std::clamp(share, 0.0F, 1.0F))));
+      image.values.push_back(
+          static_cast<std::uint8_t>(std::lround(255 * std::clamp(share, 0.0F, 1.0F))));
     }
   }
   return image;

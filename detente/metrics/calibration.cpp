@@ -25,7 +25,8 @@ Calibration calibration(Values probabilities, Values targets, std::size_t bins) 
   std::vector<double> surplus(bins, 0.0);  // Σ (probability − target) of a bin
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const double p = rows.predictions[i];
-    if (p < 0.0 || p > 1.0) return {{}, internal::undefined(rows, "a prediction is no probability")};
+    if (p < 0.0 || p > 1.0)
+      return {{}, internal::undefined(rows, "a prediction is no probability")};
     const double place = std::ceil(p * static_cast<double>(bins)) - 1.0;
     const auto bin = std::min(static_cast<std::size_t>(std::max(place, 0.0)), bins - 1);
     surplus[bin] += p - rows.targets[i];

@@ -30,7 +30,8 @@ std::string compact_count(double value) {
 
 std::string rows_word(const TaskAnswers& task, std::uint64_t count) {
   const char* unit = is_map(task.kind) ? "pixel" : "row";
-  return fmt::format("{} {}{}", count_text(static_cast<double>(count)), unit, count == 1 ? "" : "s");
+  return fmt::format(
+      "{} {}{}", count_text(static_cast<double>(count)), unit, count == 1 ? "" : "s");
 }
 
 // A dashed line from (low, low) to (high, high), which also gives a chart its ranges.
@@ -49,7 +50,10 @@ Rect bar_between(Point a, Point b) {
 }
 
 // Below a diagram of bins: how many answers lie in each.
-void draw_counts(Canvas& canvas, const ReliabilityAnswers& reliability, const ChartFrame& frame, double top) {
+void draw_counts(Canvas& canvas,
+                 const ReliabilityAnswers& reliability,
+                 const ChartFrame& frame,
+                 double top) {
   constexpr double kHeight = 46;
   std::uint64_t most = 1;
   for (const auto& bin : reliability.bins) most = std::max(most, bin.rows);
@@ -60,11 +64,9 @@ void draw_counts(Canvas& canvas, const ReliabilityAnswers& reliability, const Ch
     const double share = static_cast<double>(reliability.bins[b].rows) / static_cast<double>(most);
     const double height = std::max(1.0, kHeight * share);
     const double width = frame.plot.width / bins;
-    canvas.rectangle({frame.plot.x + width * static_cast<double>(b) + 1,
-                      bottom - height,
-                      width - 2,
-                      height},
-                     kAnswerAxis);
+    canvas.rectangle(
+        {frame.plot.x + width * static_cast<double>(b) + 1, bottom - height, width - 2, height},
+        kAnswerAxis);
   }
   canvas.line({{frame.plot.x, bottom}, {frame.plot.right(), bottom}}, {kAnswerAxis, 1});
   const TextStyle style{11.5, kAnswerInk, Anchor::kEnd};
@@ -78,14 +80,14 @@ void draw_counts(Canvas& canvas, const ReliabilityAnswers& reliability, const Ch
 std::string confusion_caption(const TaskAnswers& task) {
   const ConfusionAnswers& confusion = *task.confusion;
   const std::uint64_t total = confusion.total();
-  std::string text = fmt::format(
-      "Down: what is true; across: the model's answer. {} of {} are right{}.",
-      count_text(static_cast<double>(confusion.right)),
-      rows_word(task, total),
-      total == 0 ? ""
-                 : fmt::format(" ({})",
-                               percent_text(static_cast<double>(confusion.right) /
-                                            static_cast<double>(total))));
+  std::string text =
+      fmt::format("Down: what is true; across: the model's answer. {} of {} are right{}.",
+                  count_text(static_cast<double>(confusion.right)),
+                  rows_word(task, total),
+                  total == 0 ? ""
+                             : fmt::format(" ({})",
+                                           percent_text(static_cast<double>(confusion.right) /
+                                                        static_cast<double>(total))));
   if (confusion.classes > confusion.names.size()) {
     text += fmt::format(" Shown: the {} of {} classes that most mistakes involve, the rest as one.",
                         confusion.names.size() - 1,
@@ -95,15 +97,15 @@ std::string confusion_caption(const TaskAnswers& task) {
 }
 
 std::string reliability_caption(const TaskAnswers& task) {
-  const std::string error =
-      fmt::format(" Expected calibration error {} ({} bins).",
-                  value_text(task.reliability->error, 3),
-                  task.reliability->bins.size());
-  return (task.kind == TaskKind::kBinary
-              ? "Bars: the share of ones among rows with such a probability of 1; dashed: where they "
-                "would be if the probabilities were true."
-              : "Bars: the share of right answers among those with such a probability; dashed: where "
-                "they would be if the probabilities were true.") +
+  const std::string error = fmt::format(" Expected calibration error {} ({} bins).",
+                                        value_text(task.reliability->error, 3),
+                                        task.reliability->bins.size());
+  return (task.kind == TaskKind::kBinary ? "Bars: the share of ones among rows with such a "
+                                           "probability of 1; dashed: where they "
+                                           "would be if the probabilities were true."
+                                         : "Bars: the share of right answers among those with such "
+                                           "a probability; dashed: where "
+                                           "they would be if the probabilities were true.") +
          error;
 }
 
@@ -114,7 +116,8 @@ void add_task_figures(HtmlPage& page, const TaskAnswers& task) {
   if (task.reliability) {
     std::vector<HtmlPage::Mark> marks;
     const Canvas canvas = reliability_picture(task, marks);
-    page.figure(task.task + ": are the probabilities true?", canvas, reliability_caption(task), marks);
+    page.figure(
+        task.task + ": are the probabilities true?", canvas, reliability_caption(task), marks);
   }
   for (const OutputAnswers& output : task.outputs) {
     if (output.points.empty()) continue;
@@ -155,10 +158,11 @@ void add_residuals(HtmlPage& page, const RunAnswers& answers) {
   for (const TaskAnswers& task : answers.tasks) {
     for (const OutputAnswers& output : task.outputs) {
       if (output.residuals.empty()) continue;
-      std::vector<std::string> row = {output.name.empty() ? task.task : task.task + " " + output.name,
-                                      count_text(static_cast<double>(output.rows)),
-                                      value_text(output.r2, 3),
-                                      value_text(output.mean_residual)};
+      std::vector<std::string> row = {
+          output.name.empty() ? task.task : task.task + " " + output.name,
+          count_text(static_cast<double>(output.rows)),
+          value_text(output.r2, 3),
+          value_text(output.mean_residual)};
       for (const double residual : output.residuals) row.push_back(value_text(residual));
       table.add_row(std::move(row));
     }
@@ -198,7 +202,8 @@ void add_labels(HtmlPage& page, const TaskAnswers& task) {
                    value_text(label.f1(), 3)});
   }
   page.note(fmt::format(
-      "{}: {}, those with the lowest F1 first. A label is predicted where its probability is at least "
+      "{}: {}, those with the lowest F1 first. A label is predicted where its probability is at "
+      "least "
       "one half.",
       task.task,
       task.all_labels > task.labels.size()
@@ -260,7 +265,8 @@ HeatMap confusion_map(const TaskAnswers& task) {
   map.largest_cell = side <= kWideCells ? 92 : side <= 8 ? 56 : 46;
   for (std::size_t i = 0; i < side; ++i) {
     double all = 0;
-    for (std::size_t j = 0; j < side; ++j) all += static_cast<double>(confusion.counts[i * side + j]);
+    for (std::size_t j = 0; j < side; ++j)
+      all += static_cast<double>(confusion.counts[i * side + j]);
     for (std::size_t j = 0; j < side; ++j) {
       const std::uint64_t count = confusion.counts[i * side + j];
       const double share = all > 0 ? static_cast<double>(count) / all : kNoNumber;
@@ -344,12 +350,13 @@ Canvas scatter_picture(const OutputAnswers& output, std::vector<HtmlPage::Mark>&
 void add_answers(HtmlPage& page, const RunAnswers& answers) {
   if (answers.tasks.empty()) return;
   page.heading("What the model answered");
-  page.note(fmt::format("Of the {} validation rows, at epoch {}, whose model is kept.",
-                        count_text(static_cast<double>(answers.rows)),
-                        answers.epoch) +
-            (answers.all_tasks > answers.tasks.size()
-                 ? fmt::format(" The first {} of {} tasks.", answers.tasks.size(), answers.all_tasks)
-                 : ""));
+  page.note(
+      fmt::format("Of the {} validation rows, at epoch {}, whose model is kept.",
+                  count_text(static_cast<double>(answers.rows)),
+                  answers.epoch) +
+      (answers.all_tasks > answers.tasks.size()
+           ? fmt::format(" The first {} of {} tasks.", answers.tasks.size(), answers.all_tasks)
+           : ""));
   for (const TaskAnswers& task : answers.tasks) {
     if (task.rows == 0) page.note(task.task + ": no validation row has a target.");
     if (task.not_finite > 0) {

@@ -14,7 +14,9 @@ namespace {
 // From what is as large as a page shows it to what a face is still known by.
 constexpr std::size_t kSides[] = {192, 160, 128, 96, 64, 48, 32};
 
-std::pair<std::size_t, std::size_t> fitted(std::size_t height, std::size_t width, std::size_t side) {
+std::pair<std::size_t, std::size_t> fitted(std::size_t height,
+                                           std::size_t width,
+                                           std::size_t side) {
   const std::size_t longest = std::max(height, width);
   if (longest <= side) return {height, width};
   return {std::max<std::size_t>(1, height * side / longest),

@@ -122,9 +122,7 @@ void summarize_classes(TaskAnswers& task, const metrics::Answers& a, const Answe
   std::vector<double> right;
   for (const std::size_t row : answered.rows) {
     p.push_back(probability[row]);
-    right.push_back(binary                                  ? a.targets[row]
-                    : a.targets[row] == a.predictions[row] ? 1.0
-                                                            : 0.0);
+    right.push_back(binary ? a.targets[row] : a.targets[row] == a.predictions[row] ? 1.0 : 0.0);
   }
   task.reliability = reliability_of(p, right);
   if (task.reliability->bins.empty()) task.reliability.reset();
@@ -236,15 +234,16 @@ TaskAnswers summarize(const std::string& task,
                 ErrorCode::kInternal,
                 "[report::summarize] task '{}' has maps, of which there are pictures.",
                 task);
-  DETENTE_CHECK(answers.predictions.size() == answers.targets.size() && answers.columns > 0 &&
-                    answers.targets.size() % answers.columns == 0,
-                ErrorCode::kShape,
-                "[report::summarize] {} answers and {} targets of task '{}'; expected as many, {} in "
-                "each row.",
-                answers.predictions.size(),
-                answers.targets.size(),
-                task,
-                answers.columns);
+  DETENTE_CHECK(
+      answers.predictions.size() == answers.targets.size() && answers.columns > 0 &&
+          answers.targets.size() % answers.columns == 0,
+      ErrorCode::kShape,
+      "[report::summarize] {} answers and {} targets of task '{}'; expected as many, {} in "
+      "each row.",
+      answers.predictions.size(),
+      answers.targets.size(),
+      task,
+      answers.columns);
   TaskAnswers out;
   out.task = short_name(task);
   out.kind = kind;

@@ -92,7 +92,8 @@ Json confusion_json(const ConfusionAnswers& confusion) {
 
 ConfusionAnswers confusion_from(const Json& json) {
   ConfusionAnswers out;
-  for (const Json& name : list_at(json, "names", kMostClasses)) out.names.push_back(name_from(name));
+  for (const Json& name : list_at(json, "names", kMostClasses))
+    out.names.push_back(name_from(name));
   const Json& counts = list_at(json, "counts", kMostClasses * kMostClasses);
   for (const Json& count : counts) out.counts.push_back(whole_from(count));
   demand(!out.names.empty() && out.counts.size() == out.names.size() * out.names.size());

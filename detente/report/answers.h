@@ -19,8 +19,9 @@
 
 namespace detente::report {
 
-inline constexpr std::size_t kMostAnswerTasks = 24;   // further ones are left out
-inline constexpr std::size_t kMostClasses = 20;       // of a confusion matrix, the rest as the last of them
+inline constexpr std::size_t kMostAnswerTasks = 24;  // further ones are left out
+inline constexpr std::size_t kMostClasses =
+    20;  // of a confusion matrix, the rest as the last of them
 inline constexpr std::size_t kMostOutputs = 24;       // of a regression, the worst
 inline constexpr std::size_t kMostScatters = 4;       // of them, with points
 inline constexpr std::size_t kMostPoints = 400;       // of a scatter
@@ -36,8 +37,8 @@ struct ConfusionAnswers {
   std::vector<std::uint64_t> counts;  // names × names
   std::size_t classes = 0;            // of the task; where there are more than names, the last name
                                       // stands for all that have no own
-  std::uint64_t right = 0;            // answers that are right: the diagonal, less what of its last cell
-                                      // confuses classes without a name of their own
+  std::uint64_t right = 0;  // answers that are right: the diagonal, less what of its last cell
+                            // confuses classes without a name of their own
   std::uint64_t total() const;
 };
 

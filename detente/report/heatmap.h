@@ -43,7 +43,7 @@ struct HeatMap {
   bool ordered_columns = false;
   std::vector<std::string> ticks;
 
-  double largest_cell = 46;    // side of a square one; of few rows they are not larger
+  double largest_cell = 46;  // side of a square one; of few rows they are not larger
 
   bool hide_diagonal = false;  // of a table of tasks by tasks
 

@@ -28,9 +28,8 @@ void HtmlPage::pictures(const std::string& title,
     body_ += "<div class=\"legend\">";
     if (!legend.name.empty()) body_ += "<span><b>" + escape_xml(legend.name) + "</b></span>";
     for (const auto& [color, name] : legend.entries) {
-      body_ += fmt::format("<span><em style=\"background:{}\"></em>{}</span>",
-                           color.hex(),
-                           escape_xml(name));
+      body_ += fmt::format(
+          "<span><em style=\"background:{}\"></em>{}</span>", color.hex(), escape_xml(name));
     }
     body_ += "</div>\n";
   }

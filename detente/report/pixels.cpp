@@ -47,10 +47,10 @@ void put_chunk(std::string& out, const char* name, const std::string& content) {
   put_number(out, static_cast<std::uint32_t>(content.size()));
   const std::string whole = name + content;
   out += whole;
-  put_number(out,
-             static_cast<std::uint32_t>(crc32(0,
-                                              reinterpret_cast<const Bytef*>(whole.data()),
-                                              static_cast<uInt>(whole.size()))));
+  put_number(
+      out,
+      static_cast<std::uint32_t>(
+          crc32(0, reinterpret_cast<const Bytef*>(whole.data()), static_cast<uInt>(whole.size()))));
 }
 
 std::string deflated(const std::string& raw) {
@@ -131,8 +131,11 @@ Pixels class_pixels(std::span<const double> ids, std::size_t height, std::size_t
   return pixels;
 }
 
-Pixels ramp_pixels(
-    std::span<const double> values, std::size_t height, std::size_t width, double low, double high) {
+Pixels ramp_pixels(std::span<const double> values,
+                   std::size_t height,
+                   std::size_t width,
+                   double low,
+                   double high) {
   check_plane(values.size(), height * width);
   Pixels pixels{height, width, {}};
   for (const double value : values) {
@@ -188,16 +191,16 @@ Pixels shrunk(const Pixels& pixels, std::size_t height, std::size_t width) {
 }
 
 std::string png_bytes(const Pixels& pixels) {
-  DETENTE_CHECK(pixels.height > 0 && pixels.width > 0 && pixels.height <= kLongestPngSide &&
-                    pixels.width <= kLongestPngSide &&
-                    pixels.rgb.size() == 3 * pixels.height * pixels.width,
-                ErrorCode::kShape,
-                "[report::png_bytes] a picture of {} x {} pixels with {} numbers; expected sides from "
-                "1 to {} and three numbers a pixel.",
-                pixels.height,
-                pixels.width,
-                pixels.rgb.size(),
-                kLongestPngSide);
+  DETENTE_CHECK(
+      pixels.height > 0 && pixels.width > 0 && pixels.height <= kLongestPngSide &&
+          pixels.width <= kLongestPngSide && pixels.rgb.size() == 3 * pixels.height * pixels.width,
+      ErrorCode::kShape,
+      "[report::png_bytes] a picture of {} x {} pixels with {} numbers; expected sides from "
+      "1 to {} and three numbers a pixel.",
+      pixels.height,
+      pixels.width,
+      pixels.rgb.size(),
+      kLongestPngSide);
   std::string palette;
   std::string rows = indexed_rows(pixels, palette);
   const bool indexed = !rows.empty();

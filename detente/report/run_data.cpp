@@ -228,7 +228,8 @@ std::vector<std::string> RunData::warnings() const {
   }
   if (unreadable_answers) {
     texts.push_back(
-        "answers.json is damaged, or of another version of Detente, and is left out: what the model "
+        "answers.json is damaged, or of another version of Detente, and is left out: what the "
+        "model "
         "answered is not shown.");
   }
   return texts;

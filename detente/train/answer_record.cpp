@@ -26,7 +26,8 @@ report::Pixels pixels_of(const data::Image& image) {
   if (image.shape.channels != 3) {
     // Of other numbers than one and three the first channel is shown.
     colored = {{image.shape.height, image.shape.width, 1}, {}};
-    for (std::size_t i = 0; i < image.values.size(); i += std::max<std::size_t>(1, image.shape.channels)) {
+    for (std::size_t i = 0; i < image.values.size();
+         i += std::max<std::size_t>(1, image.shape.channels)) {
       colored.values.push_back(image.values[i]);
     }
     if (!image.values.empty()) colored = data::with_channels(colored, 3);

@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "cli"))
-from crash_points import names, result, run, write_data  # noqa: E402  the same run
+from crash_points import PARTS, names, result, run, write_data  # noqa: E402  the same run
 
 KILLS = ["kill_before", "kill_after", "kill_half"]
 FAILURES = ["ENOSPC", "EIO", "EDQUOT"]
@@ -74,8 +74,7 @@ def main():
                 if resumed.returncode != 0:
                     failed.append((where, "resume", resumed.returncode, resumed.stderr[-300:]))
                     continue
-                for found, wanted, what in zip(result(out), expected,
-                                               ["log", "summary", "snapshots", "model"]):
+                for found, wanted, what in zip(result(out), expected, PARTS):
                     if found != wanted:
                         failed.append((where, "differs", what))
                 stray = sorted(set(names(out)) - set(whole))

@@ -40,6 +40,9 @@ def run(program, out, *more, **environment):
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
 
 
+PARTS = ["log", "summary", "snapshots", "model", "answers"]
+
+
 def result(out):
     """Everything a run says that does not depend on the clock."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -49,7 +52,8 @@ def result(out):
     summary = json.loads((out / "summary.json").read_text())
     summary.pop("seconds")
     snapshots = sorted(path.name for path in (out / "snapshots").iterdir())
-    return lines, summary, snapshots, (out / "model.safetensors").read_bytes()
+    kept = [(out / name).read_bytes() for name in ("model.safetensors", "answers.json")]
+    return lines, summary, snapshots, *kept
 
 
 def names(out):
@@ -81,8 +85,7 @@ def main():
                 kills += 1
                 resumed = run(program, out, "--resume")
                 assert resumed.returncode == 0, (point, time, resumed.stderr)
-                for found, wanted, what in zip(result(out), expected, ["log", "summary", "snapshots",
-                                                                        "model"]):
+                for found, wanted, what in zip(result(out), expected, PARTS):
                     assert found == wanted, (point, time, what)
                 assert names(out) == names(folder / "whole"), (point, time, names(out))
         wrong = run(program, folder / "wrong", DETENTE_CRASH_AT="snapshot.renam")

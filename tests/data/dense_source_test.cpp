@@ -9,6 +9,7 @@
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_dense.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -154,6 +155,29 @@ TEST_F(DenseSourceTest, StandardisesOnTheTrainingImagesOrLeavesThem) {
   dev.read(other, &standard);
   EXPECT_EQ(dev.means(), standard.means());
   EXPECT_THAT(dev.targets(), IsEmpty());
+}
+
+// As it was stored, however the network sees it: planes become pixels.
+TEST_F(DenseSourceTest, ShowsAnImageAsItWasStored) {
+  const std::string file = container("a.bin", 3);
+  const DenseMaps maps = parse_dense(read_file(file), file);
+  DenseSource source;
+  source.read(input(file, {kSeg}), nullptr);
+  const float* values = maps.image.data() + 2 * 3 * kPixels;
+  const auto [least, most] = std::minmax_element(values, values + 3 * kPixels);
+  ASSERT_GE(*least, 0);
+  ASSERT_LE(*most, 255);
+  const float scale = *most <= 1 ? 255 : 1;
+  const Image image = source.picture(2);
+  EXPECT_EQ(image.shape, (ImageShape{4, 5, 3}));
+  ASSERT_EQ(image.values.size(), 3 * kPixels);
+  for (std::size_t p = 0; p < kPixels; ++p) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      EXPECT_NEAR(image.values[3 * p + c], scale * values[c * kPixels + p], 0.51);
+    }
+  }
+  // Other kinds of data are not shown as pictures.
+  EXPECT_EQ(make_source("table")->picture(0).shape.pixels(), 0U);
 }
 
 TEST_F(DenseSourceTest, FindsEdgesWhereANeighbourHasAnotherClass) {

@@ -158,10 +158,12 @@ TEST(Calibration, BinsGiveTheError) {
       gap += static_cast<double>(bin.rows) * std::abs(bin.probability - bin.share);
       if (bin.rows == 0) continue;
       EXPECT_GE(bin.probability, static_cast<double>(b) / static_cast<double>(bins) - kTolerance);
-      EXPECT_LE(bin.probability, static_cast<double>(b + 1) / static_cast<double>(bins) + kTolerance);
+      EXPECT_LE(bin.probability,
+                static_cast<double>(b + 1) / static_cast<double>(bins) + kTolerance);
     }
     EXPECT_EQ(rows, found.error.rows);
-    EXPECT_NEAR(gap / static_cast<double>(rows), expected_calibration_error(p, t, bins).value, kTolerance);
+    EXPECT_NEAR(
+        gap / static_cast<double>(rows), expected_calibration_error(p, t, bins).value, kTolerance);
   }
   EXPECT_TRUE(calibration(List{kNan}, List{1}).bins.empty());
   EXPECT_TRUE(calibration(List{0.5}, List{kNan}).bins.empty());

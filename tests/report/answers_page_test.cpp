@@ -72,14 +72,16 @@ TEST(AnswersPage, ShowsMatrixReliabilityAndScatter) {
 
 TEST(AnswersPage, IsAbsentWithoutTheFile) {
   const std::string html = html_report(parse_run("demo", kSummary, "", ""));
-  EXPECT_THAT(html, AllOf(Not(HasSubstr("What the model answered")), Not(HasSubstr("answers.json"))));
+  EXPECT_THAT(html,
+              AllOf(Not(HasSubstr("What the model answered")), Not(HasSubstr("answers.json"))));
 }
 
 TEST(AnswersPage, DamageIsTold) {
   for (const char* text : {"{", "[]", "null", "{\"format\": \"detente-answers-9\"}", "\xff\xfe"}) {
     const RunData run = parse_run("demo", kSummary, "", "", text);
-    EXPECT_THAT(html_report(run), AllOf(HasSubstr("answers.json is damaged"),
-                                        Not(HasSubstr("What the model answered"))));
+    EXPECT_THAT(
+        html_report(run),
+        AllOf(HasSubstr("answers.json is damaged"), Not(HasSubstr("What the model answered"))));
   }
 }
 
@@ -87,8 +89,7 @@ TEST(AnswersPage, IsReadFromTheFolder) {
   const test::TempDir dir;
   dir.write("summary.json", kSummary);
   EXPECT_FALSE(read_run(dir.path()).answers);
-  dir.write("answers.json",
-            answers_text(answers_of({binary_task("won", {0.9, 0.2}, {1, 0})})));
+  dir.write("answers.json", answers_text(answers_of({binary_task("won", {0.9, 0.2}, {1, 0})})));
   EXPECT_TRUE(read_run(dir.path()).answers);
   EXPECT_TRUE(read_run(dir.path()).warnings().empty());
   dir.write("answers.json", "");

@@ -41,7 +41,8 @@ Pixels noise(std::size_t height, std::size_t width, std::size_t colors, std::uin
 }
 
 TEST(Pixels, PngIsReadBackAsItWas) {
-  for (const auto& [height, width] : {std::pair{1U, 1U}, {1U, 5U}, {7U, 1U}, {16U, 16U}, {33U, 70U}}) {
+  for (const auto& [height, width] :
+       {std::pair{1U, 1U}, {1U, 5U}, {7U, 1U}, {16U, 16U}, {33U, 70U}}) {
     for (const std::size_t colors : {0U, 1U, 2U, 255U, 256U, 257U, 1000U}) {
       const Pixels pixels = noise(height, width, colors, height + colors);
       EXPECT_EQ(decoded(png_bytes(pixels)), pixels) << height << " x " << width << ", " << colors;
@@ -97,8 +98,7 @@ TEST(Pixels, ClassesHaveColorsOfTheirOwn) {
 }
 
 TEST(Pixels, WithoutAValueThereIsNoColorOfTheScale) {
-  const std::vector<std::uint8_t> nothing = {
-      kNothingColor.r, kNothingColor.g, kNothingColor.b};
+  const std::vector<std::uint8_t> nothing = {kNothingColor.r, kNothingColor.g, kNothingColor.b};
   const std::vector<double> none = {kNan};
   EXPECT_EQ(class_pixels(none, 1, 1).rgb, nothing);
   EXPECT_EQ(ramp_pixels(none, 1, 1, 0, 1).rgb, nothing);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Training on tasks with an answer for each pixel, on made-up pictures.
 #include <detente/data/dense_source.h>
+#include <detente/report/answers.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
@@ -71,6 +72,27 @@ TEST_F(DenseRunTest, TheLoadedRunGivesTheMetricsOfTheSummary) {
     EXPECT_EQ(report::to_json(metrics_by_task(loaded.recipe, metrics)), outcome.summary["tasks"]);
     EXPECT_THAT(metrics[0][0].note, HasSubstr("the mean of 3 classes; the other 1"));
   }
+}
+
+TEST_F(DenseRunTest, KeepsExamplesAsPicturesAndTheConfusionOfPixels) {
+  const TrainOutcome outcome = run("run");
+  const auto answers = report::parse_answers(read_file(outcome.run.answers()));
+  ASSERT_TRUE(answers);
+  ASSERT_EQ(answers->examples.size(), 3U);
+  for (const auto& example : answers->examples) EXPECT_FALSE(example.input.empty());
+  EXPECT_EQ(answers->examples[1].row, 9U);  // the middle of 16
+  for (std::size_t k = 0; k < 4; ++k) {
+    ASSERT_TRUE(answers->tasks[k].maps) << k;
+    for (const auto& pair : answers->tasks[k].maps->pairs) {
+      EXPECT_FALSE(pair.truth.empty());
+      EXPECT_FALSE(pair.answer.empty());
+    }
+  }
+  const report::ConfusionAnswers& things = *answers->tasks[0].confusion;
+  EXPECT_DOUBLE_EQ(static_cast<double>(things.right) / static_cast<double>(things.total()),
+                   outcome.summary["tasks"]["things"]["pixel_accuracy"].get<double>());
+  EXPECT_LT(answers->tasks[2].maps->low, answers->tasks[2].maps->high);
+  EXPECT_EQ(answers->tasks[4].confusion->total(), 16U);
 }
 
 TEST_F(DenseRunTest, AResumedRunIsTheWholeOne) {

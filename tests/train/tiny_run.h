@@ -173,6 +173,8 @@ class TinyRunTest : public ::testing::Test {
     runs.resumed = run(stopped, overrides, ExistingRun::kResume);
     EXPECT_EQ(read_file(folder_ / whole / "model.safetensors"),
               read_file(folder_ / stopped / "model.safetensors"));
+    EXPECT_EQ(read_file(folder_ / whole / "answers.json"),
+              read_file(folder_ / stopped / "answers.json"));
     EXPECT_EQ(timeless(read_lines(folder_ / whole / "metrics.jsonl")),
               timeless(read_lines(folder_ / stopped / "metrics.jsonl")));
     return runs;

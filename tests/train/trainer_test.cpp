@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
+#include <detente/report/answers.h>
+#include <detente/report/html_report.h>
 #include <detente/report/tensorboard.h>
 #include <detente/train/snapshot.h>
 #include <detente/train/trainer.h>
@@ -29,6 +31,7 @@ TEST_F(TrainerTest, LearnsAndWritesEveryFileOfARun) {
                            files.metrics(),
                            files.summary(),
                            files.model(),
+                           files.answers(),
                            files.snapshots() / "step-18/manifest.json",
                            files.report(),
                            files.tokenizer() / "vocab.txt"}) {
@@ -49,6 +52,39 @@ TEST_F(TrainerTest, TheKeptModelGivesTheMetricsOfTheSummary) {
   const LoadedRun loaded = load_run(outcome.run.root, {});
   EXPECT_EQ(loaded.recipe.to_yaml(), recipe().to_yaml());
   EXPECT_EQ(loaded.model->heads().size(), 2U);
+}
+
+// What is kept of the answers agrees with the metrics of the epoch that is kept.
+TEST_F(TrainerTest, TheKeptAnswersAreThoseOfTheBestEpoch) {
+  const TrainOutcome outcome =
+      run("run", {"tasks.same.metrics=[accuracy, ece]", "tasks.score.metrics=[r2]"});
+  const auto answers = report::parse_answers(read_file(outcome.run.answers()));
+  ASSERT_TRUE(answers);
+  EXPECT_EQ(answers->epoch, outcome.summary["best_epoch"]);
+  EXPECT_EQ(answers->rows, 40U);
+  ASSERT_EQ(answers->tasks.size(), 2U);
+  const Json& metrics = outcome.summary["tasks"];
+  EXPECT_DOUBLE_EQ(answers->tasks[0].outputs[0].r2, metrics["score"]["r2"].get<double>());
+  EXPECT_EQ(answers->tasks[0].outputs[0].points.size(), 40U);
+  EXPECT_EQ(answers->tasks[1].confusion->total(), 40U);
+  EXPECT_DOUBLE_EQ(static_cast<double>(answers->tasks[1].confusion->right) / 40,
+                   metrics["same"]["accuracy"].get<double>());
+  EXPECT_DOUBLE_EQ(answers->tasks[1].reliability->error, metrics["same"]["ece"].get<double>());
+}
+
+// Of files alone, and the same.
+TEST_F(TrainerTest, ThePageIsMadeAgainWithoutTheModel) {
+  const TrainOutcome outcome = run("run");
+  const std::string page = read_file(outcome.run.report());
+  EXPECT_THAT(page, HasSubstr("What the model answered"));
+  std::filesystem::remove(outcome.run.model());
+  std::filesystem::remove_all(outcome.run.snapshots());
+  report::write_html_report(outcome.run.root);
+  EXPECT_EQ(read_file(outcome.run.report()), page);
+  std::filesystem::remove(outcome.run.answers());
+  report::write_html_report(outcome.run.root);
+  EXPECT_THAT(read_file(outcome.run.report()),
+              ::testing::Not(HasSubstr("What the model answered")));
 }
 
 TEST_F(TrainerTest, SameSeedSameRun) {
