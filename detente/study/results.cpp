@@ -159,49 +159,50 @@ std::optional<RunResult> RunResult::from_json(const Json& json) {
   return result;
 }
 
-std::vector<std::size_t> chosen_variants(std::span<const Variant> variants,
-                                         std::span<const StudyTask> tasks,
-                                         std::span<const RunResult> results) {
+std::vector<std::size_t> ranked(std::span<const std::size_t> family,
+                                std::span<const Variant> variants,
+                                std::span<const StudyTask> tasks,
+                                std::span<const RunResult> results) {
   std::vector<std::int64_t> seeds;
   for (const RunResult& result : results) {
     if (std::find(seeds.begin(), seeds.end(), result.seed) == seeds.end())
       seeds.push_back(result.seed);
   }
   const Lookup dev(seeds, results, Measured::kDev);
-  std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> groups;
-  std::vector<std::pair<std::string, std::string>> order;
-  for (std::size_t v = 0; v < variants.size(); ++v) {
-    const std::pair key(variants[v].method, variants[v].task);
-    if (groups[key].empty()) order.push_back(key);
-    groups[key].push_back(v);
-  }
-  std::vector<std::size_t> chosen;
-  for (const auto& key : order) {
-    const auto& group = groups[key];
-    // In units of the group's first variant, so that tasks of any unit count alike.
-    const auto score = [&](std::size_t variant) {
-      double sum = 0;
-      std::size_t count = 0;
-      for (const StudyTask& task : tasks) {
-        if (!key.second.empty() && task.name != key.second) continue;
-        const StudyMetric& metric = task.metrics.front();
-        const double value = mean_of(dev.values(variant, task.name, metric.name));
-        double base = kNan;
-        for (const std::size_t other : group) {
-          base = mean_of(dev.values(other, task.name, metric.name));
-          if (std::isfinite(base)) break;
-        }
-        if (!std::isfinite(value) || !std::isfinite(base)) continue;
-        const double unit = base == 0 ? 1 : std::abs(base);
-        sum += (metric.higher_is_better ? value - base : base - value) / unit;
-        ++count;
+  std::vector<std::pair<double, std::size_t>> scored;
+  for (const std::size_t variant : family) {
+    double sum = 0;
+    std::size_t count = 0;
+    for (const StudyTask& task : tasks) {
+      if (variants[variant].single_task() && task.name != variants[variant].task) continue;
+      const StudyMetric& metric = task.metrics.front();
+      const double value = mean_of(dev.values(variant, task.name, metric.name));
+      // In units of the first variant that has one, so that tasks of any unit count alike.
+      double base = kNan;
+      for (const std::size_t other : family) {
+        base = mean_of(dev.values(other, task.name, metric.name));
+        if (std::isfinite(base)) break;
       }
-      return count == 0 ? -HUGE_VAL : sum / static_cast<double>(count);
-    };
-    chosen.push_back(
-        *std::max_element(group.begin(), group.end(), [&](std::size_t a, std::size_t b) {
-          return score(a) < score(b);
-        }));
+      if (!std::isfinite(value) || !std::isfinite(base)) continue;
+      const double unit = base == 0 ? 1 : std::abs(base);
+      sum += (metric.higher_is_better ? value - base : base - value) / unit;
+      ++count;
+    }
+    scored.emplace_back(count == 0 ? -HUGE_VAL : sum / static_cast<double>(count), variant);
+  }
+  std::stable_sort(
+      scored.begin(), scored.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::size_t> order;
+  for (const auto& [score, variant] : scored) order.push_back(variant);
+  return order;
+}
+
+std::vector<std::size_t> chosen_variants(std::span<const Variant> variants,
+                                         std::span<const StudyTask> tasks,
+                                         std::span<const RunResult> results) {
+  std::vector<std::size_t> chosen;
+  for (const auto& family : families(variants)) {
+    chosen.push_back(ranked(family, variants, tasks, results).front());
   }
   return chosen;
 }
