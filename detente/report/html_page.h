@@ -58,6 +58,13 @@ class HtmlPage {
               const std::vector<Mark>& marks = {});
   void end_grid();
 
+  // A list; of each entry the first part stands out.
+  struct Finding {
+    std::string what;
+    std::string advice;
+  };
+  void findings(const std::vector<Finding>& findings);
+
   // Preformatted text behind a line that opens it.
   void folded(const std::string& title, const std::string& text, bool open = false);
 

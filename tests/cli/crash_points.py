@@ -47,7 +47,8 @@ def result(out):
         for key in TIMED:
             line.pop(key, None)
     summary = json.loads((out / "summary.json").read_text())
-    summary.pop("seconds")
+    for measured in ("seconds", "peak_memory_mib"):
+        summary.pop(measured)
     snapshots = sorted(path.name for path in (out / "snapshots").iterdir())
     return lines, summary, snapshots, (out / "model.safetensors").read_bytes()
 
