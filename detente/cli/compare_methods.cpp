@@ -11,6 +11,7 @@
 #include <detente/study/sweep.h>
 #include <detente/study/tables.h>
 #include <detente/text/printable.h>
+#include <detente/text/shell_word.h>
 #include <detente/train/interrupt.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_lock.h>
@@ -137,26 +138,16 @@ fs::path keep_recipe(const train::Recipe& recipe, const fs::path& out) {
   return kept;
 }
 
-std::string quoted(const std::string& word) {
-  if (word.find_first_not_of(
-          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:") ==
-          std::string::npos &&
-      !word.empty()) {
-    return word;
-  }
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 std::string command_of(const CompareMethodsFlags& flags) {
-  std::string command = "detente compare " + quoted(flags.recipe) + " --methods " +
-                        quoted(flags.methods) + fmt::format(" --seeds {}", flags.seeds);
-  for (const auto& axis : flags.grid) command += " --grid " + quoted(axis);
-  for (const auto& text : flags.overrides) command += " --set " + quoted(text);
+  std::string command = "detente compare " + text::shell_word(flags.recipe) + " --methods " +
+                        text::shell_word(flags.methods) + fmt::format(" --seeds {}", flags.seeds);
+  for (const auto& axis : flags.grid) command += " --grid " + text::shell_word(axis);
+  for (const auto& change : flags.overrides) {
+    command += " --set " + text::shell_word(change);
+  }
   if (flags.no_single) command += " --no-stl";
   if (flags.halving) command += " --halving";
-  return command + " --out " + quoted(flags.out);
+  return command + " --out " + text::shell_word(flags.out);
 }
 
 // What was asked for, so that the page can be made again.

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente inspect RUN: which tasks fight, where, how hard.
-#include <detente/balance/registry.h>
 #include <detente/cli/command.h>
 #include <detente/config/tree.h>
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
 #include <detente/report/inspection.h>
+#include <detente/report/inspection_tables.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <ostream>
@@ -27,8 +26,6 @@ struct InspectFlags {
   bool json = false;
 };
 
-using report::Align;
-
 // A run that has not finished has no summary; its recipe names the method as well.
 std::string inspect_method(const report::RunData& run) {
   if (const std::string told = run.text("method"); !told.empty()) return told;
@@ -40,17 +37,6 @@ std::string inspect_method(const report::RunData& run) {
     // A damaged recipe leaves the method unnamed.
   }
   return "its method";
-}
-
-std::string inspect_number(double value, const char* format) {
-  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
-}
-
-std::string inspect_share(double value) { return inspect_number(100 * value, "{:.0f} %"); }
-
-std::string inspect_interval(const report::MeanInterval& interval) {
-  if (!std::isfinite(interval.low)) return inspect_number(interval.mean, "{:.2f}");
-  return fmt::format("{:.2f} [{:.2f}, {:.2f}]", interval.mean, interval.low, interval.high);
 }
 
 // As many columns wide as fit a terminal, indented.
@@ -75,86 +61,28 @@ void inspect_wrapped(const std::string& words, std::ostream& out) {
 }
 
 void inspect_tables(const report::Inspection& run, std::size_t top, std::ostream& out) {
-  report::Table pairs({{"pair"},
-                       {"cosine (95 %)", Align::kRight},
-                       {"conflict", Align::kRight},
-                       {"similarity", Align::kRight},
-                       {"size ratio", Align::kRight},
-                       {"xi", Align::kRight}});
-  for (std::size_t i = 0; i < run.pairs.size() && i < top; ++i) {
-    const report::PairFinding& pair = run.pairs[i];
-    pairs.add_row({pair.first + " | " + pair.second,
-                   inspect_interval(pair.cosine),
-                   inspect_share(pair.conflict_share),
-                   inspect_number(pair.magnitude_similarity, "{:.2f}"),
-                   inspect_number(pair.size_ratio, "{:.2g}"),
-                   inspect_number(pair.xi, "{:.2g}")});
-  }
-  out << "\nHow the gradients stand to each other\n\n" << pairs.text();
+  out << "\nHow the gradients stand to each other\n\n" << report::pair_table(run, top).text();
   if (run.pairs.size() > top) {
     out << fmt::format("({} pairs less opposed; --top shows more)\n", run.pairs.size() - top);
   }
-
-  report::Table tasks({{"task"},
-                       {"gradient norm", Align::kRight},
-                       {"weight", Align::kRight},
-                       {"in nine of ten steps", Align::kRight},
-                       {"share of the step", Align::kRight}});
-  for (const report::TaskFinding& task : run.tasks) {
-    tasks.add_row({task.name,
-                   inspect_number(task.gradient_norm, "{:.3g}"),
-                   inspect_number(task.weight, "{:.3g}"),
-                   inspect_number(task.weight_low, "{:.3g}") + " to " +
-                       inspect_number(task.weight_high, "{:.3g}"),
-                   inspect_share(task.pull)});
-  }
-  out << "\nHow much each task counts (medians)\n\n" << tasks.text();
-
-  if (!run.groups.empty()) {
-    report::Table groups({{"layers"},
-                          {"share of gradient", Align::kRight},
-                          {"cosine", Align::kRight},
-                          {"conflict", Align::kRight},
-                          {"most opposed"},
-                          {"its cosine", Align::kRight}});
-    for (const report::GroupFinding& group : run.groups) {
-      groups.add_row({group.name,
-                      inspect_share(group.size),
-                      inspect_number(group.cosine, "{:.2f}"),
-                      inspect_share(group.conflict_share),
-                      group.worst_pair,
-                      inspect_number(group.worst_cosine, "{:.2f}")});
-    }
-    out << "\nWhere\n\n" << groups.text();
-  }
-
-  if (std::isfinite(run.triad.dominated)) {
-    report::Table triad({{"tragic triad"}, {"holds", Align::kRight}});
-    triad.add_row({"(a) in conflict, one outweighs the other", inspect_share(run.triad.dominated)});
-    triad.add_row({"(b) curvature large against xi", inspect_share(run.triad.curved)});
-    triad.add_row({"(c) step long for the curvature", inspect_share(run.triad.large_step)});
-    triad.add_row({"all three", inspect_share(run.triad.all)});
+  out << "\nHow much each task counts (medians)\n\n" << report::task_table(run).text();
+  if (!run.groups.empty()) out << "\nWhere\n\n" << report::group_table(run).text();
+  const report::Table triad = report::triad_table(run);
+  if (triad.rows() > 0) {
     out << "\n" << triad.text();
     if (run.triad.measured == 0) {
       out << "((b) and (c) need the curvature: --set train.curvature_every=10)\n";
     }
   }
-  if (run.curvature.from_gradients.count > 0) {
-    out << fmt::format(
-        "\nCurvature along the summed gradient, per unit: {} from gradients, {} from losses; "
-        "median step {:.2g}\n",
-        inspect_interval(run.curvature.from_gradients),
-        inspect_interval(run.curvature.from_losses),
-        run.curvature.step);
+  if (const std::string words = report::curvature_words(run); !words.empty()) {
+    out << "\n" << words << "\n";
   }
 }
 
 void run_inspect(const InspectFlags& flags, Context& context) {
   const report::RunData data = report::read_run(flags.run);
   report::InspectOptions options{.last = flags.last, .method = inspect_method(data)};
-  const balance::MethodInfo* method = balance::find_method(options.method);
-  options.method_uses_gradients =
-      method == nullptr || method->method_class != balance::MethodClass::kLoss;
+  options.method_uses_gradients = report::method_uses_gradients(options.method);
   for (const auto& warning : data.warnings()) tell(context, "warning", warning);
   const report::Inspection run = report::inspect_run(data, options);
   if (flags.json) {

@@ -3,12 +3,14 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -134,6 +136,12 @@ Facts look_at_process() {
   }
   if (const char* applied = std::getenv("DETENTE_REEXEC")) facts.applied = applied;
   return facts;
+}
+
+double peak_memory_mib() {
+  rusage usage{};
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 }  // namespace detente::machine

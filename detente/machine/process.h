@@ -10,4 +10,8 @@ namespace detente::machine {
 // looked up in the process, so nothing is loaded that is not there.
 Facts look_at_process();
 
+// The most memory this process has held at once (resident), in MiB; NaN where the system does not
+// say.
+double peak_memory_mib();
+
 }  // namespace detente::machine

@@ -230,6 +230,15 @@ void HtmlPage::picture(const std::string& title,
   body_ += "</figure>\n";
 }
 
+void HtmlPage::findings(const std::vector<Finding>& findings) {
+  if (findings.empty()) return;
+  body_ += "<ul class=\"findings\">\n";
+  for (const auto& [what, advice] : findings) {
+    body_ += "<li><b>" + prose(what) + "</b> " + prose(advice) + "</li>\n";
+  }
+  body_ += "</ul>\n";
+}
+
 void HtmlPage::folded(const std::string& title, const std::string& text, bool open) {
   body_ += fmt::format("<details{}><summary>{}</summary><pre>{}</pre></details>\n",
                        open ? " open" : "",

@@ -78,6 +78,13 @@ class HtmlPage {
                 const std::vector<Legend>& legends,
                 const std::string& caption = "");
 
+  // A list; of each entry the first part stands out.
+  struct Finding {
+    std::string what;
+    std::string advice;
+  };
+  void findings(const std::vector<Finding>& findings);
+
   // Preformatted text behind a line that opens it.
   void folded(const std::string& title, const std::string& text, bool open = false);
 

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/version.h>
 #include <detente/report/answer_charts.h>
+#include <detente/report/conflict_maps.h>
 #include <detente/report/html_page.h>
 #include <detente/report/html_report.h>
+#include <detente/report/inspection.h>
+#include <detente/report/inspection_tables.h>
 #include <detente/report/run_charts.h>
+#include <detente/report/run_facts.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -126,6 +131,162 @@ std::string result_words(const RunData& run) {
 
 bool has_lines(const Chart& chart) { return !chart.series.empty(); }
 
+std::string pale_words(const RunData& run) {
+  return run.tasks.size() > 8 ? " Coloured: the tasks whose gradients oppose the others most; "
+                                "grey: all others."
+                              : "";
+}
+
+void add_learning(HtmlPage& page, const RunData& run) {
+  const auto dev = dev_charts(run);
+  const Chart loss = loss_chart(run);
+  if (dev.empty() && !has_lines(loss)) return;
+  page.heading("Learning");
+  page.begin_grid();
+  if (has_lines(loss)) {
+    page.chart(loss, "Pale: every step; bold, and read: moving mean." + pale_words(run));
+  }
+  bool first = true;
+  for (const auto& chart : dev) {
+    page.chart(chart,
+               first && !chart.marks_x.empty()
+                   ? "The dashed line marks the best epoch." + pale_words(run)
+                   : std::string());
+    first = false;
+  }
+  page.end_grid();
+}
+
+void add_conflict_maps(HtmlPage& page, const RunData& run) {
+  constexpr const char* kColors = "Blue: the tasks agree; orange: they conflict.";
+  if (const auto matrix = cosine_matrix(run)) {
+    page.heat_map("Mean cosine of every pair", *matrix, kColors);
+  }
+  if (const auto map = conflict_over_time(run)) {
+    const std::size_t pairs = run.cosines.names.size();
+    page.heat_map(
+        "Conflict over time",
+        *map,
+        std::string(kColors) + " Means over spans of equally many steps." +
+            (map->rows.size() < pairs
+                 ? fmt::format(" The {} most opposed of {} pairs.", map->rows.size(), pairs)
+                 : std::string()));
+  }
+  if (const auto map = layers_over_time(run)) {
+    page.heat_map("Conflict per layer over time",
+                  *map,
+                  std::string(kColors) + " Layers in the network's order" +
+                      (run.cosines.names.size() > 1 ? ", mean over all pairs." : "."));
+  }
+  if (const auto map = layers_by_pair(run)) {
+    page.heat_map("Conflict per layer and pair",
+                  *map,
+                  std::string(kColors) + " Means over the run, the most opposed pairs first.");
+  }
+}
+
+void add_gradients(HtmlPage& page, const RunData& run) {
+  const Chart cosine = cosine_chart(run);
+  const Chart conflict = conflict_chart(run);
+  const Chart weights = weight_chart(run);
+  const Chart norms = norm_chart(run);
+  if (!has_lines(cosine) && !has_lines(conflict) && !has_lines(weights) && !has_lines(norms)) {
+    return;
+  }
+  page.heading("Gradients");
+  page.begin_grid();
+  const std::size_t pairs = run.cosines.names.size();
+  if (has_lines(cosine)) {
+    page.chart(cosine,
+               "Below zero, a step that helps one task harms the other." +
+                   (pairs > 4 ? fmt::format(" Coloured: the {} most opposed of {} pairs.",
+                                            std::min(pairs, kHighlighted),
+                                            pairs)
+                              : std::string()));
+  }
+  if (has_lines(conflict)) {
+    page.chart(conflict,
+               "Moving share of steps in which some pair of tasks had a negative "
+               "cosine; dashed: over the whole run.");
+  }
+  add_conflict_maps(page, run);
+  if (has_lines(weights)) {
+    page.chart(weights, "What the method multiplied each task's gradient by." + pale_words(run));
+  }
+  if (has_lines(norms)) page.chart(norms, "Length of each task's gradient." + pale_words(run));
+  page.end_grid();
+}
+
+// What `detente inspect` says of the run; nothing where it has nothing to look at.
+void add_inspection(HtmlPage& page, const RunData& run) {
+  constexpr std::size_t kPairs = 20;
+  if (run.losses.names.size() < 2) return;
+  Inspection inspection;
+  try {
+    const std::string method = run.text("method", "its method");
+    inspection = inspect_run(
+        run, {.method = method, .method_uses_gradients = method_uses_gradients(method)});
+  } catch (const Error&) {
+    return;  // no step has the tasks' gradients; conflict_words says so
+  }
+  page.heading("What the gradients say");
+  std::vector<HtmlPage::Finding> findings;
+  for (const Advice& item : inspection.advice) {
+    findings.push_back({item.finding + ".", item.advice});
+  }
+  page.findings(findings);
+  page.note(fmt::format(
+      "From {} measured steps ({:.0f} to {:.0f}) of {}; detente inspect says the same. The rules "
+      "behind it are rules of thumb: they know the gradients, not what you want of the tasks.",
+      count_text(static_cast<double>(inspection.measured)),
+      inspection.first_step,
+      inspection.last_step,
+      count_text(static_cast<double>(inspection.steps))));
+  page.table(pair_table(inspection, kPairs));
+  if (inspection.pairs.size() > kPairs) {
+    page.note(fmt::format("{} pairs less opposed are left out.", inspection.pairs.size() - kPairs));
+  }
+  page.table(task_table(inspection));
+  if (!inspection.groups.empty()) page.table(group_table(inspection));
+  if (const Table triad = triad_table(inspection); triad.rows() > 0) page.table(triad);
+  if (const std::string words = curvature_words(inspection); !words.empty()) {
+    page.note(words + ".");
+  }
+  page.note(
+      "Cosine: mean with its 95 % interval. Similarity: 2ab/(a² + b²) of the gradients' norms a, "
+      "b. "
+      "Norms and weights are medians. Share of the step: weight times norm, over the sum of "
+      "these.");
+}
+
+void add_times(HtmlPage& page, const RunData& run) {
+  const Chart time = time_chart(run);
+  const Chart rate = learning_rate_chart(run);
+  if (!has_lines(time) && !has_lines(rate)) return;
+  page.heading("Time and schedule");
+  page.begin_grid();
+  if (has_lines(time)) page.chart(time, "Moving means.");
+  if (has_lines(rate)) page.chart(rate);
+  page.end_grid();
+  if (const Table times = time_table(run); times.rows() > 0) {
+    page.table(times);
+    page.note(
+        "Mean and share count every step, the first ones too; the median is what a usual step "
+        "takes.");
+  }
+}
+
+void add_repetition(HtmlPage& page, const RunData& run) {
+  const Table environment = environment_table(run);
+  const std::string command = repeat_command(run);
+  if (environment.rows() == 0 && command.empty()) return;
+  page.heading("Environment and recipe");
+  if (environment.rows() > 0) page.table(environment);
+  if (command.empty()) return;
+  page.folded("The command that trains this again, beside the run's folder", command, true);
+  page.folded("recipe.yaml, as it was resolved", run.recipe);
+}
+
 }  // namespace
 
 std::string conflict_words(const RunData& run) {
@@ -190,74 +351,12 @@ std::string html_report(const RunData& run) {
     page.table(result_table(run));
   }
 
-  const std::string pale = run.tasks.size() > 8
-                               ? " Coloured: the tasks whose gradients oppose the others most; "
-                                 "grey: all others."
-                               : "";
-  const auto dev = dev_charts(run);
-  const Chart loss = loss_chart(run);
-  if (!dev.empty() || has_lines(loss)) {
-    page.heading("Learning");
-    page.begin_grid();
-    if (has_lines(loss)) page.chart(loss, "Pale: every step; bold: moving mean." + pale);
-    bool first = true;
-    for (const auto& chart : dev) {
-      page.chart(chart,
-                 first && !chart.marks_x.empty() ? "The dashed line marks the best epoch." + pale
-                                                 : std::string());
-      first = false;
-    }
-    page.end_grid();
-  }
-
+  add_learning(page, run);
   if (run.answers) add_answers(page, *run.answers);
-
-  const Chart cosine = cosine_chart(run);
-  const Chart conflict = conflict_chart(run);
-  const Chart weights = weight_chart(run);
-  const Chart norms = norm_chart(run);
-  if (has_lines(cosine) || has_lines(conflict) || has_lines(weights) || has_lines(norms)) {
-    page.heading("Gradients");
-    page.begin_grid();
-    const std::size_t pairs = run.cosines.names.size();
-    if (has_lines(cosine)) {
-      page.chart(cosine,
-                 "Below zero, a step that helps one task harms the other." +
-                     (pairs > 4 ? fmt::format(" Coloured: the {} most opposed of {} pairs.",
-                                              std::min(pairs, kHighlighted),
-                                              pairs)
-                                : std::string()));
-    }
-    if (has_lines(conflict)) {
-      page.chart(conflict,
-                 "Moving share of steps in which some pair of tasks had a negative "
-                 "cosine; dashed: over the whole run.");
-    }
-    if (const auto matrix = cosine_matrix(run)) {
-      page.heat_map(
-          "Mean cosine of every pair", *matrix, "Blue: the tasks agree; orange: they conflict.");
-    }
-    if (has_lines(weights)) {
-      page.chart(weights, "What the method multiplied each task's gradient by." + pale);
-    }
-    if (has_lines(norms)) page.chart(norms, "Length of each task's gradient." + pale);
-    page.end_grid();
-  }
-
-  const Chart time = time_chart(run);
-  const Chart rate = learning_rate_chart(run);
-  if (has_lines(time) || has_lines(rate)) {
-    page.heading("Machine and schedule");
-    page.begin_grid();
-    if (has_lines(time)) page.chart(time);
-    if (has_lines(rate)) page.chart(rate);
-    page.end_grid();
-  }
-
-  if (!run.recipe.empty()) {
-    page.heading("Recipe");
-    page.folded("recipe.yaml, as it was resolved", run.recipe, run.recipe.size() < 6000);
-  }
+  add_gradients(page, run);
+  add_inspection(page, run);
+  add_times(page, run);
+  add_repetition(page, run);
   return page.finish("Written by Detente " + run.text("detente", DETENTE_VERSION) +
                      (run.folder.empty() ? "" : " for " + run.folder) + ".");
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
 #include <detente/core/error.h>
 #include <detente/report/inspection.h>
 
@@ -256,6 +257,11 @@ const char* name_of(Advice::Topic topic) {
       return "triad";
   }
   return "?";
+}
+
+bool method_uses_gradients(std::string_view method) {
+  const balance::MethodInfo* info = balance::find_method(method);
+  return info == nullptr || info->method_class != balance::MethodClass::kLoss;
 }
 
 Inspection inspect_run(const RunData& run, const InspectOptions& options) {

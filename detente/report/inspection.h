@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::report {
@@ -104,6 +105,10 @@ struct InspectOptions {
 // kData when the log has no step at all, or none has the gradients of two tasks; the message says
 // what to set.
 Inspection inspect_run(const RunData& run, const InspectOptions& options);
+
+// Whether the method of this name looks at the tasks' gradients; of names that are no method's,
+// yes.
+bool method_uses_gradients(std::string_view method);
 
 // The rules alone.
 std::vector<Advice> advise(const Inspection& inspection, bool method_uses_gradients);

@@ -21,12 +21,18 @@ h2{font-size:20px;margin:34px 0 12px}
 .labels li{background:var(--card);border:1px solid var(--line);border-radius:99px;padding:2px 12px;font-size:14px;color:var(--muted)}
 .lead{font-size:17px;max-width:52em;margin:20px 0 0}
 .note{color:var(--muted);font-size:14px;max-width:58em;margin:8px 0 0}
+.findings{max-width:58em;margin:12px 0;padding:0 0 0 1.2em}
+.findings li{margin:8px 0}
+.findings b{font-weight:600}
+.tables{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:16px;margin-top:12px;align-items:start}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:22px 0 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px;min-width:0}
 .tile b{display:block;font-size:27px;line-height:1.25;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tile span{display:block;font-size:14px;overflow-wrap:anywhere}
 .tile small{display:block;color:var(--muted);font-size:13px;overflow-wrap:anywhere}
-.scroll{overflow:auto;max-height:620px;background:var(--card);border:1px solid var(--line);border-radius:10px}
+.scroll{width:fit-content;min-width:min(100%,560px);max-width:100%;overflow:auto;max-height:620px;background:var(--card);border:1px solid var(--line);border-radius:10px}
+.scroll+.scroll,.grid+.scroll,.note+.scroll,.findings+.scroll{margin-top:12px}
+.scroll+.note{margin-top:10px}
 table{border-collapse:collapse;width:100%;font-size:15px;font-variant-numeric:tabular-nums}
 th,td{padding:8px 16px;text-align:left;white-space:nowrap}
 th{position:sticky;top:0;background:var(--card);font-size:13px;color:var(--muted);font-weight:600;border-bottom:1px solid var(--line)}

@@ -125,15 +125,6 @@ Chart epoch_chart(const RunData& run, std::string title) {
   return chart;
 }
 
-// A round end for the colours: of small cosines the scale shows the small, but noise stays pale.
-double cosine_limit(const std::vector<double>& cosines) {
-  double largest = 0;
-  for (const double cosine : cosines) {
-    if (std::isfinite(cosine)) largest = std::max(largest, std::abs(cosine));
-  }
-  return largest <= 0.2 ? 0.2 : largest <= 0.5 ? 0.5 : 1.0;
-}
-
 }  // namespace
 
 std::string pair_text(const std::string& name) {
@@ -355,26 +346,6 @@ std::vector<Chart> dev_charts(const RunData& run) {
     charts.push_back(std::move(chart));
   }
   return charts;
-}
-
-std::optional<HeatMap> cosine_matrix(const RunData& run) {
-  const std::size_t k = run.tasks.size();
-  if (k < 3 || run.cosines.empty()) return std::nullopt;
-  HeatMap map;
-  map.rows = run.tasks;
-  map.columns = run.tasks;
-  map.scale = HeatScale::kDiverging;
-  map.value_title = "mean cosine";
-  map.hide_diagonal = true;
-  for (std::size_t i = 0; i < k; ++i) {
-    for (std::size_t j = 0; j < k; ++j) {
-      const auto* pair = run.cosines.find(pair_name(run.tasks[i], run.tasks[j]));
-      if (pair == nullptr) pair = run.cosines.find(pair_name(run.tasks[j], run.tasks[i]));
-      map.values.push_back(pair == nullptr || i == j ? kNaN : finite_mean(*pair));
-    }
-  }
-  map.high = cosine_limit(map.values);
-  return map;
 }
 
 }  // namespace detente::report

@@ -3,10 +3,8 @@
 #pragma once
 
 #include <detente/report/chart.h>
-#include <detente/report/heatmap.h>
 #include <detente/report/run_data.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,9 +32,6 @@ Chart learning_rate_chart(const RunData& run);
 // Dev metrics over epochs: one chart per task, errors (mae, ...) in one of their own; with many
 // tasks one chart per metric.
 std::vector<Chart> dev_charts(const RunData& run);
-
-// Mean cosine of every pair, task by task; nothing for fewer than three tasks.
-std::optional<HeatMap> cosine_matrix(const RunData& run);
 
 // The values at steps where there is one, as a line; `smoothed` takes a moving mean over some
 // percent of the run.

@@ -6,6 +6,7 @@
 #include <detente/core/stopwatch.h>
 #include <detente/core/version.h>
 #include <detente/data/epoch_plan.h>
+#include <detente/machine/process.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/answer_record.h>
@@ -436,7 +437,10 @@ class Trainer {
                   share(static_cast<double>(state_.conflict_steps), state_.diagnosed_steps)},
                  {"mean_cosine", share(state_.cosine_sum, state_.cosine_count)},
                  {"seconds", state_.seconds},
+                 {"peak_memory_mib", json_number(machine::peak_memory_mib())},
                  {"threads", threads_},
+                 {"device", device_.text()},
+                 {"processor", machine::look_at_process().cpu.model},
                  {"engine", "LibTorch " + tensor::engine_version()},
                  {"detente", DETENTE_VERSION}};
     observers_.on_finish(summary);

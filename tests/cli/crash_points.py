@@ -50,7 +50,8 @@ def result(out):
         for key in TIMED:
             line.pop(key, None)
     summary = json.loads((out / "summary.json").read_text())
-    summary.pop("seconds")
+    for measured in ("seconds", "peak_memory_mib"):
+        summary.pop(measured)
     snapshots = sorted(path.name for path in (out / "snapshots").iterdir())
     kept = [(out / name).read_bytes() for name in ("model.safetensors", "answers.json")]
     return lines, summary, snapshots, *kept

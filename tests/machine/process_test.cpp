@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 namespace detente::machine {
 namespace {
@@ -36,6 +37,16 @@ TEST(Process, ReadsTheVariablesThatAreSet) {
   EXPECT_EQ(facts.variable("GOMP_SPINCOUNT"), "17");
   EXPECT_EQ(facts.environment.count("KMP_BLOCKTIME"), 0U);
   unsetenv("GOMP_SPINCOUNT");
+}
+
+TEST(PeakMemory, CountsWhatWasTouchedAndNeverFalls) {
+  EXPECT_GT(peak_memory_mib(), 0);
+  std::vector<char> block(std::size_t{256} << 20U, 1);
+  EXPECT_EQ(block.back(), 1);
+  const double peak = peak_memory_mib();
+  EXPECT_GE(peak, 256);
+  block = {};
+  EXPECT_GE(peak_memory_mib(), peak);
 }
 
 }  // namespace
