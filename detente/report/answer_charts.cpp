@@ -34,6 +34,14 @@ std::string rows_word(const TaskAnswers& task, std::uint64_t count) {
       "{} {}{}", count_text(static_cast<double>(count)), unit, count == 1 ? "" : "s");
 }
 
+// A percent sign must not start a line of its own.
+std::string with_percent(double share) {
+  std::string text = percent_text(share);
+  if (const std::size_t at = text.find(" %"); at != std::string::npos)
+    text.replace(at, 1, "\u00A0");
+  return text;
+}
+
 // A dashed line from (low, low) to (high, high), which also gives a chart its ranges.
 Series identity_line(double low, double high) {
   Series line;
@@ -86,7 +94,7 @@ std::string confusion_caption(const TaskAnswers& task) {
                   rows_word(task, total),
                   total == 0 ? ""
                              : fmt::format(" ({})",
-                                           percent_text(static_cast<double>(confusion.right) /
+                                           with_percent(static_cast<double>(confusion.right) /
                                                         static_cast<double>(total))));
   if (confusion.classes > confusion.names.size()) {
     text += fmt::format(" Shown: the {} of {} classes that most mistakes involve, the rest as one.",
@@ -111,13 +119,12 @@ std::string reliability_caption(const TaskAnswers& task) {
 
 void add_task_figures(HtmlPage& page, const TaskAnswers& task) {
   if (task.confusion && task.confusion->total() > 0) {
-    page.heat_map(task.task + ": true and predicted", confusion_map(task), confusion_caption(task));
+    page.heat_map(task.task + ": confusion matrix", confusion_map(task), confusion_caption(task));
   }
   if (task.reliability) {
     std::vector<HtmlPage::Mark> marks;
     const Canvas canvas = reliability_picture(task, marks);
-    page.figure(
-        task.task + ": are the probabilities true?", canvas, reliability_caption(task), marks);
+    page.figure(task.task + ": reliability", canvas, reliability_caption(task), marks);
   }
   for (const OutputAnswers& output : task.outputs) {
     if (output.points.empty()) continue;
@@ -271,9 +278,10 @@ HeatMap confusion_map(const TaskAnswers& task) {
       const std::uint64_t count = confusion.counts[i * side + j];
       const double share = all > 0 ? static_cast<double>(count) / all : kNoNumber;
       map.values.push_back(share);
-      map.texts.push_back(side <= kWideCells ? compact_count(static_cast<double>(count)) + " · " +
-                                                   percent_text(share)
-                                             : compact_count(static_cast<double>(count)));
+      map.texts.push_back(count == 0           ? ""
+                          : side <= kWideCells ? compact_count(static_cast<double>(count)) + " · " +
+                                                     percent_text(share)
+                                               : compact_count(static_cast<double>(count)));
       map.words.push_back(rows_word(task, count) +
                           (all > 0 ? ", " + percent_text(share) + " of this class" : ""));
     }

@@ -48,6 +48,8 @@ figcaption{color:var(--muted);font-size:13px;line-height:1.4;margin-top:6px}
 .legend i{flex:none;width:16px;height:0;border-top:3px solid var(--c);border-radius:2px}
 .legend i.dash{border-top-style:dotted}
 .legend em{flex:none;width:12px;height:12px;border-radius:3px}
+.note+.grid{margin-top:12px}
+.grid+.note{margin-top:22px}
 .examples{margin-top:16px}
 .examples h4{font-size:14px;font-weight:600;margin:10px 0 6px}
 .pics{display:flex;flex-wrap:wrap;gap:8px 14px;margin-bottom:8px}
