@@ -42,6 +42,12 @@ std::string with_percent(double share) {
   return text;
 }
 
+// "37", "< 1".
+std::string bare_percent(double share) {
+  const std::string text = percent_text(share);
+  return text.substr(0, text.find(" %"));
+}
+
 // A dashed line from (low, low) to (high, high), which also gives a chart its ranges.
 Series identity_line(double low, double high) {
   Series line;
@@ -96,6 +102,7 @@ std::string confusion_caption(const TaskAnswers& task) {
                              : fmt::format(" ({})",
                                            with_percent(static_cast<double>(confusion.right) /
                                                         static_cast<double>(total))));
+  if (is_map(task.kind)) text += " In the cells: percent of the true class.";
   if (confusion.classes > confusion.names.size()) {
     text += fmt::format(" Shown: the {} of {} classes that most mistakes involve, the rest as one.",
                         confusion.names.size() - 1,
@@ -243,8 +250,8 @@ void add_examples(HtmlPage& page, const RunAnswers& answers) {
       legend.entries.push_back({class_color(one.id), one.name});
     }
     if (std::isfinite(task.maps->low) && std::isfinite(task.maps->high)) {
-      legend.entries.push_back({ramp_color(0), fmt::format("{:.4g}", task.maps->low)});
-      legend.entries.push_back({ramp_color(1), fmt::format("{:.4g}", task.maps->high)});
+      legend.entries.push_back({ramp_color(0), fmt::format("≤ {:.4g}", task.maps->low)});
+      legend.entries.push_back({ramp_color(1), fmt::format("≥ {:.4g}", task.maps->high)});
     }
     if (!legend.entries.empty()) legends.push_back(std::move(legend));
   }
@@ -278,10 +285,11 @@ HeatMap confusion_map(const TaskAnswers& task) {
       const std::uint64_t count = confusion.counts[i * side + j];
       const double share = all > 0 ? static_cast<double>(count) / all : kNoNumber;
       map.values.push_back(share);
-      map.texts.push_back(count == 0           ? ""
-                          : side <= kWideCells ? compact_count(static_cast<double>(count)) + " · " +
-                                                     percent_text(share)
-                                               : compact_count(static_cast<double>(count)));
+      // Pixels are so many that their number says less than the percentage, and has no room.
+      std::string text =
+          is_map(task.kind) ? bare_percent(share) : compact_count(static_cast<double>(count));
+      if (side <= kWideCells && !is_map(task.kind)) text += " · " + percent_text(share);
+      map.texts.push_back(count == 0 ? "" : text);
       map.words.push_back(rows_word(task, count) +
                           (all > 0 ? ", " + percent_text(share) + " of this class" : ""));
     }

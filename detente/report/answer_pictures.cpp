@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -44,21 +43,22 @@ std::vector<double> sampled(const std::vector<double>& planes,
 
 std::string png_text(const Pixels& pixels) { return base64(png_bytes(pixels)); }
 
-// The ends of the colours: those of what is true, or, without that, of what was answered.
+// The ends of the colours: what all but the lowest and highest two percent of the true values lie between,
+// so that one far corner leaves colours for the rest; without true values those of the answers.
 void take_depth_range(const MapExamples& maps, MapAnswers& out) {
+  constexpr double kCut = 0.02;
   for (const auto part : {&MapExample::truth, &MapExample::answer}) {
-    double low = std::numeric_limits<double>::infinity();
-    double high = -low;
+    std::vector<double> known;
     for (const MapExample& example : maps.examples) {
       for (const double value : example.*part) {
-        if (!std::isfinite(value)) continue;
-        low = std::min(low, value);
-        high = std::max(high, value);
+        if (std::isfinite(value)) known.push_back(value);
       }
     }
-    if (low > high) continue;
-    out.low = low;
-    out.high = high;
+    if (known.empty()) continue;
+    std::sort(known.begin(), known.end());
+    const auto cut = static_cast<std::size_t>(kCut * static_cast<double>(known.size()));
+    out.low = known[cut];
+    out.high = known[known.size() - 1 - cut];
     return;
   }
 }

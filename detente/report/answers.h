@@ -92,7 +92,7 @@ struct MapAnswers {
   };
   std::vector<Pair> pairs;
   std::vector<Class> classes;  // segmentation: those to be seen
-  double low = kNoNumber;      // depth: the ends of the colours
+  double low = kNoNumber;      // depth: the ends of the colours; values beyond have those
   double high = kNoNumber;
 };
 

@@ -3,6 +3,12 @@
 #include <fmt/format.h>
 
 namespace detente::report {
+namespace {
+
+// So many have room beside each other at their full width; of more, seven do when they are smaller.
+constexpr std::size_t kFewPictures = 5;
+
+}  // namespace
 
 void HtmlPage::pictures(const std::string& title,
                         const std::vector<PictureRow>& rows,
@@ -10,7 +16,11 @@ void HtmlPage::pictures(const std::string& title,
                         const std::string& caption) {
   body_ += "<figure class=\"examples\">\n<h3>" + escape_xml(title) + "</h3>\n";
   for (const PictureRow& row : rows) {
-    body_ += "<h4>" + escape_xml(row.name) + "</h4>\n<div class=\"pics\">\n";
+    std::size_t count = 0;
+    for (const auto& group : row.groups) count += group.size();
+    body_ += fmt::format("<h4>{}</h4>\n<div class=\"pics\" style=\"--w:{}px\">\n",
+                         escape_xml(row.name),
+                         count <= kFewPictures ? 192 : 148);
     for (const auto& group : row.groups) {
       body_ += "<div>";
       for (const Picture& picture : group) {

@@ -54,8 +54,8 @@ figcaption{color:var(--muted);font-size:13px;line-height:1.4;margin-top:6px}
 .examples h4{font-size:14px;font-weight:600;margin:10px 0 6px}
 .pics{display:flex;flex-wrap:wrap;gap:8px 14px;margin-bottom:8px}
 .pics>div{display:flex;gap:4px;max-width:100%}
-.pics span{flex:0 1 192px;min-width:0}
-.pics img{display:block;width:192px;max-width:100%;height:auto;border-radius:4px;image-rendering:pixelated}
+.pics span{flex:0 1 var(--w);min-width:0}
+.pics img{display:block;width:var(--w);max-width:100%;height:auto;border-radius:4px;image-rendering:pixelated}
 .pics small{display:block;color:var(--muted);font-size:13px;overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto}
 .plot{outline-offset:3px;border-radius:4px}

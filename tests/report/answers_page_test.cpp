@@ -166,7 +166,7 @@ TEST(AnswersPage, ShowsPicturesAndTheirColors) {
               AllOf(HasSubstr("alt=\"row 12: things, predicted\""),
                     HasSubstr("src=\"data:image/png;base64,iVBOR"),
                     HasSubstr("&lt;tree&gt;"),
-                    HasSubstr("</em>0.5</span>"),
+                    HasSubstr("</em>≤ 0.5</span>"),
                     HasSubstr("nothing known there")));
 }
 
