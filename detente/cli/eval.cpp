@@ -2,11 +2,16 @@
 // detente eval RUN
 #include <detente/cli/command.h>
 #include <detente/cli/data_flags.h>
+#include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
+#include <detente/core/error.h>
+#include <detente/core/file.h>
 #include <detente/core/json_text.h>
 #include <detente/data/source_files.h>
+#include <detente/report/answer_charts.h>
 #include <detente/text/printable.h>
+#include <detente/train/answer_record.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
@@ -28,6 +33,7 @@ struct EvalFlags {
   std::string run;
   DataFlags data;
   std::string part = "dev";
+  std::string out;  // empty: no page
   std::vector<std::string> overrides;
   bool accept_changed = false;
   bool json = false;
@@ -72,8 +78,19 @@ void leave_out_other_sources(const data::Source& rows,
   }
 }
 
+void check_out(const EvalFlags& flags, const train::LoadedRun& run) {
+  if (flags.out.empty()) return;
+  DETENTE_CHECK(std::filesystem::path(flags.out).extension() == ".html",
+                ErrorCode::kInvalidArgument,
+                "[cli::eval] --out '{}' is for a page; expected FILE.html.",
+                flags.out);
+  const data::SourceFiles& files = run.recipe.data.files;
+  demand_harmless("eval", flags.out, {flags.data.data, files.train, files.dev});
+}
+
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
+  check_out(flags, run);
   const bool given = !flags.data.data.empty();
   const data::SourceFiles files =
       given ? flags.data.files_with_targets(run.recipe) : run.recipe.data.files;
@@ -84,15 +101,28 @@ void run_eval(const EvalFlags& flags, Context& context) {
   const auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
   if (!flags.accept_changed) tell_changed_rows(flags, run, part, *rows, context);
-  const auto predictions = train::predict_rows(*run.model,
-                                               *rows,
-                                               4 * run.recipe.loop.batches.batch_size,
-                                               train::wanted_probabilities(run.recipe));
+  train::AnswerRecord record(run.recipe, *run.source, *rows);
+  const auto predictions =
+      train::predict_rows(*run.model,
+                          *rows,
+                          4 * run.recipe.loop.batches.batch_size,
+                          train::wanted_probabilities(run.recipe),
+                          flags.out.empty() ? train::MapSink() : record.sink());
   train::check_finite(run.recipe, predictions);
   auto metrics = train::evaluate(run.recipe, predictions, *rows);
   train::Recipe recipe = run.recipe;
   leave_out_other_sources(*rows, recipe, metrics);
-  const Json tasks = report::to_json(train::metrics_by_task(recipe, metrics));
+  const report::NamedTables results = train::metrics_by_task(recipe, metrics);
+  const Json tasks = report::to_json(results);
+  if (!flags.out.empty()) {
+    const std::string name = given ? flags.data.data : files.file(part);
+    write_file_atomic(flags.out,
+                      report::answers_page(run.recipe.name,
+                                           std::filesystem::path(name).filename().string() +
+                                               (given ? "" : ", " + flags.part + " rows"),
+                                           results,
+                                           record.answers(0, predictions)));
+  }
   if (flags.json) {
     context.out << json_text(Json{{"tasks", tasks}, {"rows", rows->size()}}) << "\n";
     return;
@@ -127,6 +157,11 @@ void add_eval(CLI::App& app, Context& context) {
       ->excludes("--data");
   add_set_flag(*command, flags->overrides);
   add_accept_changed_flag(*command, flags->accept_changed);
+  command->add_option(
+      "--out",
+      flags->out,
+      "FILE.html: what the model answered on these rows, as the run's page shows it "
+      "of its validation rows");
   command->add_flag("--json", flags->json, "Print {\"tasks\": ..., \"rows\": n}");
   command->callback([flags, &context] { run_eval(*flags, context); });
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/version.h>
 #include <detente/report/answer_charts.h>
 #include <detente/report/pixels.h>
 #include <fmt/format.h>
@@ -256,11 +257,38 @@ void add_examples(HtmlPage& page, const RunAnswers& answers) {
     if (!legend.entries.empty()) legends.push_back(std::move(legend));
   }
   if (!rows.empty()) legends.push_back({"", {{kNothingColor, "nothing known there"}}});
-  page.pictures("Examples",
-                rows,
-                legends,
-                std::string("Validation rows, evenly chosen; pictures are scaled down.") +
-                    (normals ? " Normals: x, y and z as red, green and blue." : ""));
+  page.pictures(
+      "Examples",
+      rows,
+      legends,
+      std::string("Rows evenly chosen among those with a target; pictures are scaled down.") +
+          (normals ? " Normals: x, y and z as red, green and blue." : ""));
+}
+
+// Where there are more tasks than are kept.
+std::string tasks_words(const RunAnswers& answers) {
+  if (answers.all_tasks <= answers.tasks.size()) return "";
+  return fmt::format(" The first {} of {} tasks.", answers.tasks.size(), answers.all_tasks);
+}
+
+void add_parts(HtmlPage& page, const RunAnswers& answers) {
+  for (const TaskAnswers& task : answers.tasks) {
+    if (task.rows == 0) page.note(task.task + ": no row has a target.");
+    if (task.not_finite > 0) {
+      page.note(fmt::format("{}: {} of {} answers are NaN or infinite and are left out.",
+                            task.task,
+                            count_text(static_cast<double>(task.not_finite)),
+                            count_text(static_cast<double>(task.rows))));
+    }
+  }
+  if (std::any_of(answers.tasks.begin(), answers.tasks.end(), has_figures)) {
+    page.begin_grid();
+    for (const TaskAnswers& task : answers.tasks) add_task_figures(page, task);
+    page.end_grid();
+  }
+  add_residuals(page, answers);
+  for (const TaskAnswers& task : answers.tasks) add_labels(page, task);
+  if (!answers.examples.empty()) add_examples(page, answers);
 }
 
 }  // namespace
@@ -366,30 +394,30 @@ Canvas scatter_picture(const OutputAnswers& output, std::vector<HtmlPage::Mark>&
 void add_answers(HtmlPage& page, const RunAnswers& answers) {
   if (answers.tasks.empty()) return;
   page.heading("What the model answered");
-  page.note(
-      fmt::format("Of the {} validation rows, at epoch {}, whose model is kept.",
-                  count_text(static_cast<double>(answers.rows)),
-                  answers.epoch) +
-      (answers.all_tasks > answers.tasks.size()
-           ? fmt::format(" The first {} of {} tasks.", answers.tasks.size(), answers.all_tasks)
-           : ""));
-  for (const TaskAnswers& task : answers.tasks) {
-    if (task.rows == 0) page.note(task.task + ": no validation row has a target.");
-    if (task.not_finite > 0) {
-      page.note(fmt::format("{}: {} of {} answers are NaN or infinite and are left out.",
-                            task.task,
-                            count_text(static_cast<double>(task.not_finite)),
-                            count_text(static_cast<double>(task.rows))));
-    }
+  page.note(fmt::format("Of the {} validation rows, at epoch {}, whose model is kept.",
+                        count_text(static_cast<double>(answers.rows)),
+                        answers.epoch) +
+            tasks_words(answers));
+  add_parts(page, answers);
+}
+
+std::string answers_page(const std::string& run,
+                         const std::string& rows,
+                         const NamedTables& results,
+                         const RunAnswers& answers) {
+  HtmlPage page(run + " · " + rows + " · Detente");
+  page.header(
+      "Detente evaluation", run, {rows, count_text(static_cast<double>(answers.rows)) + " rows"});
+  page.heading("Results per task");
+  Table table({{"task"}, {"metric"}, {"value", Align::kRight}});
+  for (const auto& [task, metrics] : results) {
+    for (const auto& [metric, value] : metrics) table.add_row({task, metric, value_text(value)});
   }
-  if (std::any_of(answers.tasks.begin(), answers.tasks.end(), has_figures)) {
-    page.begin_grid();
-    for (const TaskAnswers& task : answers.tasks) add_task_figures(page, task);
-    page.end_grid();
-  }
-  add_residuals(page, answers);
-  for (const TaskAnswers& task : answers.tasks) add_labels(page, task);
-  if (!answers.examples.empty()) add_examples(page, answers);
+  page.table(table);
+  page.heading("What the model answered");
+  if (const std::string words = tasks_words(answers); !words.empty()) page.note(words);
+  add_parts(page, answers);
+  return page.finish(std::string("Written by Detente ") + DETENTE_VERSION + ".");
 }
 
 }  // namespace detente::report

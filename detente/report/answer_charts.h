@@ -22,7 +22,14 @@ Canvas reliability_picture(const TaskAnswers& task, std::vector<HtmlPage::Mark>&
 // Predicted against true, with the line of identity; of no points the axes alone.
 Canvas scatter_picture(const OutputAnswers& output, std::vector<HtmlPage::Mark>& marks);
 
-// Everything there is: a heading, figures, tables and pictures.
+// Everything there is, for the page of a run: a heading, figures, tables and pictures.
 void add_answers(HtmlPage& page, const RunAnswers& answers);
+
+// A page of its own for other rows than those of a run's validation. `rows` names them, `results` are
+// their metrics.
+std::string answers_page(const std::string& run,
+                         const std::string& rows,
+                         const NamedTables& results,
+                         const RunAnswers& answers);
 
 }  // namespace detente::report

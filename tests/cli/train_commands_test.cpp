@@ -46,6 +46,22 @@ TEST_F(TrainCommandsTest, EvalGivesTheMetricsOfTheSummary) {
   EXPECT_EQ(Json::parse(out_.str())["rows"], 96);
 }
 
+TEST_F(TrainCommandsTest, EvalWritesAPageOfWhatWasAnswered) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  ASSERT_EQ(call({"eval", path("run"), "--data", path("train.tsv"), "--out", path("p.html")}), 0)
+      << err_.str();
+  const std::string page = read_file(folder_ / "p.html");
+  EXPECT_THAT(page, HasSubstr("train.tsv"));
+  EXPECT_THAT(page, HasSubstr("96 rows"));
+  EXPECT_THAT(page, HasSubstr("same: confusion matrix"));
+  EXPECT_THAT(page, HasSubstr("score: predicted against true"));
+  EXPECT_EQ(call({"eval", path("run"), "--out", path("p.txt")}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("expected FILE.html"));
+  EXPECT_EQ(call({"eval", path("run"), "--out", path("run/report.html")}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("a file of the run itself"));
+  EXPECT_EQ(call({"eval", path("run"), "--out", path("none/p.html")}), 3);
+}
+
 TEST_F(TrainCommandsTest, ExportWritesOneFileAndNothingOfTheRun) {
   ASSERT_EQ(train_tiny({"--quiet"}), 0);
   const auto write = [&](const std::string& to, const std::string& out) {

@@ -137,10 +137,10 @@ TEST(AnswersPage, SurvivesTheEndsOfEverything) {
                                                number_task("tiny", {1e-300, 0}, {0, 1e-310}),
                                                number_task("empty", {}, {})}));
   EXPECT_THAT(html,
-              AllOf(HasSubstr("none: no validation row has a target."),
+              AllOf(HasSubstr("none: no row has a target."),
                     HasSubstr("odd: 1 of 2 answers are NaN or infinite and are left out."),
                     HasSubstr("single: predicted against true"),
-                    HasSubstr("empty: no validation row has a target.")));
+                    HasSubstr("empty: no row has a target.")));
   for (const char* broken : {"\"nan", "nan\"", ",nan", "inf,", "\"inf"}) {
     EXPECT_THAT(html, Not(HasSubstr(broken)));
   }
@@ -168,6 +168,19 @@ TEST(AnswersPage, ShowsPicturesAndTheirColors) {
                     HasSubstr("&lt;tree&gt;"),
                     HasSubstr("</em>≤ 0.5</span>"),
                     HasSubstr("nothing known there")));
+}
+
+TEST(AnswersPage, OfOtherRowsIsAPageOfItsOwn) {
+  const std::string html = answers_page("demo <1>",
+                                        "test \"rows\"",
+                                        {{"won", {{"accuracy", 0.75}, {"f1", kNan}}}},
+                                        answers_of({binary_task("won", {0.9, 0.2}, {1, 0})}));
+  EXPECT_THAT(html,
+              AllOf(HasSubstr("<h1>demo &lt;1&gt;</h1>"),
+                    HasSubstr("test &quot;rows&quot;"),
+                    HasSubstr("0.7500"),
+                    HasSubstr("won: confusion matrix"),
+                    Not(HasSubstr("at epoch"))));
 }
 
 TEST(AnswersPage, ManyTasksMakeAPageOfBoundedSize) {
