@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/metrics/delta_m.h>
 #include <detente/study/results.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +12,6 @@ namespace detente::study {
 namespace {
 
 constexpr double kNan = report::kNoNumber;
-constexpr double kAlpha = 0.05;
 
 double value_in(const report::NamedTables& tables,
                 const std::string& task,
@@ -68,65 +68,6 @@ class Lookup {
   Measured measured_;
   std::map<std::pair<std::size_t, std::int64_t>, const RunResult*> runs_;
 };
-
-std::string number(double value) {
-  if (std::isnan(value)) return "undefined";
-  const double size = std::abs(value);
-  if (size != 0 && (size < 1e-6 || size >= 1e5)) return fmt::format("{:.1e}", value);
-  if (size != 0 && size < 0.01)
-    return fmt::format("{:.{}f}", value, 1 - static_cast<int>(std::floor(std::log10(size))));
-  return fmt::format("{:.4f}", value);
-}
-
-// "p = 0.012", "p < 0.0001".
-std::string p_text(double p) { return p < 1e-4 ? "p < 0.0001" : fmt::format("p = {:.2g}", p); }
-
-std::string verdict_text(const Verdict& v, bool higher_is_better, std::size_t family) {
-  const std::string what = fmt::format("{} ({})", v.task, v.metric);
-  const metrics::Estimate& d = v.test.difference;
-  if (d.n == 0) {
-    return fmt::format("{} and {} cannot be compared on {}: no seed has a value of both.",
-                       v.method,
-                       v.reference,
-                       what);
-  }
-  if (d.n == 1) {
-    return fmt::format(
-        "{} is {} {} than {} on {} with the one seed that both have; one seed says nothing about "
-        "the "
-        "next: no interval.",
-        v.method,
-        number(std::abs(d.mean)),
-        d.mean < 0 ? "lower" : "higher",
-        v.reference,
-        what);
-  }
-  const double half = (d.high - d.low) / 2;
-  if (v.p_holm <= kAlpha) {
-    return fmt::format(
-        "{} is {} than {} on {}: by {} ± {} ({}{}).",
-        v.method,
-        (d.mean > 0) == higher_is_better ? "better" : "worse",
-        v.reference,
-        what,
-        number(std::abs(d.mean)),
-        number(half),
-        p_text(v.p_holm),
-        family > 1 ? fmt::format(" after correction for {} comparisons", family) : "");
-  }
-  return fmt::format(
-      "No difference found between {} and {} on {}: {} ± {} ({}); {} seeds show differences of {} "
-      "four "
-      "times in five.",
-      v.method,
-      v.reference,
-      what,
-      number(d.mean),
-      number(half),
-      p_text(v.p_holm),
-      d.n,
-      number(v.detectable));
-}
 
 Json json_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -284,19 +225,18 @@ Analysis analyse(std::span<const Variant> variants,
   for (std::size_t m = 0; m < methods.size(); ++m) analysis.methods[m].mean_rank = ranks[m];
 
   std::vector<double> p;
-  std::vector<bool> higher;
   for (const std::size_t v : methods) {
     if (v == reference) continue;
     for (const StudyTask& task : tasks) {
       const StudyMetric& metric = task.metrics.front();
-      Verdict verdict{variants[v].method, analysis.reference, task.name, metric.name, {}, 0, 0, ""};
+      Verdict verdict{variants[v].method, analysis.reference, task.name, metric.name};
+      verdict.higher_is_better = metric.higher_is_better;
       const auto own = lookup.values(v, task.name, metric.name);
       const auto other = lookup.values(reference, task.name, metric.name);
       verdict.test = metrics::paired_test(own, other);
       verdict.detectable =
           metrics::detectable_difference(verdict.test.deviation, verdict.test.difference.n);
       p.push_back(verdict.test.p);
-      higher.push_back(metric.higher_is_better);
       analysis.verdicts.push_back(std::move(verdict));
     }
   }
@@ -305,29 +245,26 @@ Analysis analyse(std::span<const Variant> variants,
       std::count_if(p.begin(), p.end(), [](double value) { return !std::isnan(value); }));
   for (std::size_t i = 0; i < analysis.verdicts.size(); ++i) {
     analysis.verdicts[i].p_holm = adjusted[i];
-    analysis.verdicts[i].text = verdict_text(analysis.verdicts[i], higher[i], family);
+    analysis.verdicts[i].text = verdict_text(analysis.verdicts[i], family);
   }
-
-  for (const Verdict& verdict : analysis.verdicts) analysis.sentences.push_back(verdict.text);
-  const auto cost = std::find_if(analysis.methods.begin(),
-                                 analysis.methods.end(),
-                                 [&](const auto& m) { return m.method == analysis.reference; });
-  for (const MethodSummary& method : analysis.methods) {
-    if (method.method == analysis.reference) continue;
-    const double change = 100 * (method.ms_per_step / cost->ms_per_step - 1);
-    if (std::isfinite(change)) {
-      analysis.sentences.push_back(
-          fmt::format("A step of {} takes {:.0f} % {} time than one of {}.",
-                      method.method,
-                      std::abs(change),
-                      change < 0 ? "less" : "more",
-                      analysis.reference));
-    }
-  }
+  analysis.sentences = sentences_of(analysis);
   if (seeds.size() == 1) {
     analysis.notes.push_back(
         "One seed: no intervals, no tests. Three are the least that say anything, five are "
         "better.");
+  }
+  for (const StudyTask& task : tasks) {
+    for (const MetricRow& row : analysis.rows) {
+      if (row.method != "single" || row.task != task.name) continue;
+      if (row.estimate.n < 2 || row.estimate.low > 0 || row.estimate.high < 0) continue;
+      analysis.notes.push_back(fmt::format(
+          "{} of {} trained alone is 0 within its interval ({} to {}): Δm divides by it, so "
+          "that its part of Δm says nothing.",
+          row.metric,
+          row.task,
+          score_text(row.estimate.low),
+          score_text(row.estimate.high)));
+    }
   }
   for (const RunResult& result : results) {
     if (std::find(chosen.begin(), chosen.end(), result.variant) == chosen.end()) continue;

@@ -57,6 +57,7 @@ struct Verdict {
   std::string task;
   std::string metric;
   metrics::PairedTest test;  // method - reference, in the metric's unit
+  bool higher_is_better = true;
   double p_holm = 0;
   double detectable = 0;  // the difference that so many seeds show with probability 0.8
   std::string text;

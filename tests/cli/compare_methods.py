@@ -137,29 +137,45 @@ with tempfile.TemporaryDirectory() as folder:
     assert "other things" in run(*matrix, "--out", folder / "whole/runs/ew/seed-0", code=2).stderr
 
     # A grid: validation chooses, and the chosen alone are tested.
-    tuned = [recipe, "--methods", "ew,cagrad", "--seeds", "2", "--no-stl", "--grid", "balance.c=0.1,0.9", "--grid",
-             "optimizer.lr=1e-9,0.01", "--json"]
+    tuned = [recipe, "--methods", "ew,cagrad", "--seeds", "2", "--no-stl", "--json",
+             "--grid", "balance.c=0.1,0.9", "--grid", "optimizer.lr=1e-9,0.01"]
     found = json.loads(run(*tuned, "--out", folder / "grid").stdout)
     assert all("optimizer.lr=0.01" in m["setting"] for m in found["methods"]), found["methods"]
     tested = [p for p in (folder / "grid/runs").glob("*/seed-*.json") if "test" in json.loads(p.read_text())]
     assert len(tested) == 4 and all("lr=0.01" in p.parent.name for p in tested), tested
 
-    # Halving finds the same of ew with three runs instead of four, of cagrad with six instead of eight, stopped or
-    # not, and the page made again knows of it.
-    process = subprocess.Popen([program, "compare", *map(str, tuned), "--halving", "--out", folder / "halved"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # Halving finds the same of ew with three runs instead of four, of cagrad with six instead of eight,
+    # stopped or not, and the page made again knows of it.
+    halving = [*tuned, "--halving", "--out", folder / "halved"]
+    process = subprocess.Popen([program, "compare", *map(str, halving)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
     process.stderr.readline()
     process.stderr.readline()
     process.kill()
     process.communicate()
-    halved = json.loads(run(*tuned, "--halving", "--out", folder / "halved").stdout)
+    halved = json.loads(run(*halving).stdout)
     runs = [p for p in (folder / "halved/runs").glob("*/seed-*.json")]
     assert len(runs) == 9, runs
     ew = [[r["by_seed"] for r in table["rows"] if r["method"] == "ew"] for table in (found, halved)]
     assert ew[0] == ew[1], ew
-    again = subprocess.run([program, "report", folder / "halved", "--json"], capture_output=True, text=True, check=True)
+    again = subprocess.run([program, "report", folder / "halved", "--json"], capture_output=True, text=True,
+                           check=True)
     assert json.loads(again.stdout) == halved
     assert "--grid" in run(recipe, "--methods", "ew", "--halving", "--out", folder / "none", code=2).stderr
+
+    # A task that the test rows lack is undefined there; the others are measured.
+    lines = (folder / "t.csv").read_text().splitlines()
+    parts = ["part"] + ["train", "dev", "test"] * 80
+    (folder / "lacks.csv").write_text("\n".join(
+        (line[:-1] if part == "test" else line) + "," + part for line, part in zip(lines, parts)) + "\n")
+    lacks = folder / "lacks.yaml"
+    lacks.write_text(RECIPE.replace("t.csv", "lacks.csv").replace("{dev: 0.2, test: 0.2}", "{column: part}"))
+    found = json.loads(run(lacks, "--methods", "ew,mgda", "--seeds", "2", "--json", "--out",
+                           folder / "lacks").stdout)
+    assert found["measured"] == "test"
+    for row in found["rows"]:
+        assert (row["mean"] is None) == (row["task"] == "no"), row
+    assert any("cannot be compared on no" in v["text"] for v in found["verdicts"]), found["verdicts"]
 
     # One seed; no test rows; a method that always fails.
     recipe.write_text(RECIPE.replace(", test: 0.2", "").replace("epochs: 3", "epochs: 1"))
