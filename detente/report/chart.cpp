@@ -70,6 +70,10 @@ Range y_range(const Chart& chart) {
         background.push_back(series.y[i]);
       } else {
         range.add(series.y[i]);
+        if (series.low.empty()) continue;
+        for (const double end : {series.low[i], series.high[i]}) {
+          if (usable(chart, end)) range.add(end);
+        }
       }
     }
     add_middle(range, std::move(background));
@@ -169,6 +173,30 @@ void draw_series(Canvas& canvas, const ChartFrame& frame, const Series& series) 
   }
 }
 
+void draw_band(Canvas& canvas, const ChartFrame& frame, const Series& series) {
+  std::vector<Point> there;
+  std::vector<Point> back;
+  const auto flush = [&] {
+    if (there.size() > 1) {
+      there.insert(there.end(), back.rbegin(), back.rend());
+      canvas.polygon(std::move(there), series.color.with_alpha(0.16));
+    }
+    there.clear();
+    back.clear();
+  };
+  for (std::size_t i = 0; i < series.low.size(); ++i) {
+    const Point low = frame.at(series.x[i], series.low[i]);
+    const Point high = frame.at(series.x[i], series.high[i]);
+    if (std::isfinite(low.x) && std::isfinite(low.y) && std::isfinite(high.y)) {
+      there.push_back(low);
+      back.push_back(high);
+    } else {
+      flush();
+    }
+  }
+  flush();
+}
+
 }  // namespace
 
 Point ChartFrame::at(double x, double y) const {
@@ -187,6 +215,16 @@ ChartFrame chart_range(const Chart& chart) {
                   series.name,
                   series.x.size(),
                   series.y.size());
+    DETENTE_CHECK(
+        series.low.size() == series.high.size() &&
+            (series.low.empty() || series.low.size() == series.y.size()),
+        ErrorCode::kShape,
+        "[report::chart] series '{}' has {} values and a band of {} low and {} high ones; "
+        "expected as many, or no band.",
+        series.name,
+        series.y.size(),
+        series.low.size(),
+        series.high.size());
   }
   const Range x = x_range(chart);
   const Range y = y_range(chart);
@@ -272,6 +310,7 @@ ChartFrame draw_chart(Canvas& canvas, const Rect& area, const Chart& chart) {
     const double at = frame.at(x, frame.y_max).x;
     canvas.line({{at, plot.y}, {at, plot.bottom()}}, {kAxis, 1, 3});
   }
+  for (const auto& series : chart.series) draw_band(canvas, frame, series);
   for (const bool background : {true, false}) {
     for (const auto& series : chart.series) {
       if (series.background == background) draw_series(canvas, frame, series);

@@ -68,6 +68,8 @@ class MetricsReader {
     }
   }
 
+  void skip() { ++number_; }
+
   void finish() {
     for (auto& builder : builders_) builder.fill(run_.steps.size());
   }
@@ -151,6 +153,13 @@ class MetricsReader {
   std::unordered_map<std::string, Group> groups_;
 };
 
+// Without parsing it. Inside of a JSON string the quotes would be escaped, and a task named "type" has
+// no string for a value, so no other line looks like one.
+bool is_step_line(std::string_view line) {
+  return line.find("\"type\":\"step\"") != std::string_view::npos ||
+         line.find("\"type\": \"step\"") != std::string_view::npos;
+}
+
 void collect_tasks(RunData& run) {
   const auto add = [&](const std::string& name) {
     if (std::find(run.tasks.begin(), run.tasks.end(), name) == run.tasks.end()) {
@@ -227,7 +236,7 @@ std::string lines_text(const std::vector<std::size_t>& lines) {
   return text;
 }
 
-RunData read_run(const std::filesystem::path& folder) {
+RunData read_run(const std::filesystem::path& folder, RunParts parts) {
   DETENTE_CHECK(std::filesystem::is_directory(folder),
                 ErrorCode::kIo,
                 "[report::read_run] there is no run folder '{}'.",
@@ -243,13 +252,14 @@ RunData read_run(const std::filesystem::path& folder) {
                 folder.string());
   const auto absolute = std::filesystem::absolute(folder).lexically_normal();
   const auto last = absolute.filename().empty() ? absolute.parent_path() : absolute;
-  return parse_run(last.filename().string(), summary, metrics, std::move(recipe));
+  return parse_run(last.filename().string(), summary, metrics, std::move(recipe), parts);
 }
 
 RunData parse_run(const std::string& folder,
                   std::string_view summary,
                   std::string_view metrics,
-                  std::string recipe) {
+                  std::string recipe,
+                  RunParts parts) {
   RunData run;
   run.folder = folder;
   run.recipe = std::move(recipe);
@@ -262,7 +272,12 @@ RunData parse_run(const std::string& folder,
   MetricsReader reader(run);
   while (!metrics.empty()) {
     const std::size_t end = metrics.find('\n');
-    reader.line(metrics.substr(0, end));
+    const std::string_view line = metrics.substr(0, end);
+    if (parts == RunParts::kEpochs && is_step_line(line)) {
+      reader.skip();
+    } else {
+      reader.line(line);
+    }
     if (end == std::string_view::npos) break;
     metrics.remove_prefix(end + 1);
   }
