@@ -105,30 +105,21 @@ std::string rows_words(const std::set<double>& rows) {
   return rows.size() == 1 ? fmt::format(" ({})", report::count_text(*rows.begin())) : "";
 }
 
-// Of many comparisons the differences come first, and the others stand behind a line.
+// The sentences say the same of many comparisons at once; each by itself stands behind a line.
 void add_verdict(HtmlPage& page, const Analysis& analysis, const RunFindings& findings) {
-  constexpr double kAlpha = 0.05;
-  constexpr std::size_t kMostSentences = 12;
   page.heading("Verdict");
-  const bool all = analysis.sentences.size() <= kMostSentences;
-  std::string others;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < analysis.sentences.size(); ++i) {
-    // The verdicts' sentences come first, in their order.
-    const bool shown =
-        all || i >= analysis.verdicts.size() || analysis.verdicts[i].p_holm <= kAlpha;
-    if (shown) {
-      page.paragraph(analysis.sentences[i]);
-    } else {
-      others += analysis.sentences[i] + "\n";
-      ++count;
-    }
-  }
+  for (const std::string& sentence : analysis.sentences) page.paragraph(sentence);
   if (analysis.sentences.empty()) page.paragraph("One method alone: nothing to compare.");
-  if (count > 0) {
-    page.folded(
-        fmt::format("{} of {} comparisons found no difference", count, analysis.verdicts.size()),
-        others);
+  std::string each;
+  bool all_said = true;
+  for (const Verdict& verdict : analysis.verdicts) {
+    each += verdict.text + "\n";
+    all_said =
+        all_said && std::find(analysis.sentences.begin(), analysis.sentences.end(), verdict.text) !=
+                        analysis.sentences.end();
+  }
+  if (!all_said) {
+    page.folded(fmt::format("All {} comparisons, one by one", analysis.verdicts.size()), each);
   }
   for (const std::string& note : analysis.notes) page.note("Note: " + note);
   for (const std::string& warning : findings.warnings) page.note("Note: " + warning);
@@ -147,14 +138,15 @@ void add_decisions(HtmlPage& page,
   std::ptrdiff_t most = 1;
   for (const auto& method : analysis.methods) most = std::max(most, settings(method.method));
   const std::string chose =
-      most > 1 ? fmt::format(
-                     "chose the epoch that is kept of each run, and for each method one of up to "
-                     "{} settings, by the mean over the seeds. The settings that won are in the "
-                     "table of methods.",
-                     most)
-               : std::string(
-                     "chose the epoch that is kept of each run. There was no grid: every "
-                     "method ran with the one setting of the recipe.");
+      most > 1
+          ? fmt::format(
+                "chose the epoch that is kept of each run, and for each method one of up to "
+                "{} settings, by its means over the seeds that the setting was tried with. The "
+                "settings that won are in the table of methods.",
+                most)
+          : std::string(
+                "chose the epoch that is kept of each run. There was no grid: every "
+                "method ran with the one setting of the recipe.");
   const bool tested = analysis.measured == Measured::kTest;
   page.heading("Which data decided what");
   page.findings({{"Training rows" + rows_words(findings.train_rows), "trained the models."},

@@ -18,24 +18,25 @@ METHODS = ("ew uw dwa rlw mgda pcgrad cagrad graddrop imtl_g nash_mtl aligned_mt
 
 def summary(name, method, seed, steps, epochs, tasks, dev, **more):
     found = {
-        "name": name, "method": method, "status": "finished", "seed": seed, "epochs": epochs, "steps": steps,
-        "best_epoch": epochs, "tasks": dev, "dev_rows": 1390, "train_rows": 11124, "parameters": 41633,
-        "seconds": steps * 0.0125, "peak_memory_mib": 500.0 + 10 * len(method), "threads": 1, "device": "cpu",
-        "processor": "A Processor <7> & \"Co\"", "engine": "LibTorch 2.13.0", "detente": "0.1.0"}
+        "name": name, "method": method, "status": "finished", "seed": seed, "epochs": epochs,
+        "steps": steps, "best_epoch": epochs, "tasks": dev, "dev_rows": 1390, "train_rows": 11124,
+        "parameters": 41633, "seconds": steps * 0.0125, "peak_memory_mib": 500.0 + 10 * len(method),
+        "threads": 1, "device": "cpu", "processor": "A Processor <7> & \"Co\"",
+        "engine": "LibTorch 2.13.0", "detente": "0.1.0"}
     found.update(more)
     return found
 
 
-def write_run(folder, tasks, steps=200, epochs=4, seed=0, method="cagrad", name="made", groups=("trunk", "layers.0"),
-              diagnose_every=10, level=0.5, broken=False, **more):
-    """A run whose tasks conflict more and more; dev metrics are r2, rising to level + 0.01 seed, and mae. With
-    `broken`, every number is null. Returns (dev of each epoch, mean cosine of each pair)."""
+def write_run(folder, tasks, steps=200, epochs=4, seed=0, method="cagrad", name="made",
+              groups=("trunk", "layers.0"), diagnose_every=10, level=0.5, broken=False, **more):
+    """A run whose tasks conflict more and more; dev metrics are r2, rising to level + 0.01 seed, and mae.
+    With `broken`, every number is null. Returns (dev of each epoch, cosines of each pair by step)."""
     rng = random.Random(f"{seed} {method}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pairs = list(itertools.combinations(tasks, 2))
     value = (lambda v: None) if broken else (lambda v: round(v, 6))
-    by_epoch, sums = [], dict.fromkeys(pairs, 0.0)
+    by_epoch, sums = [], {pair: [] for pair in pairs}
     with open(folder / "metrics.jsonl", "w", encoding="utf-8") as log:
         for step in range(1, steps + 1):
             epoch = min(epochs, (step - 1) * max(epochs, 1) // steps + 1) if epochs else 1
@@ -43,22 +44,28 @@ def write_run(folder, tasks, steps=200, epochs=4, seed=0, method="cagrad", name=
             for p, pair in enumerate(pairs):
                 cosine = 0.4 - 0.8 * step / steps - 0.02 * (p % 7) + rng.gauss(0, 0.1)
                 cosine = round(max(-1.0, min(1.0, cosine)), 6)
-                sums[pair] += cosine
+                sums[pair].append(cosine)
                 cosines["|".join(pair)] = value(cosine)
             line = {
                 "type": "step", "epoch": epoch, "step": step, "lr": 0.001,
                 "losses": {t: value(math.exp(-3 * step / steps) + 0.1 * rng.random()) for t in tasks},
-                "loss": value(1.0), "weights": {t: value(1 / len(tasks) + 0.1 * rng.random()) for t in tasks},
-                "grad_norms": {t: value(1 + k + rng.random()) for k, t in enumerate(tasks)}, "cosines": cosines,
-                "conflict": None if broken else any(c < 0 for c in cosines.values()), "direction_norm": value(0.7)}
+                "loss": value(1.0),
+                "weights": {t: value(1 / len(tasks) + 0.1 * rng.random()) for t in tasks},
+                "grad_norms": {t: value(1 + k + rng.random()) for k, t in enumerate(tasks)},
+                "cosines": cosines,
+                "conflict": None if broken else any(c < 0 for c in cosines.values()),
+                "direction_norm": value(0.7)}
             if diagnose_every and step % diagnose_every == 0:
                 line["diagnosis"] = {
                     "conflict_fraction": value(0.5), "magnitude_similarity": {}, "xi": {}, "triad": {},
-                    "groups": {g: {"grad_norms": {t: value(1.0) for t in tasks},
-                                   "cosines": {pair: None if c is None else max(-1.0, round(c - 0.2 * i, 6))
-                                               for pair, c in cosines.items()}} for i, g in enumerate(groups)}}
-            line["ms"] = {"total": value(12.5), "forward": value(4.0), "backward": value(7.25), "solve": value(0.25),
-                          "extra": value(0.0)}
+                    "groups": {}}
+                for i, group in enumerate(groups):
+                    line["diagnosis"]["groups"][group] = {
+                        "grad_norms": {t: value(1.0) for t in tasks},
+                        "cosines": {pair: None if c is None else max(-1.0, round(c - 0.2 * i, 6))
+                                    for pair, c in cosines.items()}}
+            line["ms"] = {"total": value(12.5), "forward": value(4.0), "backward": value(7.25),
+                          "solve": value(0.25), "extra": value(0.0)}
             log.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
             if epochs and (step == steps or step * epochs // steps > (step - 1) * epochs // steps):
                 done = len(by_epoch) + 1
@@ -66,19 +73,20 @@ def write_run(folder, tasks, steps=200, epochs=4, seed=0, method="cagrad", name=
                            "mae": value(2 - (level + 0.01 * seed) * done / epochs)} for k, t in enumerate(tasks)}
                 by_epoch.append(dev)
                 log.write(json.dumps({
-                    "type": "epoch", "epoch": done, "step": step, "train_losses": {t: value(0.2) for t in tasks},
-                    "dev": dev, "seconds": 2.5, "examples_per_second": 4000.0, "best": done == epochs},
+                    "type": "epoch", "epoch": done, "step": step,
+                    "train_losses": {t: value(0.2) for t in tasks}, "dev": dev, "seconds": 2.5,
+                    "examples_per_second": 4000.0, "best": done == epochs},
                     ensure_ascii=False, separators=(",", ":")) + "\n")
     told = summary(name, method, seed, steps, epochs, tasks, by_epoch[-1] if by_epoch else {}, **more)
     (folder / "summary.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     (folder / "recipe.yaml").write_text(f"name: made  # <b>\nseed: {seed}\n")
-    return by_epoch, {"|".join(pair): total / steps for pair, total in sums.items()}
+    return by_epoch, {"|".join(pair): cosines for pair, cosines in sums.items()}
 
 
-def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(), tested=True, single=True, title="made",
-                unfinished=()):
-    """`failed` and `unfinished`: (method, seed) without a result, with and without words. Returns the test values
-    of each task's first metric: {(method, task): [value or None, by seed]}."""
+def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(), tested=True, single=True,
+                title="made", unfinished=()):
+    """`failed` and `unfinished`: (method, seed) without a result, with and without words. Returns the
+    measured values of each task's first metric: {(method, task): [value or None, by seed]}."""
     folder = Path(folder)
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     metrics = [{"name": "r2", "higher_is_better": True}, {"name": "mae", "higher_is_better": False}]
@@ -87,9 +95,10 @@ def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(),
             "tasks": [{"name": t, "metrics": metrics} for t in tasks]}
     (folder / "plan.json").write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
     # As study/plan.cpp names folders.
-    safe = {t: "".join(chr(b) if chr(b).isalnum() and b < 128 or chr(b) in "-_=." else "_" for b in t.encode())
-            for t in tasks}
-    variants = [(m, m, tasks) for m in methods] + [("single", f"single-{safe[t]}", [t]) for t in tasks if single]
+    safe = {t: "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in "-_=.") else "_"
+                       for b in t.encode()) for t in tasks}
+    variants = [(m, m, tasks) for m in methods]
+    variants += [("single", f"single-{safe[t]}", [t]) for t in tasks if single]
     values = {}
     for v, (method, where, own) in enumerate(variants):
         for seed in range(seeds):
@@ -107,7 +116,8 @@ def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(),
             elif tested:
                 result["test"] = test
             if (method, seed) not in unfinished:
-                (run.parent / f"seed-{seed}.json").write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
+                (run.parent / f"seed-{seed}.json").write_text(
+                    json.dumps(result, ensure_ascii=False), encoding="utf-8")
             lost = (method, seed) in failed or (method, seed) in unfinished
             measured = test if tested else result["dev"]
             for t in own:
