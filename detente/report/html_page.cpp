@@ -286,6 +286,10 @@ std::string count_text(double value) {
   return digits;
 }
 
+std::string count_text(double value, const std::string& unit) {
+  return count_text(value) + " " + unit + (value == 1 ? "" : "s");
+}
+
 std::string value_text(double value, int decimals) {
   if (!std::isfinite(value)) return "–";
   if (std::abs(value) >= 1e4 || (value != 0 && std::abs(value) < 1e-4)) {

@@ -65,7 +65,7 @@ struct RowAxis {
   double label = 60;
   double low = 0;
   double high = 1;
-  double room = 16;  // to the right of the axis
+  double room = 30;  // to the right of the axis
 
   double x(double value) const {
     // Halves, because the difference of two huge numbers may be no number.

@@ -291,8 +291,8 @@ std::string study_page(const PageFacts& facts,
   HtmlPage page(facts.title + " · Detente");
   page.header("Detente comparison",
               facts.title,
-              {fmt::format("{} methods", analysis.methods.size()),
-               fmt::format("{} seeds", analysis.seeds.size()),
+              {report::count_text(static_cast<double>(analysis.methods.size()), "method"),
+               report::count_text(static_cast<double>(analysis.seeds.size()), "seed"),
                analysis.measured == Measured::kTest ? "measured on test rows"
                                                     : "measured on validation rows"});
   add_verdict(page, analysis, findings);

@@ -109,8 +109,8 @@ class Browser:
 
 
 class Page:
-    """A loaded page. `complaints` are its console's errors, `requests` the addresses it asked for, `seconds` is
-    the time until it was loaded and drawn."""
+    """A loaded page. `complaints` are its console's errors, `requests` the addresses it asked for,
+    `seconds` is the time until it was loaded and drawn."""
 
     def __init__(self, browser, address, width, dark):
         self.browser = browser

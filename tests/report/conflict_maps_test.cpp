@@ -92,6 +92,7 @@ TEST(ConflictMaps, AreNothingWhereNothingWasMeasured) {
   EXPECT_FALSE(layers_over_time(run));
   EXPECT_FALSE(layers_by_pair(run));
   add_pair(run.cosines, "a|b", {kNaN, kNaN, kNaN});
+  EXPECT_FALSE(cosine_matrix(run));
   EXPECT_FALSE(conflict_over_time(run));
   EXPECT_FALSE(layers_by_pair(run));
 }

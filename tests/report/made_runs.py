@@ -69,8 +69,9 @@ def write_run(folder, tasks, steps=200, epochs=4, seed=0, method="cagrad", name=
             log.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
             if epochs and (step == steps or step * epochs // steps > (step - 1) * epochs // steps):
                 done = len(by_epoch) + 1
-                dev = {t: {"r2": value((level + 0.01 * seed) * done / epochs + 0.001 * k),
-                           "mae": value(2 - (level + 0.01 * seed) * done / epochs)} for k, t in enumerate(tasks)}
+                score = (level + 0.01 * seed) * done / epochs
+                dev = {t: {"r2": value(score + 0.001 * k), "mae": value(2 - score)}
+                       for k, t in enumerate(tasks)}
                 by_epoch.append(dev)
                 log.write(json.dumps({
                     "type": "epoch", "epoch": done, "step": step,
@@ -95,10 +96,12 @@ def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(),
             "tasks": [{"name": t, "metrics": metrics} for t in tasks]}
     (folder / "plan.json").write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
     # As study/plan.cpp names folders.
-    safe = {t: "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in "-_=.") else "_"
-                       for b in t.encode()) for t in tasks}
-    variants = [(m, m, tasks) for m in methods]
-    variants += [("single", f"single-{safe[t]}", [t]) for t in tasks if single]
+    def safe(name):
+        return "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in "-_=.") else "_"
+                       for b in name.encode())
+
+    variants = [(m, safe(m), tasks) for m in methods]
+    variants += [("single", safe(f"single-{t}"), [t]) for t in tasks if single]
     values = {}
     for v, (method, where, own) in enumerate(variants):
         for seed in range(seeds):
