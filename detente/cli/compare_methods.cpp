@@ -146,12 +146,8 @@ std::string command_of(const CompareMethodsFlags& flags) {
     command += " --set " + text::shell_word(change);
   }
   if (flags.no_single) command += " --no-stl";
-<<<<<<< HEAD
-  return command + " --out " + text::shell_word(flags.out);
-=======
   if (flags.halving) command += " --halving";
-  return command + " --out " + quoted(flags.out);
->>>>>>> main
+  return command + " --out " + text::shell_word(flags.out);
 }
 
 // What was asked for, so that the page can be made again.
