@@ -22,6 +22,7 @@ std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share);
 std::string pair_name(const PairFinding& pair) { return pair.first + " and " + pair.second; }
 
 std::string cosine_text(const PairFinding& pair) {
+  if (!std::isfinite(pair.cosine.low)) return fmt::format("mean cosine {:.2f}", pair.cosine.mean);
   return fmt::format("mean cosine {:.2f}, from {:.2f} to {:.2f}",
                      pair.cosine.mean,
                      pair.cosine.low,
@@ -90,6 +91,16 @@ void advise_conflict(const Inspection& run, bool method_uses_gradients, std::vec
         "There is little to reconcile: the sign changes with the batch. What counts is how much "
         "each task weighs: ew, or weights from the losses (uw, dwa).";
     item.methods = {"ew", "uw", "dwa"};
+  } else if (worst.cosine.mean < 0) {
+    item.finding = fmt::format(
+        "{} conflict in {} of the measured steps ({}), but the steps are too "
+        "few or too unlike each other to be sure of it",
+        pair_name(worst),
+        percent(worst.conflict_share),
+        cosine_text(worst));
+    item.advice =
+        "Measure more steps before a method for conflict is worth its time: a longer run, or a "
+        "smaller engine.diagnose_every.";
   } else {
     item.finding = fmt::format("{} agree on the whole and still conflict in {} of the steps ({})",
                                pair_name(worst),

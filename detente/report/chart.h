@@ -22,6 +22,10 @@ struct Series {
   bool markers = false;     // a dot on every point (a point between two gaps always gets one)
   bool background = false;  // raw values behind a smoothed line: no legend entry, and the axis
                             // follows its middle 98 %, so that one spike does not flatten the rest
+  // A pale band about the line, such as the range over seeds: as many as y, or none. It is meant
+  // for tens of points and is not thinned.
+  std::vector<double> low;
+  std::vector<double> high;
 };
 
 struct Chart {

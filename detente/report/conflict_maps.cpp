@@ -110,6 +110,7 @@ std::optional<HeatMap> cosine_matrix(const RunData& run) {
       map.values.push_back(pair == nullptr || i == j ? kNoNumber : finite_mean(*pair));
     }
   }
+  if (!any_finite(map.values)) return std::nullopt;
   limit_colors(map);
   return map;
 }

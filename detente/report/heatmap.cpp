@@ -56,7 +56,7 @@ void draw_missing(Canvas& canvas, const Rect& cell) {
   }
 }
 
-std::string end_text(double value) { return fmt::format("{:.4g}", value); }
+std::string end_text(double value) { return fmt::format("{:.3g}", value); }
 
 // What the colours mean, from left to right: the scale with its ends, what a value is, and the
 // cells without one. Of a constant there is one colour, of no values none.
@@ -209,7 +209,9 @@ Canvas draw_heat_map(const HeatMap& map, double width, HeatFrame* frame) {
   const double row_font = std::clamp(cell_height * 0.9, kSmallestFont, kHeatFont);
   const double column_font =
       map.ordered_columns ? kHeatFont : std::clamp(cell_width * 0.9, kSmallestFont, kHeatFont);
-  const ColumnLabels below = place_columns(map, labels, cell_width, column_font, longest + 40);
+  // The first slanted label ends at the picture's left side.
+  const double longest_slanted = std::min(130.0, (left + cell_width / 2) * 1.3);
+  const ColumnLabels below = place_columns(map, labels, cell_width, column_font, longest_slanted);
   const double title = map.column_title.empty() ? 0 : 17;
 
   HeatFrame at;
@@ -233,7 +235,7 @@ Canvas draw_heat_map(const HeatMap& map, double width, HeatFrame* frame) {
     if (below.slanted) style.rotate = -45;
     canvas.text({x + (below.slanted ? below.font * 0.36 : 0),
                  at.plot.bottom() + (below.slanted ? 12 : below.font + 3)},
-                below.slanted ? shortened_text(labels[j], below.font, longest + 40) : labels[j],
+                below.slanted ? shortened_text(labels[j], below.font, longest_slanted) : labels[j],
                 style);
   }
   const double label_bottom = at.plot.bottom() + below.height;

@@ -72,7 +72,12 @@ Json line_data(const Chart& chart, const ChartFrame& frame) {
     for (std::size_t i = 0; i < at.size(); i += stride) {
       // The end of a line is what readers look for first.
       const std::size_t row = i + stride < at.size() ? at[i] : at.back();
-      points.push_back({short_number(line.x[row]), short_number(line.y[row])});
+      Json point{short_number(line.x[row]), short_number(line.y[row])};
+      if (!line.low.empty() && std::isfinite(line.low[row]) && std::isfinite(line.high[row])) {
+        point.push_back(short_number(line.low[row]));
+        point.push_back(short_number(line.high[row]));
+      }
+      points.push_back(std::move(point));
     }
     series.push_back({{"n", line.name}, {"c", line.color.hex()}, {"p", std::move(points)}});
   }
@@ -280,6 +285,10 @@ std::string count_text(double value) {
     digits.insert(static_cast<std::size_t>(at), ",");
   }
   return digits;
+}
+
+std::string count_text(double value, const std::string& unit) {
+  return count_text(value) + " " + unit + (value == 1 ? "" : "s");
 }
 
 std::string value_text(double value, int decimals) {

@@ -110,6 +110,8 @@ std::string href(std::string_view relative_path);
 
 // "12,345"; "–" for NaN.
 std::string count_text(double value);
+// "1 epoch", "1,200 epochs".
+std::string count_text(double value, const std::string& unit);
 // "0.6123"; "–" for NaN.
 std::string value_text(double value, int decimals = 4);
 // "37 %"; "–" for NaN.

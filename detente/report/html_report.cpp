@@ -49,16 +49,16 @@ std::vector<std::string> labels(const RunData& run) {
     if (!text.empty()) out.push_back(prefix + text);
   };
   const auto add_count = [&](const char* key, const char* unit) {
-    if (const double n = run.number(key); std::isfinite(n)) out.push_back(count_text(n) + unit);
+    if (const double n = run.number(key); std::isfinite(n)) out.push_back(count_text(n, unit));
   };
   add_text("method ", run.text("method"));
   add_text("", run.text("status"));
   add_text("data ", run.text("data"));
-  add_count("train_rows", " training rows");
-  add_count("dev_rows", " dev rows");
-  add_count("parameters", " parameters");
-  add_count("epochs", " epochs");
-  add_count("steps", " steps");
+  add_count("train_rows", "training row");
+  add_count("dev_rows", "dev row");
+  add_count("parameters", "parameter");
+  add_count("epochs", "epoch");
+  add_count("steps", "step");
   if (const double seed = run.number("seed"); std::isfinite(seed)) {
     out.push_back(fmt::format("seed {:.0f}", seed));
   }

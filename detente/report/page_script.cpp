@@ -30,7 +30,7 @@ lines:function(d){
       d.s.forEach(function(l){if(!l.p.length)return;
         var p=l.p[nearest(l.p.length,function(j){return l.p[j][0]},x)];
         if(Math.abs(p[0]-x)>width/40)return;
-        rows.push({c:l.c,n:l.n,v:text(p[1])+(p[0]===x?"":" ("+d.l+" "+text(p[0])+")")})});
+        rows.push({c:l.c,n:l.n,v:text(p[1])+(p.length>2?" ("+text(p[2])+" to "+text(p[3])+")":"")+(p[0]===x?"":" ("+d.l+" "+text(p[0])+")")})});
       var at=r[0]+(x-d.x[0])/width*r[2];
       return{head:(d.l?d.l+" ":"")+text(x),rows:rows,x:at,y:r[1],box:[at,r[1],0,r[3]]}}}},
 heat:function(d){

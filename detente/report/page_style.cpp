@@ -32,6 +32,8 @@ h2{font-size:20px;margin:34px 0 12px}
 .tile small{display:block;color:var(--muted);font-size:13px;overflow-wrap:anywhere}
 .scroll{width:fit-content;min-width:min(100%,560px);max-width:100%;overflow:auto;max-height:620px;background:var(--card);border:1px solid var(--line);border-radius:10px}
 .scroll+.scroll,.grid+.scroll,.note+.scroll,.findings+.scroll{margin-top:12px}
+.note+.grid,.scroll+.grid{margin-top:14px}
+.lead+.lead{margin-top:10px}
 .scroll+.note{margin-top:10px}
 table{border-collapse:collapse;width:100%;font-size:15px;font-variant-numeric:tabular-nums}
 th,td{padding:8px 16px;text-align:left;white-space:nowrap}
@@ -68,7 +70,7 @@ svg{display:block;width:100%;height:auto}
 .tip i{display:inline-block;width:9px;height:9px;border-radius:9px;margin-right:6px;background:var(--c)}
 details{background:var(--card);border:1px solid var(--line);border-radius:10px;margin-top:12px}
 summary{cursor:pointer;padding:10px 16px;font-weight:600}
-pre{margin:0;padding:4px 16px 16px;overflow-x:auto;font:13.5px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:4px 16px 16px;overflow-x:auto;font:13.5px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
 a{color:var(--accent)}
 footer{color:var(--muted);font-size:13px;margin-top:36px}
 @media(max-width:600px){main{padding:18px 12px 32px}h1{font-size:25px}.lead{font-size:16px}th,td{padding:7px 12px}.tiles{grid-template-columns:repeat(2,1fr)}.tile{padding:10px 12px}.tile b{font-size:23px}figure{padding:12px 8px 8px}}

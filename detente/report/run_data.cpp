@@ -68,6 +68,8 @@ class MetricsReader {
     }
   }
 
+  void skip() { ++number_; }
+
   void finish() {
     for (auto& builder : builders_) builder.fill(run_.steps.size());
   }
@@ -150,6 +152,13 @@ class MetricsReader {
   CurveBuilder& curvature_ = builder(run_.curvature);
   std::unordered_map<std::string, Group> groups_;
 };
+
+// Without parsing it. Inside of a JSON string the quotes would be escaped, and a task named "type" has
+// no string for a value, so no other line looks like one.
+bool is_step_line(std::string_view line) {
+  return line.find("\"type\":\"step\"") != std::string_view::npos ||
+         line.find("\"type\": \"step\"") != std::string_view::npos;
+}
 
 void collect_tasks(RunData& run) {
   const auto add = [&](const std::string& name) {
@@ -245,7 +254,7 @@ std::string lines_text(const std::vector<std::size_t>& lines) {
   return text;
 }
 
-RunData read_run(const std::filesystem::path& folder) {
+RunData read_run(const std::filesystem::path& folder, RunParts parts) {
   DETENTE_CHECK(std::filesystem::is_directory(folder),
                 ErrorCode::kIo,
                 "[report::read_run] there is no run folder '{}'.",
@@ -262,9 +271,10 @@ RunData read_run(const std::filesystem::path& folder) {
   const auto absolute = std::filesystem::absolute(folder).lexically_normal();
   const auto last = absolute.filename().empty() ? absolute.parent_path() : absolute;
   bool answered = false;
-  const std::optional<std::string> answers = answers_in(folder, answered);
+  std::optional<std::string> answers;
+  if (parts == RunParts::kAll) answers = answers_in(folder, answered);
   RunData run = parse_run(
-      last.filename().string(), summary, metrics, std::move(recipe), answers.value_or(""));
+      last.filename().string(), summary, metrics, std::move(recipe), parts, answers.value_or(""));
   run.unreadable_answers = answered && !run.answers;
   return run;
 }
@@ -273,6 +283,7 @@ RunData parse_run(const std::string& folder,
                   std::string_view summary,
                   std::string_view metrics,
                   std::string recipe,
+                  RunParts parts,
                   std::string_view answers) {
   RunData run;
   run.folder = folder;
@@ -290,7 +301,12 @@ RunData parse_run(const std::string& folder,
   MetricsReader reader(run);
   while (!metrics.empty()) {
     const std::size_t end = metrics.find('\n');
-    reader.line(metrics.substr(0, end));
+    const std::string_view line = metrics.substr(0, end);
+    if (parts == RunParts::kEpochs && is_step_line(line)) {
+      reader.skip();
+    } else {
+      reader.line(line);
+    }
     if (end == std::string_view::npos) break;
     metrics.remove_prefix(end + 1);
   }

@@ -79,14 +79,19 @@ struct RunData {
   NamedTables results() const;
 };
 
+// Of a run of many steps the epochs are read in a fraction of the time; the steps and the answers are then left
+// out, unread.
+enum class RunParts { kAll, kEpochs };
+
 // kIo when the folder does not exist; kData when none of the first three files is in it.
-RunData read_run(const std::filesystem::path& folder);
+RunData read_run(const std::filesystem::path& folder, RunParts parts = RunParts::kAll);
 
 // From the files' texts.
 RunData parse_run(const std::string& folder,
                   std::string_view summary,
                   std::string_view metrics,
                   std::string recipe,
+                  RunParts parts = RunParts::kAll,
                   std::string_view answers = {});
 
 // "line 3", "lines 3, 5, 9", "lines 1, 2, 3, 4, 5 and 20 more".

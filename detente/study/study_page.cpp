@@ -2,127 +2,281 @@
 #include <detente/core/error.h>
 #include <detente/core/version.h>
 #include <detente/report/html_page.h>
-#include <detente/report/run_charts.h>
 #include <detente/report/run_data.h>
+#include <detente/study/study_figures.h>
 #include <detente/study/study_page.h>
 #include <detente/study/tables.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <set>
 
 namespace detente::study {
 namespace {
 
 namespace fs = std::filesystem;
-using report::Canvas;
-using report::Point;
+using report::HtmlPage;
 
 constexpr std::size_t kMostFigures = 12;
+constexpr std::size_t kMostTradeOffs = 6;
 
-// The methods' means with their intervals as bars above one axis, the reference's mean as a line through
-// all of them.
-Canvas interval_figure(const std::vector<const MetricRow*>& rows, const std::string& reference) {
-  constexpr double kWidth = 480;
-  constexpr double kRow = 26;
-  constexpr double kTop = 8;
-  double label = 60;
-  double low = HUGE_VAL;
-  double high = -HUGE_VAL;
-  for (const MetricRow* row : rows) {
-    label = std::max(label, std::min(180.0, report::text_width(row->method, 12) + 16));
-    for (const double value : {row->estimate.mean, row->estimate.low, row->estimate.high}) {
-      if (!std::isfinite(value)) continue;
-      low = std::min(low, value);
-      high = std::max(high, value);
+// What the page needs of the chosen variants' runs. They are read one method at a time.
+struct RunFindings {
+  std::vector<report::Chart> learning;  // of the first tasks
+  std::vector<Cost> memory;
+  std::string reports;                // a line per run
+  std::vector<std::string> warnings;  // what could not be read
+  std::set<double> train_rows;
+  std::set<double> dev_rows;
+  // key of the summary → its values, as they first appear
+  std::vector<std::pair<std::string, std::vector<std::string>>> environment = {
+      {"detente", {}}, {"engine", {}}, {"processor", {}}, {"device", {}}, {"threads", {}}};
+};
+
+// As text: versions are words, threads a number.
+std::string summary_text(const report::RunData& run, const std::string& key) {
+  const double number = run.number(key.c_str());
+  return std::isfinite(number) ? fmt::format("{:.0f}", number) : run.text(key.c_str());
+}
+
+void note_summary(RunFindings& findings, const report::RunData& run, bool single_task) {
+  for (auto& [key, values] : findings.environment) {
+    const std::string value = summary_text(run, key);
+    if (!value.empty() && std::find(values.begin(), values.end(), value) == values.end()) {
+      values.push_back(value);
     }
   }
-  const double bottom = kTop + kRow * static_cast<double>(rows.size());
-  Canvas canvas(kWidth, bottom + 30);
-  if (low > high) {
-    canvas.text(
-        {kWidth / 2, bottom / 2}, "no data", {12, report::rgb(0x888888), report::Anchor::kMiddle});
-    return canvas;
+  if (single_task) return;
+  for (const auto& [key, rows] :
+       {std::pair{"train_rows", &findings.train_rows}, std::pair{"dev_rows", &findings.dev_rows}}) {
+    if (const double count = run.number(key); std::isfinite(count)) rows->insert(count);
   }
-  // A constant still needs an axis of some length.
-  const double room = std::max((high - low) * 0.06, std::max(std::abs(high), 1e-6) * 1e-3);
-  low -= room;
-  high += room;
-  const auto x_of = [&](double value) {
-    return label + (kWidth - label - 16) * (value - low) / (high - low);
+}
+
+RunFindings read_runs(const Analysis& analysis,
+                      const std::vector<Variant>& variants,
+                      std::span<const std::size_t> chosen,
+                      std::span<const StudyTask> tasks,
+                      const SweepOptions& options) {
+  RunFindings findings;
+  for (const StudyTask& task : tasks) {
+    if (findings.learning.size() >= kMostFigures) break;
+    report::Chart& chart = findings.learning.emplace_back();
+    chart.title = fmt::format("{}: {} on validation", task.name, task.metrics.front().name);
+    chart.x_label = "epoch";
+    chart.integer_x = true;
+  }
+  for (const std::size_t v : chosen) {
+    const Variant& variant = variants[v];
+    std::vector<report::RunData> runs;
+    std::vector<double> memory;
+    for (const std::int64_t seed : options.seeds) {
+      const fs::path run = options.out / "runs" / variant.folder / fmt::format("seed-{}", seed);
+      std::error_code none;
+      if (!fs::exists(run / "metrics.jsonl", none)) continue;
+      runs.push_back(report::read_run(run, report::RunParts::kEpochs));
+      const std::string name = fmt::format("{}, seed {}", variant.name(), seed);
+      for (const auto& warning : runs.back().warnings()) {
+        findings.warnings.push_back(name + ": " + warning);
+      }
+      note_summary(findings, runs.back(), variant.single_task());
+      memory.push_back(runs.back().number("peak_memory_mib"));
+      const fs::path page = run / "report.html";
+      if (!fs::exists(page, none)) continue;
+      findings.reports +=
+          name + ": " + page.lexically_relative(options.out).generic_string() + "\n";
+    }
+    if (variant.single_task()) continue;
+    findings.memory.push_back({variant.method, report::finite_mean(memory)});
+    for (std::size_t t = 0; t < findings.learning.size(); ++t) {
+      report::Series line = learning_series(runs,
+                                            tasks[t].name,
+                                            tasks[t].metrics.front().name,
+                                            variant.method,
+                                            method_color(analysis, variant.method));
+      if (!line.x.empty()) findings.learning[t].series.push_back(std::move(line));
+    }
+  }
+  return findings;
+}
+
+std::string rows_words(const std::set<double>& rows) {
+  return rows.size() == 1 ? fmt::format(" ({})", report::count_text(*rows.begin())) : "";
+}
+
+// The sentences say the same of many comparisons at once; each by itself stands behind a line.
+void add_verdict(HtmlPage& page, const Analysis& analysis, const RunFindings& findings) {
+  page.heading("Verdict");
+  for (const std::string& sentence : analysis.sentences) page.paragraph(sentence);
+  if (analysis.sentences.empty()) page.paragraph("One method alone: nothing to compare.");
+  std::string each;
+  bool all_said = true;
+  for (const Verdict& verdict : analysis.verdicts) {
+    each += verdict.text + "\n";
+    all_said =
+        all_said && std::find(analysis.sentences.begin(), analysis.sentences.end(), verdict.text) !=
+                        analysis.sentences.end();
+  }
+  if (!all_said) {
+    page.folded(fmt::format("All {} comparisons, one by one", analysis.verdicts.size()), each);
+  }
+  for (const std::string& note : analysis.notes) page.note("Note: " + note);
+  for (const std::string& warning : findings.warnings) page.note("Note: " + warning);
+}
+
+// What each part of the data was used for: numbers are only as good as what they were chosen by.
+void add_decisions(HtmlPage& page,
+                   const Analysis& analysis,
+                   const std::vector<Variant>& variants,
+                   const RunFindings& findings) {
+  const auto settings = [&](const std::string& method) {
+    return std::count_if(variants.begin(), variants.end(), [&](const Variant& variant) {
+      return !variant.single_task() && variant.method == method;
+    });
   };
-  const auto ticks = report::round_ticks(low, high, 4);
-  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : high - low;
-  for (const double tick : ticks) {
-    canvas.line({{x_of(tick), kTop}, {x_of(tick), bottom}}, {report::rgb(0xdddddd), 1});
-    canvas.text({x_of(tick), bottom + 18},
-                report::tick_text(tick, step),
-                {11, report::rgb(0x666666), report::Anchor::kMiddle});
-  }
-  std::size_t methods = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const MetricRow& row = *rows[i];
-    // The methods' colours are those of their curves.
-    const report::Color color =
-        row.method == "single" ? report::rgb(0x777777) : report::line_color(methods++);
-    const double y = kTop + kRow * (static_cast<double>(i) + 0.5);
-    canvas.text({label - 10, y + 4}, row.method, {12, report::rgb(0x333333), report::Anchor::kEnd});
-    if (!std::isfinite(row.estimate.mean)) continue;
-    if (row.method == reference) {
-      canvas.line({{x_of(row.estimate.mean), kTop}, {x_of(row.estimate.mean), bottom}},
-                  {color, 1, 4});
-    }
-    if (std::isfinite(row.estimate.low)) {
-      canvas.line({{x_of(row.estimate.low), y}, {x_of(row.estimate.high), y}}, {color, 3});
-    }
-    for (const double value : row.by_seed) {
-      if (std::isfinite(value)) canvas.circle({x_of(value), y}, 2, report::rgb(0x999999));
-    }
-    canvas.circle({x_of(row.estimate.mean), y}, 5, color);
-  }
-  return canvas;
+  std::ptrdiff_t most = 1;
+  for (const auto& method : analysis.methods) most = std::max(most, settings(method.method));
+  const std::string chose =
+      most > 1
+          ? fmt::format(
+                "chose the epoch that is kept of each run, and for each method one of up to "
+                "{} settings, by its means over the seeds that the setting was tried with. The "
+                "settings that won are in the table of methods.",
+                most)
+          : std::string(
+                "chose the epoch that is kept of each run. There was no grid: every "
+                "method ran with the one setting of the recipe.");
+  const bool tested = analysis.measured == Measured::kTest;
+  page.heading("Which data decided what");
+  page.findings({{"Training rows" + rows_words(findings.train_rows), "trained the models."},
+                 {"Validation rows" + rows_words(findings.dev_rows),
+                  chose + (tested ? " The curves under Learning are of these rows."
+                                  : " They also measured every number of this page, so all of "
+                                    "them are a little too good.")},
+                 tested ? HtmlPage::Finding{"Test rows",
+                                            "measured every number of the tables, intervals and "
+                                            "trade-offs, once, with the models that were chosen; "
+                                            "nothing had seen them before."}
+                        : HtmlPage::Finding{"Test rows",
+                                            "there are none: data.split.test sets rows aside."}});
 }
 
-// Of one method, over its seeds: thin lines for runs, a thick one for their mean.
-void add_curves(report::Chart& chart,
-                const std::vector<report::RunData>& runs,
-                const std::string& task,
-                const std::string& metric,
-                const std::string& name,
-                report::Color color) {
-  std::map<double, std::pair<double, int>> sums;
-  for (const auto& run : runs) {
-    report::Series one = report::dev_series(run, task, metric, name, color);
-    for (std::size_t i = 0; i < one.x.size(); ++i) {
-      if (!std::isfinite(one.y[i])) continue;
-      sums[one.x[i]].first += one.y[i];
-      ++sums[one.x[i]].second;
-    }
-    if (runs.size() < 2) continue;
-    one.width = 0.7;
-    one.background = true;
-    one.markers = false;
-    chart.series.push_back(std::move(one));
+void add_results(HtmlPage& page, const Analysis& analysis, std::span<const StudyTask> tasks) {
+  page.heading("Results");
+  page.table(result_table(analysis));
+  page.note(
+      "Mean ± half the width of its 95 % interval over seeds (Student's t). Differences are judged "
+      "by a paired t-test over the seeds that both methods have, corrected for their number "
+      "(Holm).");
+  page.table(method_table(analysis));
+  page.note(
+      "Δm: mean change against the single-task baselines in percent, over metrics or over tasks; "
+      "below 0 is better. Mean rank: over tasks, 1 is best.");
+  page.begin_grid();
+  for (std::size_t t = 0; t < std::min(tasks.size(), kMostFigures); ++t) {
+    const Figure figure = interval_figure(analysis, tasks[t]);
+    page.figure(fmt::format("{}: {}{}",
+                            tasks[t].name,
+                            tasks[t].metrics.front().name,
+                            tasks[t].metrics.front().higher_is_better ? "" : " (less is better)"),
+                figure.canvas,
+                "Mean and interval; grey: single runs.",
+                figure.marks);
   }
-  report::Series mean;
-  mean.name = name;
-  mean.color = color;
-  for (const auto& [x, sum] : sums) {
-    mean.x.push_back(x);
-    mean.y.push_back(sum.first / sum.second);
+  page.end_grid();
+  if (tasks.size() > kMostFigures) {
+    page.note(fmt::format(
+        "Pictures of the first {} of {} tasks; the table has all.", kMostFigures, tasks.size()));
   }
-  if (!mean.x.empty()) chart.series.push_back(std::move(mean));
 }
 
-std::vector<const MetricRow*> rows_of(const Analysis& analysis,
-                                      const std::string& task,
-                                      const std::string& metric) {
-  std::vector<const MetricRow*> rows;
-  for (const MetricRow& row : analysis.rows) {
-    if (row.task == task && row.metric == metric) rows.push_back(&row);
+const char* better_corner(const StudyTask& x, const StudyTask& y) {
+  const bool right = x.metrics.front().higher_is_better;
+  const bool up = y.metrics.front().higher_is_better;
+  return right ? (up ? "upper right" : "lower right") : (up ? "upper left" : "lower left");
+}
+
+void add_trade_offs(HtmlPage& page, const Analysis& analysis, std::span<const StudyTask> tasks) {
+  const auto map = change_map(analysis, tasks);
+  const auto pairs = trade_offs(analysis, tasks, kMostTradeOffs);
+  if (!map && pairs.empty()) return;
+  page.heading("Trade-offs");
+  page.begin_grid();
+  if (map) {
+    page.heat_map(has_baselines(analysis) ? "Change against training each task alone"
+                                          : "Change against " + analysis.reference,
+                  *map,
+                  "Of each task's first metric, in percent. Blue: better; orange: worse.");
   }
-  return rows;
+  for (const auto& [i, j] : pairs) {
+    const Figure figure = trade_off_figure(analysis, tasks[i], tasks[j]);
+    page.figure(tasks[i].name + " against " + tasks[j].name,
+                figure.canvas,
+                fmt::format("Means with their intervals; better is to the {}. Pale: another method "
+                            "is better in one task and no worse in the other.",
+                            better_corner(tasks[i], tasks[j])),
+                figure.marks);
+  }
+  page.end_grid();
+  const std::size_t all = tasks.size() * (tasks.size() - 1) / 2;
+  if (!pairs.empty() && pairs.size() < all) {
+    page.note(
+        fmt::format("{} of {} pairs of tasks: those in which most methods are worth a choice.",
+                    pairs.size(),
+                    all));
+  }
+}
+
+void add_costs(HtmlPage& page, const Analysis& analysis, const RunFindings& findings) {
+  std::vector<Cost> times;
+  for (const MethodSummary& method : analysis.methods) {
+    times.push_back({method.method, method.ms_per_step});
+  }
+  const auto any = [](const std::vector<Cost>& costs) {
+    return std::any_of(
+        costs.begin(), costs.end(), [](const Cost& cost) { return std::isfinite(cost.value); });
+  };
+  if (!any(times) && !any(findings.memory)) return;
+  page.heading("Cost");
+  page.begin_grid();
+  const auto add = [&](const char* title,
+                       const std::vector<Cost>& costs,
+                       const char* unit,
+                       const char* caption) {
+    if (!any(costs)) return;
+    const Figure figure = cost_figure(analysis, costs, unit);
+    page.figure(title, figure.canvas, caption, figure.marks);
+  };
+  add("Time per step",
+      times,
+      "ms",
+      "Mean over runs. Runs that were trained beside each other shared the machine.");
+  add("Most memory held",
+      findings.memory,
+      "MiB",
+      "Of a run's process, data and engine included; mean over runs.");
+  page.end_grid();
+}
+
+void add_repetition(HtmlPage& page, const PageFacts& facts, const RunFindings& findings) {
+  page.heading("Versions, and how to repeat it");
+  report::Table table({{"what"}, {"value"}});
+  std::string differing;
+  for (const auto& [key, values] : findings.environment) {
+    if (values.empty()) continue;
+    std::string all;
+    for (const auto& value : values) all += (all.empty() ? "" : "; ") + value;
+    if (values.size() > 1) differing += (differing.empty() ? "" : ", ") + key;
+    table.add_row({key, all});
+  }
+  if (table.rows() > 0) page.table(table);
+  if (!differing.empty()) {
+    page.note("Runs differ in: " + differing + ". Their times do not compare.");
+  }
+  page.folded("Command", facts.command, true);
+  page.folded("Recipe", facts.recipe);
+  page.folded("Reports of the runs", findings.reports);
 }
 
 }  // namespace
@@ -133,101 +287,32 @@ std::string study_page(const PageFacts& facts,
                        std::span<const std::size_t> chosen,
                        std::span<const StudyTask> tasks,
                        const SweepOptions& options) {
-  // Runs are read one method at a time; what stays are their dev lines and reports' places.
-  std::vector<report::Chart> learning;
-  for (const StudyTask& task : tasks) {
-    if (learning.size() >= kMostFigures) break;
-    report::Chart chart;
-    chart.title = fmt::format("{}: {} on validation", task.name, task.metrics.front().name);
-    chart.x_label = "epoch";
-    chart.integer_x = true;
-    learning.push_back(std::move(chart));
-  }
-  report::Table places({{"run"}, {"report"}});
-  std::size_t color = 0;
-  for (const std::size_t v : chosen) {
-    std::vector<report::RunData> runs;
-    for (const std::int64_t seed : options.seeds) {
-      const fs::path run = options.out / "runs" / variants[v].folder / fmt::format("seed-{}", seed);
-      std::error_code none;
-      if (!fs::exists(run / "metrics.jsonl", none)) continue;
-      runs.push_back(report::read_run(run));
-      const fs::path page = run / "report.html";
-      if (!fs::exists(page, none)) continue;
-      places.add_row({fmt::format("{}, seed {}", variants[v].name(), seed),
-                      page.lexically_relative(options.out).generic_string()});
-    }
-    if (variants[v].single_task()) continue;
-    for (std::size_t t = 0; t < learning.size(); ++t) {
-      add_curves(learning[t],
-                 runs,
-                 tasks[t].name,
-                 tasks[t].metrics.front().name,
-                 variants[v].method,
-                 report::line_color(color));
-    }
-    ++color;
-  }
-
-  report::HtmlPage page(facts.title + " · Detente");
-  const bool tested = analysis.measured == Measured::kTest;
+  RunFindings findings = read_runs(analysis, variants, chosen, tasks, options);
+  HtmlPage page(facts.title + " · Detente");
   page.header("Detente comparison",
               facts.title,
-              {fmt::format("{} methods", analysis.methods.size()),
-               fmt::format("{} seeds", analysis.seeds.size()),
-               tested ? "measured on test rows" : "measured on validation rows"});
-  page.heading("Verdict");
-  for (const std::string& sentence : analysis.sentences) page.paragraph(sentence);
-  if (analysis.sentences.empty()) page.paragraph("One method alone: nothing to compare.");
-  for (const std::string& note : analysis.notes) page.note("Note: " + note);
-  page.note(tested ? "Validation rows chose the epoch of each run and, where a grid was given, the "
-                     "setting of "
-                     "each method; the numbers are of test rows, which nothing had seen before."
-                   : "There are no test rows: the validation rows that chose each run's epoch also "
-                     "measured it, "
-                     "so all numbers are a little too good. data.split.test sets rows aside.");
-
-  page.heading("Results");
-  page.table(result_table(analysis));
-  page.note(
-      "Mean ± half the width of its 95 % interval over seeds (Student's t). Differences are judged "
-      "by a "
-      "paired t-test over the seeds that both methods have, corrected for their number (Holm).");
-  page.table(method_table(analysis));
-  page.note(
-      "Δm: mean change against the single-task baselines in percent, over metrics or over tasks; "
-      "below 0 "
-      "is better. Mean rank: over tasks, 1 is best.");
-
-  page.begin_grid();
-  std::size_t figures = 0;
-  for (const StudyTask& task : tasks) {
-    if (figures++ >= kMostFigures) break;
-    const auto rows = rows_of(analysis, task.name, task.metrics.front().name);
-    page.figure(fmt::format("{}: {}{}",
-                            task.name,
-                            task.metrics.front().name,
-                            task.metrics.front().higher_is_better ? "" : " (less is better)"),
-                interval_figure(rows, analysis.reference),
-                "Mean and interval; grey: single runs.");
-  }
-  page.end_grid();
+              {report::count_text(static_cast<double>(analysis.methods.size()), "method"),
+               report::count_text(static_cast<double>(analysis.seeds.size()), "seed"),
+               analysis.measured == Measured::kTest ? "measured on test rows"
+                                                    : "measured on validation rows"});
+  add_verdict(page, analysis, findings);
+  add_decisions(page, analysis, variants, findings);
+  add_results(page, analysis, tasks);
+  add_trade_offs(page, analysis, tasks);
 
   page.heading("Learning");
   page.begin_grid();
-  for (report::Chart& chart : learning) {
-    if (!chart.series.empty()) page.chart(std::move(chart), "Thick: mean over seeds.");
+  for (report::Chart& chart : findings.learning) {
+    if (chart.series.empty()) continue;
+    page.chart(std::move(chart),
+               analysis.seeds.size() > 1
+                   ? "Line: mean over the seeds that reached the epoch; band: their lowest and "
+                     "highest."
+                   : "");
   }
   page.end_grid();
-
-  page.heading("Again");
-  page.folded("Command", facts.command, true);
-  page.folded("Recipe", facts.recipe);
-  std::string list;
-  for (std::size_t i = 0; i < places.rows(); ++i) {
-    list += places.row(i)[0] + ": " + places.row(i)[1] + "\n";
-  }
-  page.folded("Reports of the runs", list);
+  add_costs(page, analysis, findings);
+  add_repetition(page, facts, findings);
   return page.finish("Written by Detente " DETENTE_VERSION ".");
 }
 

@@ -15,8 +15,8 @@ FUZZ(data, size) {
   const std::string_view metrics = fuzz::take_until(rest, '\x01');
   const std::string_view answers = fuzz::take_until(rest, '\x01');
   fuzz::survive([&] {
-    const report::RunData run =
-        report::parse_run("folder", summary, metrics, std::string(rest), answers);
+    const report::RunData run = report::parse_run(
+        "folder", summary, metrics, std::string(rest), report::RunParts::kAll, answers);
     fuzz::survive([&] { report::inspect_run(run, {}).json().dump(); });
     const std::string page = report::html_report(run);
     fuzz::expect(text::find_invalid_utf8(page) == std::string::npos, "pages are UTF-8");

@@ -51,7 +51,7 @@ RunAnswers answers_of(std::vector<TaskAnswers> tasks) {
 }
 
 std::string page_of(const RunAnswers& answers) {
-  return html_report(parse_run("demo", kSummary, "", "", answers_text(answers)));
+  return html_report(parse_run("demo", kSummary, "", "", RunParts::kAll, answers_text(answers)));
 }
 
 TEST(AnswersPage, ShowsMatrixReliabilityAndScatter) {
@@ -78,7 +78,7 @@ TEST(AnswersPage, IsAbsentWithoutTheFile) {
 
 TEST(AnswersPage, DamageIsTold) {
   for (const char* text : {"{", "[]", "null", "{\"format\": \"detente-answers-9\"}", "\xff\xfe"}) {
-    const RunData run = parse_run("demo", kSummary, "", "", text);
+    const RunData run = parse_run("demo", kSummary, "", "", RunParts::kAll, text);
     EXPECT_THAT(
         html_report(run),
         AllOf(HasSubstr("answers.json is damaged"), Not(HasSubstr("What the model answered"))));

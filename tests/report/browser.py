@@ -109,8 +109,8 @@ class Browser:
 
 
 class Page:
-    """A loaded page. `complaints` are its console's errors, `requests` the addresses it asked for, `seconds` is
-    the time until it was loaded and drawn."""
+    """A loaded page. `complaints` are its console's errors, `requests` the addresses it asked for,
+    `seconds` is the time until it was loaded and drawn."""
 
     def __init__(self, browser, address, width, dark):
         self.browser = browser
@@ -143,7 +143,8 @@ class Page:
         return [event for event in self.browser.events if event.get("sessionId") == self.session]
 
     def run(self, script):
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise BrowserError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
@@ -155,10 +156,12 @@ class Page:
             params = event["params"]
             if event["method"] == "Runtime.exceptionThrown":
                 found.append(str(params["exceptionDetails"]))
-            elif event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert", "warning"):
-                found.append(str(params["args"]))
-            elif event["method"] == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
-                found.append(str(params["entry"]))
+            elif event["method"] == "Runtime.consoleAPICalled":
+                if params["type"] in ("error", "assert", "warning"):
+                    found.append(str(params["args"]))
+            elif event["method"] == "Log.entryAdded":
+                if params["entry"]["level"] in ("error", "warning"):
+                    found.append(str(params["entry"]))
         return found
 
     @property

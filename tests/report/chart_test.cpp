@@ -333,5 +333,30 @@ TEST(Smooth, ForgetsAHugeValueOnceItIsPast) {
   }
 }
 
+// The range counts the band, a gap in it splits it, and half a band is refused.
+TEST(Band, IsDrawnBehindItsLine) {
+  Chart chart;
+  Series line = series({1, 2, 3, 4, 5}, {1, 2, 3, 2, 1});
+  line.low = {0, 1, kNaN, 1, -7};
+  line.high = {2, 3, kNaN, 9, 2};
+  chart.series.push_back(line);
+  const ChartFrame range = chart_range(chart);
+  EXPECT_LE(range.y_min, -7);
+  EXPECT_GE(range.y_max, 9);
+  Canvas canvas(400, 300);
+  draw_chart(canvas, {0, 0, 400, 300}, chart);
+  std::size_t bands = 0;
+  for (const auto& primitive : canvas.primitives()) {
+    const auto* shape = std::get_if<Polyline>(&primitive);
+    if (shape != nullptr && shape->closed) {
+      EXPECT_EQ(shape->points.size(), 4U);
+      ++bands;
+    }
+  }
+  EXPECT_EQ(bands, 2U);
+  chart.series[0].high.pop_back();
+  EXPECT_THROW(chart_range(chart), Error);
+}
+
 }  // namespace
 }  // namespace detente::report

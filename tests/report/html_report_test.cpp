@@ -302,6 +302,8 @@ TEST(Words, FormatNumbersForPeople) {
   EXPECT_EQ(count_text(999), "999");
   EXPECT_EQ(count_text(-1000), "-1,000");
   EXPECT_EQ(count_text(-100), "-100");
+  EXPECT_EQ(count_text(1, "step"), "1 step");
+  EXPECT_EQ(count_text(1234, "step"), "1,234 steps");
   EXPECT_EQ(value_text(0.5), "0.5000");
   EXPECT_EQ(value_text(1.5e-7), "1.5e-07");
   EXPECT_EQ(value_text(std::nan("")), "–");

@@ -245,5 +245,21 @@ TEST(Advice, SaysWhenThereIsLittleToGoBy) {
               HasSubstr("only 2 steps were measured"));
 }
 
+TEST(Advice, IsNotSureOfOneStep) {
+  const RunData run = parse_run("r",
+                                "",
+                                R"({"type":"step","step":1,"losses":{"a":1,"b":1},)"
+                                R"("cosines":{"a|b":-0.3},"grad_norms":{"a":1,"b":1}})",
+                                "");
+  const Inspection inspection = inspect_run(run, {.method = "ew"});
+  ASSERT_FALSE(inspection.advice.empty());
+  EXPECT_THAT(
+      inspection.advice[0].finding,
+      ::testing::HasSubstr("conflict in 100 % of the measured steps (mean cosine -0.30), but"));
+  for (const Advice& item : inspection.advice) {
+    EXPECT_THAT(item.finding, ::testing::Not(::testing::HasSubstr("nan")));
+  }
+}
+
 }  // namespace
 }  // namespace detente::report

@@ -134,5 +134,21 @@ TEST(RunData, KnowsWhichMetricsAreErrors) {
   }
 }
 
+TEST(RunData, ReadsEpochsWithoutTheSteps) {
+  const std::string lines =
+      "{\"type\":\"step\",\"step\":1,\"losses\":{\"a\":1}}\n"
+      "{\"type\": \"step\", \"step\": 2}\n"
+      "broken\n"
+      "{\"type\":\"epoch\",\"epoch\":1,\"step\":2,\"dev\":{\"type\":{\"r2\":0.5}},\"best\":true}\n";
+  const RunData all = parse_run("r", "", lines, "");
+  const RunData epochs = parse_run("r", "", lines, "", RunParts::kEpochs);
+  EXPECT_EQ(all.steps.size(), 2U);
+  EXPECT_TRUE(epochs.steps.empty());
+  ASSERT_EQ(epochs.epochs.size(), 1U);
+  EXPECT_EQ(epochs.epochs[0].to_json(), all.epochs[0].to_json());
+  EXPECT_EQ(epochs.unreadable_lines, all.unreadable_lines);
+  EXPECT_EQ(epochs.unreadable_lines, std::vector<std::size_t>{3});
+}
+
 }  // namespace
 }  // namespace detente::report

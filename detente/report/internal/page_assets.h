@@ -15,7 +15,7 @@ std::string page_style();
 //     <script type="application/json">DATA</script></figure>
 // with DATA, all places in the picture's units,
 //   {"k": "lines", "r": [x, y, width, height], "x": [min, max], "l": what x is,
-//    "s": [{"n": name, "c": colour, "p": [[x, y], ...]}, ...]}
+//    "s": [{"n": name, "c": colour, "p": [[x, y] or [x, y, low, high], ...]}, ...]}
 //   {"k": "heat", "r": ..., "rows": [...], "cols": [...], "v": [value or null, row by row],
 //    "rt": what a row is, "ct": what a column is, "vt": what a value is}
 //   {"k": "marks", "m": [[x, y, name, values in words], ...]}

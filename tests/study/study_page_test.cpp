@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/file.h>
+#include <detente/study/study_figures.h>
+#include <detente/study/study_page.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace detente::study {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+const StudyTask kA{"a", {{"r2", true}}};
+const StudyTask kB{"b", {{"mae", false}}};
+
+Variant variant(const std::string& method, const std::string& task = "") {
+  Variant one;
+  one.method = method;
+  one.task = task;
+  one.folder = task.empty() ? method : "single-" + task;
+  return one;
+}
+
+// Means of a (r2) and b (mae) by method, one seed.
+Analysis analysis_of(const std::vector<std::tuple<std::string, double, double>>& methods) {
+  std::vector<Variant> variants;
+  std::vector<std::size_t> chosen;
+  std::vector<RunResult> results;
+  for (const auto& [method, a, b] : methods) {
+    chosen.push_back(variants.size());
+    RunResult result;
+    result.variant = variants.size();
+    result.dev = {{"a", {{"r2", a}}}, {"b", {{"mae", b}}}};
+    results.push_back(result);
+    variants.push_back(variant(method));
+  }
+  const std::vector<StudyTask> tasks = {kA, kB};
+  const std::vector<std::int64_t> seeds = {0};
+  return analyse(variants, chosen, tasks, seeds, results);
+}
+
+TEST(Undominated, KnowsWhichWayIsBetter) {
+  // Higher a and lower b are better.
+  const Analysis analysis = analysis_of(
+      {{"ew", 0.5, 1.0}, {"worse", 0.4, 1.1}, {"a_best", 0.9, 2.0}, {"b_best", 0.1, 0.2}});
+  EXPECT_THAT(undominated(analysis, kA, kB), UnorderedElementsAre("ew", "a_best", "b_best"));
+}
+
+TEST(Undominated, KeepsEqualsAndLeavesOutWhatHasNoValue) {
+  EXPECT_THAT(
+      undominated(analysis_of({{"ew", 0.5, 1.0}, {"same", 0.5, 1.0}, {"lost", kNaN, 0.1}}), kA, kB),
+      UnorderedElementsAre("ew", "same"));
+  EXPECT_THAT(undominated(analysis_of({{"ew", 0.5, 1.0}, {"tie", 0.5, 0.9}}), kA, kB),
+              UnorderedElementsAre("tie"));
+  EXPECT_THAT(undominated(analysis_of({{"ew", kNaN, kNaN}}), kA, kB), IsEmpty());
+}
+
+TEST(TradeOffs, ChooseThePairsWithMostToChooseFrom) {
+  const Analysis analysis = analysis_of({{"ew", 0.5, 1.0}, {"other", 0.9, 2.0}});
+  const std::vector<StudyTask> tasks = {kA, kA, kB};
+  using Pairs = std::vector<std::pair<std::size_t, std::size_t>>;
+  EXPECT_EQ(trade_offs(analysis, tasks, 9), (Pairs{{0, 1}, {0, 2}, {1, 2}}));
+  EXPECT_EQ(trade_offs(analysis, tasks, 1), (Pairs{{0, 2}}));
+  EXPECT_THAT(trade_offs(analysis, {}, 9), IsEmpty());
+}
+
+TEST(ChangeMap, IsPositiveWhereAMethodIsBetter) {
+  const std::vector<StudyTask> tasks = {kA, kB};
+  const auto map = change_map(analysis_of({{"ew", 0.5, 1.0}, {"m", 0.6, 1.5}}), tasks);
+  ASSERT_TRUE(map);
+  EXPECT_THAT(map->rows, ElementsAre("ew", "m"));
+  EXPECT_EQ(map->at(0, 0), 0);
+  EXPECT_NEAR(map->at(1, 0), 20, 1e-9);
+  EXPECT_NEAR(map->at(1, 1), -50, 1e-9);
+  EXPECT_FALSE(change_map(analysis_of({{"ew", kNaN, kNaN}}), tasks));
+  EXPECT_FALSE(change_map(analysis_of({{"ew", 1, 1}}), std::span(tasks).first(1)));
+  // From zero no percentage is defined.
+  EXPECT_TRUE(
+      std::isnan(change_map(analysis_of({{"ew", 0.0, 1.0}, {"m", 0.6, 1.5}}), tasks)->at(1, 0)));
+}
+
+TEST(Figures, SayTheirValuesInWords) {
+  const Analysis analysis = analysis_of({{"ew", 0.5, 1.0}, {"worse", 0.4, 1.25}});
+  const Figure points = trade_off_figure(analysis, kA, kB);
+  ASSERT_EQ(points.marks.size(), 2U);
+  EXPECT_EQ(points.marks[0].name, "ew");
+  EXPECT_EQ(points.marks[0].text, "a 0.5; b 1");
+  EXPECT_EQ(points.marks[1].name, "worse (dominated)");
+  // Further right in a, and higher up where mae is greater.
+  EXPECT_GT(points.marks[0].at.x, points.marks[1].at.x);
+  EXPECT_GT(points.marks[0].at.y, points.marks[1].at.y);
+
+  const Figure intervals = interval_figure(analysis, kA);
+  ASSERT_EQ(intervals.marks.size(), 2U);
+  EXPECT_EQ(intervals.marks[1].text, "0.4; runs: 0.4");
+  const std::vector<Cost> costs = {{"ew", 2.0}, {"worse", 4.0}, {"lost", kNaN}};
+  const Figure bars = cost_figure(analysis, costs, "ms");
+  ASSERT_EQ(bars.marks.size(), 2U);
+  EXPECT_EQ(bars.marks[1].text, "4 ms");
+}
+
+TEST(Figures, AreSoundForAnyNumbers) {
+  for (const double value : {0.0, kNaN, -1e300, 1e300, 1e-300, 5.0}) {
+    for (const double other : {value, 5.0, -value}) {
+      const Analysis analysis = analysis_of({{"ew", value, other}, {"m", other, value}});
+      const std::vector<Cost> costs = {{"ew", value}, {"m", other}};
+      for (const Figure& figure : {interval_figure(analysis, kA),
+                                   trade_off_figure(analysis, kA, kB),
+                                   cost_figure(analysis, costs, "ms")}) {
+        const std::string svg = report::to_svg(figure.canvas);
+        EXPECT_THAT(svg, Not(HasSubstr("nan"))) << value << " " << other;
+        EXPECT_THAT(svg, Not(HasSubstr("\"inf"))) << value << " " << other;
+        EXPECT_THAT(svg, Not(HasSubstr("-inf"))) << value << " " << other;
+      }
+    }
+  }
+}
+
+TEST(LearningSeries, IsTheMeanWithTheRangeOfTheSeeds) {
+  std::vector<report::RunData> runs(3);
+  for (int seed = 0; seed < 3; ++seed) {
+    // The last run ended after its first epoch.
+    for (int epoch = 1; epoch <= (seed == 2 ? 1 : 2); ++epoch) {
+      report::EpochRecord record;
+      record.epoch = epoch;
+      record.dev = {{"a", {{"r2", epoch + 0.1 * seed}}}};
+      runs[static_cast<std::size_t>(seed)].epochs.push_back(record);
+    }
+  }
+  const auto series = learning_series(runs, "a", "r2", "ew", report::line_color(0));
+  EXPECT_THAT(series.x, ElementsAre(1, 2));
+  EXPECT_THAT(series.y,
+              ElementsAre(::testing::DoubleNear(1.1, 1e-12), ::testing::DoubleNear(2.05, 1e-12)));
+  EXPECT_THAT(series.low, ElementsAre(1, 2));
+  EXPECT_THAT(series.high, ElementsAre(1.2, 2.1));
+  EXPECT_TRUE(learning_series(std::span(runs).first(1), "a", "r2", "ew", {}).low.empty());
+  EXPECT_TRUE(learning_series(runs, "b", "r2", "ew", {}).x.empty());
+}
+
+class StudyPageTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::path(::testing::TempDir()) / "detente_study_page";
+    fs::remove_all(root_);
+    options_.out = root_;
+    options_.seeds = {0, 1};
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  void add_run(const std::string& folder, int seed, const std::string& summary) {
+    const fs::path run = root_ / "runs" / folder / ("seed-" + std::to_string(seed));
+    fs::create_directories(run);
+    write_file_atomic(run / "metrics.jsonl",
+                      "{\"type\":\"step\",\"step\":1,\"loss\":1}\nnot json\n"
+                      "{\"type\":\"epoch\",\"epoch\":1,\"step\":1,\"dev\":{\"a\":{\"r2\":0.5}}}\n");
+    write_file_atomic(run / "summary.json", summary);
+  }
+
+  std::string page(const std::vector<Variant>& variants, const std::vector<RunResult>& results) {
+    const std::vector<StudyTask> tasks = {kA, kB};
+    const auto chosen = chosen_variants(variants, tasks, results);
+    const auto analysis = analyse(variants, chosen, tasks, options_.seeds, results);
+    return study_page(
+        {"t", "detente compare", "seed: 0"}, analysis, variants, chosen, tasks, options_);
+  }
+
+  fs::path root_;
+  SweepOptions options_;
+};
+
+TEST_F(StudyPageTest, SaysWhatRanWhereAndWhatItCost) {
+  add_run("ew", 0, R"({"processor":"one","train_rows":1200,"peak_memory_mib":100})");
+  add_run("ew", 1, R"({"processor":"two","train_rows":1200,"peak_memory_mib":200})");
+  RunResult first;
+  first.dev = {{"a", {{"r2", 0.5}}}, {"b", {{"mae", 1.0}}}};
+  first.ms_per_step = 2.5;
+  RunResult second = first;
+  second.seed = 1;
+  const std::string html = page({variant("ew")}, {first, second});
+  EXPECT_THAT(html, HasSubstr("Training rows (1,200)"));
+  EXPECT_THAT(html, HasSubstr("one; two"));
+  EXPECT_THAT(html, HasSubstr("Runs differ in: processor."));
+  EXPECT_THAT(html, HasSubstr("150 MiB"));
+  EXPECT_THAT(html, HasSubstr("2.5 ms"));
+  EXPECT_THAT(html, HasSubstr("all of them are a little too good"));
+  // What of a log could not be read is never dropped in silence.
+  EXPECT_THAT(html, HasSubstr("ew, seed 1: line 2 of metrics.jsonl could not be read"));
+}
+
+TEST_F(StudyPageTest, CountsTheSettingsThatValidationChoseFrom) {
+  Variant low = variant("ew");
+  low.setting = "optimizer.lr=1";
+  Variant high = variant("ew");
+  high.setting = "optimizer.lr=2";
+  high.folder = "ew-2";
+  RunResult result;
+  result.dev = {{"a", {{"r2", 0.5}}}, {"b", {{"mae", 1.0}}}};
+  result.test = result.dev;
+  RunResult better = result;
+  better.variant = 1;
+  better.dev[0].second[0].second = 0.75;
+  const std::string html = page({low, high}, {result, better});
+  EXPECT_THAT(html, HasSubstr("one of up to 2 settings"));
+  EXPECT_THAT(html, HasSubstr("optimizer.lr=2"));
+  EXPECT_THAT(html, HasSubstr("measured on test rows"));
+}
+
+TEST_F(StudyPageTest, NeedsNoRun) {
+  const std::string html = page({variant("ew"), variant("uw"), variant("single", "a")}, {});
+  EXPECT_THAT(html, HasSubstr("Which data decided what"));
+  EXPECT_THAT(html, HasSubstr("no data"));
+  EXPECT_THAT(html, Not(HasSubstr("Trade-offs")));
+}
+
+}  // namespace
+}  // namespace detente::study
