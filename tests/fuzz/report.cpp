@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page and the inspection of a stranger's run: summary, log, answers and recipe between bytes 1.
+// The page and the inspection of a stranger's run: summary, log, recipe and answers between bytes 1.
 #include <detente/report/html_report.h>
 #include <detente/report/inspection.h>
 #include <detente/report/run_data.h>
@@ -13,10 +13,10 @@ FUZZ(data, size) {
   std::string_view rest = fuzz::text_of(data, size);
   const std::string_view summary = fuzz::take_until(rest, '\x01');
   const std::string_view metrics = fuzz::take_until(rest, '\x01');
-  const std::string_view answers = fuzz::take_until(rest, '\x01');
+  const std::string_view recipe = fuzz::take_until(rest, '\x01');
   fuzz::survive([&] {
     const report::RunData run = report::parse_run(
-        "folder", summary, metrics, std::string(rest), report::RunParts::kAll, answers);
+        "folder", summary, metrics, std::string(recipe), report::RunParts::kAll, rest);
     fuzz::survive([&] { report::inspect_run(run, {}).json().dump(); });
     const std::string page = report::html_report(run);
     fuzz::expect(text::find_invalid_utf8(page) == std::string::npos, "pages are UTF-8");
