@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/rng.h>
 #include <detente/metrics/calibration.h>
+#include <detente/report/answer_charts.h>
 #include <detente/report/answer_pictures.h>
 #include <detente/report/answer_summary.h>
 #include <detente/report/answers.h>
@@ -432,6 +433,12 @@ TEST(AnswersFile, ChangedValuesAreDamageOrHarmless) {
       const auto read = RunAnswers::from_json(changed);
       if (read) {
         EXPECT_TRUE(parse_answers(answers_text(*read))) << path;
+        HtmlPage page("p");
+        add_answers(page, *read);
+        const std::string html = page.finish("");
+        for (const char* broken : {"\"nan", "nan\"", ",nan", "inf,", "\"inf", "\"><script>"}) {
+          EXPECT_EQ(html.find(broken), std::string::npos) << path << " = " << other.dump();
+        }
       } else {
         ++damaged;
       }
