@@ -29,6 +29,11 @@ std::string compact_count(double value) {
   return "";
 }
 
+// Four digits, whatever the unit; "–" for NaN.
+std::string short_text(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4g}", value) : value_text(value);
+}
+
 std::string rows_word(const TaskAnswers& task, std::uint64_t count) {
   const char* unit = is_map(task.kind) ? "pixel" : "row";
   return fmt::format(
@@ -177,8 +182,8 @@ void add_residuals(HtmlPage& page, const RunAnswers& answers) {
           output.name.empty() ? task.task : task.task + " " + output.name,
           count_text(static_cast<double>(output.rows)),
           value_text(output.r2, 3),
-          value_text(output.mean_residual)};
-      for (const double residual : output.residuals) row.push_back(value_text(residual));
+          short_text(output.mean_residual)};
+      for (const double residual : output.residuals) row.push_back(short_text(residual));
       table.add_row(std::move(row));
     }
     if (task.all_outputs > task.outputs.size()) {

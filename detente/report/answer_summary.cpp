@@ -129,7 +129,7 @@ void summarize_classes(TaskAnswers& task, const metrics::Answers& a, const Answe
 }
 
 // Sorted values; between two of them as if they were evenly spread.
-double quantile(const std::vector<double>& sorted, double share) {
+double sorted_quantile(const std::vector<double>& sorted, double share) {
   const double place = share * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(place);
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
@@ -157,7 +157,8 @@ OutputAnswers output_of(std::vector<std::pair<double, double>> pairs, std::size_
   for (const double residual : residuals) {
     out.mean_residual = (std::isnan(out.mean_residual) ? 0 : out.mean_residual) + residual / n;
   }
-  for (const double share : kResidualQuantiles) out.residuals.push_back(quantile(residuals, share));
+  for (const double share : kResidualQuantiles)
+    out.residuals.push_back(sorted_quantile(residuals, share));
   const std::size_t shown = std::min({points, kMostPoints, pairs.size()});
   for (std::size_t i = 0; i < shown; ++i) {
     const std::size_t at = shown == 1 ? 0 : i * (pairs.size() - 1) / (shown - 1);

@@ -279,7 +279,7 @@ RunAnswers answers_from(const Json& json) {
   return out;
 }
 
-double ratio(std::uint64_t part, std::uint64_t whole) {
+double part_of(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? kNoNumber : static_cast<double>(part) / static_cast<double>(whole);
 }
 
@@ -291,9 +291,9 @@ std::uint64_t ConfusionAnswers::total() const {
   return sum;
 }
 
-double LabelAnswers::precision() const { return ratio(both, predicted); }
-double LabelAnswers::recall() const { return ratio(both, there); }
-double LabelAnswers::f1() const { return ratio(2 * both, there + predicted); }
+double LabelAnswers::precision() const { return part_of(both, predicted); }
+double LabelAnswers::recall() const { return part_of(both, there); }
+double LabelAnswers::f1() const { return part_of(2 * both, there + predicted); }
 
 Json RunAnswers::to_json() const {
   Json shown = Json::array();
