@@ -7,6 +7,7 @@
 #include <detente/report/run_data.h>
 #include <detente/study/halving.h>
 #include <detente/study/sweep.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -127,11 +128,11 @@ std::string metrics_text(const report::NamedTables& tables) {
   std::string text;
   for (const auto& [task, numbers] : tables) {
     if (numbers.empty()) continue;
-    text += fmt::format("{}{} {} {:.4f}",
+    text += fmt::format("{}{} {} {}",
                         text.empty() ? "" : ", ",
                         task,
                         numbers.front().first,
-                        numbers.front().second);
+                        score_text(numbers.front().second));
   }
   return text;
 }
