@@ -10,6 +10,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace detente::report {
@@ -67,6 +68,10 @@ class HtmlPage {
 
   // Preformatted text behind a line that opens it.
   void folded(const std::string& title, const std::string& text, bool open = false);
+
+  // The same with links: names, and paths relative to the page.
+  void folded_links(const std::string& title,
+                    const std::vector<std::pair<std::string, std::string>>& links);
 
   std::string finish(const std::string& footer) const;
 
