@@ -44,6 +44,9 @@ def main():
         root = Path(folder)
         made_runs.write_run(root / "five", [f"task{k}" for k in range(5)], args.steps, 20)
         measure(args.maker, "run", root / "five", f"run of 5 tasks, {args.steps} steps")
+        few = args.steps // 10  # each has the cosines of 1,225 pairs
+        made_runs.write_run(root / "fifty", [f"task{k}" for k in range(50)], few, 20)
+        measure(args.maker, "run", root / "fifty", f"run of 50 tasks, {few} steps")
         made_runs.write_study(root / "study", made_runs.METHODS[:10], ["a", "b"], 5, args.steps, 20)
         measure(args.maker, "study", root / "study", f"study of 60 runs, {args.steps} steps")
 

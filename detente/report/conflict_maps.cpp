@@ -98,7 +98,7 @@ bool any_finite(const std::vector<double>& values) {
 
 std::optional<HeatMap> cosine_matrix(const RunData& run) {
   const std::size_t k = run.tasks.size();
-  if (k < 3 || run.cosines.empty()) return std::nullopt;
+  if (k < 3 || k > kMostMatrixTasks || run.cosines.empty()) return std::nullopt;
   HeatMap map = cosine_map();
   map.rows = run.tasks;
   map.columns = run.tasks;
@@ -129,17 +129,19 @@ std::optional<HeatMap> conflict_over_time(const RunData& run) {
 }
 
 std::optional<HeatMap> layers_over_time(const RunData& run) {
-  HeatMap map = cosine_map();
   std::vector<std::vector<double>> means;
   for (const GroupCurves& group : run.groups) {
-    auto mean = mean_over_pairs(group.cosines, run.steps.size());
-    if (!any_finite(mean)) continue;
-    map.rows.push_back(group.name);
-    means.push_back(std::move(mean));
+    means.push_back(mean_over_pairs(group.cosines, run.steps.size()));
   }
-  if (means.empty()) return std::nullopt;
+  auto rows = most_opposed(means, kMostLayerRows);
+  if (rows.empty()) return std::nullopt;
+  std::sort(rows.begin(), rows.end());
+  HeatMap map = cosine_map();
   std::vector<const std::vector<double>*> curves;
-  for (const auto& mean : means) curves.push_back(&mean);
+  for (const std::size_t row : rows) {
+    map.rows.push_back(run.groups[row].name);
+    curves.push_back(&means[row]);
+  }
   spread_over_time(map, run, curves);
   return map;
 }
@@ -151,6 +153,7 @@ std::optional<HeatMap> layers_by_pair(const RunData& run) {
   HeatMap map = cosine_map();
   for (const std::size_t pair : pairs) map.columns.push_back(pair_text(run.cosines.names[pair]));
   for (const GroupCurves& group : run.groups) {
+    if (map.rows.size() >= kMostLayerRows) break;
     std::vector<double> values;
     for (const std::size_t pair : pairs) {
       const auto* curve = group.cosines.find(run.cosines.names[pair]);

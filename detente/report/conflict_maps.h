@@ -13,15 +13,18 @@ namespace detente::report {
 
 inline constexpr std::size_t kMostSpans = 40;     // of training, as columns
 inline constexpr std::size_t kMostPairRows = 16;  // the most opposed ones
+inline constexpr std::size_t kMostLayerRows = 40;
+inline constexpr std::size_t kMostMatrixTasks = 100;
 
-// Mean cosine of every pair over the whole run, task by task; for three tasks or more.
+// Mean cosine of every pair over the whole run, task by task; for three tasks to kMostMatrixTasks.
 std::optional<HeatMap> cosine_matrix(const RunData& run);
 
 // Mean cosine of each pair, the most opposed first, in spans of equally many steps. There are at
 // most as many spans as measured steps; one in which nothing was measured has no value.
 std::optional<HeatMap> conflict_over_time(const RunData& run);
 
-// The same of the groups of shared parameters, mean over pairs; in the network's order.
+// The same of the groups of shared parameters, mean over pairs; in the network's order, and of very
+// many the most opposed ones.
 std::optional<HeatMap> layers_over_time(const RunData& run);
 
 // Mean cosine of each pair in each group over the whole run; for two pairs or more.

@@ -251,6 +251,15 @@ void HtmlPage::folded(const std::string& title, const std::string& text, bool op
                        escape_xml(text));
 }
 
+void HtmlPage::folded_links(const std::string& title,
+                            const std::vector<std::pair<std::string, std::string>>& links) {
+  body_ += "<details><summary>" + escape_xml(title) + "</summary><ul class=\"links\">\n";
+  for (const auto& [name, path] : links) {
+    body_ += "<li><a href=\"" + escape_xml(href(path)) + "\">" + escape_xml(name) + "</a></li>\n";
+  }
+  body_ += "</ul></details>\n";
+}
+
 std::string HtmlPage::finish(const std::string& footer) const {
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"

@@ -88,6 +88,10 @@ class HtmlPage {
   // Preformatted text behind a line that opens it.
   void folded(const std::string& title, const std::string& text, bool open = false);
 
+  // The same with links: names, and paths relative to the page.
+  void folded_links(const std::string& title,
+                    const std::vector<std::pair<std::string, std::string>>& links);
+
   std::string finish(const std::string& footer) const;
 
  private:

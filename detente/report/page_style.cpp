@@ -71,6 +71,7 @@ svg{display:block;width:100%;height:auto}
 details{background:var(--card);border:1px solid var(--line);border-radius:10px;margin-top:12px}
 summary{cursor:pointer;padding:10px 16px;font-weight:600}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:4px 16px 16px;overflow-x:auto;font:13.5px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
+.links{margin:0;padding:0 16px 14px 34px;columns:220px;font-size:15px}
 a{color:var(--accent)}
 footer{color:var(--muted);font-size:13px;margin-top:36px}
 @media(max-width:600px){main{padding:18px 12px 32px}h1{font-size:25px}.lead{font-size:16px}th,td{padding:7px 12px}.tiles{grid-template-columns:repeat(2,1fr)}.tile{padding:10px 12px}.tile b{font-size:23px}figure{padding:12px 8px 8px}}

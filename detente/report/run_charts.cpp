@@ -12,8 +12,11 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr Color kPale = rgb(0xc9d1d9);
-// Grey lines need no detail, and fifty detailed ones make a heavy page.
+// Grey lines need no detail, and the more there are the less of each is seen: a thousand pairs of
+// tasks in detail would make a heavy page.
 constexpr std::size_t kPalePoints = 200;
+constexpr std::size_t kFewestPalePoints = 24;
+constexpr std::size_t kAllPalePoints = 20000;
 
 Color task_color(const std::vector<std::size_t>& highlighted, std::size_t task) {
   const auto it = std::find(highlighted.begin(), highlighted.end(), task);
@@ -41,9 +44,13 @@ void add_lines(Chart& chart,
                const std::vector<std::size_t>& highlighted,
                bool with_raw,
                std::string (*label)(const std::string&)) {
+  const std::size_t each =
+      std::clamp(kAllPalePoints / std::max<std::size_t>(1, curves.names.size()),
+                 kFewestPalePoints,
+                 kPalePoints);
   for (std::size_t i = 0; i < curves.names.size(); ++i) {
     if (std::find(highlighted.begin(), highlighted.end(), i) != highlighted.end()) continue;
-    Series pale = sparse(step_series(run, curves.values[i], "", kPale, true), kPalePoints);
+    Series pale = sparse(step_series(run, curves.values[i], "", kPale, true), each);
     pale.background = true;
     pale.width = 0.9;
     chart.series.push_back(std::move(pale));

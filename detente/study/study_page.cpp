@@ -25,8 +25,8 @@ constexpr std::size_t kMostTradeOffs = 6;
 struct RunFindings {
   std::vector<report::Chart> learning;  // of the first tasks
   std::vector<Cost> memory;
-  std::string reports;                // a line per run
-  std::vector<std::string> warnings;  // what could not be read
+  std::vector<std::pair<std::string, std::string>> reports;  // name of a run, place of its page
+  std::vector<std::string> warnings;                         // what could not be read
   std::set<double> train_rows;
   std::set<double> dev_rows;
   // key of the summary → its values, as they first appear
@@ -84,8 +84,7 @@ RunFindings read_runs(const Analysis& analysis,
       memory.push_back(runs.back().number("peak_memory_mib"));
       const fs::path page = run / "report.html";
       if (!fs::exists(page, none)) continue;
-      findings.reports +=
-          name + ": " + page.lexically_relative(options.out).generic_string() + "\n";
+      findings.reports.emplace_back(name, page.lexically_relative(options.out).generic_string());
     }
     if (variant.single_task()) continue;
     findings.memory.push_back({variant.method, report::finite_mean(memory)});
@@ -276,7 +275,7 @@ void add_repetition(HtmlPage& page, const PageFacts& facts, const RunFindings& f
   }
   page.folded("Command", facts.command, true);
   page.folded("Recipe", facts.recipe);
-  page.folded("Reports of the runs", findings.reports);
+  if (!findings.reports.empty()) page.folded_links("Pages of the runs", findings.reports);
 }
 
 }  // namespace

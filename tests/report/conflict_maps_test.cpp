@@ -134,5 +134,22 @@ TEST(Layers, KeepTheirOrderAndTheirMeans) {
   EXPECT_NEAR(pairs->at(1, 0), -0.1, 1e-12);
 }
 
+TEST(Layers, OfVeryManyAreTheMostOpposedInTheirOrder) {
+  RunData run = run_of(1, {"a", "b"});
+  for (int g = 0; g < 60; ++g) {
+    GroupCurves& group = run.groups.emplace_back();
+    group.name = std::to_string(g);
+    add_pair(group.cosines, "a|b", {g % 2 == 0 ? -0.5 : 0.5 - 0.001 * g});
+  }
+  const auto map = layers_over_time(run);
+  ASSERT_TRUE(map);
+  ASSERT_EQ(map->rows.size(), kMostLayerRows);
+  EXPECT_EQ(map->rows.front(), "0");
+  EXPECT_EQ(map->rows.back(), "59");
+  for (std::size_t i = 1; i < map->rows.size(); ++i) {
+    EXPECT_LT(std::stoi(map->rows[i - 1]), std::stoi(map->rows[i]));
+  }
+}
+
 }  // namespace
 }  // namespace detente::report

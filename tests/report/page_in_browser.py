@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import browser
 import made_runs
@@ -191,6 +192,10 @@ def check_study(chromium, root):
     for words in ("uw, seed 1: ended with <exit code> 1: \"no memory\"", "measured on test rows", HOSTILE,
                   HANGUL, "detente compare made.yaml --out study", "Training rows (11,124)"):
         assert words in body, words
+
+    links = page.run("[...document.querySelectorAll('.links a')].map(a => a.href)")
+    assert len(links) == 3 * (len(methods) + len(tasks)) and all(
+        Path(unquote(urlsplit(link).path)).is_file() for link in links), links
 
     # Intervals: down goes from the baseline to the methods; the failed run is left out.
     figure(page, "a: r2")
