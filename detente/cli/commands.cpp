@@ -13,6 +13,9 @@ void add_new(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
+#ifdef DETENTE_WITH_SERVE
+void add_serve(CLI::App& app, Context& context);
+#endif
 #ifdef DETENTE_WITH_TORCH
 void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
@@ -35,6 +38,9 @@ std::span<const AddCommand> commands() {
       add_report,
       add_recipe,
       add_data,
+#endif
+#ifdef DETENTE_WITH_SERVE
+      add_serve,
 #endif
       add_new,
       add_inspect,

@@ -10,7 +10,7 @@
 #include <detente/study/sweep.h>
 #include <detente/study/tables.h>
 #include <detente/text/printable.h>
-#include <detente/train/interrupt.h>
+#include <detente/core/interrupt.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_lock.h>
 #include <fmt/format.h>
@@ -292,7 +292,7 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   options.recipe = keep_recipe(study.recipe, options.out);
   write_file_atomic(options.out / "study.json", json_text(asked_of(flags)) + "\n");
 
-  const train::InterruptGuard guard;
+  const InterruptGuard guard;
   study::SweepHooks hooks;
   hooks.stop = [&] { return guard.interrupted(); };
   // Processes of a study that was killed save themselves and end; until then they have their folders.

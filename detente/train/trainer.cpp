@@ -13,7 +13,7 @@
 #include <detente/train/diagnosis.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/initial_model.h>
-#include <detente/train/interrupt.h>
+#include <detente/core/interrupt.h>
 #include <detente/train/label_losses.h>
 #include <detente/train/run_lock.h>
 #include <detente/train/run_log.h>
