@@ -32,7 +32,8 @@ def step_line(step, rng):
         "losses": {t: math.exp(-step / 5000) + rng.random() / 10 for t in TASKS}, "loss": rng.random(),
         "weights": {t: 1 / 3 for t in TASKS}, "grad_norms": {t: rng.random() for t in TASKS},
         "cosines": {p: rng.uniform(-1, 1) for p in pairs}, "conflict": rng.random() < 0.5,
-        "direction_norm": rng.random(), "ms": {"total": 100.0, "forward": 30.0, "backward": 60.0, "solve": 0.1},
+        "direction_norm": rng.random(),
+        "ms": {"total": 100.0, "forward": 30.0, "backward": 60.0, "solve": 0.1},
     }) + "\n"
 
 
@@ -78,7 +79,8 @@ def main():
         for i in range(asked.runs):
             run = Path(folder) / f"run-{i}"
             run.mkdir()
-            (run / "recipe.yaml").write_text("name: fake\nbalance:\n  method: cagrad\ntrain:\n  epochs: 100\n")
+            (run / "recipe.yaml").write_text(
+                "name: fake\nbalance:\n  method: cagrad\ntrain:\n  epochs: 100\n")
             logs.append((run / "metrics.jsonl").open("w"))
             for step in range(1, asked.before + 1):
                 logs[-1].write(lines(step, rng))
@@ -124,7 +126,7 @@ def main():
         done.set()
         for thread in threads:
             thread.join()
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)
         server.wait(timeout=10)
         print(json.dumps({"runs": asked.runs, "seconds": round(took, 1), "processor_seconds": round(used, 2),
                           "percent_of_a_core": round(100 * used / took, 2),

@@ -2,6 +2,7 @@
 #include <detente/cli/compare_methods.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/interrupt.h>
 #include <detente/core/json.h>
 #include <detente/core/json_text.h>
 #include <detente/metrics/registry.h>
@@ -10,7 +11,6 @@
 #include <detente/study/sweep.h>
 #include <detente/study/tables.h>
 #include <detente/text/printable.h>
-#include <detente/core/interrupt.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_lock.h>
 #include <fmt/format.h>

@@ -24,11 +24,8 @@ OpenFile::OpenFile(OpenFile&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)), facts_(other.facts_) {}
 
 std::string OpenFile::version() const {
-  return fmt::format("{}-{}-{}-{}",
-                     facts_.st_ino,
-                     facts_.st_size,
-                     facts_.st_mtim.tv_sec,
-                     facts_.st_mtim.tv_nsec);
+  return fmt::format(
+      "{}-{}-{}-{}", facts_.st_ino, facts_.st_size, facts_.st_mtim.tv_sec, facts_.st_mtim.tv_nsec);
 }
 
 double OpenFile::modified() const {
@@ -54,12 +51,13 @@ Folder::Folder(const fs::path& path) {
   std::error_code error;
   path_ = fs::canonical(path, error);
   if (!error) descriptor_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DETENTE_CHECK(descriptor_ >= 0,
-                ErrorCode::kIo,
-                "[serve::Folder] cannot open the folder '{}': {}. Expected a run's folder, a folder "
-                "of runs, or one that `detente compare --methods` has made.",
-                path.string(),
-                error ? error.message() : std::strerror(errno));
+  DETENTE_CHECK(
+      descriptor_ >= 0,
+      ErrorCode::kIo,
+      "[serve::Folder] cannot open the folder '{}': {}. Expected a run's folder, a folder "
+      "of runs, or one that `detente compare --methods` has made.",
+      path.string(),
+      error ? error.message() : std::strerror(errno));
 }
 
 Folder::~Folder() {
@@ -84,6 +82,12 @@ int Folder::walk(const Segments& segments, int last_flags) const {
 }
 
 int Folder::find(const Segments& segments, int last_flags) const {
+  for (const auto& name : segments) {
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+        name.find('\0') != std::string::npos) {
+      return -1;
+    }
+  }
   const int direct = walk(segments, last_flags);
   if (direct >= 0 || (errno != ELOOP && errno != ENOTDIR)) return direct;
   // A link on the way: where it leads counts, and the way there is walked like any other.

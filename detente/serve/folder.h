@@ -49,7 +49,8 @@ class Folder {
 
   const std::filesystem::path& path() const { return path_; }  // absolute, without links
 
-  // A regular file in it (no device, no pipe). Links are followed where they stay inside.
+  // A regular file in it (no device, no pipe). Links are followed where they stay inside; names that are
+  // none ("..", with '/') find nothing.
   std::optional<OpenFile> open(const Segments& segments) const;
   // The whole text of a file of at most `limit` bytes; nothing where there is none or it is larger.
   std::optional<std::string> text(const Segments& segments, std::size_t limit) const;

@@ -40,20 +40,20 @@ constexpr int kPortsTried = 50;
 thread_local bool turned_away = false;
 
 // A connection with limits on the whole of it, where httplib has them per read alone.
+// NOLINTBEGIN(modernize-use-override): versions of httplib differ in which of these are virtual.
 class Connection final : public httplib::Stream {
  public:
   Connection(socket_t socket, const std::atomic<bool>& stopping)
       : socket_(socket), stopping_(stopping) {}
 
-  bool is_readable() const override { return from_ < size_ || wait(POLLIN, Clock::now()); }
-  bool is_writable() const override { return wait(POLLOUT, writing_until_); }
-  // Newer versions of httplib ask for these (virtual there).
+  bool is_readable() const { return from_ < size_ || wait(POLLIN, Clock::now()); }
+  bool is_writable() const { return wait(POLLOUT, writing_until_); }
   bool wait_readable() const { return from_ < size_ || wait(POLLIN, reading_until_); }
   bool wait_writable() const { return is_writable(); }
   bool is_peer_alive() const { return true; }
   time_t duration() const { return 0; }
 
-  ssize_t read(char* to, size_t bytes) override {
+  ssize_t read(char* to, size_t bytes) {
     if (from_ == size_) {
       if (read_ >= kMaxRequest || !wait(POLLIN, reading_until_)) return -1;
       const ssize_t got = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
@@ -67,7 +67,7 @@ class Connection final : public httplib::Stream {
     from_ += given;
     return static_cast<ssize_t>(given);
   }
-  ssize_t write(const char* data, size_t bytes) override {
+  ssize_t write(const char* data, size_t bytes) {
     if (!writing_) {
       writing_ = true;
       writing_until_ = Clock::now() + kAnswerTime;
@@ -75,8 +75,7 @@ class Connection final : public httplib::Stream {
     std::size_t done = 0;
     while (done < bytes) {
       if (!wait(POLLOUT, writing_until_)) return -1;
-      const ssize_t sent =
-          ::send(socket_, data + done, bytes - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent = ::send(socket_, data + done, bytes - done, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return -1;
       if (sent > 0) done += static_cast<std::size_t>(sent);
     }
@@ -84,15 +83,15 @@ class Connection final : public httplib::Stream {
   }
   using httplib::Stream::write;
 
-  void get_remote_ip_and_port(std::string& ip, int& port) const override {
+  void get_remote_ip_and_port(std::string& ip, int& port) const {
     ip = "127.0.0.1";
     port = 0;
   }
-  void get_local_ip_and_port(std::string& ip, int& port) const override {
+  void get_local_ip_and_port(std::string& ip, int& port) const {
     ip = "127.0.0.1";
     port = 0;
   }
-  socket_t socket() const override { return socket_; }
+  socket_t socket() const { return socket_; }
 
   // So that the last of an answer is not lost: a socket that is closed over bytes nobody has read resets.
   void end() const {
@@ -127,6 +126,7 @@ class Connection final : public httplib::Stream {
   Clock::time_point reading_until_ = Clock::now() + kRequestTime;
   Clock::time_point writing_until_ = Clock::now() + kAnswerTime;
 };
+// NOLINTEND(modernize-use-override)
 
 // A fixed number of threads and of connections that wait for one; more are closed at once.
 class Pool final : public httplib::TaskQueue {
@@ -224,29 +224,34 @@ class Server final : public httplib::Server {
 }  // namespace
 
 struct HttpServer::Parts {
-  Server server;
+  std::unique_ptr<Server> server;
   int port = 0;
   std::unique_ptr<Site> site;
 
-  // Without SO_REUSEPORT, which httplib would set: two servers would then share a port.
-  Parts() {
-    server.set_socket_options([](socket_t socket) {
+  // A server each time: newer versions of httplib never listen again after a port was refused.
+  bool bind(int tried) {
+    server = std::make_unique<Server>();
+    // Without SO_REUSEPORT, which httplib would set: two servers would then share a port.
+    server->set_socket_options([](socket_t socket) {
       const int yes = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     });
-    server.new_task_queue = [] { return new Pool(); };
-    server.set_pre_routing_handler([this](const httplib::Request& request,
-                                          httplib::Response& response) {
-      Request asked{request.method, request.target, {}};
-      const auto [begin, end] = request.headers.equal_range("Host");
-      for (auto it = begin; it != end; ++it) asked.hosts.push_back(it->second);
-      Answer answer = site->answer(asked);
-      response.status = answer.status;
-      for (const auto& [name, value] : answer.headers) response.set_header(name, value);
-      response.set_header("Content-Type", answer.type);
-      response.body = std::move(answer.body);
-      return httplib::Server::HandlerResponse::Handled;
-    });
+    if (!server->bind_to_port("127.0.0.1", tried)) return false;
+    server->new_task_queue = [] { return new Pool(); };
+    server->set_pre_routing_handler(
+        [this](const httplib::Request& request, httplib::Response& response) {
+          Request asked{request.method, request.target, {}};
+          const auto [begin, end] = request.headers.equal_range("Host");
+          for (auto it = begin; it != end; ++it) asked.hosts.push_back(it->second);
+          Answer answer = site->answer(asked);
+          response.status = answer.status;
+          for (const auto& [name, value] : answer.headers) response.set_header(name, value);
+          response.set_header("Content-Type", answer.type);
+          response.body = std::move(answer.body);
+          return httplib::Server::HandlerResponse::Handled;
+        });
+    port = tried;
+    return true;
   }
 };
 
@@ -254,18 +259,19 @@ HttpServer::HttpServer(const std::filesystem::path& folder, std::optional<int> p
     : parts_(std::make_unique<Parts>()) {
   const int first = port.value_or(kDefaultPort);
   const int last = port ? first : first + kPortsTried;
+  int reason = 0;
   for (int tried = first; tried <= last && parts_->port == 0; ++tried) {
     errno = 0;
-    if (parts_->server.bind_to_port("127.0.0.1", tried)) parts_->port = tried;
+    if (!parts_->bind(tried)) reason = errno;
   }
-  const int reason = errno;
-  DETENTE_CHECK(parts_->port != 0,
-                ErrorCode::kInvalidArgument,
-                "[serve::HttpServer] port {} of 127.0.0.1 cannot be had: {}. Name another with --port, or "
-                "none to take the next free one from {} on.",
-                last,
-                reason == 0 ? "it is in use" : std::strerror(reason),
-                kDefaultPort);
+  DETENTE_CHECK(
+      parts_->port != 0,
+      ErrorCode::kInvalidArgument,
+      "[serve::HttpServer] port {} of 127.0.0.1 cannot be had: {}. Name another with --port, or "
+      "none to take the next free one from {} on.",
+      last,
+      reason == 0 ? "it is in use" : std::strerror(reason),
+      kDefaultPort);
   parts_->site = std::make_unique<Site>(folder, parts_->port);
 }
 
@@ -276,21 +282,22 @@ int HttpServer::port() const { return parts_->port; }
 void HttpServer::run(const std::function<bool()>& stop) {
   std::atomic<bool> ended{false};
   std::thread listener([&] {
-    parts_->server.listen_after_bind();
+    parts_->server->listen_after_bind();
     ended = true;
   });
   while (!ended && !stop()) std::this_thread::sleep_for(milliseconds(100));
   const bool failed = ended;
-  parts_->server.stopping = true;
+  parts_->server->stopping = true;
   while (!ended) {
-    parts_->server.stop();
+    parts_->server->stop();
     std::this_thread::sleep_for(milliseconds(20));
   }
   listener.join();
-  DETENTE_CHECK(!failed,
-                ErrorCode::kIo,
-                "[serve::HttpServer] the system ended the socket on port {}; start the server again.",
-                parts_->port);
+  DETENTE_CHECK(
+      !failed,
+      ErrorCode::kIo,
+      "[serve::HttpServer] the system ended the socket on port {}; start the server again.",
+      parts_->port);
 }
 
 }  // namespace detente::serve

@@ -200,11 +200,11 @@ void LiveRun::judge(double log_modified) {
       const double in_one =
           static_cast<double>(last_epoch_->step) / static_cast<double>(last_epoch_->epoch);
       const double begun = static_cast<double>(now.step - last_epoch_->step) / in_one;
-      now.progress = std::clamp(
-          (static_cast<double>(last_epoch_->epoch) + std::clamp(begun, 0.0, 1.0)) /
-              static_cast<double>(now.epochs),
-          0.0,
-          1.0);
+      now.progress =
+          std::clamp((static_cast<double>(last_epoch_->epoch) + std::clamp(begun, 0.0, 1.0)) /
+                         static_cast<double>(now.epochs),
+                     0.0,
+                     1.0);
     }
   }
   if (best_) now.best = best_->dev;
@@ -219,7 +219,8 @@ void LiveRun::judge(double log_modified) {
     const double steps = report::number_at(summary_, "steps");
     const double epochs = report::number_at(summary_, "epochs");
     if (now.step == 0 && steps > 0 && steps < 1e15) now.step = static_cast<std::int64_t>(steps);
-    if (now.epoch == 0 && epochs > 0 && epochs < 1e15) now.epoch = static_cast<std::int64_t>(epochs);
+    if (now.epoch == 0 && epochs > 0 && epochs < 1e15)
+      now.epoch = static_cast<std::int64_t>(epochs);
     if (const Json method = summary_.value("method", Json()); method.is_string())
       now.method = method.get<std::string>();
   }
@@ -272,8 +273,7 @@ std::shared_ptr<const LiveRun::Page> LiveRun::page() {
   const auto begin = Clock::now();
   page_asked_ = begin;
   if (!is_run(folder_, segments_)) return nullptr;
-  if (page_ && duration<double>(begin - page_made_).count() <
-                   std::max(1.0, 200 * page_->seconds)) {
+  if (page_ && duration<double>(begin - page_made_).count() < std::max(1.0, 200 * page_->seconds)) {
     return page_;
   }
   auto made = std::make_shared<Page>();

@@ -25,13 +25,13 @@ struct RunStatus {
   RunState state = RunState::kInterrupted;
   std::string name;
   std::string method;
-  std::string failure;       // of kFailed: its words
-  std::int64_t epoch = 0;    // the one it is in, from 1; 0: no line yet
-  std::int64_t epochs = 0;   // in all; 0: not known
-  std::int64_t step = 0;     // the last
-  report::NamedNumbers losses;           // of the last step
-  report::NamedTables best;              // of the best epoch so far
-  double progress = report::kNoNumber;   // share of the epochs
+  std::string failure;                      // of kFailed: its words
+  std::int64_t epoch = 0;                   // the one it is in, from 1; 0: no line yet
+  std::int64_t epochs = 0;                  // in all; 0: not known
+  std::int64_t step = 0;                    // the last
+  report::NamedNumbers losses;              // of the last step
+  report::NamedTables best;                 // of the best epoch so far
+  double progress = report::kNoNumber;      // share of the epochs
   double seconds_left = report::kNoNumber;  // at the pace of the last epoch
   double seconds = report::kNoNumber;       // that it took, where it has ended
 

@@ -36,8 +36,8 @@ class LogTail {
 
   std::uint64_t inode_ = 0;
   std::uint64_t offset_ = 0;
-  std::string seen_;     // the last bytes before the offset
-  std::string partial_;  // of the last line
+  std::string seen_;      // the last bytes before the offset
+  std::string partial_;   // of the last line
   bool passing_ = false;  // over a line that is too long
   bool at_end_ = false;
 };

@@ -68,11 +68,11 @@ function show(all){
     cell(row,r.state).title=r.failure;
     cell(row,r.epoch?r.epoch+(r.epochs?" / "+r.epochs:""):"–","r");
     cell(row,r.step||"–","r");
-    cell(row,some(Object.keys(r.losses).map(function(k){return k+" "+number(r.losses[k])}),3)||"–");
+    cell(row,some(Object.keys(r.losses).map(function(k){return k+" "+number(r.losses[k])}),2)||"–");
     cell(row,some(Object.keys(r.best).map(function(k){var m=Object.keys(r.best[k])[0];
-      return m===undefined?k:k+" "+m+" "+number(r.best[k][m])}),3)||"–");
+      return m===undefined?k:k+" "+m+" "+number(r.best[k][m])}),2)||"–");
     var p=cell(row,"");
-    if(r.progress===null)p.textContent="–";else{var bar=document.createElement("progress");bar.max=1;bar.value=r.progress;
+    if(r.progress===null)p.textContent="–";else{var bar=document.createElement("progress");bar.max=1;bar.value=r.progress;bar.style.width="80px";
       bar.title=Math.round(100*r.progress)+" %";p.appendChild(bar)}
     cell(row,r.state==="running"?(r.seconds_left===null?"–":span(r.seconds_left)+" left"):span(r.seconds),"r");
     body.appendChild(row)});
@@ -104,7 +104,8 @@ std::string before_end_of_body(std::string page, const std::string& added) {
 // JSON within a script cannot end it.
 std::string script_text(const Json& json) {
   std::string out;
-  for (const char c : json_text(json, -1)) out += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  for (const char c : json_text(json, -1))
+    out += c == '<' ? std::string("\\u003c") : std::string(1, c);
   return out;
 }
 
@@ -127,19 +128,24 @@ std::string with_live_script(std::string page,
 
 std::string index_page(const std::string& folder, bool has_comparison, bool is_study) {
   report::HtmlPage page("Runs · Detente");
-  page.header("Detente", folder, {is_study ? "study" : "runs"});
+  page.header("Detente", folder, {});
   std::string html = page.finish("Served by detente serve.");
   std::string middle;
   if (has_comparison) {
-    middle += "<p class=\"lead\"><a href=\"/files/comparison.html\">The study's page</a>, as it was last "
-              "made; <code>detente report</code> makes it again from what has finished.</p>\n";
+    middle +=
+        "<p class=\"lead\"><a href=\"/files/comparison.html\">The study's page</a>, as it was last "
+        "made; <code>detente report</code> makes it again from what has finished.</p>\n";
   } else if (is_study) {
-    middle += "<p class=\"lead\">The study's page is made when it ends, or by <code>detente report</code> "
-              "from what has finished.</p>\n";
+    middle +=
+        "<p class=\"lead\">The study's page is made when it ends, or by <code>detente "
+        "report</code> "
+        "from what has finished.</p>\n";
   }
-  middle += "<h2>Runs</h2>\n<div id=\"runs\"><noscript>This list needs JavaScript; /api/runs has it as "
-            "JSON.</noscript></div>\n";
-  if (const std::size_t at = html.rfind("<footer"); at != std::string::npos) html.insert(at, middle);
+  middle +=
+      "<h2>Runs</h2>\n<div id=\"runs\"><noscript>This list needs JavaScript; /api/runs has it as "
+      "JSON.</noscript></div>\n";
+  if (const std::size_t at = html.rfind("<footer"); at != std::string::npos)
+    html.insert(at, middle);
   return before_end_of_body(std::move(html), script("", kIndexScript));
 }
 

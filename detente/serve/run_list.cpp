@@ -57,7 +57,8 @@ void RunList::look_in(const Segments& segments, int depth, std::size_t& entries)
   if (depth == kMaxDepth) return;
   std::error_code error;
   std::vector<std::string> names;
-  for (fs::directory_iterator it(folder_.path() / joined(segments), error), end; !error && it != end;
+  for (fs::directory_iterator it(folder_.path() / joined(segments), error), end;
+       !error && it != end;
        it.increment(error)) {
     if (++entries > kMaxEntries) {
       cut_ = true;

@@ -110,16 +110,18 @@ Answer Site::file(const Segments& segments) const {
 
 Answer Site::routed(const Request& request) {
   if (request.method != "GET" && request.method != "HEAD") {
-    Answer answer = refused(405, "Only reading", "Only GET and HEAD are answered; nothing can be changed here.");
+    Answer answer = refused(
+        405, "Only reading", "Only GET and HEAD are answered; nothing can be changed here.");
     answer.headers.emplace_back("Allow", "GET, HEAD");
     return answer;
   }
   if (request.hosts.size() != 1 || !host_allowed(request.hosts.front(), port_)) {
-    return refused(403,
-                   "Another host",
-                   fmt::format("Requests must be for localhost:{0} or 127.0.0.1:{0}. Through an SSH tunnel "
-                               "use the same port at both ends: ssh -L {0}:127.0.0.1:{0} HOST.",
-                               port_));
+    return refused(
+        403,
+        "Another host",
+        fmt::format("Requests must be for localhost:{0} or 127.0.0.1:{0}. Through an SSH tunnel "
+                    "use the same port at both ends: ssh -L {0}:127.0.0.1:{0} HOST.",
+                    port_));
   }
   const auto path = path_of(request.target);
   if (!path) return refused(400, "No such path", "This is no path of a file or a run.");
@@ -152,12 +154,13 @@ Answer Site::answer(const Request& request) {
   bool has_policy = false;
   for (const auto& [name, value] : answer.headers) has_policy |= name == "Content-Security-Policy";
   if (!has_policy) answer.headers.emplace_back("Content-Security-Policy", kOwnPolicy);
-  for (const auto& [name, value] : {std::pair<const char*, const char*>{"Cache-Control", "no-store"},
-                                    {"X-Content-Type-Options", "nosniff"},
-                                    {"X-Frame-Options", "DENY"},
-                                    {"Referrer-Policy", "no-referrer"},
-                                    {"Cross-Origin-Resource-Policy", "same-origin"},
-                                    {"Cross-Origin-Opener-Policy", "same-origin"}}) {
+  for (const auto& [name, value] :
+       {std::pair<const char*, const char*>{"Cache-Control", "no-store"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"X-Frame-Options", "DENY"},
+        {"Referrer-Policy", "no-referrer"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
+        {"Cross-Origin-Opener-Policy", "same-origin"}}) {
     answer.headers.emplace_back(name, value);
   }
   return answer;

@@ -22,14 +22,15 @@ program = sys.argv[1]
 @contextmanager
 def serving(folder, *flags):
     process = subprocess.Popen([program, "serve", str(folder), *flags], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+                               stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         line = process.stdout.readline()
         assert "http://127.0.0.1:" in line, (line, process.poll(), process.stderr.read())
         yield int(re.search(r"127\.0\.0\.1:(\d+)/", line).group(1)), process
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
@@ -95,7 +96,8 @@ def epoch(n, last, best=True, value=0.7):
 
 def make_run(folder, log, epochs=10, summary=None):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(f"name: fake\nbalance:\n  method: cagrad\ntrain:\n  epochs: {epochs}\n")
+    (folder / "recipe.yaml").write_text(
+        f"name: fake\nbalance:\n  method: cagrad\ntrain:\n  epochs: {epochs}\n")
     (folder / "metrics.jsonl").write_text(log)
     if summary is not None:
         (folder / "summary.json").write_text(json.dumps(summary))
@@ -113,7 +115,8 @@ def shows_runs(folder):
     (folder / "no run/notes.txt").write_text("hello")
     make_run(folder / "failed/seed-0", "")
     os.utime(folder / "failed/seed-0/metrics.jsonl", (long_ago, long_ago))
-    (folder / "failed/seed-0.json").write_text(json.dumps({"seed": 0, "variant": 0, "failure": "the loss is NaN"}))
+    (folder / "failed/seed-0.json").write_text(
+        json.dumps({"seed": 0, "variant": 0, "failure": "the loss is NaN"}))
     names = ["a 'quoted' \"name\"", "<img src=x onerror=alert(1)>", "한국어 실행", "50%25", "a&b#c?d"]
     for name in names:
         make_run(folder / name, step(1))
@@ -231,8 +234,10 @@ def refuses(folder):
     (runs / "report.html").write_text("<script>1</script>")
     with serving(runs) as (port, process):
         for host, status in [(f"localhost:{port}", 200), (f"LOCALHOST:{port}", 200), (f"127.0.0.1:{port}", 200),
-                             (f"[::1]:{port}", 200), ("", 403), ("localhost", 403), (f"evil.example:{port}", 403),
-                             (f"localhost:{port + 1}", 403), (f"localhost.evil.example:{port}", 403),
+                             (f"[::1]:{port}", 200),
+                             ("", 403), ("localhost", 403), (f"evil.example:{port}", 403),
+                             (f"localhost:{port + 1}", 403),
+                             (f"localhost.evil.example:{port}", 403),
                              (f"127.0.0.1.evil.example:{port}", 403), (f"localhost:{port}@evil.example", 403),
                              ("0.0.0.0:" + str(port), 403)]:
             assert status_of(port, "/", host=host) == status, host
@@ -240,16 +245,22 @@ def refuses(folder):
         assert status_of(port, "/", more=f"Host: localhost:{port}\r\n".encode()) == 403  # twice
         assert status_of(port, f"http://localhost:{port}/") == 400
 
-        for path in ["/files/../secret.txt", "/files/%2e%2e/secret.txt", "/files/%2E%2e%2fsecret.txt", "/../secret.txt",
-                     "/files/..%2fsecret.txt", "/files/..%5csecret.txt", "/files//etc/passwd", "/files/%2fetc%2fpasswd",
-                     "/files/out.txt", "/files/up/secret.txt", "/files/loop/x.txt", "/files/inside.json%00.txt",
-                     "/files/%", "/files/%zz.json", "/run/..", "/run/%2e%2e/elsewhere", "/run/linked", "/run/up/elsewhere",
-                     "/api/run/linked", "/files/linked/metrics.jsonl", "/files/model.safetensors", "/files/.hidden.json",
+        for path in ["/files/../secret.txt", "/files/%2e%2e/secret.txt", "/files/%2E%2e%2fsecret.txt",
+                     "/../secret.txt",
+                     "/files/..%2fsecret.txt", "/files/..%5csecret.txt", "/files//etc/passwd",
+                     "/files/%2fetc%2fpasswd",
+                     "/files/out.txt", "/files/up/secret.txt", "/files/loop/x.txt",
+                     "/files/inside.json%00.txt",
+                     "/files/%", "/files/%zz.json", "/run/..", "/run/%2e%2e/elsewhere", "/run/linked",
+                     "/run/up/elsewhere",
+                     "/api/run/linked", "/files/linked/metrics.jsonl", "/files/model.safetensors",
+                     "/files/.hidden.json",
                      "/files/r/.detente-run", "/files/pipe.txt", "/files/r", "/files/", "/files",
                      "/files/" + "a/" * 40 + "x.txt", "/files/" + "a" * 5000 + ".txt", "*", "secret.txt",
                      b"/files/\xff\xfe.txt"]:
             status, _, body = ask(port, path)
-            assert status in (0, 400, 404, 414) and b"SECRET" not in body and b"root:" not in body, (path, status)
+            assert status in (0, 400, 404, 414), (path, status)
+            assert b"SECRET" not in body and b"root:" not in body, path
         assert set(states(port)) == {"r", "stolen"}
         assert b"SECRET" not in ask(port, "/run/stolen")[2]
         assert ask(port, "/files/good.json")[::2] == (200, b"{}")
@@ -258,7 +269,8 @@ def refuses(folder):
 
         for path in ("/", "/run/r", "/api/runs", "/files/report.html", "/nothing"):
             _, headers, _ = ask(port, path)
-            assert headers["x-content-type-options"] == ["nosniff"] and headers["cache-control"] == ["no-store"]
+            assert headers["x-content-type-options"] == ["nosniff"], headers
+            assert headers["cache-control"] == ["no-store"], headers
             assert len(headers["content-security-policy"]) == 1, headers
             assert "default-src 'none'" in headers["content-security-policy"][0]
             assert headers["connection"] == ["close"] and "content-encoding" not in headers
@@ -278,7 +290,8 @@ def refuses(folder):
         # Too much, nonsense, nothing.
         for request in [b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: " + b"a" * 200000,
                         b"GET / HTTP/1.1\r\n" + b"".join(b"H%d: x\r\n" % i for i in range(100000)),
-                        b"\r\n" * 1000, b"\0" * 10000, b"GET /\r\n\r\n", b"GET " + b"/" * 100000 + b" HTTP/1.1\r\n\r\n",
+                        b"\r\n" * 1000, b"\0" * 10000, b"GET /\r\n\r\n",
+                        b"GET " + b"/" * 100000 + b" HTTP/1.1\r\n\r\n",
                         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""]:
             begin = time.monotonic()
             answer = raw(port, request)
@@ -330,7 +343,8 @@ def refuses(folder):
         assert local == [f"0100007F:{port:04X}"], local
         with serving(runs) as (other, _):
             assert other != port and status_of(other, "/") == 200
-        taken = subprocess.run([program, "serve", runs, "--port", str(port)], capture_output=True, text=True, timeout=20)
+        taken = subprocess.run([program, "serve", runs, "--port", str(port)], capture_output=True,
+                               text=True, timeout=20)
         assert taken.returncode == 2 and str(port) in taken.stderr, taken
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
