@@ -102,6 +102,12 @@ void add_compare(CLI::App& app, Context& context) {
           "KEY=A,B,...: every method is tried with each of them and the best on validation is "
           "measured; keys that a method does not have are left out for it; may be given again")
       ->needs(methods);
+  command
+      ->add_flag("--halving",
+                 flags->study.halving,
+                 "Of a grid's settings the better half goes on after 1, 2, 4, ... seeds, by "
+                 "validation; only the best has all seeds")
+      ->needs("--grid");
   command->add_flag("--no-stl", flags->study.no_single, "No single-task baselines, and no delta m")
       ->needs(methods);
   command->add_flag("--quiet", flags->study.quiet, "No progress")->needs(methods);

@@ -7,6 +7,7 @@
 #include <detente/core/json_text.h>
 #include <detente/metrics/registry.h>
 #include <detente/report/html_page.h>
+#include <detente/study/halving.h>
 #include <detente/study/study_page.h>
 #include <detente/study/sweep.h>
 #include <detente/study/tables.h>
@@ -154,6 +155,7 @@ std::string command_of(const CompareMethodsFlags& flags) {
   for (const auto& axis : flags.grid) command += " --grid " + quoted(axis);
   for (const auto& text : flags.overrides) command += " --set " + quoted(text);
   if (flags.no_single) command += " --no-stl";
+  if (flags.halving) command += " --halving";
   return command + " --out " + quoted(flags.out);
 }
 
@@ -166,7 +168,8 @@ Json asked_of(const CompareMethodsFlags& flags) {
           {"grid", flags.grid},
           {"set", flags.overrides},
           {"seeds", flags.seeds},
-          {"no_stl", flags.no_single}};
+          {"no_stl", flags.no_single},
+          {"halving", flags.halving}};
 }
 
 CompareMethodsFlags flags_of(const fs::path& out) {
@@ -181,6 +184,7 @@ CompareMethodsFlags flags_of(const fs::path& out) {
     json.at("set").get_to(flags.overrides);
     json.at("seeds").get_to(flags.seeds);
     json.at("no_stl").get_to(flags.no_single);
+    flags.halving = json.value("halving", false);
   } catch (const Json::exception& error) {
     fail(ErrorCode::kData,
          "[cli::report] '{}' is no description of a study: {}. `detente compare` with --out {} "
@@ -201,12 +205,19 @@ struct Study {
   std::vector<Variant> variants;
 };
 
+std::vector<std::size_t> chosen_of(const CompareMethodsFlags& flags,
+                                   const Study& study,
+                                   std::span<const study::RunResult> results) {
+  if (!flags.halving) return study::chosen_variants(study.variants, study.tasks, results);
+  return study::halve(study.variants, study.tasks, study.options.seeds, results).chosen;
+}
+
 // Writes tables and page from the results there are, and says what is in them.
 void tell_results(const CompareMethodsFlags& flags,
                   const Study& study,
                   std::span<const study::RunResult> results,
                   Context& context) {
-  const auto chosen = study::chosen_variants(study.variants, study.tasks, results);
+  const auto chosen = chosen_of(flags, study, results);
   const study::Analysis analysis =
       study::analyse(study.variants, chosen, study.tasks, study.options.seeds, results);
   const fs::path& out = study.options.out;
@@ -325,9 +336,11 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
                                text::printable(options.out.string()))
                 << std::flush;
   }
-  auto results = study::train_all(study.variants, options, hooks);
+  auto results = flags.halving
+                     ? study::train_by_halving(study.variants, study.tasks, options, hooks)
+                     : study::train_all(study.variants, options, hooks);
   if (study.recipe.data.files.has_rows(data::Part::kTest) && !guard.interrupted()) {
-    const auto chosen = study::chosen_variants(study.variants, study.tasks, results);
+    const auto chosen = chosen_of(flags, study, results);
     results = study::test_chosen(study.variants, chosen, options, hooks);
   }
   tell_results(flags, study, results, context);

@@ -20,6 +20,7 @@ struct CompareMethodsFlags {
   int seeds = 3;
   int jobs = 0;  // 0: as many as there are cores
   bool no_single = false;
+  bool halving = false;
   bool quiet = false;
   bool json = false;
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <set>
 
 namespace detente::study {
@@ -144,6 +145,18 @@ std::vector<GridAxis> parse_grid(std::span<const std::string> texts) {
 std::string Variant::name() const {
   const std::string what = single_task() ? "single task " + task : method;
   return setting.empty() ? what : what + " (" + setting + ")";
+}
+
+std::vector<std::vector<std::size_t>> families(std::span<const Variant> variants) {
+  std::vector<std::vector<std::size_t>> all;
+  std::map<std::pair<std::string, std::string>, std::size_t> places;
+  for (std::size_t v = 0; v < variants.size(); ++v) {
+    const auto [place, added] =
+        places.try_emplace({variants[v].method, variants[v].task}, all.size());
+    if (added) all.emplace_back();
+    all[place->second].push_back(v);
+  }
+  return all;
 }
 
 std::vector<Variant> plan_variants(

@@ -3,6 +3,7 @@
 // same seeds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -45,6 +46,15 @@ struct Variant {
   bool single_task() const { return !task.empty(); }
   std::string name() const;  // "cagrad (balance.c=0.2)", "single task income"
 };
+
+// One run that a study trains.
+struct PlannedRun {
+  std::size_t variant = 0;
+  std::int64_t seed = 0;
+};
+
+// The settings of one method, or of one task's baseline, together: indices, in the plan's order.
+std::vector<std::vector<std::size_t>> families(std::span<const Variant> variants);
 
 // A task that gets a single-task baseline, and the metric that chooses its epoch.
 struct Baseline {

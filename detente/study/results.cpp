@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/metrics/delta_m.h>
 #include <detente/study/results.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +12,6 @@ namespace detente::study {
 namespace {
 
 constexpr double kNan = report::kNoNumber;
-constexpr double kAlpha = 0.05;
 
 double value_in(const report::NamedTables& tables,
                 const std::string& task,
@@ -69,65 +69,6 @@ class Lookup {
   std::map<std::pair<std::size_t, std::int64_t>, const RunResult*> runs_;
 };
 
-std::string number(double value) {
-  if (std::isnan(value)) return "undefined";
-  const double size = std::abs(value);
-  if (size != 0 && (size < 1e-6 || size >= 1e5)) return fmt::format("{:.1e}", value);
-  if (size != 0 && size < 0.01)
-    return fmt::format("{:.{}f}", value, 1 - static_cast<int>(std::floor(std::log10(size))));
-  return fmt::format("{:.4f}", value);
-}
-
-// "p = 0.012", "p < 0.0001".
-std::string p_text(double p) { return p < 1e-4 ? "p < 0.0001" : fmt::format("p = {:.2g}", p); }
-
-std::string verdict_text(const Verdict& v, bool higher_is_better, std::size_t family) {
-  const std::string what = fmt::format("{} ({})", v.task, v.metric);
-  const metrics::Estimate& d = v.test.difference;
-  if (d.n == 0) {
-    return fmt::format("{} and {} cannot be compared on {}: no seed has a value of both.",
-                       v.method,
-                       v.reference,
-                       what);
-  }
-  if (d.n == 1) {
-    return fmt::format(
-        "{} is {} {} than {} on {} with the one seed that both have; one seed says nothing about "
-        "the "
-        "next: no interval.",
-        v.method,
-        number(std::abs(d.mean)),
-        d.mean < 0 ? "lower" : "higher",
-        v.reference,
-        what);
-  }
-  const double half = (d.high - d.low) / 2;
-  if (v.p_holm <= kAlpha) {
-    return fmt::format(
-        "{} is {} than {} on {}: by {} ± {} ({}{}).",
-        v.method,
-        (d.mean > 0) == higher_is_better ? "better" : "worse",
-        v.reference,
-        what,
-        number(std::abs(d.mean)),
-        number(half),
-        p_text(v.p_holm),
-        family > 1 ? fmt::format(" after correction for {} comparisons", family) : "");
-  }
-  return fmt::format(
-      "No difference found between {} and {} on {}: {} ± {} ({}); {} seeds show differences of {} "
-      "four "
-      "times in five.",
-      v.method,
-      v.reference,
-      what,
-      number(d.mean),
-      number(half),
-      p_text(v.p_holm),
-      d.n,
-      number(v.detectable));
-}
-
 Json json_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 }  // namespace
@@ -159,49 +100,50 @@ std::optional<RunResult> RunResult::from_json(const Json& json) {
   return result;
 }
 
-std::vector<std::size_t> chosen_variants(std::span<const Variant> variants,
-                                         std::span<const StudyTask> tasks,
-                                         std::span<const RunResult> results) {
+std::vector<std::size_t> ranked(std::span<const std::size_t> family,
+                                std::span<const Variant> variants,
+                                std::span<const StudyTask> tasks,
+                                std::span<const RunResult> results) {
   std::vector<std::int64_t> seeds;
   for (const RunResult& result : results) {
     if (std::find(seeds.begin(), seeds.end(), result.seed) == seeds.end())
       seeds.push_back(result.seed);
   }
   const Lookup dev(seeds, results, Measured::kDev);
-  std::map<std::pair<std::string, std::string>, std::vector<std::size_t>> groups;
-  std::vector<std::pair<std::string, std::string>> order;
-  for (std::size_t v = 0; v < variants.size(); ++v) {
-    const std::pair key(variants[v].method, variants[v].task);
-    if (groups[key].empty()) order.push_back(key);
-    groups[key].push_back(v);
-  }
-  std::vector<std::size_t> chosen;
-  for (const auto& key : order) {
-    const auto& group = groups[key];
-    // In units of the group's first variant, so that tasks of any unit count alike.
-    const auto score = [&](std::size_t variant) {
-      double sum = 0;
-      std::size_t count = 0;
-      for (const StudyTask& task : tasks) {
-        if (!key.second.empty() && task.name != key.second) continue;
-        const StudyMetric& metric = task.metrics.front();
-        const double value = mean_of(dev.values(variant, task.name, metric.name));
-        double base = kNan;
-        for (const std::size_t other : group) {
-          base = mean_of(dev.values(other, task.name, metric.name));
-          if (std::isfinite(base)) break;
-        }
-        if (!std::isfinite(value) || !std::isfinite(base)) continue;
-        const double unit = base == 0 ? 1 : std::abs(base);
-        sum += (metric.higher_is_better ? value - base : base - value) / unit;
-        ++count;
+  std::vector<std::pair<double, std::size_t>> scored;
+  for (const std::size_t variant : family) {
+    double sum = 0;
+    std::size_t count = 0;
+    for (const StudyTask& task : tasks) {
+      if (variants[variant].single_task() && task.name != variants[variant].task) continue;
+      const StudyMetric& metric = task.metrics.front();
+      const double value = mean_of(dev.values(variant, task.name, metric.name));
+      // In units of the first variant that has one, so that tasks of any unit count alike.
+      double base = kNan;
+      for (const std::size_t other : family) {
+        base = mean_of(dev.values(other, task.name, metric.name));
+        if (std::isfinite(base)) break;
       }
-      return count == 0 ? -HUGE_VAL : sum / static_cast<double>(count);
-    };
-    chosen.push_back(
-        *std::max_element(group.begin(), group.end(), [&](std::size_t a, std::size_t b) {
-          return score(a) < score(b);
-        }));
+      if (!std::isfinite(value) || !std::isfinite(base)) continue;
+      const double unit = base == 0 ? 1 : std::abs(base);
+      sum += (metric.higher_is_better ? value - base : base - value) / unit;
+      ++count;
+    }
+    scored.emplace_back(count == 0 ? -HUGE_VAL : sum / static_cast<double>(count), variant);
+  }
+  std::stable_sort(
+      scored.begin(), scored.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::size_t> order;
+  for (const auto& [score, variant] : scored) order.push_back(variant);
+  return order;
+}
+
+std::vector<std::size_t> chosen_variants(std::span<const Variant> variants,
+                                         std::span<const StudyTask> tasks,
+                                         std::span<const RunResult> results) {
+  std::vector<std::size_t> chosen;
+  for (const auto& family : families(variants)) {
+    chosen.push_back(ranked(family, variants, tasks, results).front());
   }
   return chosen;
 }
@@ -283,19 +225,18 @@ Analysis analyse(std::span<const Variant> variants,
   for (std::size_t m = 0; m < methods.size(); ++m) analysis.methods[m].mean_rank = ranks[m];
 
   std::vector<double> p;
-  std::vector<bool> higher;
   for (const std::size_t v : methods) {
     if (v == reference) continue;
     for (const StudyTask& task : tasks) {
       const StudyMetric& metric = task.metrics.front();
-      Verdict verdict{variants[v].method, analysis.reference, task.name, metric.name, {}, 0, 0, ""};
+      Verdict verdict{variants[v].method, analysis.reference, task.name, metric.name};
+      verdict.higher_is_better = metric.higher_is_better;
       const auto own = lookup.values(v, task.name, metric.name);
       const auto other = lookup.values(reference, task.name, metric.name);
       verdict.test = metrics::paired_test(own, other);
       verdict.detectable =
           metrics::detectable_difference(verdict.test.deviation, verdict.test.difference.n);
       p.push_back(verdict.test.p);
-      higher.push_back(metric.higher_is_better);
       analysis.verdicts.push_back(std::move(verdict));
     }
   }
@@ -304,29 +245,26 @@ Analysis analyse(std::span<const Variant> variants,
       std::count_if(p.begin(), p.end(), [](double value) { return !std::isnan(value); }));
   for (std::size_t i = 0; i < analysis.verdicts.size(); ++i) {
     analysis.verdicts[i].p_holm = adjusted[i];
-    analysis.verdicts[i].text = verdict_text(analysis.verdicts[i], higher[i], family);
+    analysis.verdicts[i].text = verdict_text(analysis.verdicts[i], family);
   }
-
-  for (const Verdict& verdict : analysis.verdicts) analysis.sentences.push_back(verdict.text);
-  const auto cost = std::find_if(analysis.methods.begin(),
-                                 analysis.methods.end(),
-                                 [&](const auto& m) { return m.method == analysis.reference; });
-  for (const MethodSummary& method : analysis.methods) {
-    if (method.method == analysis.reference) continue;
-    const double change = 100 * (method.ms_per_step / cost->ms_per_step - 1);
-    if (std::isfinite(change)) {
-      analysis.sentences.push_back(
-          fmt::format("A step of {} takes {:.0f} % {} time than one of {}.",
-                      method.method,
-                      std::abs(change),
-                      change < 0 ? "less" : "more",
-                      analysis.reference));
-    }
-  }
+  analysis.sentences = sentences_of(analysis);
   if (seeds.size() == 1) {
     analysis.notes.push_back(
         "One seed: no intervals, no tests. Three are the least that say anything, five are "
         "better.");
+  }
+  for (const StudyTask& task : tasks) {
+    for (const MetricRow& row : analysis.rows) {
+      if (row.method != "single" || row.task != task.name) continue;
+      if (row.estimate.n < 2 || row.estimate.low > 0 || row.estimate.high < 0) continue;
+      analysis.notes.push_back(fmt::format(
+          "{} of {} trained alone is 0 within its interval ({} to {}): Δm divides by it, so "
+          "that its part of Δm says nothing.",
+          row.metric,
+          row.task,
+          score_text(row.estimate.low),
+          score_text(row.estimate.high)));
+    }
   }
   for (const RunResult& result : results) {
     if (std::find(chosen.begin(), chosen.end(), result.variant) == chosen.end()) continue;

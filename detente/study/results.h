@@ -57,6 +57,7 @@ struct Verdict {
   std::string task;
   std::string metric;
   metrics::PairedTest test;  // method - reference, in the metric's unit
+  bool higher_is_better = true;
   double p_holm = 0;
   double detectable = 0;  // the difference that so many seeds show with probability 0.8
   std::string text;
@@ -88,9 +89,15 @@ struct Analysis {
   Json to_json() const;
 };
 
-// The variant of each method and baseline that has the best validation results: over the tasks' first
-// metrics the mean change, in units of the reference's value, of the mean over seeds. Of one variant that
-// one; of none that finished the first.
+// Variants of one family, best first by their validation results: over the tasks' first metrics the mean
+// change, in units of the first variant's value, of the mean over seeds. Those of equal results keep
+// their order; those without any come last.
+std::vector<std::size_t> ranked(std::span<const std::size_t> family,
+                                std::span<const Variant> variants,
+                                std::span<const StudyTask> tasks,
+                                std::span<const RunResult> results);
+
+// The best one of each family.
 std::vector<std::size_t> chosen_variants(std::span<const Variant> variants,
                                          std::span<const StudyTask> tasks,
                                          std::span<const RunResult> results);

@@ -5,6 +5,7 @@
 #include <detente/core/json_text.h>
 #include <detente/core/stopwatch.h>
 #include <detente/report/run_data.h>
+#include <detente/study/halving.h>
 #include <detente/study/sweep.h>
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@
 #include <cmath>
 #include <csignal>
 #include <memory>
+#include <set>
 #include <thread>
 
 namespace detente::study {
@@ -52,22 +54,21 @@ std::string last_words(const fs::path& log) {
                      end - (begin == std::string::npos ? 0 : begin + 1));
 }
 
-struct Task {
-  std::size_t variant = 0;
-  std::int64_t seed = 0;
-};
-
 // Starts tasks as places become free, and waits for all.
 class Pool {
  public:
   Pool(const SweepOptions& options, const SweepHooks& hooks) : options_(options), hooks_(hooks) {}
 
   // `start` makes a task's process, `end` gets its exit code and says in words what came of it.
-  void run(const std::vector<Task>& tasks,
-           const std::function<ChildProcess(const Task&)>& start,
-           const std::function<std::string(const Task&, int code)>& end,
-           const std::function<std::string(const Task&)>& name) {
+  // `before` and `after`: runs that were or will be made elsewhere, for the counts.
+  void run(const std::vector<PlannedRun>& tasks,
+           const std::function<ChildProcess(const PlannedRun&)>& start,
+           const std::function<std::string(const PlannedRun&, int code)>& end,
+           const std::function<std::string(const PlannedRun&)>& name,
+           std::size_t before = 0,
+           std::size_t after = 0) {
     const Stopwatch watch;
+    const std::size_t total = tasks.size() + after;
     std::size_t next = 0;
     std::size_t ended = 0;
     bool stopping = false;
@@ -79,7 +80,7 @@ class Pool {
       if (stopping && running_.empty()) return;
       while (!stopping && next < tasks.size() &&
              running_.size() < static_cast<std::size_t>(std::max(1, options_.jobs))) {
-        const Task& task = tasks[next++];
+        const PlannedRun& task = tasks[next++];
         running_.push_back({task, std::make_unique<ChildProcess>(start(task))});
       }
       bool any = false;
@@ -90,14 +91,15 @@ class Pool {
           continue;
         }
         any = true;
-        const Task task = running_[i].task;
+        const PlannedRun task = running_[i].task;
         running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
         SweepProgress progress;
         progress.text = end(task, *code);
-        progress.ended = ++ended;
-        progress.total = tasks.size();
-        progress.seconds_left = watch.seconds() / static_cast<double>(ended) *
-                                static_cast<double>(tasks.size() - ended);
+        ++ended;
+        progress.ended = before + ended;
+        progress.total = before + total;
+        progress.seconds_left =
+            watch.seconds() / static_cast<double>(ended) * static_cast<double>(total - ended);
         for (const auto& one : running_) progress.running.push_back(name(one.task));
         if (hooks_.on_end) hooks_.on_end(progress);
       }
@@ -107,7 +109,7 @@ class Pool {
 
  private:
   struct Running {
-    Task task;
+    PlannedRun task;
     std::unique_ptr<ChildProcess> process;
   };
   const SweepOptions& options_;
@@ -146,18 +148,15 @@ std::vector<RunResult> read_results(const std::vector<Variant>& variants,
   return results;
 }
 
-std::vector<RunResult> train_all(const std::vector<Variant>& variants,
-                                 const SweepOptions& options,
-                                 const SweepHooks& hooks) {
-  std::vector<Task> tasks;
-  // Seed by seed, so that a study that is stopped early has pairs.
-  for (const std::int64_t seed : options.seeds) {
-    for (std::size_t v = 0; v < variants.size(); ++v) {
-      const auto result = read_result(place_of(variants[v], seed, options).result);
-      if (!result || !result->failure.empty()) tasks.push_back({v, seed});
-    }
-  }
-  const auto start = [&](const Task& task) {
+namespace {
+
+void train_runs(const std::vector<PlannedRun>& runs,
+                const std::vector<Variant>& variants,
+                const SweepOptions& options,
+                const SweepHooks& hooks,
+                std::size_t before = 0,
+                std::size_t after = 0) {
+  const auto start = [&](const PlannedRun& task) {
     const Variant& variant = variants[task.variant];
     const Place place = place_of(variant, task.seed, options);
     fs::create_directories(place.run.parent_path());
@@ -177,7 +176,7 @@ std::vector<RunResult> train_all(const std::vector<Variant>& variants,
     }
     return ChildProcess(arguments, place.log);
   };
-  const auto end = [&](const Task& task, int code) {
+  const auto end = [&](const PlannedRun& task, int code) {
     const Variant& variant = variants[task.variant];
     const Place place = place_of(variant, task.seed, options);
     const std::string name = fmt::format("{}, seed {}", variant.name(), task.seed);
@@ -200,10 +199,50 @@ std::vector<RunResult> train_all(const std::vector<Variant>& variants,
                ? fmt::format("{}: {:.0f} s, {}", name, result.seconds, metrics_text(result.dev))
                : name + " " + result.failure;
   };
-  const auto name = [&](const Task& task) {
+  const auto name = [&](const PlannedRun& task) {
     return fmt::format("{}, seed {}", variants[task.variant].name(), task.seed);
   };
-  Pool(options, hooks).run(tasks, start, end, name);
+  Pool(options, hooks).run(runs, start, end, name, before, after);
+}
+
+}  // namespace
+
+std::vector<RunResult> train_all(const std::vector<Variant>& variants,
+                                 const SweepOptions& options,
+                                 const SweepHooks& hooks) {
+  std::vector<PlannedRun> runs;
+  // Seed by seed, so that a study that is stopped early has pairs.
+  for (const std::int64_t seed : options.seeds) {
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      const auto result = read_result(place_of(variants[v], seed, options).result);
+      if (!result || !result->failure.empty()) runs.push_back({v, seed});
+    }
+  }
+  train_runs(runs, variants, options, hooks);
+  return read_results(variants, options);
+}
+
+std::vector<RunResult> train_by_halving(const std::vector<Variant>& variants,
+                                        std::span<const StudyTask> tasks,
+                                        const SweepOptions& options,
+                                        const SweepHooks& hooks) {
+  std::set<std::pair<std::size_t, std::int64_t>> tried;
+  std::size_t ended = 0;
+  while (!hooks.stop || !hooks.stop()) {
+    auto results = read_results(variants, options);
+    // What failed earlier is tried again, what failed now has failed.
+    std::erase_if(results, [&](const RunResult& result) {
+      return !result.failure.empty() && !tried.contains({result.variant, result.seed});
+    });
+    Halving halving = halve(variants, tasks, options.seeds, results);
+    // One that was interrupted by somebody has no result and is not tried for ever.
+    std::erase_if(halving.next, [&](const PlannedRun& run) {
+      return !tried.insert({run.variant, run.seed}).second;
+    });
+    if (halving.next.empty()) break;
+    train_runs(halving.next, variants, options, hooks, ended, halving.later);
+    ended += halving.next.size();
+  }
   return read_results(variants, options);
 }
 
@@ -211,7 +250,7 @@ std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
                                    std::span<const std::size_t> chosen,
                                    const SweepOptions& options,
                                    const SweepHooks& hooks) {
-  std::vector<Task> tasks;
+  std::vector<PlannedRun> tasks;
   for (const std::int64_t seed : options.seeds) {
     for (const std::size_t v : chosen) {
       const auto result = read_result(place_of(variants[v], seed, options).result);
@@ -221,14 +260,14 @@ std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
   const auto answer_of = [&](const Place& place) {
     return fs::path(place.run.string() + ".test.json");
   };
-  const auto start = [&](const Task& task) {
+  const auto start = [&](const PlannedRun& task) {
     const Place place = place_of(variants[task.variant], task.seed, options);
     return ChildProcess(
         {options.program.string(), "eval", place.run.string(), "--part", "test", "--json"},
         place.log,
         answer_of(place));
   };
-  const auto end = [&](const Task& task, int code) {
+  const auto end = [&](const PlannedRun& task, int code) {
     const Place place = place_of(variants[task.variant], task.seed, options);
     const std::string name =
         fmt::format("{}, seed {}, test", variants[task.variant].name(), task.seed);
@@ -245,7 +284,7 @@ std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
     write_file_atomic(place.result, json_text(result->to_json()) + "\n");
     return name + ": " + metrics_text(result->test);
   };
-  const auto name = [&](const Task& task) {
+  const auto name = [&](const PlannedRun& task) {
     return fmt::format("{}, seed {}, test", variants[task.variant].name(), task.seed);
   };
   Pool(options, hooks).run(tasks, start, end, name);

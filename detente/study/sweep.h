@@ -49,6 +49,12 @@ std::vector<RunResult> train_all(const std::vector<Variant>& variants,
                                  const SweepOptions& options,
                                  const SweepHooks& hooks);
 
+// The same for the runs that halving.h asks for, round after round.
+std::vector<RunResult> train_by_halving(const std::vector<Variant>& variants,
+                                        std::span<const StudyTask> tasks,
+                                        const SweepOptions& options,
+                                        const SweepHooks& hooks);
+
 // Measures the test rows with the runs of these variants that have finished and were not measured yet.
 std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
                                    std::span<const std::size_t> chosen,

@@ -137,12 +137,31 @@ with tempfile.TemporaryDirectory() as folder:
     assert "other things" in run(*matrix, "--out", folder / "whole/runs/ew/seed-0", code=2).stderr
 
     # A grid: validation chooses, and the chosen alone are tested.
-    found = json.loads(run(recipe, "--methods", "ew,cagrad", "--seeds", "2", "--no-stl", "--grid",
-                           "balance.c=0.1,0.9", "--grid", "optimizer.lr=1e-9,0.01", "--json",
-                           "--out", folder / "grid").stdout)
+    tuned = [recipe, "--methods", "ew,cagrad", "--seeds", "2", "--no-stl", "--json",
+             "--grid", "balance.c=0.1,0.9", "--grid", "optimizer.lr=1e-9,0.01"]
+    found = json.loads(run(*tuned, "--out", folder / "grid").stdout)
     assert all("optimizer.lr=0.01" in m["setting"] for m in found["methods"]), found["methods"]
     tested = [p for p in (folder / "grid/runs").glob("*/seed-*.json") if "test" in json.loads(p.read_text())]
     assert len(tested) == 4 and all("lr=0.01" in p.parent.name for p in tested), tested
+
+    # Halving finds the same of ew with three runs instead of four, of cagrad with six instead of eight,
+    # stopped or not, and the page made again knows of it.
+    halving = [*tuned, "--halving", "--out", folder / "halved"]
+    process = subprocess.Popen([program, "compare", *map(str, halving)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    process.stderr.readline()
+    process.stderr.readline()
+    process.kill()
+    process.communicate()
+    halved = json.loads(run(*halving).stdout)
+    runs = [p for p in (folder / "halved/runs").glob("*/seed-*.json")]
+    assert len(runs) == 9, runs
+    ew = [[r["by_seed"] for r in table["rows"] if r["method"] == "ew"] for table in (found, halved)]
+    assert ew[0] == ew[1], ew
+    again = subprocess.run([program, "report", folder / "halved", "--json"], capture_output=True, text=True,
+                           check=True)
+    assert json.loads(again.stdout) == halved
+    assert "--grid" in run(recipe, "--methods", "ew", "--halving", "--out", folder / "none", code=2).stderr
 
     # One seed; no test rows; a method that always fails.
     recipe.write_text(RECIPE.replace(", test: 0.2", "").replace("epochs: 3", "epochs: 1"))

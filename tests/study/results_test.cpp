@@ -98,6 +98,57 @@ TEST(Analysis, OneSeedAndFailedRunsHaveTheirWords) {
   EXPECT_THAT(result_csv(one), HasSubstr("pcgrad,income,f1,,,,0,\n"));
 }
 
+TEST(Analysis, ManyMethodsAreSaidTogether) {
+  const auto variants = plan("ew,a,b,c,d,e", false);
+  const std::vector<std::int64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
+  const auto study = [&](double better, double worse) {
+    Rng rng(11);
+    std::vector<RunResult> results;
+    for (const auto seed : seeds) {
+      for (std::size_t v = 0; v < variants.size(); ++v) {
+        results.push_back(result(v,
+                                 seed,
+                                 0.6 + 0.001 * rng.normal() + (v == 2 ? better : 0),
+                                 5 + 0.01 * rng.normal() + (v == 2 ? worse : 0)));
+      }
+    }
+    return analysis_of(variants, seeds, results).sentences;
+  };
+  // One on the whole, one a task, one on the time.
+  const auto none = study(0, 0);
+  ASSERT_EQ(none.size(), 4U);
+  EXPECT_EQ(none[0], "No method was found better than ew on any task.");
+  EXPECT_THAT(none[1],
+              HasSubstr("No difference found on income (f1) between ew and a, b, c, d and e: "));
+  EXPECT_THAT(none[2], HasSubstr("on age (mae) between ew and a, b, c, d and e: "));
+  EXPECT_EQ(none[3], "A step takes 50 % more (a) to 250 % more (e) time than one of ew.");
+  const auto one = study(0.1, 0);
+  ASSERT_EQ(one.size(), 5U);
+  EXPECT_EQ(one[0], "b was found better than ew on income and worse on nothing.");
+  EXPECT_THAT(one[1], HasSubstr("b is better than ew on income (f1): by 0.1"));
+  EXPECT_THAT(one[2], HasSubstr("between ew and a, c, d and e: "));
+  const auto both = study(0.1, 1);
+  EXPECT_EQ(both[0], "b was found better than ew on income, worse on age.");
+  EXPECT_EQ(both.size(), 6U);
+}
+
+TEST(Analysis, SaysWhereDeltaMDividesByNothing) {
+  const auto variants = plan("ew");
+  const std::vector<std::int64_t> seeds{0, 1, 2};
+  std::vector<RunResult> results;
+  for (const auto seed : seeds) {
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      results.push_back(result(v, seed, 0.01 * static_cast<double>(seed - 1), 5));
+    }
+  }
+  // f1 of the one baseline, and accuracy, its half.
+  EXPECT_THAT(
+      analysis_of(variants, seeds, results).notes,
+      ElementsAre(
+          HasSubstr("f1 of income trained alone is 0 within its interval (-0.0248 to 0.0248)"),
+          HasSubstr("accuracy of income")));
+}
+
 TEST(Analysis, IsOfTestRowsWhereThereAreSome) {
   const auto variants = plan("ew,cagrad", false);
   std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0.7, 5)};

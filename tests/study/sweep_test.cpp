@@ -103,6 +103,38 @@ TEST_F(SweepTest, StopsWhenAskedAndGoesOnFromThere) {
   EXPECT_EQ(read_file(folder_.file("lasts")), "--resume\n--resume\n--resume\n--resume\n");
 }
 
+TEST_F(SweepTest, HalvingTrainsRoundByRoundAndGoesOn) {
+  const std::vector<std::string> grid{"c=1,2,3"};
+  variants_ = plan_variants(
+      parse_methods("ew,bad"), parse_grid(grid), {}, [](const auto*, const auto&) { return true; });
+  options_.seeds = {0, 1, 2};
+  std::vector<std::pair<std::size_t, std::size_t>> counts;
+  SweepHooks hooks;
+  hooks.on_end = [&](const SweepProgress& progress) {
+    counts.emplace_back(progress.ended, progress.total);
+  };
+  // Of each method 3 runs with the first seed, 2 with the second, 1 with the third.
+  EXPECT_EQ(train_by_halving(variants_, kTasks, options_, hooks).size(), 12U);
+  ASSERT_EQ(counts.size(), 12U);
+  EXPECT_EQ(counts.front(), (std::pair<std::size_t, std::size_t>(1, 12)));
+  EXPECT_EQ(counts.back(), (std::pair<std::size_t, std::size_t>(12, 12)));
+  EXPECT_EQ(calls(), 12U);
+  // Again: what failed is tried again, nothing else.
+  train_by_halving(variants_, kTasks, options_, {});
+  EXPECT_EQ(calls(), 18U);
+  folder_.write("mended", "");
+  train_by_halving(variants_, kTasks, options_, {});
+  EXPECT_EQ(calls(), 24U);
+  train_by_halving(variants_, kTasks, options_, {});
+  EXPECT_EQ(calls(), 24U);
+}
+
+TEST_F(SweepTest, HalvingEndsWhereRunsAreInterruptedByOthers) {
+  program("echo >>\"$(dirname \"$0\")/calls\"\nexit 130\n");
+  EXPECT_TRUE(train_by_halving(variants_, kTasks, options_, {}).empty());
+  EXPECT_EQ(calls(), 2U);
+}
+
 TEST_F(SweepTest, TestsTheChosenOnceAndWritesAPage) {
   train_all(variants_, options_, {});
   const std::vector<std::size_t> chosen{0, 1};

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/study/words.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace detente::study {
+namespace {
+
+constexpr double kAlpha = 0.05;
+// More of one kind are said in one sentence.
+constexpr std::size_t kSaidOneByOne = 3;
+
+// "p = 0.012", "p < 0.0001".
+std::string p_text(double p) { return p < 1e-4 ? "p < 0.0001" : fmt::format("p = {:.2g}", p); }
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
+  }
+  return text;
+}
+
+bool is_better(const Verdict& v) { return (v.test.difference.mean > 0) == v.higher_is_better; }
+
+// "0.012 to 0.3", or one number where they print alike.
+std::string range_text(double low, double high) {
+  const std::string a = score_text(low);
+  const std::string b = score_text(high);
+  return a == b ? a : a + " to " + b;
+}
+
+// What of all comparisons a reader looks for first.
+std::vector<std::string> summary(const Analysis& analysis) {
+  std::vector<std::string> sentences;
+  std::size_t judged = 0;
+  bool any_better = false;
+  for (const MethodSummary& method : analysis.methods) {
+    std::vector<std::string> better;
+    std::vector<std::string> worse;
+    for (const Verdict& v : analysis.verdicts) {
+      if (v.method != method.method) continue;
+      if (v.test.difference.n > 1) ++judged;
+      if (is_found(v)) (is_better(v) ? better : worse).push_back(v.task);
+    }
+    if (better.empty()) continue;
+    any_better = true;
+    sentences.push_back(worse.empty()
+                            ? fmt::format("{} was found better than {} on {} and worse on nothing.",
+                                          method.method,
+                                          analysis.reference,
+                                          listed(better))
+                            : fmt::format("{} was found better than {} on {}, worse on {}.",
+                                          method.method,
+                                          analysis.reference,
+                                          listed(better),
+                                          listed(worse)));
+  }
+  // Of two methods the sentences below say it.
+  if (judged > 0 && !any_better && analysis.methods.size() > 2) {
+    sentences.push_back(
+        fmt::format("No method was found better than {} on any task.", analysis.reference));
+  }
+  return sentences;
+}
+
+// Of one task: methods of which no difference was found.
+void add_not_found(const std::vector<const Verdict*>& none, std::vector<std::string>& sentences) {
+  if (none.size() <= kSaidOneByOne) {
+    for (const Verdict* v : none) sentences.push_back(v->text);
+    return;
+  }
+  std::vector<std::string> names;
+  const auto by_mean = [](const Verdict* a, const Verdict* b) {
+    return a->test.difference.mean < b->test.difference.mean;
+  };
+  const auto by_detectable = [](const Verdict* a, const Verdict* b) {
+    return a->detectable < b->detectable;
+  };
+  for (const Verdict* v : none) names.push_back(v->method);
+  const auto [low, high] = std::minmax_element(none.begin(), none.end(), by_mean);
+  const auto [fine, coarse] = std::minmax_element(none.begin(), none.end(), by_detectable);
+  const Verdict& first = *none.front();
+  sentences.push_back(
+      fmt::format("No difference found on {} ({}) between {} and {}: {}; so many seeds show "
+                  "differences of {} four times in five.",
+                  first.task,
+                  first.metric,
+                  first.reference,
+                  listed(names),
+                  range_text((*low)->test.difference.mean, (*high)->test.difference.mean),
+                  range_text((*fine)->detectable, (*coarse)->detectable)));
+}
+
+void add_step_times(const Analysis& analysis, std::vector<std::string>& sentences) {
+  const auto reference =
+      std::find_if(analysis.methods.begin(), analysis.methods.end(), [&](const auto& m) {
+        return m.method == analysis.reference;
+      });
+  if (reference == analysis.methods.end()) return;
+  std::vector<std::pair<double, std::string>> changes;
+  for (const MethodSummary& method : analysis.methods) {
+    const double change = 100 * (method.ms_per_step / reference->ms_per_step - 1);
+    if (method.method != analysis.reference && std::isfinite(change)) {
+      changes.emplace_back(change, method.method);
+    }
+  }
+  const auto text = [](double change) {
+    return fmt::format("{:.0f} % {}", std::abs(change), change < 0 ? "less" : "more");
+  };
+  if (changes.size() <= kSaidOneByOne) {
+    for (const auto& [change, method] : changes) {
+      sentences.push_back(fmt::format(
+          "A step of {} takes {} time than one of {}.", method, text(change), analysis.reference));
+    }
+    return;
+  }
+  const auto [least, most] = std::minmax_element(changes.begin(), changes.end());
+  sentences.push_back(fmt::format("A step takes {} ({}) to {} ({}) time than one of {}.",
+                                  text(least->first),
+                                  least->second,
+                                  text(most->first),
+                                  most->second,
+                                  analysis.reference));
+}
+
+}  // namespace
+
+bool is_found(const Verdict& verdict) { return verdict.p_holm <= kAlpha; }
+
+std::string score_text(double value) {
+  if (std::isnan(value)) return "undefined";
+  const double size = std::abs(value);
+  if (size != 0 && (size < 1e-6 || size >= 1e5)) return fmt::format("{:.1e}", value);
+  if (size != 0 && size < 0.01)
+    return fmt::format("{:.{}f}", value, 1 - static_cast<int>(std::floor(std::log10(size))));
+  return fmt::format("{:.4f}", value);
+}
+
+std::string verdict_text(const Verdict& v, std::size_t family) {
+  const std::string what = fmt::format("{} ({})", v.task, v.metric);
+  const metrics::Estimate& d = v.test.difference;
+  if (d.n == 0) {
+    return fmt::format("{} and {} cannot be compared on {}: no seed has a value of both.",
+                       v.method,
+                       v.reference,
+                       what);
+  }
+  if (d.n == 1) {
+    return fmt::format(
+        "{} is {} {} than {} on {} with the one seed that both have; one seed says nothing about "
+        "the next: no interval.",
+        v.method,
+        score_text(std::abs(d.mean)),
+        d.mean < 0 ? "lower" : "higher",
+        v.reference,
+        what);
+  }
+  const double half = (d.high - d.low) / 2;
+  if (is_found(v)) {
+    return fmt::format(
+        "{} is {} than {} on {}: by {} ± {} ({}{}).",
+        v.method,
+        is_better(v) ? "better" : "worse",
+        v.reference,
+        what,
+        score_text(std::abs(d.mean)),
+        score_text(half),
+        p_text(v.p_holm),
+        family > 1 ? fmt::format(" after correction for {} comparisons", family) : "");
+  }
+  return fmt::format(
+      "No difference found between {} and {} on {}: {} ± {} ({}); {} seeds show differences of {} "
+      "four "
+      "times in five.",
+      v.method,
+      v.reference,
+      what,
+      score_text(d.mean),
+      score_text(half),
+      p_text(v.p_holm),
+      d.n,
+      score_text(v.detectable));
+}
+
+std::vector<std::string> sentences_of(const Analysis& analysis) {
+  std::vector<std::string> sentences = summary(analysis);
+  std::vector<std::string> tasks;
+  for (const Verdict& v : analysis.verdicts) {
+    if (is_found(v)) sentences.push_back(v.text);
+    if (std::find(tasks.begin(), tasks.end(), v.task) == tasks.end()) tasks.push_back(v.task);
+  }
+  for (const std::string& task : tasks) {
+    std::vector<const Verdict*> none;
+    for (const Verdict& v : analysis.verdicts) {
+      if (v.task != task || is_found(v)) continue;
+      if (v.test.difference.n < 2) {
+        sentences.push_back(v.text);
+      } else {
+        none.push_back(&v);
+      }
+    }
+    add_not_found(none, sentences);
+  }
+  add_step_times(analysis, sentences);
+  return sentences;
+}
+
+}  // namespace detente::study

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a study found, in sentences.
+#pragma once
+
+#include <detente/study/results.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace detente::study {
+
+// Whether a difference is called one: p_holm at most 0.05.
+bool is_found(const Verdict& verdict);
+
+// A metric's value or a difference of two: "0.8134", "0.00012", "1.2e+06"; "undefined" for NaN.
+std::string score_text(double value);
+
+// One comparison; `family`: how many there are that p_holm is corrected for.
+std::string verdict_text(const Verdict& verdict, std::size_t family);
+
+// From the verdicts and their texts, and the methods' times: first what is better on the whole, then each
+// difference that was found, then what was not found (of many methods together), then what a step costs.
+std::vector<std::string> sentences_of(const Analysis& analysis);
+
+}  // namespace detente::study
