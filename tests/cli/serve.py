@@ -233,7 +233,8 @@ def refuses(folder):
     os.mkfifo(runs / "pipe.txt")
     (runs / "report.html").write_text("<script>1</script>")
     with serving(runs) as (port, process):
-        for host, status in [(f"localhost:{port}", 200), (f"LOCALHOST:{port}", 200), (f"127.0.0.1:{port}", 200),
+        for host, status in [(f"localhost:{port}", 200), (f"LOCALHOST:{port}", 200),
+                             (f"127.0.0.1:{port}", 200),
                              (f"[::1]:{port}", 200),
                              ("", 403), ("localhost", 403), (f"evil.example:{port}", 403),
                              (f"localhost:{port + 1}", 403),
