@@ -23,6 +23,7 @@ void add_predict(CLI::App& app, Context& context);
 void add_export(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_report(CLI::App& app, Context& context);
+void add_study_task(CLI::App& app, Context& context);
 void add_recipe(CLI::App& app, Context& context);
 void add_data(CLI::App& app, Context& context);
 #endif
@@ -36,6 +37,7 @@ std::span<const AddCommand> commands() {
       add_export,
       add_compare,
       add_report,
+      add_study_task,
       add_recipe,
       add_data,
 #endif
