@@ -4,6 +4,7 @@
 #include <detente/cli/command.h>
 #include <detente/cli/compare_methods.h>
 #include <detente/core/interrupt.h>
+#include <detente/core/stopwatch.h>
 #include <detente/study/slurm.h>
 #include <detente/text/printable.h>
 
@@ -24,6 +25,15 @@ struct StudyTaskFlags {
 void run_study_task(const StudyTaskFlags& flags, Context& context) {
   const InterruptGuard guard;
   study::SweepHooks hooks = sweep_hooks(guard);
+  // SLURM signals every process of a job, the one that trains as well: it saves itself, and a second signal
+  // would end it before it has. Where it got none, there is time left (KillWait is 30 s).
+  Stopwatch since;
+  bool asked = false;
+  hooks.stop = [&] {
+    if (!asked) since = Stopwatch();
+    asked = asked || guard.interrupted();
+    return asked && since.seconds() > 10;
+  };
   hooks.on_end = [&](const study::SweepProgress& progress) {
     context.out << text::printable(progress.text) << "\n" << std::flush;
   };

@@ -71,6 +71,18 @@ std::string shell_word(const std::string& word) {
   return out + "'";
 }
 
+// A folder in a pattern of file names, where SLURM would take %A for the job's number.
+std::string pattern(const fs::path& folder) {
+  std::string out;
+  for (const char c : folder.string()) out += c == '%' ? std::string("%%") : std::string(1, c);
+  DETENTE_CHECK(out.find('\\') == std::string::npos,
+                ErrorCode::kInvalidArgument,
+                "[study::slurm] SLURM cannot write below '{}', because of the backslash in its name; use "
+                "another --out.",
+                folder.string());
+  return out;
+}
+
 Json variant_json(const Variant& variant) {
   return {{"method", variant.method},
           {"setting", variant.setting},
@@ -159,6 +171,7 @@ std::string submit(const std::vector<Variant>& variants,
                    const SweepOptions& options,
                    const SlurmOptions& slurm) {
   const fs::path folder = options.out / "slurm";
+  const std::string logs = pattern(folder) + "/%A_%a.log";
   const std::string name = new_name();
   const fs::path list = folder / (name + ".json");
   const fs::path script = folder / (name + ".sh");
@@ -186,7 +199,7 @@ std::string submit(const std::vector<Variant>& variants,
                   runs.size() - 1,
                   slurm.at_once > 0 ? fmt::format("%{}", slurm.at_once) : ""),
       "--chdir=" + folder.string(),
-      "--output=%A_%a.log",
+      "--output=" + logs,
       "--open-mode=append"};
   for (auto& word : sbatch_options(slurm.sbatch)) arguments.push_back(std::move(word));
   arguments.push_back(script.string());

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""detente compare --submit slurm with a cluster of its own: slurmctld and slurmd on loopback in a temporary
-folder. Two methods with two seeds, one of them killed while it trains; what comes out is what the sweep on this
+"""detente compare --submit slurm with a cluster of its own: slurmctld and slurmd on loopback in a
+temporary folder. Two methods with two seeds, one of them killed while it trains; what comes out is what the sweep on this
 machine gives. Skipped (77), with words, where SLURM is not installed or cannot be started."""
 import getpass
 import json
@@ -26,7 +26,7 @@ model: {widths: [16]}
 tasks:
   - {name: a, column: "target:a", metrics: [r2]}
   - {name: b, column: "target:b", metrics: [mae]}
-train: {epochs: 120, batch_size: 8}
+train: {epochs: 4, batch_size: 4}
 """
 
 
@@ -41,10 +41,10 @@ def free_port():
         return one.getsockname()[1]
 
 
-def wait_for(what, seconds, words):
+def wait_for(what, seconds, words, facts=lambda: ""):
     end = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < end, f"{words}: not within {seconds} s"
+        assert time.monotonic() < end, f"{words}: not within {seconds} s; {facts()}"
         time.sleep(0.3)
 
 
@@ -95,8 +95,8 @@ PartitionName=all Nodes=here Default=YES MaxTime=INFINITE State=UP
                                             stderr=(folder / f"{words[0]}.err").open("w")))
         end = time.monotonic() + 40
         while True:
-            found = subprocess.run(["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True,
-                                   timeout=30)
+            found = subprocess.run(["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True,
+                                   text=True, timeout=30)
             if found.stdout.strip() in ("idle", "mixed"):
                 break
             if time.monotonic() > end or any(d.poll() is not None for d in daemons):
@@ -126,7 +126,7 @@ def without_times(text):
 with tempfile.TemporaryDirectory() as path:
     folder = Path(path)
     (folder / "t.csv").write_text("x,y,target:a,target:b\n" + "".join(
-        f"{i % 7},{i % 5},{i % 7 - i % 5},{i % 3}\n" for i in range(300)))
+        f"{i % 7},{i % 5},{i % 7 - i % 5},{i % 3}\n" for i in range(4000)))
     (folder / "r.yaml").write_text(RECIPE)
     out = folder / "the 'study' of %A"
 
@@ -141,15 +141,15 @@ with tempfile.TemporaryDirectory() as path:
     cluster_folder.mkdir()
     with cluster(cluster_folder) as environment:
         def queue():
-            found = subprocess.run(["squeue", "-h", "-r", "-o", "%K %T"], env=environment, capture_output=True,
-                                   text=True, check=True, timeout=30).stdout
+            found = subprocess.run(["squeue", "-h", "-r", "-o", "%K %T"], env=environment, check=True,
+                                   capture_output=True, text=True, timeout=30).stdout
             return dict(line.split() for line in found.splitlines())
 
         submit = ("--submit", "slurm", "--sbatch", "--partition=all --time=10 --comment='of a test'")
         refused = subprocess.run(
             [program, "compare", str(folder / "r.yaml"), "--methods", "ew", "--out", str(folder / "refused"),
-             "--submit", "slurm", "--sbatch", "--partition=none"], env=environment, capture_output=True, text=True,
-            timeout=60)
+             "--submit", "slurm", "--sbatch", "--partition=none"], env=environment, capture_output=True,
+            text=True, timeout=60)
         assert refused.returncode == 2 and "nvalid partition" in refused.stderr, refused
         said = compare(environment, out, *submit).stderr
         assert "4 runs" in said and "Submitted SLURM job" in said, said
@@ -161,18 +161,21 @@ with tempfile.TemporaryDirectory() as path:
         def trains():
             for index, state in queue().items():
                 tasks = json.loads(next((out / "slurm").glob("detente-*.json")).read_text())["tasks"]
-                run = out / "runs" / tasks[int(index)]["variant"]["folder"] / f"seed-{tasks[int(index)]['seed']}"
-                if state == "RUNNING" and (run / "metrics.jsonl").exists():
+                task = tasks[int(index)]
+                run = out / "runs" / task["variant"]["folder"] / f"seed-{task['seed']}"
+                log = run / "metrics.jsonl"
+                if state == "RUNNING" and log.exists() and log.stat().st_size > 50_000:
                     return index, run
             return None
-        wait_for(trains, 60, "a run trains")
+        wait_for(trains, 120, "a run trains",
+                 lambda: (queue(), (cluster_folder / "slurmd.log").read_text()[-2000:]))
         index, killed = trains()
         subprocess.run(["scancel", f"{job}_{index}"], env=environment, check=True, timeout=30)
         wait_for(lambda: not queue(), 200, "the array ends")
         logs = "".join(p.read_text() for p in (out / "slurm").glob("*.log"))
         assert not killed.with_suffix(".json").exists(), (index, logs)
-        snapshots = list((killed / "snapshots").iterdir())
-        print("killed:", killed.parent.name, killed.name, "with", len(snapshots), "snapshots")
+        last = json.loads((killed / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+        assert (killed / "snapshots" / f"step-{last}").exists(), (last, list((killed / "snapshots").iterdir()))
 
         said = compare(environment, out, *submit).stderr
         assert "3 finished" in said and ": 1 runs" in said, (said, logs)
@@ -181,7 +184,8 @@ with tempfile.TemporaryDirectory() as path:
         assert "4 runs: 4 finished." in collected.stderr, collected.stderr
         here = compare({**os.environ}, folder / "here").stdout
         assert without_times(collected.stdout) == without_times(here), (collected.stdout, here)
-        report = subprocess.run([program, "report", str(out), "--json"], capture_output=True, text=True, timeout=60)
+        report = subprocess.run([program, "report", str(out), "--json"], capture_output=True, text=True,
+                                timeout=60)
         assert without_times(report.stdout) == without_times(here), report
         assert "--resume" not in logs and (out / "comparison.html").exists()
 print("ok")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""detente compare --submit slurm, with scripts in the place of sbatch and squeue: what they are asked, what is
-made of their answers, and that the runs' results are those of the sweep on this machine. (slurm.py has the real
-ones.)"""
+"""detente compare --submit slurm, with scripts in the place of sbatch and squeue: what they are asked, what
+is made of their answers, and that the runs' results are those of the sweep on this machine. (slurm.py has
+the real ones.)"""
 import json
 import os
 import shutil
@@ -87,7 +87,8 @@ with tempfile.TemporaryDirectory() as path:
                               env={**environment, "SLURM_ARRAY_TASK_ID": str(index), "SLURM_CPUS_ON_NODE": "1"})
 
     # What is not possible is said before anything is made.
-    for sbatch, word in [("--array=0-3", "--array"), ("-a 3", "-a"), ("--arr=1", "--arr"), ("--job-name=x", "--job"),
+    for sbatch, word in [("--array=0-3", "--array"), ("-a 3", "-a"), ("--arr=1", "--arr"),
+                         ("--job-name=x", "--job"),
                          ("-Jx", "-Jx"), ("--wrap=ls", "--wrap"), ("gpu", "gpu"), ("--exclusive a b", "'b'"),
                          ("--comment='x", "quote")]:
         assert word in submit("--sbatch", sbatch, code=2).stderr, sbatch
@@ -107,6 +108,7 @@ with tempfile.TemporaryDirectory() as path:
     asked = (tools / "asked").read_text().splitlines()
     assert "--partition=gpu" in asked and "--comment=two words; $(rm x)" in asked, asked
     assert "--array=0-3%3" in asked and f"--chdir={out}/slurm" in asked, asked
+    assert "--output=" + str(out).replace("%", "%%") + "/slurm/%A_%a.log" in asked, asked
     # While it is in the queue nothing is submitted or trained here.
     queue.write_text("0 RUNNING\n1 PENDING\n2 PENDING\n3 PENDING\n")
     said = submit().stderr
