@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """detente compare --submit slurm with a cluster of its own: slurmctld and slurmd on loopback in a
-temporary folder. Two methods with two seeds, one of them killed while it trains; what comes out is what the sweep on this
-machine gives. Skipped (77), with words, where SLURM is not installed or cannot be started."""
+temporary folder. Two methods with two seeds, one of them killed while it trains; what comes out is what the
+sweep on this machine gives. Skipped (77), with words, where SLURM is not installed or cannot be started."""
 import getpass
 import json
 import os
@@ -133,7 +133,8 @@ with tempfile.TemporaryDirectory() as path:
     def compare(environment, to, *words):
         done = subprocess.run(
             [program, "compare", str(folder / "r.yaml"), "--methods", METHODS, "--seeds", SEEDS, "--no-stl",
-             "--json", "--out", str(to), *words], env=environment, capture_output=True, text=True, timeout=280)
+             "--json", "--out", str(to), *words], env=environment, capture_output=True, text=True,
+            timeout=280)
         assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
         return done
 
@@ -175,7 +176,8 @@ with tempfile.TemporaryDirectory() as path:
         logs = "".join(p.read_text() for p in (out / "slurm").glob("*.log"))
         assert not killed.with_suffix(".json").exists(), (index, logs)
         last = json.loads((killed / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-        assert (killed / "snapshots" / f"step-{last}").exists(), (last, list((killed / "snapshots").iterdir()))
+        saved = [p.name for p in (killed / "snapshots").iterdir()]
+        assert f"step-{last}" in saved, (last, saved)
 
         said = compare(environment, out, *submit).stderr
         assert "3 finished" in said and ": 1 runs" in said, (said, logs)

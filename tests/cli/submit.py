@@ -84,7 +84,8 @@ with tempfile.TemporaryDirectory() as path:
         """As the array would."""
         script = (tools / "asked").read_text().splitlines()[-1]
         return subprocess.run(["sh", script], capture_output=True, text=True, timeout=100,
-                              env={**environment, "SLURM_ARRAY_TASK_ID": str(index), "SLURM_CPUS_ON_NODE": "1"})
+                              env={**environment, "SLURM_ARRAY_TASK_ID": str(index),
+                                   "SLURM_CPUS_ON_NODE": "1"})
 
     # What is not possible is said before anything is made.
     for sbatch, word in [("--array=0-3", "--array"), ("-a 3", "-a"), ("--arr=1", "--arr"),
@@ -151,7 +152,8 @@ with tempfile.TemporaryDirectory() as path:
     assert json.loads(whole)["measured"] == "test"
     for name in ("comparison.html", "comparison.json"):
         assert (out / name).exists(), name
-    assert "6 runs: 4 finished. Submitted SLURM job 77: 2 runs" in compare("--submit", "slurm", "--seeds", "3").stderr
+    more = compare("--submit", "slurm", "--seeds", "3").stderr
+    assert "6 runs: 4 finished. Submitted SLURM job 77: 2 runs" in more, more
     # Damaged records are named, never guessed.
     (out / "slurm/job.json").write_text("{")
     assert "job.json" in submit(code=3).stderr
