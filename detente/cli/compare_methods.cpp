@@ -5,9 +5,11 @@
 #include <detente/core/interrupt.h>
 #include <detente/core/json.h>
 #include <detente/core/json_text.h>
+#include <detente/core/terminal.h>
 #include <detente/metrics/registry.h>
 #include <detente/report/html_page.h>
 #include <detente/study/halving.h>
+#include <detente/study/live_table.h>
 #include <detente/study/slurm.h>
 #include <detente/study/study_page.h>
 #include <detente/study/sweep.h>
@@ -21,6 +23,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <iostream>
 #include <ostream>
 #include <span>
 #include <string>
@@ -336,8 +339,18 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
 
   const InterruptGuard guard;
   study::SweepHooks hooks = sweep_hooks(guard);
-  hooks.on_end = [&](const study::SweepProgress& progress) {
+  study::LiveTable table(context.err);
+  const bool live = !flags.quiet && &context.err == &std::cerr && error_is_terminal();
+  hooks.on_change = [&](const study::SweepProgress& progress) {
     if (flags.quiet) return;
+    if (live) {
+      const auto done = study::read_results(study.variants, options);
+      const bool failed = progress.text.find("failed (exit code") != std::string::npos;
+      if (failed) table.say(text::printable(progress.text));
+      table.draw(study::live_lines(study.variants, study.tasks, done, progress, terminal_size()));
+      return;
+    }
+    if (progress.text.empty()) return;
     std::string line =
         fmt::format("[{}/{}] {}", progress.ended, progress.total, text::printable(progress.text));
     if (progress.ended < progress.total && std::isfinite(progress.seconds_left)) {
@@ -370,6 +383,7 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
     const auto chosen = chosen_of(flags, study, results);
     results = study::test_chosen(study.variants, chosen, options, hooks);
   }
+  table.clear();
   tell_results(flags, study, results, context);
   if (guard.interrupted()) {
     context.err << "Interrupted; what has finished is kept. Go on with: "

@@ -107,7 +107,9 @@ void write_proposal(const NewFlags& flags,
   write_file_atomic(flags.out, yaml);
   const std::string out = text::printable(flags.out);
   context.out << "Wrote " << out << ": " << found << ". Look it through, then:\n\n"
-              << "  detente data check " << out << "\n  detente train " << out << "\n";
+              << "  detente data check " << out << "\n  detente train " << out
+              << "\n  detente compare " << out
+              << " --methods ew,uw,pcgrad,cagrad --out study   # which method\n";
 }
 
 std::string count_of(std::size_t count, const std::string& word) {

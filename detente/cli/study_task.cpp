@@ -34,8 +34,8 @@ void run_study_task(const StudyTaskFlags& flags, Context& context) {
     asked = asked || guard.interrupted();
     return asked && since.seconds() > 10;
   };
-  hooks.on_end = [&](const study::SweepProgress& progress) {
-    context.out << text::printable(progress.text) << "\n" << std::flush;
+  hooks.on_change = [&](const study::SweepProgress& progress) {
+    if (!progress.text.empty()) context.out << text::printable(progress.text) << "\n" << std::flush;
   };
   const auto results = study::train_listed(
       flags.list, flags.index, std::filesystem::read_symlink("/proc/self/exe"), hooks);

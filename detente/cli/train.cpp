@@ -4,9 +4,9 @@
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/core/json_text.h>
+#include <detente/core/terminal.h>
 #include <detente/text/printable.h>
 #include <detente/train/trainer.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -30,7 +30,7 @@ struct TrainFlags {
 
 train::Progress::Style progress_style(const Context& context, bool quiet) {
   if (quiet) return train::Progress::Style::kNone;
-  const bool terminal = &context.err == &std::cerr && ::isatty(STDERR_FILENO) == 1;
+  const bool terminal = &context.err == &std::cerr && error_is_terminal();
   return terminal ? train::Progress::Style::kBar : train::Progress::Style::kLines;
 }
 

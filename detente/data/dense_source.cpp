@@ -324,17 +324,16 @@ Target DenseSource::read_dense_target(const TargetColumn& column, const Wanted& 
     if (found == 0) ++target.missing;
     target.values.push_back(found == 0 ? std::nan("") : static_cast<double>(found));
   }
-  DETENTE_CHECK(
-      target.missing < maps_.count,
-      ErrorCode::kData,
-      "[data::DenseSource] task '{}' has no target: column '{}' of '{}' is missing in every "
-      "pixel of all {} examples; expected at least one.",
-      column.task,
-      column.column,
-      file_,
-      maps_.count);
+  if (target.missing == maps_.count) {
+    tell_lacking(column,
+                 file_,
+                 fmt::format("every pixel of all {} examples", maps_.count),
+                 "at least one",
+                 warnings_);
+  }
   if (wanted.form == Form::kPresence) return target;
-  for (double& mean : summary.means) mean /= static_cast<double>(summary.pixels);
+  for (double& mean : summary.means)
+    mean /= static_cast<double>(std::max<std::size_t>(1, summary.pixels));
   target.map = std::move(summary);
   return target;
 }

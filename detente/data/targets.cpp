@@ -185,15 +185,11 @@ Target read_target(const Table& table,
     constant = constant && value == first;
     if (column.range && (value < column.range->first || value > column.range->second)) ++beyond;
   }
-  DETENTE_CHECK(
-      target.missing < rows,
-      ErrorCode::kData,
-      "[data::read_target] task '{}' has no target: column '{}' of '{}' is missing in all "
-      "{} rows; expected at least one number.",
-      column.task,
-      column.column,
-      table.source(),
-      rows);
+  if (target.missing == rows) {
+    tell_lacking(
+        column, table.source(), fmt::format("all {} rows", rows), "at least one number", warnings);
+    return target;
+  }
   if (beyond > 0) {
     warnings.push_back(
         fmt::format("Task '{}': {} of {} targets in column '{}' of '{}' lie outside low..high "
@@ -217,6 +213,30 @@ Target read_target(const Table& table,
                     number_text(first)));
   }
   return target;
+}
+
+void tell_lacking(const TargetColumn& column,
+                  const std::string& source,
+                  const std::string& rows,
+                  const std::string& expected,
+                  std::vector<std::string>& warnings) {
+  DETENTE_CHECK(
+      column.may_lack,
+      ErrorCode::kData,
+      "[data::read_target] task '{}' has no target: column '{}' of '{}' is missing in {}; "
+      "expected {}.",
+      column.task,
+      column.column,
+      source,
+      rows,
+      expected);
+  warnings.push_back(
+      fmt::format("Task '{}' has no target here: column '{}' of '{}' is missing in {}; its metrics "
+                  "are undefined.",
+                  column.task,
+                  column.column,
+                  source,
+                  rows));
 }
 
 const Target& find_target(std::span<const Target> targets, std::string_view task) {

@@ -32,6 +32,8 @@ struct TargetColumn {
   // kRegression: the ends of the scale the network was given; targets beyond are a warning.
   std::optional<std::pair<double, double>> range;
   double largest = std::numeric_limits<double>::max();  // what the network's numbers hold
+  // Rows that are measured alone: no target at all is a warning, where training has nothing to go by.
+  bool may_lack = false;
 
   // Those of the file.
   std::vector<std::string> file_columns() const;
@@ -61,7 +63,7 @@ struct Target {
 };
 
 // The first `rows` cells of the task's column. Throws kData: missing column, no target at all
-// (naming the task), a binary target that is not 0 or 1, a class id that is not a whole number in
+// (naming the task; a warning where it may lack), a binary target that is not 0 or 1, a class id that is not a whole number in
 // range or not a known name, words for a task of numbers, a number too large (with file and line).
 // A class may be named like a missing cell (NA) and then is none. A constant target is a warning,
 // and so are targets beyond the scale. Of several columns each is read as a task's one column is.
@@ -73,6 +75,14 @@ Target read_target(const Table& table,
                    const TargetColumn& column,
                    std::size_t rows,
                    std::vector<std::string>& warnings);
+
+// For a target that has no value in `rows` (a description: "all 12 rows") of `source`: kData ending with
+// what was expected, or a warning where it may lack.
+void tell_lacking(const TargetColumn& column,
+                  const std::string& source,
+                  const std::string& rows,
+                  const std::string& expected,
+                  std::vector<std::string>& warnings);
 
 // Targets with several numbers per row as that many with one, named "task.label" or "task.column": what
 // looks at one number at a time. The others stay as they are.

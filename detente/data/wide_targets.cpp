@@ -176,16 +176,14 @@ Target read_words(const Table& table,
     }
   }
   target.missing = count_missing_rows(target.values, target.columns);
-  DETENTE_CHECK(
-      target.missing < rows,
-      ErrorCode::kData,
-      "[data::read_target] task '{}' has no target: column '{}' of '{}' is missing in all "
-      "{} rows; expected words, or '{}' alone for a row without labels.",
-      column.task,
-      column.column,
-      table.source(),
-      rows,
-      column.separator);
+  if (target.missing == rows) {
+    tell_lacking(column,
+                 table.source(),
+                 fmt::format("all {} rows", rows),
+                 fmt::format("words, or '{}' alone for a row without labels", column.separator),
+                 warnings);
+    return target;
+  }
   warn_of_constant_labels(target, column, table.source(), warnings);
   return target;
 }

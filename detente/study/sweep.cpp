@@ -7,6 +7,7 @@
 #include <detente/report/run_data.h>
 #include <detente/study/halving.h>
 #include <detente/study/sweep.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -64,7 +65,6 @@ class Pool {
   void run(const std::vector<PlannedRun>& tasks,
            const std::function<ChildProcess(const PlannedRun&)>& start,
            const std::function<std::string(const PlannedRun&, int code)>& end,
-           const std::function<std::string(const PlannedRun&)>& name,
            std::size_t before = 0,
            std::size_t after = 0) {
     const Stopwatch watch;
@@ -72,6 +72,18 @@ class Pool {
     std::size_t next = 0;
     std::size_t ended = 0;
     bool stopping = false;
+    const auto tell = [&](const std::string& text) {
+      if (!hooks_.on_change) return;
+      SweepProgress progress;
+      progress.text = text;
+      progress.ended = before + ended;
+      progress.total = before + total;
+      progress.seconds_left = ended == 0 ? report::kNoNumber
+                                         : watch.seconds() / static_cast<double>(ended) *
+                                               static_cast<double>(total - ended);
+      for (const auto& one : running_) progress.running.push_back(one.task);
+      hooks_.on_change(progress);
+    };
     while (next < tasks.size() || !running_.empty()) {
       if (!stopping && hooks_.stop && hooks_.stop()) {
         stopping = true;
@@ -82,6 +94,7 @@ class Pool {
              running_.size() < static_cast<std::size_t>(std::max(1, options_.jobs))) {
         const PlannedRun& task = tasks[next++];
         running_.push_back({task, std::make_unique<ChildProcess>(start(task))});
+        tell("");
       }
       bool any = false;
       for (std::size_t i = 0; i < running_.size();) {
@@ -93,15 +106,9 @@ class Pool {
         any = true;
         const PlannedRun task = running_[i].task;
         running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
-        SweepProgress progress;
-        progress.text = end(task, *code);
+        const std::string text = end(task, *code);
         ++ended;
-        progress.ended = before + ended;
-        progress.total = before + total;
-        progress.seconds_left =
-            watch.seconds() / static_cast<double>(ended) * static_cast<double>(total - ended);
-        for (const auto& one : running_) progress.running.push_back(name(one.task));
-        if (hooks_.on_end) hooks_.on_end(progress);
+        tell(text);
       }
       if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
@@ -121,11 +128,11 @@ std::string metrics_text(const report::NamedTables& tables) {
   std::string text;
   for (const auto& [task, numbers] : tables) {
     if (numbers.empty()) continue;
-    text += fmt::format("{}{} {} {:.4f}",
+    text += fmt::format("{}{} {} {}",
                         text.empty() ? "" : ", ",
                         task,
                         numbers.front().first,
-                        numbers.front().second);
+                        score_text(numbers.front().second));
   }
   return text;
 }
@@ -199,10 +206,7 @@ void train_runs(const std::vector<PlannedRun>& runs,
                ? fmt::format("{}: {:.0f} s, {}", name, result.seconds, metrics_text(result.dev))
                : name + " " + result.failure;
   };
-  const auto name = [&](const PlannedRun& task) {
-    return fmt::format("{}, seed {}", variants[task.variant].name(), task.seed);
-  };
-  Pool(options, hooks).run(runs, start, end, name, before, after);
+  Pool(options, hooks).run(runs, start, end, before, after);
 }
 
 }  // namespace
@@ -284,10 +288,7 @@ std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
     write_file_atomic(place.result, json_text(result->to_json()) + "\n");
     return name + ": " + metrics_text(result->test);
   };
-  const auto name = [&](const PlannedRun& task) {
-    return fmt::format("{}, seed {}, test", variants[task.variant].name(), task.seed);
-  };
-  Pool(options, hooks).run(tasks, start, end, name);
+  Pool(options, hooks).run(tasks, start, end);
   return read_results(variants, options);
 }
 

@@ -30,14 +30,14 @@ struct SweepOptions {
 struct SweepProgress {
   std::size_t ended = 0;
   std::size_t total = 0;
-  double seconds_left = 0;           // NaN: not known yet
-  std::string text;                  // what has just ended
-  std::vector<std::string> running;  // names of what runs now
+  double seconds_left = 0;          // NaN: not known yet
+  std::string text;                 // what has just ended; empty: one has begun
+  std::vector<PlannedRun> running;  // now
 };
 
 struct SweepHooks {
-  std::function<void(const SweepProgress&)> on_end;  // after each run
-  std::function<bool()> stop;                        // whether to end early
+  std::function<void(const SweepProgress&)> on_change;  // a run has ended, or has begun
+  std::function<bool()> stop;                           // whether to end early
   // Called before a run goes on in its folder: waits for a process of a killed study that still writes
   // there. None: nothing is waited for.
   std::function<void(const std::filesystem::path&)> wait_until_free;

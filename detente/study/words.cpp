@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kAlpha = 0.05;
 // More of one kind are said in one sentence.
-constexpr std::size_t kSaidOneByOne = 3;
+constexpr std::size_t kSaidOneByOne = 2;
 
 // "p = 0.012", "p < 0.0001".
 std::string p_text(double p) { return p < 1e-4 ? "p < 0.0001" : fmt::format("p = {:.2g}", p); }
@@ -92,6 +92,24 @@ void add_not_found(const std::vector<const Verdict*>& none, std::vector<std::str
                   listed(names),
                   range_text((*low)->test.difference.mean, (*high)->test.difference.mean),
                   range_text((*fine)->detectable, (*coarse)->detectable)));
+}
+
+// Of one task: methods that have no seed in common with the reference.
+void add_undefined(const std::vector<const Verdict*>& undefined,
+                   std::vector<std::string>& sentences) {
+  if (undefined.size() <= kSaidOneByOne) {
+    for (const Verdict* v : undefined) sentences.push_back(v->text);
+    return;
+  }
+  std::vector<std::string> names;
+  for (const Verdict* v : undefined) names.push_back(v->method);
+  const Verdict& first = *undefined.front();
+  sentences.push_back(
+      fmt::format("{} cannot be compared with {} on {} ({}): no seed has a value of both.",
+                  listed(names),
+                  first.reference,
+                  first.task,
+                  first.metric));
 }
 
 void add_step_times(const Analysis& analysis, std::vector<std::string>& sentences) {
@@ -194,15 +212,17 @@ std::vector<std::string> sentences_of(const Analysis& analysis) {
   }
   for (const std::string& task : tasks) {
     std::vector<const Verdict*> none;
+    std::vector<const Verdict*> undefined;
     for (const Verdict& v : analysis.verdicts) {
       if (v.task != task || is_found(v)) continue;
-      if (v.test.difference.n < 2) {
+      if (v.test.difference.n == 1) {
         sentences.push_back(v.text);
       } else {
-        none.push_back(&v);
+        (v.test.difference.n == 0 ? undefined : none).push_back(&v);
       }
     }
     add_not_found(none, sentences);
+    add_undefined(undefined, sentences);
   }
   add_step_times(analysis, sentences);
   return sentences;

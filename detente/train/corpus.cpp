@@ -64,6 +64,7 @@ std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
   data::SourceInput input{files, part, {}, {}};
   input.threads = static_cast<int>(recipe.threads);
   if (targets) input.targets = target_columns(recipe);
+  for (data::TargetColumn& column : input.targets) column.may_lack = true;
   auto source = recipe.data.source->fresh();
   source->read(input, &fitted);
   return source;

@@ -29,7 +29,8 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache);
 // Other categories or scales would give the trained numbers another meaning.
 void check_fitted(const data::Source& train, const std::filesystem::path& run);
 
-// Other rows with an encoding that is fitted. With `targets` false the input columns are enough
+// Other rows with an encoding that is fitted, to be measured or predicted: a task without any target here is
+// a warning. With `targets` false the input columns are enough
 // (prediction).
 std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
                                         const data::SourceFiles& files,

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/terminal.h>
 #include <detente/report/html_page.h>
 #include <detente/text/printable.h>
 #include <detente/train/progress.h>
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ostream>
 
 namespace detente::train {
 namespace {
-
-std::size_t terminal_width() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return size.ws_col;
-  return 80;
-}
 
 std::string progress_bar(double share, std::size_t width) {
   const auto full =
@@ -66,7 +59,7 @@ void Progress::update(const State& state) {
   const double share =
       state.total > 0 ? static_cast<double>(state.done) / static_cast<double>(state.total) : 0.0;
   line = progress_bar(share, 16) + " " + line;
-  const std::size_t width = terminal_width() - 1;
+  const std::size_t width = terminal_size().columns - 1;
   if (line.size() > width) {
     std::size_t end = width;
     while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80U) --end;

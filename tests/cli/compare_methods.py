@@ -163,6 +163,20 @@ with tempfile.TemporaryDirectory() as folder:
     assert json.loads(again.stdout) == halved
     assert "--grid" in run(recipe, "--methods", "ew", "--halving", "--out", folder / "none", code=2).stderr
 
+    # A task that the test rows lack is undefined there; the others are measured.
+    lines = (folder / "t.csv").read_text().splitlines()
+    parts = ["part"] + ["train", "dev", "test"] * 80
+    (folder / "lacks.csv").write_text("\n".join(
+        (line[:-1] if part == "test" else line) + "," + part for line, part in zip(lines, parts)) + "\n")
+    lacks = folder / "lacks.yaml"
+    lacks.write_text(RECIPE.replace("t.csv", "lacks.csv").replace("{dev: 0.2, test: 0.2}", "{column: part}"))
+    found = json.loads(run(lacks, "--methods", "ew,mgda", "--seeds", "2", "--json", "--out",
+                           folder / "lacks").stdout)
+    assert found["measured"] == "test"
+    for row in found["rows"]:
+        assert (row["mean"] is None) == (row["task"] == "no"), row
+    assert any("cannot be compared on no" in v["text"] for v in found["verdicts"]), found["verdicts"]
+
     # One seed; no test rows; a method that always fails.
     recipe.write_text(RECIPE.replace(", test: 0.2", "").replace("epochs: 3", "epochs: 1"))
     done = run(recipe, "--methods", "ew,pcgrad", "--seeds", "1", "--out", folder / "one")

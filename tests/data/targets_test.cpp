@@ -58,6 +58,27 @@ TEST(ReadTarget, LetsAClassBeNamedLikeAMissingCell) {
   EXPECT_THAT(ids("1,NULL\n1,no\n1,on\n", {"NULL", "no", "on"}), ElementsAre(0, 1, 2));
 }
 
+TEST(ReadTarget, MayLackEveryTargetWhereItIsOnlyMeasured) {
+  TargetColumn number{.task = "t", .column = "y"};
+  EXPECT_THAT(refusal("1,\n2,NA\n", number),
+              HasSubstr("task 't' has no target: column 'y' of 't.csv' is missing in all 2 rows"));
+  TargetColumn words{.task = "t",
+                     .column = "y",
+                     .separator = ';',
+                     .kind = TaskKind::kLabels,
+                     .class_names = {"a"}};
+  EXPECT_THAT(refusal("1,\n2,\n", words), HasSubstr("expected words"));
+  for (TargetColumn column : {number, words}) {
+    column.may_lack = true;
+    std::vector<std::string> warnings;
+    const Target target = read("1,\n2,\n", column, warnings);
+    EXPECT_EQ(target.missing, 2U);
+    EXPECT_EQ(target.rows(), 2U);
+    for (const double value : target.values) EXPECT_TRUE(std::isnan(value));
+    EXPECT_THAT(warnings, ElementsAre(HasSubstr("Task 't' has no target here")));
+  }
+}
+
 TEST(ReadTarget, SaysWhatToDoWithWords) {
   const TargetColumn number{.task = "t", .column = "y"};
   EXPECT_THAT(refusal("1,2\n1,yes\n1,no\n1,yes\n", number),

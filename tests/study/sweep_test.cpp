@@ -58,7 +58,9 @@ echo '{"type": "epoch", "epoch": 1, "step": 10, "dev": {"t": {"f1": 0.5}}}' >"$r
 TEST_F(SweepTest, OneThatFailsTakesNoOtherWithIt) {
   std::vector<std::string> said;
   SweepHooks hooks;
-  hooks.on_end = [&](const SweepProgress& progress) { said.push_back(progress.text); };
+  hooks.on_change = [&](const SweepProgress& progress) {
+    if (!progress.text.empty()) said.push_back(progress.text);
+  };
   const auto results = train_all(variants_, options_, hooks);
   ASSERT_EQ(results.size(), 4U);
   EXPECT_EQ(said.size(), 4U);
@@ -110,8 +112,8 @@ TEST_F(SweepTest, HalvingTrainsRoundByRoundAndGoesOn) {
   options_.seeds = {0, 1, 2};
   std::vector<std::pair<std::size_t, std::size_t>> counts;
   SweepHooks hooks;
-  hooks.on_end = [&](const SweepProgress& progress) {
-    counts.emplace_back(progress.ended, progress.total);
+  hooks.on_change = [&](const SweepProgress& progress) {
+    if (!progress.text.empty()) counts.emplace_back(progress.ended, progress.total);
   };
   // Of each method 3 runs with the first seed, 2 with the second, 1 with the third.
   EXPECT_EQ(train_by_halving(variants_, kTasks, options_, hooks).size(), 12U);

@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Twelve methods and the single-task baselines on nine of the ready sets, five seeds, each method with the same three
-# learning rates (a third of the recipe's, the recipe's, three times it), test rows measured once. Hours on two
-# cores; stopped in any way, the same command goes on.
+# Twelve methods and the single-task baselines on nine of the ready sets, five seeds, each method with the
+# same three learning rates (a third of the recipe's, the recipe's, three times it), test rows measured once.
+# Hours on two cores; stopped in any way, the same command goes on.
 #
-#   sh bench/study_methods.sh OUT [PROGRAM] [SET...]
+#   sh bench/study/methods.sh OUT [PROGRAM] [SET...]
 #
-# rf1 and proteins need `detente data get rf1 proteins` first. bench/study_summary.py OUT makes the tables of
+# rf1 and proteins need `detente data get rf1 proteins` first. bench/study/summary.py OUT makes the tables of
 # docs/results.md.
 set -eu
-[ $# -ge 1 ] || { echo "usage: sh bench/study_methods.sh OUT [PROGRAM] [SET...]" >&2; exit 2; }
-here=$(cd "$(dirname "$0")/.." && pwd)
+[ $# -ge 1 ] || { echo "usage: sh bench/study/methods.sh OUT [PROGRAM] [SET...]" >&2; exit 2; }
+here=$(cd "$(dirname "$0")/../.." && pwd)
 out=$1
 program=${2:-$here/build/release/detente}
 [ $# -lt 2 ] || shift
