@@ -75,11 +75,12 @@ std::string shell_word(const std::string& word) {
 std::string pattern(const fs::path& folder) {
   std::string out;
   for (const char c : folder.string()) out += c == '%' ? std::string("%%") : std::string(1, c);
-  DETENTE_CHECK(out.find('\\') == std::string::npos,
-                ErrorCode::kInvalidArgument,
-                "[study::slurm] SLURM cannot write below '{}', because of the backslash in its name; use "
-                "another --out.",
-                folder.string());
+  DETENTE_CHECK(
+      out.find('\\') == std::string::npos,
+      ErrorCode::kInvalidArgument,
+      "[study::slurm] SLURM cannot write below '{}', because of the backslash in its name; use "
+      "another --out.",
+      folder.string());
   return out;
 }
 
