@@ -16,6 +16,7 @@ TORCH_FREE = [
     ["balance", "metrics", "text", "machine", "simd"],
     ["report"],
     ["config", "data", "toy", "solver", "study"],
+    ["serve"],
 ]
 TORCH = [
     ["tensor"],

@@ -3,7 +3,7 @@
 # Installs what a build needs and is not there yet: packages through apt, the LibTorch engine into
 # build/venv. Says what it does before doing it; does nothing, quickly, when nothing is missing.
 #
-#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video]
+#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video] [--slurm]
 #
 #   auto    the PyTorch that python3 imports, if it is new enough, else wheel
 #   wheel   the pinned PyTorch in the virtual environment build/venv
@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 base_packages=(g++ make cmake ninja-build ccache mold pkg-config git
-  libeigen3-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev libspdlog-dev zlib1g-dev
+  libeigen3-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev libfmt-dev libspdlog-dev zlib1g-dev
   libhwy-dev libutf8proc-dev libjpeg-dev libpng-dev libcairo2-dev fonts-dejavu-core libgtest-dev libgmock-dev libbenchmark-dev python3)
 wheel_packages=(python3-venv)
 # The second is no dependency of the first, and 18 times faster than the BLAS that is one.
@@ -23,6 +23,8 @@ lint_packages=(clang-format-14)
 tidy_packages=(clang-tidy-14 clang-14 libclang-rt-14-dev)
 # Video files (data.kind: video); the rest needs none of it.
 video_packages=(libavformat-dev libavcodec-dev libswscale-dev)
+# For the test of `compare --submit slurm` alone, which starts a cluster of its own.
+slurm_packages=(slurm-wlm)
 
 oldest_torch=2.7  # as in cmake/DetenteTorch.cmake
 
@@ -33,12 +35,14 @@ torch=auto
 lint=no
 tidy=no
 video=no
+slurm=no
 while [ $# -gt 0 ]; do
   case "$1" in
     --torch) [ $# -ge 2 ] || stop "--torch needs a value"; torch="${2:-auto}"; shift 2 ;;
     --lint) lint=yes; shift ;;
     --tidy) tidy=yes; shift ;;
     --video) video=yes; shift ;;
+    --slurm) slurm=yes; shift ;;
     *) stop "unknown argument '$1'; see the top of scripts/setup.sh" ;;
   esac
 done
@@ -89,6 +93,7 @@ esac
 if [ "$lint" = yes ]; then packages+=("${lint_packages[@]}"); fi
 if [ "$tidy" = yes ]; then packages+=("${tidy_packages[@]}"); fi
 if [ "$video" = yes ]; then packages+=("${video_packages[@]}"); fi
+if [ "$slurm" = yes ]; then packages+=("${slurm_packages[@]}"); fi
 
 install_packages() {
   local missing=() package

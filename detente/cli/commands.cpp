@@ -13,6 +13,9 @@ void add_new(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
+#ifdef DETENTE_WITH_SERVE
+void add_serve(CLI::App& app, Context& context);
+#endif
 #ifdef DETENTE_WITH_TORCH
 void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
@@ -20,6 +23,7 @@ void add_predict(CLI::App& app, Context& context);
 void add_export(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_report(CLI::App& app, Context& context);
+void add_study_task(CLI::App& app, Context& context);
 void add_recipe(CLI::App& app, Context& context);
 void add_data(CLI::App& app, Context& context);
 #endif
@@ -33,8 +37,12 @@ std::span<const AddCommand> commands() {
       add_export,
       add_compare,
       add_report,
+      add_study_task,
       add_recipe,
       add_data,
+#endif
+#ifdef DETENTE_WITH_SERVE
+      add_serve,
 #endif
       add_new,
       add_inspect,

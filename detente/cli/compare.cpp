@@ -89,9 +89,11 @@ void add_compare(CLI::App& app, Context& context) {
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   command
-      ->add_option("--jobs",
-                   flags->study.jobs,
-                   "Runs at once, each a process; 0: as many as there are cores")
+      ->add_option(
+          "--jobs",
+          flags->study.jobs,
+          "Runs at once, each a process; 0: as many as there are cores, or with --submit as "
+          "the cluster gives")
       ->needs(methods)
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
@@ -110,6 +112,19 @@ void add_compare(CLI::App& app, Context& context) {
       ->needs("--grid");
   command->add_flag("--no-stl", flags->study.no_single, "No single-task baselines, and no delta m")
       ->needs(methods);
+  auto* submit =
+      command
+          ->add_option("--submit",
+                       flags->study.submit,
+                       "slurm: train on a cluster, as one array job; the same command later "
+                       "collects what has finished and submits what failed again")
+          ->needs(methods)
+          ->check(CLI::IsMember({"slurm"}));
+  command
+      ->add_option("--sbatch",
+                   flags->study.sbatch,
+                   "More options of sbatch, e.g. \"--partition=gpu --time=2:00:00\"")
+      ->needs(submit);
   command->add_flag("--quiet", flags->study.quiet, "No progress")->needs(methods);
   add_set_flag(*command, flags->study.overrides);
   command->footer(

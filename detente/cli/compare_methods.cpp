@@ -2,6 +2,7 @@
 #include <detente/cli/compare_methods.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/interrupt.h>
 #include <detente/core/json.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
@@ -9,12 +10,12 @@
 #include <detente/report/html_page.h>
 #include <detente/study/halving.h>
 #include <detente/study/live_table.h>
+#include <detente/study/slurm.h>
 #include <detente/study/study_page.h>
 #include <detente/study/sweep.h>
 #include <detente/study/tables.h>
 #include <detente/text/printable.h>
 #include <detente/text/shell_word.h>
-#include <detente/train/interrupt.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_lock.h>
 #include <fmt/format.h>
@@ -246,6 +247,14 @@ void tell_results(const CompareMethodsFlags& flags,
       << ". Page: " << text::printable((out / "comparison.html").string()) << "\n";
 }
 
+// Whether all of it has been trained. Says what was submitted, runs or waits.
+bool submit_study(const CompareMethodsFlags& flags, const Study& study, Context& context) {
+  const study::SlurmStatus status = study::train_on_slurm(
+      study.variants, study.options, {flags.sbatch, flags.jobs, study.recipe.threads == 0});
+  context.err << text::printable(status.text) << "\n" << std::flush;
+  return status.complete;
+}
+
 std::vector<std::int64_t> seeds_of(const CompareMethodsFlags& flags) {
   std::vector<std::int64_t> seeds;
   for (int seed = 0; seed < flags.seeds; ++seed) seeds.push_back(seed);
@@ -269,7 +278,28 @@ void report_study(const fs::path& folder, bool json, Context& context) {
   tell_results(flags, study, study::read_results(study.variants, study.options), context);
 }
 
+study::SweepHooks sweep_hooks(const InterruptGuard& guard) {
+  study::SweepHooks hooks;
+  hooks.stop = [&guard] { return guard.interrupted(); };
+  hooks.wait_until_free = [&guard](const fs::path& run) {
+    for (int tenths = 0; tenths < 600 && !guard.interrupted(); ++tenths) {
+      try {
+        train::RunLock::take(run);
+        return;
+      } catch (const Error&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    }
+  };
+  return hooks;
+}
+
 void compare_methods(const CompareMethodsFlags& flags, Context& context) {
+  DETENTE_CHECK(
+      flags.submit.empty() || !flags.halving,
+      ErrorCode::kInvalidArgument,
+      "[cli::compare] --halving decides after each round what is trained next, which one array job "
+      "cannot; leave out --halving or --submit.");
   DETENTE_CHECK(!flags.out.empty(),
                 ErrorCode::kInvalidArgument,
                 "[cli::compare] --methods needs --out: the folder for the runs and the page.");
@@ -284,7 +314,8 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   options.jobs = flags.jobs > 0 ? flags.jobs : cores;
   // Runs beside each other share the cores.
-  if (study.recipe.threads == 0) {
+  const bool submits = !flags.submit.empty();
+  if (study.recipe.threads == 0 && !submits) {
     options.overrides.push_back(fmt::format("threads={}", std::max(1, cores / options.jobs)));
   }
   study.variants = plan_of(flags, flags.recipe, flags.overrides, study.tasks);
@@ -297,20 +328,8 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   options.recipe = keep_recipe(study.recipe, options.out);
   write_file_atomic(options.out / "study.json", json_text(asked_of(flags)) + "\n");
 
-  const train::InterruptGuard guard;
-  study::SweepHooks hooks;
-  hooks.stop = [&] { return guard.interrupted(); };
-  // Processes of a study that was killed save themselves and end; until then they have their folders.
-  hooks.wait_until_free = [&](const fs::path& run) {
-    for (int tenths = 0; tenths < 600 && !guard.interrupted(); ++tenths) {
-      try {
-        train::RunLock::take(run);
-        return;
-      } catch (const Error&) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-    }
-  };
+  const InterruptGuard guard;
+  study::SweepHooks hooks = sweep_hooks(guard);
   study::LiveTable table(context.err);
   const bool live = !flags.quiet && &context.err == &std::cerr && error_is_terminal();
   hooks.on_change = [&](const study::SweepProgress& progress) {
@@ -332,7 +351,8 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
     }
     context.err << line << "\n" << std::flush;
   };
-  if (!flags.quiet) {
+  if (!submits) study::check_no_job(options.out);
+  if (!flags.quiet && !submits) {
     context.err << fmt::format("{} settings x {} seeds, {} at once, in {}\n",
                                study.variants.size(),
                                options.seeds.size(),
@@ -340,10 +360,17 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
                                text::printable(options.out.string()))
                 << std::flush;
   }
-  auto results = flags.halving
-                     ? study::train_by_halving(study.variants, study.tasks, options, hooks)
-                     : study::train_all(study.variants, options, hooks);
-  if (study.recipe.data.files.has_rows(data::Part::kTest) && !guard.interrupted()) {
+  bool complete = true;
+  std::vector<study::RunResult> results;
+  if (submits) {
+    complete = submit_study(flags, study, context);
+    results = study::read_results(study.variants, options);
+    if (results.empty()) return;  // nothing to show yet
+  } else {
+    results = flags.halving ? study::train_by_halving(study.variants, study.tasks, options, hooks)
+                            : study::train_all(study.variants, options, hooks);
+  }
+  if (complete && study.recipe.data.files.has_rows(data::Part::kTest) && !guard.interrupted()) {
     const auto chosen = chosen_of(flags, study, results);
     results = study::test_chosen(study.variants, chosen, options, hooks);
   }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <detente/cli/command.h>
+#include <detente/core/interrupt.h>
+#include <detente/study/sweep.h>
 
 #include <filesystem>
 #include <string>
@@ -18,12 +20,18 @@ struct CompareMethodsFlags {
   std::vector<std::string> grid;
   std::vector<std::string> overrides;
   int seeds = 3;
-  int jobs = 0;  // 0: as many as there are cores
+  int jobs = 0;        // 0: as many as there are cores
+  std::string submit;  // "slurm", or empty: trained here
+  std::string sbatch;  // more options of sbatch
   bool no_single = false;
   bool halving = false;
   bool quiet = false;
   bool json = false;
 };
+
+// Ends the runs when the guard is interrupted, and waits for processes of a study that was killed: they save
+// themselves and end, and until then they have their folders.
+study::SweepHooks sweep_hooks(const InterruptGuard& guard);
 
 void compare_methods(const CompareMethodsFlags& flags, Context& context);
 

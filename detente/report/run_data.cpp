@@ -170,6 +170,19 @@ void collect_tasks(RunData& run) {
   for (const auto& name : run.losses.names) add(name);
 }
 
+void take_summary(RunData& run, std::string_view text) {
+  Json parsed = Json::parse(text, nullptr, false);
+  const bool whole = parsed.is_object();
+  run.summary = whole ? std::move(parsed) : Json::object();
+  run.unreadable_summary = !whole && !text.empty();
+}
+
+void take_answers(RunData& run, std::string_view text) {
+  run.answers.reset();
+  if (!text.empty()) run.answers = parse_answers(text);
+  run.unreadable_answers = !text.empty() && !run.answers;
+}
+
 std::string text_of(const std::filesystem::path& path, bool& found) {
   if (!std::filesystem::exists(path)) return "";
   found = true;
@@ -288,16 +301,8 @@ RunData parse_run(const std::string& folder,
   RunData run;
   run.folder = folder;
   run.recipe = std::move(recipe);
-  Json parsed = Json::parse(summary, nullptr, false);
-  if (parsed.is_object()) {
-    run.summary = std::move(parsed);
-  } else {
-    run.unreadable_summary = !summary.empty();
-  }
-  if (!answers.empty()) {
-    run.answers = parse_answers(answers);
-    run.unreadable_answers = !run.answers;
-  }
+  take_summary(run, summary);
+  take_answers(run, answers);
   MetricsReader reader(run);
   while (!metrics.empty()) {
     const std::size_t end = metrics.find('\n');
@@ -313,6 +318,28 @@ RunData parse_run(const std::string& folder,
   reader.finish();
   collect_tasks(run);
   return run;
+}
+
+struct GrowingRun::Parts {
+  RunData run;
+  MetricsReader reader{run};
+};
+
+GrowingRun::GrowingRun(std::string folder) : parts_(std::make_unique<Parts>()) {
+  parts_->run.folder = std::move(folder);
+}
+GrowingRun::~GrowingRun() = default;
+
+void GrowingRun::add_line(std::string_view line) { parts_->reader.line(line); }
+void GrowingRun::set_summary(std::string_view text) { take_summary(parts_->run, text); }
+void GrowingRun::set_recipe(std::string text) { parts_->run.recipe = std::move(text); }
+void GrowingRun::set_answers(std::string_view text) { take_answers(parts_->run, text); }
+
+const RunData& GrowingRun::data() {
+  parts_->reader.finish();
+  parts_->run.tasks.clear();
+  collect_tasks(parts_->run);
+  return parts_->run;
 }
 
 bool lower_is_better(std::string_view metric) {

@@ -13,6 +13,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@
 #include <vector>
 
 namespace detente::report {
+
+// The file that marks a run's folder and is locked while a process trains there (train/run_lock.h).
+inline constexpr const char* kRunMark = ".detente-run";
 
 // One value per step and name; NaN where a step has none.
 struct Curves {
@@ -93,6 +97,28 @@ RunData parse_run(const std::string& folder,
                   std::string recipe,
                   RunParts parts = RunParts::kAll,
                   std::string_view answers = {});
+
+// A run that still grows: what has been added to its files is added here, and nothing is read twice.
+class GrowingRun {
+ public:
+  explicit GrowingRun(std::string folder);
+  ~GrowingRun();
+  GrowingRun(const GrowingRun&) = delete;
+  GrowingRun& operator=(const GrowingRun&) = delete;
+
+  // The next whole line of metrics.jsonl. Cost: that of the line.
+  void add_line(std::string_view line);
+  // The whole texts, each time they have changed.
+  void set_summary(std::string_view text);
+  void set_recipe(std::string text);
+  void set_answers(std::string_view text);
+  // As parse_run would give it for all of that; until the next call of one of the above.
+  const RunData& data();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 // "line 3", "lines 3, 5, 9", "lines 1, 2, 3, 4, 5 and 20 more".
 std::string lines_text(const std::vector<std::size_t>& lines);

@@ -4,13 +4,15 @@
 // frees it when the process ends, however it ends.
 #pragma once
 
+#include <detente/report/run_data.h>
+
 #include <filesystem>
 #include <string>
 
 namespace detente::train {
 
 // The file's name within the folder. It stays there.
-inline constexpr const char* kRunMark = ".detente-run";
+using report::kRunMark;
 
 class RunLock {
  public:

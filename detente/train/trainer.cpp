@@ -3,6 +3,7 @@
 #include <detente/core/crash_point.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/interrupt.h>
 #include <detente/core/stopwatch.h>
 #include <detente/core/version.h>
 #include <detente/data/epoch_plan.h>
@@ -15,7 +16,6 @@
 #include <detente/train/diagnosis.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/initial_model.h>
-#include <detente/train/interrupt.h>
 #include <detente/train/label_losses.h>
 #include <detente/train/run_lock.h>
 #include <detente/train/run_log.h>

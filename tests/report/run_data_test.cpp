@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/report/run_data.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -148,6 +149,39 @@ TEST(RunData, ReadsEpochsWithoutTheSteps) {
   EXPECT_EQ(epochs.epochs[0].to_json(), all.epochs[0].to_json());
   EXPECT_EQ(epochs.unreadable_lines, all.unreadable_lines);
   EXPECT_EQ(epochs.unreadable_lines, std::vector<std::size_t>{3});
+}
+
+TEST(GrowingRun, IsTheRunOfTheSameLinesAtAnyMoment) {
+  std::string log;
+  GrowingRun growing("r");
+  for (int i = 1; i <= 40; ++i) {
+    // Steps 21 to 25 come twice, as after --resume; "late" appears on the way.
+    const int step = i <= 25 ? i : i - 5;
+    std::string line =
+        fmt::format(R"({{"type":"step","epoch":1,"step":{},"loss":{},"losses":{{"a":{}{}}}}})",
+                    step,
+                    i,
+                    i,
+                    i > 10 && i % 3 == 0 ? R"(,"late":2)" : "");
+    if (i % 7 == 0) line = R"({"type":"epoch","epoch":1,"step":3,"dev":{"a":{"f1":0.5}}})";
+    if (i % 11 == 0) line = "{broken";
+    growing.add_line(line);
+    log += line + "\n";
+    if (i % 2 == 0) continue;
+    const RunData& found = growing.data();
+    const RunData expected = parse_run("r", "", log, "");
+    EXPECT_EQ(found.steps, expected.steps);
+    EXPECT_EQ(found.tasks, expected.tasks);
+    EXPECT_EQ(found.losses.names, expected.losses.names);
+    ASSERT_EQ(found.losses.values.size(), expected.losses.values.size());
+    for (std::size_t t = 0; t < found.losses.values.size(); ++t) {
+      EXPECT_THAT(
+          found.losses.values[t],
+          ::testing::Pointwise(::testing::NanSensitiveDoubleEq(), expected.losses.values[t]));
+    }
+    EXPECT_EQ(found.epochs.size(), expected.epochs.size());
+    EXPECT_EQ(found.unreadable_lines, expected.unreadable_lines);
+  }
 }
 
 }  // namespace

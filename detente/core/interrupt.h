@@ -7,7 +7,7 @@
 
 #include <csignal>
 
-namespace detente::train {
+namespace detente {
 
 class InterruptGuard {
  public:
@@ -24,4 +24,4 @@ class InterruptGuard {
   struct sigaction old_hangup_ {};
 };
 
-}  // namespace detente::train
+}  // namespace detente

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/interrupt.h>
+#include <detente/core/interrupt.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
 
-namespace detente::train {
+namespace detente {
 namespace {
 
 using Handler = void (*)(int);
@@ -69,4 +69,4 @@ TEST(InterruptGuard, BringsTheEarlierHandlersBack) {
 }
 
 }  // namespace
-}  // namespace detente::train
+}  // namespace detente

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/train/interrupt.h>
+#include <detente/core/interrupt.h>
 #include <unistd.h>
 
-namespace detente::train {
+namespace detente {
 namespace {
 
 volatile std::sig_atomic_t interrupt_count = 0;
@@ -38,4 +38,4 @@ InterruptGuard::~InterruptGuard() {
 
 bool InterruptGuard::interrupted() const { return interrupt_count > 0; }
 
-}  // namespace detente::train
+}  // namespace detente
