@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The balanced backward pass."""
+
 from __future__ import annotations
 
 import json
@@ -17,18 +18,32 @@ Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
 Own = Union[Mapping[str, Iterable[Tensor]], Sequence[Iterable[Tensor]]]
 
 # Options of the engine; all others are the method's.
-ENGINE_OPTIONS = ("strategy", "scale", "memory", "heads", "loss_scaling", "passes", "gram_sketch", "sparse_tables",
-                  "diagnose_every", "estimate_floor", "clip_norm")
+ENGINE_OPTIONS = (
+    "strategy",
+    "scale",
+    "memory",
+    "heads",
+    "loss_scaling",
+    "passes",
+    "gram_sketch",
+    "sparse_tables",
+    "diagnose_every",
+    "estimate_floor",
+    "clip_norm",
+)
 
 
 def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]], bool]:
-    named = isinstance(losses, Mapping)
-    if named:
+    named = False
+    if isinstance(losses, Mapping):
+        named = True
         names, values = tuple(str(name) for name in losses), list(losses.values())
     elif isinstance(losses, Tensor):
         if losses.dim() != 1:
-            raise ValueError(f"losses are a dict, a list, or a tensor of one number per task; got one of shape "
-                             f"{tuple(losses.shape)}")
+            raise ValueError(
+                f"losses are a dict, a list, or a tensor of one number per task; got one of shape "
+                f"{tuple(losses.shape)}"
+            )
         values = list(losses.unbind())
         names = tuple(f"task {k + 1}" for k in range(len(values)))
     else:
@@ -36,30 +51,43 @@ def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]
         names = tuple(f"task {k + 1}" for k in range(len(values)))
     for name, value in zip(names, values):
         if value is not None and not isinstance(value, Tensor):
-            raise TypeError(f"the loss of '{name}' is a {type(value).__name__}; expected a tensor with its graph, or "
-                            "None for a task that takes no part in this step")
+            raise TypeError(
+                f"the loss of '{name}' is a {type(value).__name__}; expected a tensor with its graph, or "
+                "None for a task that takes no part in this step"
+            )
     return names, values, named
 
 
 class Balancer:
     """Backward passes of several losses, with what the method and the engine remember between steps.
 
-    `method`: a name of detente.methods() with its options as keywords (`c=0.4`), or an instance of detente.Method.
-    `shared`: the parameters whose gradients are balanced; `own`: per task those of it alone, which get the gradient of
-    their own loss. Left out, both are found from the graph: what one loss alone depends on is that task's own, what
-    several do is shared. Of the leaves, torch.nn.Parameter alone count, unless there are none.
+    `method`: a name of detente.methods() with its options as keywords (`c=0.4`), or an instance of
+    detente.Method. `shared`: the parameters whose gradients are balanced; `own`: per task those of it
+    alone, which get the gradient of their own loss. Left out, both are found from the graph: what one loss
+    alone depends on is that task's own, what several do is shared. Of the leaves, torch.nn.Parameter alone
+    count, unless there are none.
 
     Other keywords are the engine's: `diagnose_every=n` measures conflict every n-th step whatever the method,
-    `memory="low"`, `clip_norm`, `strategy`, `gram_sketch`, ... (docs/engine.md). One that the method has as well
-    (`scale` of ew) is the method's; `engine={"scale": "sum_to_tasks"}` names the engine's. `seed`: of methods that draw.
+    `memory="low"`, `clip_norm`, `strategy`, `gram_sketch`, ... (docs/engine.md). One that the method has as
+    well (`scale` of ew) is the method's; `engine={"scale": "sum_to_tasks"}` names the engine's. `seed`: of
+    methods that draw.
 
     Not thread-safe; one per training run."""
 
-    def __init__(self, method: Union[str, Method] = "upgrad", shared: Optional[Iterable[Tensor]] = None,
-                 own: Optional[Own] = None, *, seed: int = 0, engine: Optional[Mapping[str, Any]] = None,
-                 **options: Any) -> None:
+    def __init__(
+        self,
+        method: Union[str, Method] = "upgrad",
+        shared: Optional[Iterable[Tensor]] = None,
+        own: Optional[Own] = None,
+        *,
+        seed: int = 0,
+        engine: Optional[Mapping[str, Any]] = None,
+        **options: Any,
+    ) -> None:
         mine = option_names(method)
-        of_engine = {name: options.pop(name) for name in ENGINE_OPTIONS if name in options and name not in mine}
+        of_engine = {
+            name: options.pop(name) for name in ENGINE_OPTIONS if name in options and name not in mine
+        }
         of_engine.update(engine or {})
         self._method = make_method(method, options)
         self._engine_options = [(name, option_text(value)) for name, value in of_engine.items()]
@@ -75,41 +103,48 @@ class Balancer:
         self._seen = 0  # bits of the tasks that have taken part
         self._split: Tuple[Any, ...] = ()
         self._engine_state: Optional[str] = None
+        self._accumulating = False
 
     # ---- steps
 
     def backward(self, losses: Losses, *, rows: Optional[Tensor] = None) -> Report:
-        """In place of `sum(losses).backward()`: adds the balanced gradient to .grad of the shared parameters and each
-        loss's own to its own parameters, and frees the graph. `losses`: scalars with their graphs, a dict by task or a
-        list; None for a task that takes no part. `rows`: where tasks have examples of their own in one joint batch, the
-        task of each example (position among the losses, -1: none), if the engine does not find it itself.
+        """In place of `sum(losses).backward()`: adds the balanced gradient to .grad of the shared
+        parameters and each loss's own to its own parameters, and frees the graph. `losses`: scalars with
+        their graphs, a dict by task or a list; None for a task that takes no part. `rows`: where tasks have
+        examples of their own in one joint batch, the task of each example (position among the losses, -1:
+        none), if the engine does not find it itself.
 
-        Raises ArithmeticError for a loss or gradient that is not finite, ValueError for what is no scalar or has no
-        graph; .grad is then as it was before."""
+        Raises ArithmeticError for a loss or gradient that is not finite, ValueError for what is no scalar
+        or has no graph; .grad is then as it was before."""
         names, values, named = split_losses(losses)
         engine = self._prepared(names, values, named)
         where = [] if rows is None else [int(row) for row in torch.as_tensor(rows).tolist()]
         return report_of(engine.backward(values, where, self._rng), names, named)
 
     def accumulate(self, losses: Losses, *, shares: Optional[Sequence[float]] = None) -> None:
-        """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as the number
-        of examples in its mean; left out, all the same."""
+        """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
+        the number of examples in its mean; left out, all the same."""
         names, values, named = split_losses(losses)
         self._prepared(names, values, named).accumulate(values, list(shares or []))
+        self._accumulating = True
 
     def finish(self) -> Report:
         """Balances what was accumulated and adds it to .grad."""
         if self._engine is None:
             raise RuntimeError("finish() without accumulate() before it")
+        self._accumulating = False
         return report_of(self._engine.finish(self._rng), self._names, self._named)
 
     def after_step(self, losses: Losses) -> None:
-        """For methods with `wants_losses_after_step` (famo): the losses of the same batch after optimizer.step()."""
+        """For methods with `wants_losses_after_step` (famo): the losses of the same batch after
+        optimizer.step()."""
         if self._engine is None:
             raise RuntimeError("after_step() without backward() before it")
         names, values, _ = split_losses(losses)
         if names != self._names:
-            raise ValueError(f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}")
+            raise ValueError(
+                f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}"
+            )
         self._engine.after_step([None if v is None else v.detach() for v in values])
 
     @property
@@ -121,17 +156,25 @@ class Balancer:
     def state_dict(self) -> Dict[str, Any]:
         """Tensors and text alone: for torch.save(..., weights_only=True), safetensors or JSON."""
         engine = self._engine.state() if self._engine is not None else self._engine_state
-        return {"format": "detente-balancer-1", "method": self._method.name, "options": self._method.options(),
-                "state": self._method.state(), "engine": engine or "null",
-                "rng": json.dumps(self._rng.state()),
-                "arrays": {name: torch.from_numpy(np.array(values))
-                           for name, values in self._method.arrays().items()}}
+        return {
+            "format": "detente-balancer-1",
+            "method": self._method.name,
+            "options": self._method.options(),
+            "state": self._method.state(),
+            "engine": engine or "null",
+            "rng": json.dumps(self._rng.state()),
+            "arrays": {
+                name: torch.from_numpy(np.array(values)) for name, values in self._method.arrays().items()
+            },
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if state.get("format") != "detente-balancer-1":
             raise ValueError("this is no state of a detente.Balancer")
         if state["method"] != self._method.name:
-            raise ValueError(f"the state is of method '{state['method']}' and this balancer's is '{self._method.name}'")
+            raise ValueError(
+                f"the state is of method '{state['method']}' and this balancer's is '{self._method.name}'"
+            )
         self._method.load_state(state["state"])
         arrays = {name: values.numpy() for name, values in state["arrays"].items()}
         if arrays:
@@ -149,18 +192,27 @@ class Balancer:
             raise RuntimeError("parameters() before the first step")
         return list(self._split[0]), [list(part) for part in self._split[1]]
 
-    def _prepared(self, names: Tuple[str, ...], values: List[Optional[Tensor]], named: bool) -> "_core.Engine":
+    def _prepared(
+        self, names: Tuple[str, ...], values: List[Optional[Tensor]], named: bool
+    ) -> "_core.Engine":
         if not values:
             raise ValueError("there is no loss; expected one per task")
         if self._names and names != self._names:
-            raise ValueError(f"losses of {list(names)}; expected those of {list(self._names)} as before, None for a "
-                             "task that takes no part")
+            raise ValueError(
+                f"losses of {list(names)}; expected those of {list(self._names)} as before, None for a "
+                "task that takes no part"
+            )
         split = self._split
         if self._shared is not None:
             if self._engine is None:
                 split = (self._shared, self._own_lists(names))
         else:
             split = self._found(values)
+        if self._engine is not None and split is not self._split and self._accumulating:
+            raise ValueError(
+                "this batch shows that other parameters are shared than those before it did; expected "
+                "shared=... and own=... where the batches of one step have different tasks"
+            )
         if self._engine is None or split is not self._split:
             state = self._engine.state() if self._engine is not None else self._engine_state
             self._engine = _core.Engine(split[0], split[1], self._method, list(names), self._engine_options)
@@ -216,21 +268,34 @@ class Balancer:
             else:
                 own[bits.bit_length() - 1].append(parameter)
         if not shared:
-            raise ValueError("the losses share no parameter: there is nothing to balance; expected losses of one "
-                             "network, or shared=... with the parameters")
+            raise ValueError(
+                "the losses share no parameter: there is nothing to balance; expected losses of one "
+                "network, or shared=... with the parameters"
+            )
         return (shared, own)
 
 
 _rng = _core.Rng(0)
 
 
-def backward(losses: Losses, method: Union[str, Method] = "upgrad", *, shared: Optional[Iterable[Tensor]] = None,
-             own: Optional[Own] = None, rows: Optional[Tensor] = None, **options: Any) -> Report:
-    """In place of `sum(losses).backward()`, for methods that keep nothing between steps; others need a Balancer.
-    Arguments as those of Balancer and Balancer.backward."""
-    if isinstance(method, str) and any(info["name"] == method and info["stateful"] for info in _core.methods()):
-        raise ValueError(f"'{method}' keeps a state between steps; expected balancer = detente.Balancer('{method}', ...) "
-                         "once and balancer.backward(losses) in each step")
+def backward(
+    losses: Losses,
+    method: Union[str, Method] = "upgrad",
+    *,
+    shared: Optional[Iterable[Tensor]] = None,
+    own: Optional[Own] = None,
+    rows: Optional[Tensor] = None,
+    **options: Any,
+) -> Report:
+    """In place of `sum(losses).backward()`, for methods that keep nothing between steps; others need a
+    Balancer. Arguments as those of Balancer and Balancer.backward."""
+    if isinstance(method, str) and any(
+        info["name"] == method and info["stateful"] for info in _core.methods()
+    ):
+        raise ValueError(
+            f"'{method}' keeps a state between steps; expected balancer = detente.Balancer('{method}', ...) "
+            "once and balancer.backward(losses) in each step"
+        )
     balancer = Balancer(method, shared, own, **options)
     balancer._rng = _rng
     return balancer.backward(losses, rows=rows)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of methods, and methods written in Python."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from . import _core
 @dataclass(frozen=True)
 class MethodOption:
     """An option of a method: its default and its rule as text, as recipes have them."""
+
     name: str
     type: str
     default: str
@@ -22,8 +24,9 @@ class MethodOption:
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """What is known of a method. `needs`: "L" the losses, "G" the gradients' inner products, "G+L" both, "X" those
-    of two batches, "J" the gradients themselves. `laws`: what its tests check."""
+    """What is known of a method. `needs`: "L" the losses, "G" the gradients' inner products, "G+L" both,
+    "X" those of two batches, "J" the gradients themselves. `laws`: what its tests check."""
+
     name: str
     title: str
     summary: str
@@ -36,10 +39,18 @@ class MethodInfo:
 
 
 def methods() -> List[MethodInfo]:
-    """Every method there is, in the order of the documentation; those written in Python are not among them."""
-    return [MethodInfo(**{**info, "laws": tuple(info["laws"]),
-                          "options": tuple(MethodOption(**option) for option in info["options"])})
-            for info in _core.methods()]
+    """Every method there is, in the order of the documentation; those written in Python are not among
+    them."""
+    return [
+        MethodInfo(
+            **{
+                **info,
+                "laws": tuple(info["laws"]),
+                "options": tuple(MethodOption(**option) for option in info["options"]),
+            }
+        )
+        for info in _core.methods()
+    ]
 
 
 class Method:
@@ -51,6 +62,7 @@ class Method:
                 return 1 / np.sqrt(np.diag(gram))
 
     An instance may be used in place of a name and then keeps its state between steps."""
+
     name: ClassVar[str] = ""
     uses_losses: ClassVar[bool] = False
 
@@ -65,8 +77,8 @@ class Method:
         Method.registered[cls.name] = cls
 
     def weights(self, gram: np.ndarray, losses: Optional[np.ndarray]) -> Union[np.ndarray, Sequence[float]]:
-        """One weight per task that takes part in this step. `gram` (k × k, float64): the inner products of the
-        tasks' gradients. `losses` (k): only where the class sets `uses_losses`, else None."""
+        """One weight per task that takes part in this step. `gram` (k × k, float64): the inner products of
+        the tasks' gradients. `losses` (k): only where the class sets `uses_losses`, else None."""
         raise NotImplementedError
 
 
@@ -76,8 +88,11 @@ def option_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
         values = value.tolist() if hasattr(value, "tolist") else value
-        return "[" + ", ".join(option_text(v) for v in values) + "]" if isinstance(values, (list, tuple)) \
+        return (
+            "[" + ", ".join(option_text(v) for v in values) + "]"
+            if isinstance(values, (list, tuple))
             else option_text(values)
+        )
     if isinstance(value, float):
         return repr(value)
     return str(value)
@@ -85,8 +100,12 @@ def option_text(value: Any) -> str:
 
 def option_names(method: Union[str, Method]) -> Set[str]:
     """Options of a method of the table; of one written in Python none are known."""
-    return {option["name"].split(".")[0] for info in _core.methods() if info["name"] == method
-            for option in info["options"]}
+    return {
+        option["name"].split(".")[0]
+        for info in _core.methods()
+        if info["name"] == method
+        for option in info["options"]
+    }
 
 
 def make_method(method: Union[str, Method], options: Dict[str, Any]) -> "_core.Method":
@@ -96,7 +115,9 @@ def make_method(method: Union[str, Method], options: Dict[str, Any]) -> "_core.M
         options = {}
     if isinstance(method, Method):
         if options:
-            raise ValueError(f"options {sorted(options)} beside an instance of {type(method).__name__}; give them to it")
+            raise ValueError(
+                f"options {sorted(options)} beside an instance of {type(method).__name__}; give them to it"
+            )
         return _core.python_method(method, method.name or type(method).__name__, method.uses_losses)
     if not isinstance(method, str):
         raise TypeError(f"method is a name or an instance of detente.Method, got {type(method).__name__}")

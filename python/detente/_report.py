@@ -11,9 +11,11 @@ PerTask = Union[Dict[str, float], List[float]]
 
 @dataclass(frozen=True)
 class Report:
-    """What happened in one step. Per task: a dict where the losses were one, else a list in their order; NaN (weights:
-    0) for a task that was absent. `gram`, `cosines`, `norms` and `conflict` are None where the tasks' gradients were
-    not formed: methods that need only the losses take one pass (diagnose_every=n forms them every n-th step)."""
+    """What happened in one step. Per task: a dict where the losses were one, else a list in their order;
+    NaN (weights: 0) for a task that was absent. `gram`, `cosines`, `norms` and `conflict` are None where
+    the tasks' gradients were not formed: methods that need only the losses take one pass (diagnose_every=n
+    forms them every n-th step)."""
+
     losses: PerTask
     weights: PerTask
     names: Tuple[str, ...]
@@ -47,6 +49,13 @@ def report_of(found: Dict[str, Any], names: Sequence[str], named: bool) -> Repor
         return dict(zip(names, values)) if named else list(values)
 
     norms = found["norms"]
-    return Report(**{**found, "names": tuple(names), "losses": per_task(found["losses"]),
-                     "weights": per_task(found["weights"]), "norms": None if norms is None else per_task(norms),
-                     "groups": tuple(found["groups"])})
+    return Report(
+        **{
+            **found,
+            "names": tuple(names),
+            "losses": per_task(found["losses"]),
+            "weights": per_task(found["weights"]),
+            "norms": None if norms is None else per_task(norms),
+            "groups": tuple(found["groups"]),
+        }
+    )

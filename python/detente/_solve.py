@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A method's answer for gradients one already has."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ Array = Union[np.ndarray, torch.Tensor]
 
 @dataclass(frozen=True)
 class Solution:
-    """`weights` (..., k) and, of a Jacobian, `direction` (..., p): the step is θ ← θ − η·direction. Kind, type and
-    device are those of the input. The rest per problem, in the order of the leading dimensions."""
+    """`weights` (..., k) and, of a Jacobian, `direction` (..., p): the step is θ ← θ − η·direction. Kind,
+    type and device are those of the input. The rest per problem, in the order of the leading dimensions."""
+
     weights: Array
     direction: Optional[Array]
     stop: List[str]
@@ -33,18 +35,26 @@ def _double(array: Array) -> np.ndarray:
 
 def _like(array: Array, values: np.ndarray) -> Array:
     if isinstance(array, torch.Tensor):
-        dtype = array.dtype if array.is_floating_point() else torch.float64
-        return torch.from_numpy(values).to(array.device, dtype)
-    dtype = array.dtype if np.issubdtype(array.dtype, np.floating) else np.float64
-    return values.astype(dtype, copy=False)
+        return torch.from_numpy(values).to(
+            array.device, array.dtype if array.is_floating_point() else torch.float64
+        )
+    return values.astype(array.dtype if np.issubdtype(array.dtype, np.floating) else np.float64, copy=False)
 
 
-def solve(jacobian: Optional[Array] = None, method: Union[str, Method] = "upgrad", losses: Optional[Array] = None, *,
-          gram: Optional[Array] = None, seed: int = 0, **options: Any) -> Solution:
-    """What `method` makes of the tasks' gradients, without a network: of a Jacobian (..., k, p), a row per task, or of
-    a Gram matrix (..., k, k) alone. `losses` (..., k) where the method looks at them. NumPy or torch, any floating
-    type, CPU or GPU; computed in double precision on the CPU. Leading dimensions are problems of their own, each with
-    a fresh method. Raises ValueError and ArithmeticError as the methods do."""
+def solve(
+    jacobian: Optional[Array] = None,
+    method: Union[str, Method] = "upgrad",
+    losses: Optional[Array] = None,
+    *,
+    gram: Optional[Array] = None,
+    seed: int = 0,
+    **options: Any,
+) -> Solution:
+    """What `method` makes of the tasks' gradients, without a network: of a Jacobian (..., k, p), a row per
+    task, or of a Gram matrix (..., k, k) alone. `losses` (..., k) where the method looks at them. NumPy or
+    torch, any floating type, CPU or GPU; computed in double precision on the CPU. Leading dimensions are
+    problems of their own, each with a fresh method. Raises ValueError and ArithmeticError as the methods
+    do."""
     if (jacobian is None) == (gram is None):
         raise ValueError("expected a jacobian or a gram matrix, one of them")
     given = jacobian if jacobian is not None else gram
@@ -70,19 +80,29 @@ def solve(jacobian: Optional[Array] = None, method: Union[str, Method] = "upgrad
         own = None if per_task is None else np.ascontiguousarray(per_task[i])
         if core.needs == "J":
             if gram is not None:
-                raise ValueError(f"'{core.name}' needs the gradients themselves, which a Gram matrix does not "
-                                 "determine; expected a jacobian")
+                raise ValueError(
+                    f"'{core.name}' needs the gradients themselves, which a Gram matrix does not "
+                    "determine; expected a jacobian"
+                )
             direction, result = _core.solve_rows(core, problem, own, rng)
+            directions.append(direction)
         else:
             result = _core.solve_gram(core, problem if gram is not None else problem @ problem.T, own, rng)
-            direction = None if gram is not None else result["weights"] @ problem
+            if jacobian is not None:
+                directions.append(result["weights"] @ problem)
         weights.append(result["weights"])
-        directions.append(direction)
         found.append(result)
     stacked = np.stack(weights).reshape(lead + (tasks,)) if weights else np.zeros(lead + (tasks,))
     direction_array = None
     if jacobian is not None:
-        direction_array = _like(given, np.stack(directions).reshape(lead + (columns,)) if directions
-                                else np.zeros(lead + (columns,)))
-    return Solution(_like(given, stacked), direction_array, [r["stop"] for r in found],
-                    [r["certificate"] for r in found], [r["message"] for r in found])
+        direction_array = _like(
+            given,
+            np.stack(directions).reshape(lead + (columns,)) if directions else np.zeros(lead + (columns,)),
+        )
+    return Solution(
+        _like(given, stacked),
+        direction_array,
+        [r["stop"] for r in found],
+        [r["certificate"] for r in found],
+        [r["message"] for r in found],
+    )

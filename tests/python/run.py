@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""python3 tests/python/run.py BUILD/python [PROGRAM [PYTEST ARGUMENT...]]: pytest on the package as it was built."""
+"""python3 tests/python/run.py BUILD/python [PROGRAM [PYTEST ARGUMENT...]]: pytest on the package as it was
+built."""
+
 import os
 import subprocess
 import sys
@@ -17,5 +19,10 @@ here = Path(__file__).resolve().parent
 environment = {**os.environ, "PYTHONPATH": sys.argv[1], "PYTHONDONTWRITEBYTECODE": "1"}
 if len(sys.argv) > 2:
     environment["DETENTE_PROGRAM"] = sys.argv[2]
-sys.exit(subprocess.run([sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *sys.argv[3:]],
-                        cwd=here, env=environment).returncode)
+sys.exit(
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *sys.argv[3:]],
+        cwd=here,
+        env=environment,
+    ).returncode
+)

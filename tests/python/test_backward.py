@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The direction that reaches .grad is what torch.autograd.grad per task and the reported weights give."""
+
 import gc
 import threading
 
@@ -19,8 +20,12 @@ def per_task(losses, parameters):
 
 
 def flat(gradients, parameters):
-    return torch.cat([(torch.zeros_like(p) if g is None else g.to_dense()).reshape(-1).double()
-                      for g, p in zip(gradients, parameters)])
+    return torch.cat(
+        [
+            (torch.zeros_like(p) if g is None else g.to_dense()).reshape(-1).double()
+            for g, p in zip(gradients, parameters)
+        ]
+    )
 
 
 def close(a, b, tolerance=2e-6):
@@ -132,7 +137,9 @@ def test_one_task_first():
     report = balancer.backward(losses())
     assert {id(p) for p in balancer.parameters()[0]} == {id(p) for p in shared}
     jacobian = torch.stack([flat(row, shared) for row in rows])
-    close(flat([p.grad for p in shared], shared), torch.tensor(report.weights, dtype=torch.float64) @ jacobian)
+    close(
+        flat([p.grad for p in shared], shared), torch.tensor(report.weights, dtype=torch.float64) @ jacobian
+    )
 
 
 def test_accumulated_batches_are_one_step():
@@ -141,6 +148,7 @@ def test_accumulated_batches_are_one_step():
 
     def losses(rows):
         return [F.mse_loss(h(torch.tanh(trunk(x[rows]))), t[rows]) for h, t in zip(head, y)]
+
     whole = detente.Balancer("upgrad")
     report = whole.backward(losses(slice(0, 20)))
     expected = trunk.weight.grad.clone()
@@ -153,6 +161,20 @@ def test_accumulated_batches_are_one_step():
     close(trunk.weight.grad, expected, 1e-5)
 
 
+def test_batches_of_one_step_agree_on_what_is_shared():
+    shared, own, losses = ZOO["mlp"]()
+    balancer = detente.Balancer("upgrad")
+    a, b, c = losses()
+    balancer.accumulate([a, None, None])
+    a, b, c = losses()
+    with pytest.raises(ValueError, match="shared="):
+        balancer.accumulate([a, b, c])
+    given = detente.Balancer("upgrad", shared, own)
+    for batch in ([0], [0, 1, 2]):
+        given.accumulate([loss if k in batch else None for k, loss in enumerate(losses())])
+    assert given.finish().present == 3
+
+
 def test_state_goes_on_elsewhere():
     def run(steps, balancer, losses, parameters):
         reports = []
@@ -163,6 +185,7 @@ def test_state_goes_on_elsewhere():
             if balancer.wants_losses_after_step:
                 balancer.after_step([loss * 0.9 for loss in losses()])
         return reports
+
     for method in ("famo", "rlw", "gradnorm", "moco", "nash_mtl", "dwa", "every_n"):
         shared, own, losses = ZOO["mlp"]()
         first = detente.Balancer(method, seed=3)
@@ -178,25 +201,29 @@ def test_state_goes_on_elsewhere():
 
 def _saved(state):
     import io
+
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
     return file
 
 
-@pytest.mark.parametrize("error, call", [
-    (ValueError, lambda l: detente.backward(l, "cagard")),
-    (ValueError, lambda l: detente.backward(l, "cagrad", c=-1)),
-    (ValueError, lambda l: detente.backward(l, "cagrad", d=1)),
-    (ValueError, lambda l: detente.backward(l, "famo")),
-    (ValueError, lambda l: detente.backward([], "ew")),
-    (ValueError, lambda l: detente.backward([l[0].detach(), l[1]], "ew")),
-    (ValueError, lambda l: detente.backward([torch.stack([l[0], l[0]]), l[1]], "upgrad")),
-    (ArithmeticError, lambda l: detente.backward([l[0] * float("nan"), l[1]], "upgrad")),
-    (ArithmeticError, lambda l: detente.backward([l[0], (l[1] - l[1]).sqrt()], "upgrad")),
-    (TypeError, lambda l: detente.backward([l[0], 1.0], "ew")),
-    (TypeError, lambda l: detente.backward(l, 3)),
-])
+@pytest.mark.parametrize(
+    "error, call",
+    [
+        (ValueError, lambda l: detente.backward(l, "cagard")),
+        (ValueError, lambda l: detente.backward(l, "cagrad", c=-1)),
+        (ValueError, lambda l: detente.backward(l, "cagrad", d=1)),
+        (ValueError, lambda l: detente.backward(l, "famo")),
+        (ValueError, lambda l: detente.backward([], "ew")),
+        (ValueError, lambda l: detente.backward([l[0].detach(), l[1]], "ew")),
+        (ValueError, lambda l: detente.backward([torch.stack([l[0], l[0]]), l[1]], "upgrad")),
+        (ArithmeticError, lambda l: detente.backward([l[0] * float("nan"), l[1]], "upgrad")),
+        (ArithmeticError, lambda l: detente.backward([l[0], (l[1] - l[1]).sqrt()], "upgrad")),
+        (TypeError, lambda l: detente.backward([l[0], 1.0], "ew")),
+        (TypeError, lambda l: detente.backward(l, 3)),
+    ],
+)
 def test_errors_leave_gradients_alone(error, call):
     shared, own, losses = ZOO["mlp"]()
     for p in shared:
@@ -215,6 +242,7 @@ def test_an_exception_of_a_function_comes_through():
         @staticmethod
         def backward(ctx, gradient):
             raise KeyError("mine")
+
     layer = nn.Linear(3, 3)
     z = Fails.apply(layer(torch.randn(4, 3)))
     layer.weight.grad = torch.ones(3, 3)
@@ -270,6 +298,7 @@ def test_method_written_in_python():
             self.steps += 1
             assert gram.shape == (3, 3) and losses.shape == (3,)
             return np.diag(gram) ** (-self.power / 2)
+
     shared, own, losses = ZOO["mlp"]()
     method = Shortest(power=1.0)
     balancer = detente.Balancer(method)
@@ -286,6 +315,7 @@ def test_method_written_in_python():
 
         def weights(self, gram, losses):
             return [1.0]
+
     with pytest.raises(ValueError, match="one number for each of 3 tasks"):
         detente.backward(losses(), "test_wrong")
 
@@ -294,6 +324,7 @@ def test_method_written_in_python():
 
         def weights(self, gram, losses):
             raise ZeroDivisionError("here")
+
     with pytest.raises(ZeroDivisionError, match="here"):
         detente.backward(losses(), "test_raises")
 
@@ -305,6 +336,7 @@ def test_threads_of_their_own():
         shared, own, losses = made[seed]
         balancer = detente.Balancer("cagrad", *made[seed][:2])
         results[seed] = [balancer.backward(losses()).weights for _ in range(5)]
+
     made = [ZOO["mlp"]() for _ in range(4)]
     threads = [threading.Thread(target=train, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -318,6 +350,7 @@ def test_threads_of_their_own():
 
 def test_nothing_is_kept_of_a_step():
     import resource
+
     shared, own, losses = ZOO["mlp"]()
     balancer = detente.Balancer("upgrad")
     for _ in range(200):
@@ -341,7 +374,7 @@ def test_diagnose_changes_nothing():
     assert all(p.grad is None for p in shared) and found.names == ("a", "b", "c")
     report = detente.backward(values, "upgrad")  # the graph is still there
     np.testing.assert_allclose(found.gram, report.gram, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(found.norms ** 2, np.diag(found.gram))
+    np.testing.assert_allclose(found.norms**2, np.diag(found.gram))
     assert 0 <= found.conflict_share <= 1 and (found.similarity <= 1 + 1e-12).all()
     a, b = losses()[:2]
     opposed = detente.diagnose([a, -a])

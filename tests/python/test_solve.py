@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """detente.solve against the command line's answers and the laws of what it returns."""
+
 import json
 import os
 import subprocess
@@ -27,8 +28,21 @@ def test_answers_are_those_of_the_program(method, tmp_path):
     jacobian, losses = rng.normal(size=(4, 9)), rng.uniform(0.5, 2, size=4)
     np.save(tmp_path / "j.npy", jacobian)
     np.save(tmp_path / "l.npy", losses)
-    done = subprocess.run([PROGRAM, "solve", "--method", method, "--jacobian", tmp_path / "j.npy", "--losses",
-                           tmp_path / "l.npy", "--json"], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            PROGRAM,
+            "solve",
+            "--method",
+            method,
+            "--jacobian",
+            tmp_path / "j.npy",
+            "--losses",
+            tmp_path / "l.npy",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
         with pytest.raises(Exception) as error:
             detente.solve(jacobian, method, losses)
@@ -69,17 +83,20 @@ def test_no_task_loses():
         assert (jacobian @ detente.solve(jacobian, "upgrad").direction >= -1e-9).all()
 
 
-@pytest.mark.parametrize("call, error, words", [
-    (lambda: detente.solve(), ValueError, "one of them"),
-    (lambda: detente.solve(np.ones((2, 2)), gram=np.ones((2, 2))), ValueError, "one of them"),
-    (lambda: detente.solve(np.ones(3)), ValueError, "two dimensions"),
-    (lambda: detente.solve(gram=np.ones((2, 3))), ValueError, "square"),
-    (lambda: detente.solve(gram=np.array([[1, 2], [3, 4.0]])), ArithmeticError, "symmetric"),
-    (lambda: detente.solve(np.full((2, 2), np.nan)), ArithmeticError, ""),
-    (lambda: detente.solve(np.eye(2), "gls", [1.0]), ValueError, "one each"),
-    (lambda: detente.solve(gram=np.eye(2), method="graddrop"), ValueError, "gradients themselves"),
-    (lambda: detente.solve(np.eye(2), "cagrad", c="much"), ValueError, "'c'"),
-])
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda: detente.solve(), ValueError, "one of them"),
+        (lambda: detente.solve(np.ones((2, 2)), gram=np.ones((2, 2))), ValueError, "one of them"),
+        (lambda: detente.solve(np.ones(3)), ValueError, "two dimensions"),
+        (lambda: detente.solve(gram=np.ones((2, 3))), ValueError, "square"),
+        (lambda: detente.solve(gram=np.array([[1, 2], [3, 4.0]])), ArithmeticError, "symmetric"),
+        (lambda: detente.solve(np.full((2, 2), np.nan)), ArithmeticError, ""),
+        (lambda: detente.solve(np.eye(2), "gls", [1.0]), ValueError, "one each"),
+        (lambda: detente.solve(gram=np.eye(2), method="graddrop"), ValueError, "gradients themselves"),
+        (lambda: detente.solve(np.eye(2), "cagrad", c="much"), ValueError, "'c'"),
+    ],
+)
 def test_what_is_wrong_has_words(call, error, words):
     with pytest.raises(error, match=words):
         call()

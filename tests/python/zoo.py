@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks as people write them, each with several losses: name → function that gives (shared, own per task, losses),
-where losses() makes the graph anew and gives the same numbers each time."""
+"""Networks as people write them, each with several losses: name → function that gives (shared, own per
+task, losses), where losses() makes the graph anew and gives the same numbers each time."""
+
 import math
 
 import torch
@@ -33,6 +34,7 @@ def heads_on(features, width, outputs=(1, 1, 1)):
     def losses():
         shared = features()
         return [F.mse_loss(head(shared), target) for head, target in zip(heads, targets)]
+
     return [list(head.parameters()) for head in heads], losses
 
 
@@ -43,12 +45,16 @@ def on_trunk(trunk, x, width):
 
 @network
 def mlp():
-    return on_trunk(nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8), nn.Tanh()), torch.randn(32, 6), 8)
+    return on_trunk(
+        nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8), nn.Tanh()), torch.randn(32, 6), 8
+    )
 
 
 @network
 def mlp_without_bias():
-    return on_trunk(nn.Sequential(nn.Linear(6, 16, bias=False), nn.GELU(), nn.Linear(16, 8)), torch.randn(20, 6), 8)
+    return on_trunk(
+        nn.Sequential(nn.Linear(6, 16, bias=False), nn.GELU(), nn.Linear(16, 8)), torch.randn(20, 6), 8
+    )
 
 
 @network
@@ -66,32 +72,49 @@ def frozen_first_layer():
 
 @network
 def layer_norm():
-    return on_trunk(nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 8)), torch.randn(16, 6), 8)
+    return on_trunk(
+        nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 8)), torch.randn(16, 6), 8
+    )
 
 
 @network
 def batch_norm():
-    return on_trunk(nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 8)),
-                    torch.randn(16, 6), 8)
+    return on_trunk(
+        nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 8)),
+        torch.randn(16, 6),
+        8,
+    )
 
 
 @network
 def convolutions():
-    trunk = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, groups=4),
-                          nn.GroupNorm(2, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    trunk = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, groups=4),
+        nn.GroupNorm(2, 8),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
     return on_trunk(trunk, torch.randn(6, 3, 10, 10), 8)
 
 
 @network
 def transposed_convolution():
-    trunk = nn.Sequential(nn.Conv2d(2, 4, 3, stride=2), nn.ReLU(), nn.ConvTranspose2d(4, 3, 3, stride=2), nn.Flatten())
+    trunk = nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2), nn.ReLU(), nn.ConvTranspose2d(4, 3, 3, stride=2), nn.Flatten()
+    )
     return on_trunk(trunk, torch.randn(5, 2, 9, 9), 3 * 9 * 9)
 
 
 @network
 def one_dimensional_convolution():
-    return on_trunk(nn.Sequential(nn.Conv1d(2, 6, 3), nn.ReLU(), nn.AdaptiveMaxPool1d(2), nn.Flatten()),
-                    torch.randn(5, 2, 12), 12)
+    return on_trunk(
+        nn.Sequential(nn.Conv1d(2, 6, 3), nn.ReLU(), nn.AdaptiveMaxPool1d(2), nn.Flatten()),
+        torch.randn(5, 2, 12),
+        12,
+    )
 
 
 class Block(nn.Module):
@@ -163,6 +186,7 @@ def class_token():
             x = self.patches(x).flatten(2).transpose(1, 2)
             x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.position
             return self.layers(x)[:, 0]
+
     return on_trunk(Vit(), torch.randn(5, 3, 8, 8), 16)
 
 
@@ -177,8 +201,11 @@ def tied_language_model():
     def losses():
         h = torch.tanh(mixer(table(ids)))
         logits = F.linear(h, table.weight)
-        return [F.cross_entropy(logits[:, :-1].reshape(-1, 20), ids[:, 1:].reshape(-1)),
-                F.mse_loss(score(h.mean(1))[:, 0], target)]
+        return [
+            F.cross_entropy(logits[:, :-1].reshape(-1, 20), ids[:, 1:].reshape(-1)),
+            F.mse_loss(score(h.mean(1))[:, 0], target),
+        ]
+
     return parameters(table, mixer), [[], list(score.parameters())], losses
 
 
@@ -200,6 +227,7 @@ def gru_cell():
         for step in x:
             h = cell(step, h)
         return h
+
     own, losses = heads_on(features, 8)
     return parameters(cell), own, losses
 
@@ -221,12 +249,12 @@ class Cube(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
         ctx.save_for_backward(x)
-        return x ** 3
+        return x**3
 
     @staticmethod
     def backward(ctx, gradient):
-        x, = ctx.saved_tensors
-        return 3 * x ** 2 * gradient
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * gradient
 
 
 @network
@@ -253,8 +281,9 @@ def physics_informed():
     def losses():
         points = x.clone().requires_grad_()
         u = net(points)
-        slope, = torch.autograd.grad(u.sum(), points, create_graph=True)
+        (slope,) = torch.autograd.grad(u.sum(), points, create_graph=True)
         return [(slope + u).pow(2).mean(), (u[0] - 1).pow(2).mean()]
+
     return parameters(net), [[], []], losses
 
 
@@ -267,8 +296,11 @@ def mixture_of_experts():
 
     def losses():
         mixed = torch.stack([F.relu(expert(x)) for expert in experts], 1)
-        return [F.mse_loss(tower((gate(x).softmax(-1)[:, :, None] * mixed).sum(1)), target)
-                for gate, tower, target in zip(gates, towers, y)]
+        return [
+            F.mse_loss(tower((gate(x).softmax(-1)[:, :, None] * mixed).sum(1)), target)
+            for gate, tower, target in zip(gates, towers, y)
+        ]
+
     return parameters(experts), [parameters(g, t) for g, t in zip(gates, towers)], losses
 
 
@@ -281,6 +313,7 @@ def own_examples_by_slices():
     def losses():
         parts = trunk(x).split(8)
         return [F.mse_loss(head(part), target) for head, part, target in zip(heads, parts, y)]
+
     return parameters(trunk), [list(h.parameters()) for h in heads], losses
 
 
@@ -293,6 +326,7 @@ def own_examples_by_mask():
     def losses():
         z = trunk(x)
         return [F.mse_loss(head(z[task == k]), y[task == k]) for k, head in enumerate(heads)]
+
     return parameters(trunk), [list(h.parameters()) for h in heads], losses
 
 
@@ -314,6 +348,7 @@ def einsum_attention():
     def features():
         weights = (torch.einsum("bid,bjd->bij", q(x), k(x)) / math.sqrt(6)).softmax(-1)
         return torch.einsum("bij,bjd->bid", weights, v(x)).amax(1)
+
     own, losses = heads_on(features, 6)
     return parameters(q, k, v), own, losses
 
@@ -325,7 +360,10 @@ def scaled_dot_product():
 
     def features():
         q, k, v = qkv(x).chunk(3, -1)
-        return F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], is_causal=True)[:, 0].mean(1)
+        return F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], is_causal=True)[:, 0].mean(
+            1
+        )
+
     own, losses = heads_on(features, 8)
     return parameters(qkv), own, losses
 
@@ -339,6 +377,7 @@ def rms_norm_and_gated_unit():
     def features():
         h = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * norm
         return out(F.silu(gate(h)) * value(h))
+
     own, losses = heads_on(features, 8)
     return [norm] + parameters(gate, value, out), own, losses
 
@@ -352,6 +391,7 @@ def gather_and_where():
     def features():
         h = mixer(table.index_select(0, ids))
         return torch.where(h > 0, h, 0.1 * h).masked_fill(ids[:, None] == 3, 0.0)
+
     own, losses = heads_on(features, 8)
     return [table] + parameters(mixer), own, losses
 
@@ -359,4 +399,4 @@ def gather_and_where():
 @network
 def scalar_losses_of_parameters():
     a = nn.Parameter(torch.randn(5))
-    return [a], [[], []], lambda: [(a ** 2).sum(), ((a - 1) ** 4).sum()]
+    return [a], [[], []], lambda: [(a**2).sum(), ((a - 1) ** 4).sum()]
