@@ -50,7 +50,9 @@ MatrixView square_view(const Array& gram) {
   DETENTE_CHECK(gram.ndim() == 2 && gram.shape(0) == gram.shape(1),
                 ErrorCode::kShape,
                 "[detente.solve] a Gram matrix is square, one row and column per task.");
-  return {gram.data(), static_cast<std::size_t>(gram.shape(0)), static_cast<std::size_t>(gram.shape(1))};
+  return {gram.data(),
+          static_cast<std::size_t>(gram.shape(0)),
+          static_cast<std::size_t>(gram.shape(1))};
 }
 
 // A method whose weights are computed in Python: weights(gram, losses) of the object.
@@ -73,16 +75,18 @@ class PythonMethod final : public balance::Method {
     py::array_t<double> gram({problem.tasks, problem.tasks});
     std::copy_n(problem.gram.data, problem.tasks * problem.tasks, gram.mutable_data());
     py::object losses = py::none();
-    if (uses_losses_) losses = Array(static_cast<py::ssize_t>(problem.tasks), problem.losses.data());
+    if (uses_losses_)
+      losses = Array(static_cast<py::ssize_t>(problem.tasks), problem.losses.data());
     const Array weights = object_.attr("weights")(gram, losses).cast<Array>();
-    DETENTE_CHECK(weights.ndim() == 1 && weights.shape(0) == static_cast<py::ssize_t>(problem.tasks),
-                  ErrorCode::kShape,
-                  "[detente.Method] weights() of method '{}' gave an array of {} dimensions and {} numbers; "
-                  "expected one number for each of {} tasks.",
-                  name_,
-                  weights.ndim(),
-                  weights.size(),
-                  problem.tasks);
+    DETENTE_CHECK(
+        weights.ndim() == 1 && weights.shape(0) == static_cast<py::ssize_t>(problem.tasks),
+        ErrorCode::kShape,
+        "[detente.Method] weights() of method '{}' gave an array of {} dimensions and {} numbers; "
+        "expected one number for each of {} tasks.",
+        name_,
+        weights.ndim(),
+        weights.size(),
+        problem.tasks);
     result.weights.assign(weights.data(), weights.data() + weights.shape(0));
   }
 
@@ -109,7 +113,8 @@ py::list method_list() {
   py::list list;
   for (const balance::MethodInfo& info : balance::registry()) {
     py::list options;
-    for (const FieldInfo& field : list_fields([&](FieldVisitor& visitor) { info.make()->describe(visitor); })) {
+    for (const FieldInfo& field :
+         list_fields([&](FieldVisitor& visitor) { info.make()->describe(visitor); })) {
       options.append(py::dict(py::arg("name") = field.name,
                               py::arg("type") = field.type,
                               py::arg("default") = field.default_value,
@@ -130,8 +135,8 @@ py::list method_list() {
 }
 
 py::dict result_of(const balance::Result& result) {
-  return py::dict(py::arg("weights") = py::array_t<double>(static_cast<py::ssize_t>(result.weights.size()),
-                                                           result.weights.data()),
+  return py::dict(py::arg("weights") = py::array_t<double>(
+                      static_cast<py::ssize_t>(result.weights.size()), result.weights.data()),
                   py::arg("stop") = balance::name_of(result.stop),
                   py::arg("iterations") = result.iterations,
                   py::arg("certificate") = result.certificate,
@@ -148,7 +153,10 @@ std::span<const double> losses_view(const std::optional<Array>& losses, std::siz
   return {losses->data(), tasks};
 }
 
-py::dict solve_gram(balance::Method& method, const Array& gram, const std::optional<Array>& losses, Rng& rng) {
+py::dict solve_gram(balance::Method& method,
+                    const Array& gram,
+                    const std::optional<Array>& losses,
+                    Rng& rng) {
   const MatrixView view = square_view(gram);
   balance::Problem problem;
   problem.tasks = view.rows;
@@ -161,7 +169,10 @@ py::dict solve_gram(balance::Method& method, const Array& gram, const std::optio
 }
 
 // Class J: the direction itself.
-py::tuple solve_rows(balance::Method& method, const Array& jacobian, const std::optional<Array>& losses, Rng& rng) {
+py::tuple solve_rows(balance::Method& method,
+                     const Array& jacobian,
+                     const std::optional<Array>& losses,
+                     Rng& rng) {
   DETENTE_CHECK(jacobian.ndim() == 2,
                 ErrorCode::kShape,
                 "[detente.solve] a Jacobian has a row per task and a column per parameter.");
@@ -183,28 +194,30 @@ py::tuple solve_rows(balance::Method& method, const Array& jacobian, const std::
 py::dict report_of(const engine::StepReport& report) {
   const py::object none = py::none();
   py::list groups;
-  for (const auto& group : report.groups) groups.append(py::make_tuple(group.name, array_of(group.gram)));
-  return py::dict(py::arg("losses") = report.losses,
-                  py::arg("weights") = report.weights,
-                  py::arg("present") = report.present,
-                  py::arg("gram") = report.diagnosed ? py::object(array_of(report.gram)) : none,
-                  py::arg("cosines") = report.diagnosed ? py::object(array_of(report.cosines)) : none,
-                  py::arg("norms") = report.diagnosed ? py::cast(report.gradient_norms) : none,
-                  py::arg("conflict") = report.diagnosed ? py::cast(report.conflict) : none,
-                  py::arg("groups") = groups,
-                  py::arg("direction_norm") = report.direction_norm,
-                  py::arg("clip_factor") = report.clip_factor,
-                  py::arg("loss_scale") = report.loss_scale,
-                  py::arg("skipped") = report.skipped,
-                  py::arg("strategy") = engine::name_of(report.strategy),
-                  py::arg("estimated") = report.estimated,
-                  py::arg("stop") = balance::name_of(report.stop),
-                  py::arg("iterations") = report.iterations,
-                  py::arg("certificate") = report.certificate,
-                  py::arg("message") = report.message,
-                  py::arg("notice") = report.notice,
-                  py::arg("backward_ms") = report.backward_ms,
-                  py::arg("solve_ms") = report.solve_ms);
+  for (const auto& group : report.groups)
+    groups.append(py::make_tuple(group.name, array_of(group.gram)));
+  return py::dict(
+      py::arg("losses") = report.losses,
+      py::arg("weights") = report.weights,
+      py::arg("present") = report.present,
+      py::arg("gram") = report.diagnosed ? py::object(array_of(report.gram)) : none,
+      py::arg("cosines") = report.diagnosed ? py::object(array_of(report.cosines)) : none,
+      py::arg("norms") = report.diagnosed ? py::cast(report.gradient_norms) : none,
+      py::arg("conflict") = report.diagnosed ? py::cast(report.conflict) : none,
+      py::arg("groups") = groups,
+      py::arg("direction_norm") = report.direction_norm,
+      py::arg("clip_factor") = report.clip_factor,
+      py::arg("loss_scale") = report.loss_scale,
+      py::arg("skipped") = report.skipped,
+      py::arg("strategy") = engine::name_of(report.strategy),
+      py::arg("estimated") = report.estimated,
+      py::arg("stop") = balance::name_of(report.stop),
+      py::arg("iterations") = report.iterations,
+      py::arg("certificate") = report.certificate,
+      py::arg("message") = report.message,
+      py::arg("notice") = report.notice,
+      py::arg("backward_ms") = report.backward_ms,
+      py::arg("solve_ms") = report.solve_ms);
 }
 
 // MultiTaskBackward that adds to .grad, as Tensor.backward() does.
@@ -222,12 +235,18 @@ class Engine {
     // Several passes at once would run Python's hooks and functions on several threads.
     chosen.passes = engine::MultiTaskOptions::Passes::kInTurn;
     for (const auto& [key, text] : options) {
-      set_field([&](FieldVisitor& visitor) { chosen.describe(visitor); }, key, text, "[detente.Balancer]");
+      set_field([&](FieldVisitor& visitor) { chosen.describe(visitor); },
+                key,
+                text,
+                "[detente.Balancer]");
     }
-    engine_ = std::make_unique<engine::MultiTaskBackward>(shared, own, method_, std::move(names), chosen);
+    engine_ =
+        std::make_unique<engine::MultiTaskBackward>(shared, own, method_, std::move(names), chosen);
   }
 
-  py::dict backward(const OptionalTensors& losses, const std::vector<std::int64_t>& rows, Rng& rng) {
+  py::dict backward(const OptionalTensors& losses,
+                    const std::vector<std::int64_t>& rows,
+                    Rng& rng) {
     const TensorList list = tensors_of(losses);
     const engine::StepReport* report = nullptr;
     {
@@ -376,29 +395,50 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Rng>(m, "Rng")
       .def(py::init<std::uint64_t>())
-      .def("state", [](const Rng& rng) { return std::vector<std::uint64_t>(rng.state().begin(), rng.state().end()); })
-      .def("set_state", [](Rng& rng, const std::array<std::uint64_t, 4>& state) { rng.set_state(state); });
+      .def("state",
+           [](const Rng& rng) {
+             return std::vector<std::uint64_t>(rng.state().begin(), rng.state().end());
+           })
+      .def("set_state",
+           [](Rng& rng, const std::array<std::uint64_t, 4>& state) { rng.set_state(state); });
 
   py::class_<balance::Method, MethodPointer>(m, "Method")
       .def_property_readonly("name", &balance::Method::name)
-      .def_property_readonly("needs", [](const balance::Method& method) { return balance::name_of(method.method_class()); })
+      .def_property_readonly(
+          "needs",
+          [](const balance::Method& method) { return balance::name_of(method.method_class()); })
       .def_property_readonly("uses_losses", &balance::Method::uses_losses)
       .def_property_readonly("wants_losses_after_step", &balance::Method::wants_losses_after_step)
       .def("options",
            [](balance::Method& method) {
-             return json_text(fields_to_json([&](FieldVisitor& visitor) { method.describe(visitor); }));
+             return json_text(
+                 fields_to_json([&](FieldVisitor& visitor) { method.describe(visitor); }));
            })
       .def("state", [](const balance::Method& method) { return json_text(method.state()); })
-      .def("load_state", [](balance::Method& method, const std::string& text) { method.load_state(Json::parse(text)); })
+      .def("load_state",
+           [](balance::Method& method, const std::string& text) {
+             method.load_state(Json::parse(text));
+           })
       .def("arrays", &arrays_of)
       .def("load_arrays", &load_arrays);
   m.def("make_method", &make_method);
-  m.def("python_method", [](py::object object, std::string name, bool uses_losses) -> MethodPointer {
-    return std::make_shared<PythonMethod>(std::move(object), std::move(name), uses_losses);
-  });
+  m.def("python_method",
+        [](py::object object, std::string name, bool uses_losses) -> MethodPointer {
+          return std::make_shared<PythonMethod>(std::move(object), std::move(name), uses_losses);
+        });
   m.def("methods", &method_list);
-  m.def("solve_gram", &solve_gram, py::arg("method"), py::arg("gram"), py::arg("losses"), py::arg("rng"));
-  m.def("solve_rows", &solve_rows, py::arg("method"), py::arg("jacobian"), py::arg("losses"), py::arg("rng"));
+  m.def("solve_gram",
+        &solve_gram,
+        py::arg("method"),
+        py::arg("gram"),
+        py::arg("losses"),
+        py::arg("rng"));
+  m.def("solve_rows",
+        &solve_rows,
+        py::arg("method"),
+        py::arg("jacobian"),
+        py::arg("losses"),
+        py::arg("rng"));
 
   m.def("reach", [](const OptionalTensors& losses) {
     const TensorList list = tensors_of(losses);

@@ -16,12 +16,13 @@ Reach parameters_behind(std::span<const at::Tensor> losses) {
   std::unordered_map<const Node*, std::size_t> place;
   for (std::size_t k = 0; k < losses.size(); ++k) {
     if (!losses[k].defined()) continue;
-    DETENTE_CHECK(losses[k].requires_grad(),
-                  ErrorCode::kInvalidArgument,
-                  "[autograd::reach] loss {} of {} has no graph: it does not depend on a parameter, or "
-                  "was computed without gradients (no_grad, detach, .item()).",
-                  k + 1,
-                  losses.size());
+    DETENTE_CHECK(
+        losses[k].requires_grad(),
+        ErrorCode::kInvalidArgument,
+        "[autograd::reach] loss {} of {} has no graph: it does not depend on a parameter, or "
+        "was computed without gradients (no_grad, detach, .item()).",
+        k + 1,
+        losses.size());
     std::unordered_set<const Node*> seen;
     // Kept alive: the node that accumulates into a leaf is made when it is asked for.
     const Edge start = edge_of(losses[k]);
