@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training one network on several tasks at once without the tasks fighting.
+
+    report = detente.backward([loss_a, loss_b], method="cagrad", c=0.4)   # instead of (loss_a +
+    loss_b).backward() optimizer.step()
+
+Or, with what methods and strategies remember between steps:
+
+    balancer = detente.Balancer("famo")
+    report = balancer.backward({"depth": loss_a, "normals": loss_b})
+"""
+
+import torch as _torch  # noqa: F401  (loads the libraries that the module is linked to)
+
+from . import _check
+from ._balancer import Balancer, backward
+from ._diagnose import Diagnosis, diagnose
+from ._methods import Method, MethodInfo, MethodOption, methods
+from ._report import Report
+from ._solve import Solution, solve
+
+__version__ = _check.version
+__all__ = [
+    "Balancer",
+    "Diagnosis",
+    "Method",
+    "MethodInfo",
+    "MethodOption",
+    "Report",
+    "Solution",
+    "backward",
+    "diagnose",
+    "methods",
+    "solve",
+]

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The balanced backward pass."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import _core
+from ._methods import Method, make_method, option_names, option_text
+from ._report import Report, report_of
+
+Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
+Own = Union[Mapping[str, Iterable[Tensor]], Sequence[Iterable[Tensor]]]
+
+# Options of the engine; all others are the method's.
+ENGINE_OPTIONS = (
+    "strategy",
+    "scale",
+    "memory",
+    "heads",
+    "loss_scaling",
+    "passes",
+    "gram_sketch",
+    "sparse_tables",
+    "diagnose_every",
+    "estimate_floor",
+    "clip_norm",
+)
+
+
+def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]], bool]:
+    named = False
+    if isinstance(losses, Mapping):
+        named = True
+        names, values = tuple(str(name) for name in losses), list(losses.values())
+    elif isinstance(losses, Tensor):
+        if losses.dim() != 1:
+            raise ValueError(
+                f"losses are a dict, a list, or a tensor of one number per task; got one of shape "
+                f"{tuple(losses.shape)}"
+            )
+        values = list(losses.unbind())
+        names = tuple(f"task {k + 1}" for k in range(len(values)))
+    else:
+        values = list(losses)
+        names = tuple(f"task {k + 1}" for k in range(len(values)))
+    for name, value in zip(names, values):
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(
+                f"the loss of '{name}' is a {type(value).__name__}; expected a tensor with its graph, or "
+                "None for a task that takes no part in this step"
+            )
+    return names, values, named
+
+
+class Balancer:
+    """Backward passes of several losses, with what the method and the engine remember between steps.
+
+    `method`: a name of detente.methods() with its options as keywords (`c=0.4`), or an instance of
+    detente.Method. `shared`: the parameters whose gradients are balanced; `own`: per task those of it
+    alone, which get the gradient of their own loss. Left out, both are found from the graph: what one loss
+    alone depends on is that task's own, what several do is shared. Of the leaves, torch.nn.Parameter alone
+    count, unless there are none.
+
+    Other keywords are the engine's: `diagnose_every=n` measures conflict every n-th step whatever the method,
+    `memory="low"`, `clip_norm`, `strategy`, `gram_sketch`, ... (docs/engine.md). One that the method has as
+    well (`scale` of ew) is the method's; `engine={"scale": "sum_to_tasks"}` names the engine's. `seed`: of
+    methods that draw.
+
+    Not thread-safe; one per training run."""
+
+    def __init__(
+        self,
+        method: Union[str, Method] = "upgrad",
+        shared: Optional[Iterable[Tensor]] = None,
+        own: Optional[Own] = None,
+        *,
+        seed: int = 0,
+        engine: Optional[Mapping[str, Any]] = None,
+        **options: Any,
+    ) -> None:
+        mine = option_names(method)
+        of_engine = {
+            name: options.pop(name) for name in ENGINE_OPTIONS if name in options and name not in mine
+        }
+        of_engine.update(engine or {})
+        self._method = make_method(method, options)
+        self._engine_options = [(name, option_text(value)) for name, value in of_engine.items()]
+        self._shared = None if shared is None else list(shared)
+        self._given_own = own
+        if own is not None and shared is None:
+            raise ValueError("own without shared; give both, or neither: then they are found from the graph")
+        self._rng = _core.Rng(seed)
+        self._engine: Optional[_core.Engine] = None
+        self._names: Tuple[str, ...] = ()
+        self._named = False
+        self._masks: Dict[int, Tuple[Tensor, int]] = {}  # id → parameter, bits of the tasks that reach it
+        self._seen = 0  # bits of the tasks that have taken part
+        self._split: Tuple[Any, ...] = ()
+        self._engine_state: Optional[str] = None
+        self._accumulating = False
+
+    # ---- steps
+
+    def backward(self, losses: Losses, *, rows: Optional[Tensor] = None) -> Report:
+        """In place of `sum(losses).backward()`: adds the balanced gradient to .grad of the shared
+        parameters and each loss's own to its own parameters, and frees the graph. `losses`: scalars with
+        their graphs, a dict by task or a list; None for a task that takes no part. `rows`: where tasks have
+        examples of their own in one joint batch, the task of each example (position among the losses, -1:
+        none), if the engine does not find it itself.
+
+        Raises ArithmeticError for a loss or gradient that is not finite, ValueError for what is no scalar
+        or has no graph; .grad is then as it was before."""
+        names, values, named = split_losses(losses)
+        engine = self._prepared(names, values, named)
+        where = [] if rows is None else [int(row) for row in torch.as_tensor(rows).tolist()]
+        return report_of(engine.backward(values, where, self._rng), names, named)
+
+    def accumulate(self, losses: Losses, *, shares: Optional[Sequence[float]] = None) -> None:
+        """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
+        the number of examples in its mean; left out, all the same."""
+        names, values, named = split_losses(losses)
+        self._prepared(names, values, named).accumulate(values, list(shares or []))
+        self._accumulating = True
+
+    def finish(self) -> Report:
+        """Balances what was accumulated and adds it to .grad."""
+        if self._engine is None:
+            raise RuntimeError("finish() without accumulate() before it")
+        self._accumulating = False
+        return report_of(self._engine.finish(self._rng), self._names, self._named)
+
+    def after_step(self, losses: Losses) -> None:
+        """For methods with `wants_losses_after_step` (famo): the losses of the same batch after
+        optimizer.step()."""
+        if self._engine is None:
+            raise RuntimeError("after_step() without backward() before it")
+        names, values, _ = split_losses(losses)
+        if names != self._names:
+            raise ValueError(
+                f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}"
+            )
+        self._engine.after_step([None if v is None else v.detach() for v in values])
+
+    @property
+    def wants_losses_after_step(self) -> bool:
+        return bool(self._method.wants_losses_after_step)
+
+    # ---- state
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Tensors and text alone: for torch.save(..., weights_only=True), safetensors or JSON."""
+        engine = self._engine.state() if self._engine is not None else self._engine_state
+        return {
+            "format": "detente-balancer-1",
+            "method": self._method.name,
+            "options": self._method.options(),
+            "state": self._method.state(),
+            "engine": engine or "null",
+            "rng": json.dumps(self._rng.state()),
+            "arrays": {
+                name: torch.from_numpy(np.array(values)) for name, values in self._method.arrays().items()
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state.get("format") != "detente-balancer-1":
+            raise ValueError("this is no state of a detente.Balancer")
+        if state["method"] != self._method.name:
+            raise ValueError(
+                f"the state is of method '{state['method']}' and this balancer's is '{self._method.name}'"
+            )
+        self._method.load_state(state["state"])
+        arrays = {name: values.numpy() for name, values in state["arrays"].items()}
+        if arrays:
+            self._method.load_arrays(arrays)
+        self._rng.set_state(json.loads(state["rng"]))
+        self._engine_state = None if state["engine"] == "null" else state["engine"]
+        if self._engine is not None and self._engine_state is not None:
+            self._engine.load_state(self._engine_state)
+
+    # ---- who owns what
+
+    def parameters(self) -> Tuple[List[Tensor], List[List[Tensor]]]:
+        """Shared ones, and per task its own, as they are known so far."""
+        if self._engine is None:
+            raise RuntimeError("parameters() before the first step")
+        return list(self._split[0]), [list(part) for part in self._split[1]]
+
+    def _prepared(
+        self, names: Tuple[str, ...], values: List[Optional[Tensor]], named: bool
+    ) -> "_core.Engine":
+        if not values:
+            raise ValueError("there is no loss; expected one per task")
+        if self._names and names != self._names:
+            raise ValueError(
+                f"losses of {list(names)}; expected those of {list(self._names)} as before, None for a "
+                "task that takes no part"
+            )
+        split = self._split
+        if self._shared is not None:
+            if self._engine is None:
+                split = (self._shared, self._own_lists(names))
+        else:
+            split = self._found(values)
+        if self._engine is not None and split is not self._split and self._accumulating:
+            raise ValueError(
+                "this batch shows that other parameters are shared than those before it did; expected "
+                "shared=... and own=... where the batches of one step have different tasks"
+            )
+        if self._engine is None or split is not self._split:
+            state = self._engine.state() if self._engine is not None else self._engine_state
+            self._engine = _core.Engine(split[0], split[1], self._method, list(names), self._engine_options)
+            if state is not None:
+                self._engine.load_state(state)
+            self._split = split
+        self._names, self._named = names, named
+        return self._engine
+
+    def _own_lists(self, names: Tuple[str, ...]) -> List[List[Tensor]]:
+        own = self._given_own
+        if own is None:
+            return []
+        if isinstance(own, Mapping):
+            unknown = [name for name in own if name not in names]
+            if unknown:
+                raise ValueError(f"own names {unknown}; expected names of the losses: {list(names)}")
+            return [list(own.get(name, ())) for name in names]
+        lists = [list(part) for part in own]
+        if len(lists) != len(names):
+            raise ValueError(f"own has {len(lists)} lists for {len(names)} losses; expected one each")
+        return lists
+
+    def _found(self, values: List[Optional[Tensor]]) -> Tuple[Any, ...]:
+        parameters, by_loss = _core.reach(values)
+        if any(isinstance(p, torch.nn.Parameter) for p in parameters):
+            kept = [j for j, p in enumerate(parameters) if isinstance(p, torch.nn.Parameter)]
+        else:
+            kept = list(range(len(parameters)))
+        changed = not self._split
+        for k, value in enumerate(values):
+            if value is not None and not self._seen >> k & 1:
+                self._seen |= 1 << k
+                changed = True
+        for j in kept:
+            bits = sum(1 << k for k, row in enumerate(by_loss) if row[j])
+            parameter = parameters[j]
+            known = self._masks.get(id(parameter))
+            if known is None or known[0] is not parameter:
+                self._masks[id(parameter)] = (parameter, bits)
+                changed = True
+            elif known[1] | bits != known[1]:
+                self._masks[id(parameter)] = (parameter, known[1] | bits)
+                changed = True
+        if not changed:
+            return self._split
+        alone = bin(self._seen).count("1") < 2
+        shared: List[Tensor] = []
+        own: List[List[Tensor]] = [[] for _ in values]
+        for parameter, bits in self._masks.values():
+            if alone or bits & (bits - 1):
+                shared.append(parameter)
+            else:
+                own[bits.bit_length() - 1].append(parameter)
+        if not shared:
+            raise ValueError(
+                "the losses share no parameter: there is nothing to balance; expected losses of one "
+                "network, or shared=... with the parameters"
+            )
+        return (shared, own)
+
+
+_rng = _core.Rng(0)
+
+
+def backward(
+    losses: Losses,
+    method: Union[str, Method] = "upgrad",
+    *,
+    shared: Optional[Iterable[Tensor]] = None,
+    own: Optional[Own] = None,
+    rows: Optional[Tensor] = None,
+    **options: Any,
+) -> Report:
+    """In place of `sum(losses).backward()`, for methods that keep nothing between steps; others need a
+    Balancer. Arguments as those of Balancer and Balancer.backward."""
+    if isinstance(method, str) and any(
+        info["name"] == method and info["stateful"] for info in _core.methods()
+    ):
+        raise ValueError(
+            f"'{method}' keeps a state between steps; expected balancer = detente.Balancer('{method}', ...) "
+            "once and balancer.backward(losses) in each step"
+        )
+    balancer = Balancer(method, shared, own, **options)
+    balancer._rng = _rng
+    return balancer.backward(losses, rows=rows)
