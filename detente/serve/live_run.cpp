@@ -24,7 +24,8 @@ using std::chrono::duration;
 using std::chrono::minutes;
 
 constexpr std::size_t kMaxText = 16 << 20;  // of a summary or a recipe
-constexpr double kStillGrows = 120;         // seconds
+constexpr std::chrono::milliseconds kStatusTime(500);
+constexpr double kStillGrows = 120;  // seconds
 
 // A line's type without parsing it; most lines are steps, of which the last alone is read.
 bool says_epoch(std::string_view line) {
@@ -252,7 +253,7 @@ RunStatus LiveRun::status(Clock::time_point deadline) {
 }
 
 std::string LiveRun::version() {
-  const RunStatus now = status(Clock::now());
+  const RunStatus now = status(Clock::now() + kStatusTime);
   const std::lock_guard lock(status_mutex_);
   return fmt::format(
       "{} {} {} {}", name_of(now.state), log_version_, summary_version_, recipe_version_);
@@ -312,7 +313,8 @@ double LiveRun::refresh_seconds() {
 }
 
 void LiveRun::forget_unused(Clock::time_point now) {
-  const std::lock_guard lock(page_mutex_);
+  const std::unique_lock lock(page_mutex_, std::try_to_lock);
+  if (!lock) return;  // a page is being made
   if (now - page_asked_ < minutes(5)) return;
   growing_.reset();
   page_.reset();

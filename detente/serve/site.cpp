@@ -62,7 +62,6 @@ Answer Site::run_page(const Segments& segments) {
 Answer Site::run_state(const Segments& segments) {
   const auto run = list_.find(segments);
   if (!run) return not_found();
-  // The state is that of the files whose version is named.
   const std::string version = run->version();
   Json status = run->status(LogTail::Clock::now()).to_json();
   return json_answer(
