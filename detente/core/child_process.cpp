@@ -100,6 +100,8 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
   if (pid_ < 0) cannot_start(arguments.front(), errno);
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // A group of its own: Ctrl-C at a terminal is the parent's to pass on, or the child would get two.
+    ::setpgid(0, 0);
     int error = ::getppid() == parent ? 0 : ESRCH;
     if (error == 0 && (::dup2(nothing.get(), STDIN_FILENO) < 0 ||
                        ::dup2(separate ? own.get() : errors.get(), STDOUT_FILENO) < 0 ||

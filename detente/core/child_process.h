@@ -20,7 +20,7 @@ int run_program(const std::vector<std::string>& arguments);
 class ChildProcess {
  public:
   // Its output and errors go behind what is in `log`, `output` (empty: none) gets its output alone, from
-  // its start. It reads nothing. Throws kIo.
+  // its start. It reads nothing, and has a process group of its own. Throws kIo.
   ChildProcess(const std::vector<std::string>& arguments,
                const std::filesystem::path& log,
                const std::filesystem::path& output = {});

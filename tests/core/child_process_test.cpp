@@ -91,6 +91,19 @@ TEST(ChildProcess, EndsWithItsParent) {
   }));
 }
 
+// A terminal's Ctrl-C goes to the whole group: the child would get it twice, once more from its parent.
+TEST(ChildProcess, HasAProcessGroupOfItsOwn) {
+  const test::TempDir folder;
+  ChildProcess child({"sh", "-c", "set -- $(cat /proc/$$/stat); echo $1; echo $5"},
+                     folder.file("log"),
+                     folder.file("out"));
+  EXPECT_EQ(child.wait(), 0);
+  const std::string out = read_file(folder.file("out"));
+  const std::size_t half = out.size() / 2;
+  EXPECT_GT(half, 1U);
+  EXPECT_EQ(out.substr(0, half), out.substr(half)) << out;
+}
+
 TEST(ChildProcess, NamesWhatCannotBeStartedOrWritten) {
   const test::TempDir folder;
   Error error =
