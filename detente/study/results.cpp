@@ -253,6 +253,7 @@ Analysis analyse(std::span<const Variant> variants,
         "One seed: no intervals, no tests. Three are the least that say anything, five are "
         "better.");
   }
+  for (std::string& note : edge_notes(variants, chosen)) analysis.notes.push_back(std::move(note));
   for (const StudyTask& task : tasks) {
     for (const MetricRow& row : analysis.rows) {
       if (row.method != "single" || row.task != task.name) continue;

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <map>
+#include <tuple>
+#include <utility>
 
 namespace detente::study {
 namespace {
@@ -144,6 +148,24 @@ void add_step_times(const Analysis& analysis, std::vector<std::string>& sentence
                                   analysis.reference));
 }
 
+// "a=1, b=2" as its parts; nothing for values that are no numbers.
+std::map<std::string, std::pair<double, std::string>> numbers_of(const std::string& setting) {
+  std::map<std::string, std::pair<double, std::string>> numbers;
+  for (std::size_t begin = 0; begin < setting.size();) {
+    const std::size_t end = std::min(setting.find(", ", begin), setting.size());
+    const std::string part = setting.substr(begin, end - begin);
+    begin = end + 2;
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos) continue;
+    const std::string text = part.substr(equals + 1);
+    char* rest = nullptr;
+    const double number = std::strtod(text.c_str(), &rest);
+    if (rest == text.c_str() || *rest != '\0' || !std::isfinite(number)) continue;
+    numbers[part.substr(0, equals)] = {number, text};
+  }
+  return numbers;
+}
+
 }  // namespace
 
 bool is_found(const Verdict& verdict) { return verdict.p_holm <= kAlpha; }
@@ -226,6 +248,44 @@ std::vector<std::string> sentences_of(const Analysis& analysis) {
   }
   add_step_times(analysis, sentences);
   return sentences;
+}
+
+std::vector<std::string> edge_notes(std::span<const Variant> variants,
+                                    std::span<const std::size_t> chosen) {
+  // Key, which end, its text → names.
+  std::map<std::tuple<std::string, bool, std::string>, std::vector<std::string>> found;
+  for (const auto& family : families(variants)) {
+    const auto mine =
+        std::find_first_of(chosen.begin(), chosen.end(), family.begin(), family.end());
+    if (mine == chosen.end()) continue;
+    for (const auto& [key, own] : numbers_of(variants[*mine].setting)) {
+      bool lowest = true;
+      bool highest = true;
+      for (const std::size_t v : family) {
+        const auto others = numbers_of(variants[v].setting);
+        const auto other = others.find(key);
+        if (other == others.end()) continue;
+        lowest = lowest && own.first <= other->second.first;
+        highest = highest && own.first >= other->second.first;
+      }
+      if (lowest == highest) continue;  // one value alone, or one between others
+      const Variant& variant = variants[*mine];
+      found[{key, highest, own.second}].push_back(
+          variant.single_task() ? "the baseline of " + variant.task : variant.method);
+    }
+  }
+  std::vector<std::string> notes;
+  for (const auto& [what, names] : found) {
+    const auto& [key, highest, value] = what;
+    notes.push_back(fmt::format(
+        "{} = {} is the {} that was tried and was chosen for {}: the best may lie beyond. "
+        "A wider --grid tells.",
+        key,
+        value,
+        highest ? "largest" : "smallest",
+        listed(names)));
+  }
+  return notes;
 }
 
 }  // namespace detente::study

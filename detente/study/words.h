@@ -5,6 +5,7 @@
 #include <detente/study/results.h>
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,10 @@ std::string verdict_text(const Verdict& verdict, std::size_t family);
 // From the verdicts and their texts, and the methods' times: first what is better on the whole, then each
 // difference that was found, then what was not found (of many methods together), then what a step costs.
 std::vector<std::string> sentences_of(const Analysis& analysis);
+
+// Where the chosen setting has the smallest or the largest number that was tried: the best may lie beyond.
+// A note for each end of each key of the grid, with the methods' names.
+std::vector<std::string> edge_notes(std::span<const Variant> variants,
+                                    std::span<const std::size_t> chosen);
 
 }  // namespace detente::study

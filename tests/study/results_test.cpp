@@ -2,6 +2,7 @@
 #include <detente/core/rng.h>
 #include <detente/study/results.h>
 #include <detente/study/tables.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -130,6 +131,35 @@ TEST(Analysis, ManyMethodsAreSaidTogether) {
   const auto both = study(0.1, 1);
   EXPECT_EQ(both[0], "b was found better than ew on income, worse on age.");
   EXPECT_EQ(both.size(), 6U);
+}
+
+TEST(Analysis, SaysWhereTheBestSettingIsTheLastOneTried) {
+  const std::vector<std::string> grid{
+      "optimizer.lr=1e-2,1e-3,1e-4", "balance.c=0.5", "balance.kind=a,b"};
+  const std::vector<Baseline> baselines{{"income", "f1"}};
+  const auto variants = plan_variants(
+      parse_methods("ew,cagrad"), parse_grid(grid), baselines, [](const auto*, const auto&) {
+        return true;
+      });
+  ASSERT_EQ(variants.size(), 18U);
+  const auto with = [&](const std::string& method, const std::string& rate) {
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      if (variants[v].method == method &&
+          variants[v].setting.find("lr=" + rate) != std::string::npos)
+        return v;
+    }
+    return variants.size();
+  };
+  EXPECT_THAT(
+      edge_notes(variants,
+                 std::vector<std::size_t>{
+                     with("ew", "1e-2"), with("cagrad", "1e-2"), with("single", "1e-4")}),
+      ElementsAre(
+          "optimizer.lr = 1e-4 is the smallest that was tried and was chosen for the baseline of "
+          "income: the best may lie beyond. A wider --grid tells.",
+          "optimizer.lr = 1e-2 is the largest that was tried and was chosen for ew and cagrad: the "
+          "best may lie beyond. A wider --grid tells."));
+  EXPECT_TRUE(edge_notes(variants, std::vector<std::size_t>{with("ew", "1e-3")}).empty());
 }
 
 TEST(Analysis, SaysWhereDeltaMDividesByNothing) {
