@@ -447,7 +447,7 @@ PYBIND11_MODULE(_core, m) {
       const py::gil_scoped_release free;
       reach = autograd::parameters_behind(list);
     }
-    return py::make_tuple(reach.parameters, reach.by_loss);
+    return py::make_tuple(reach.parameters, reach.by_loss, reach.compiled);
   });
 
   py::class_<Engine>(m, "Engine")

@@ -5,6 +5,7 @@
 #include <detente/core/error.h>
 #include <torch/csrc/autograd/functions/accumulate_grad.h>
 
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -38,6 +39,9 @@ Reach parameters_behind(std::span<const at::Tensor> losses) {
         if (mine.size() <= found->second) mine.resize(found->second + 1, false);
         mine[found->second] = true;
         continue;
+      }
+      if (!reach.compiled) {
+        reach.compiled = node->name().find("CompiledFunction") != std::string::npos;
       }
       // The last first, so that the first input's side is visited first.
       for (auto edge = node->next_edges().rbegin(); edge != node->next_edges().rend(); ++edge) {

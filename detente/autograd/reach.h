@@ -14,6 +14,8 @@ struct Reach {
   TensorList parameters;
   // losses × parameters: whether the loss depends on the parameter.
   std::vector<std::vector<bool>> by_loss;
+  // A part of the graph was compiled to one node (torch.compile): what goes in counts for all that comes out.
+  bool compiled = false;
 };
 
 // An undefined loss depends on nothing; one that is a parameter itself on that one. Throws

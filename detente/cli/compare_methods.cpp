@@ -63,6 +63,18 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
                              const std::vector<study::StudyTask>& tasks) {
   const auto methods = study::parse_methods(flags.methods);
   const auto grid = study::parse_grid(flags.grid);
+  // What makes another study of it: rows that are not the same, pairs that are none.
+  for (const auto& axis : grid) {
+    const bool is_method = axis.key == "balance.method";
+    DETENTE_CHECK(
+        !is_method && axis.key != "seed" && axis.key != "train.tasks" &&
+            !axis.key.starts_with("data.") && !axis.key.starts_with("tasks"),
+        ErrorCode::kInvalidArgument,
+        "[cli::compare] --grid {}: settings are compared on the same rows, tasks and seeds; "
+        "{}.",
+        axis.key,
+        is_method ? "methods are named by --methods" : "make a study of each value");
+  }
   std::vector<study::Baseline> baselines;
   if (!flags.no_single && tasks.size() > 1) {
     for (const auto& task : tasks) baselines.push_back({task.name, task.metrics.front().name});
@@ -149,6 +161,7 @@ std::string command_of(const CompareMethodsFlags& flags) {
   for (const auto& change : flags.overrides) {
     command += " --set " + text::shell_word(change);
   }
+  if (!flags.title.empty()) command += " --title " + text::shell_word(flags.title);
   if (flags.no_single) command += " --no-stl";
   if (flags.halving) command += " --halving";
   return command + " --out " + text::shell_word(flags.out);
@@ -171,6 +184,12 @@ CompareMethodsFlags flags_of(const fs::path& out) {
   const fs::path file = out / "study.json";
   const Json json = Json::parse(read_file(file), nullptr, false);
   CompareMethodsFlags flags;
+  DETENTE_CHECK(json.is_object(),
+                ErrorCode::kData,
+                "[cli::report] '{}' is damaged: no JSON object. The command that made the study "
+                "(detente compare ... --out {}) writes it again and repeats nothing.",
+                file.string(),
+                out.string());
   try {
     json.at("recipe").get_to(flags.recipe);
     json.at("methods").get_to(flags.methods);
@@ -240,8 +259,9 @@ void tell_results(const CompareMethodsFlags& flags,
   for (const auto& sentence : analysis.sentences) context.out << text::printable(sentence) << "\n";
   context.out
       << "\nMeasured on "
-      << (analysis.measured == study::Measured::kTest
-              ? "test rows"
+      << (analysis.measured == study::Measured::kTest ? "test rows"
+          : study.recipe.data.files.has_rows(data::Part::kTest)
+              ? "the validation rows so far; the test rows are measured when all has been trained"
               : "the validation rows, which also chose the epochs (data.split.test sets test "
                 "rows aside)")
       << ". Page: " << text::printable((out / "comparison.html").string()) << "\n";
@@ -322,7 +342,10 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
 
   check_folder(options.out);
   fs::create_directories(options.out / "runs");
-  const train::RunLock lock = train::RunLock::take(options.out / "runs");
+  // In a hidden folder of its own: the lock's mark makes a folder look like a run's.
+  const fs::path own = options.out / "runs" / ".study";
+  fs::create_directories(own);
+  const train::RunLock lock = train::RunLock::take(own);
   if (!lock.warning().empty()) tell(context, "warning", lock.warning());
   remove_temporary_files(options.out);
   options.recipe = keep_recipe(study.recipe, options.out);

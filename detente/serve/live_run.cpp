@@ -89,6 +89,12 @@ Json RunStatus::to_json() const {
 }
 
 bool is_run(const Folder& folder, const Segments& segments) {
+  // A study's folder of runs, which had a mark as its lock.
+  if (!segments.empty() && segments.back() == "runs") {
+    Segments study(segments.begin(), segments.end() - 1);
+    study.emplace_back("study.json");
+    if (folder.has_file(study)) return false;
+  }
   for (const char* name : {"metrics.jsonl", "summary.json", report::kRunMark}) {
     Segments file = segments;
     file.emplace_back(name);

@@ -268,9 +268,10 @@ Analysis analyse(std::span<const Variant> variants,
     }
   }
   for (const RunResult& result : results) {
-    if (std::find(chosen.begin(), chosen.end(), result.variant) == chosen.end()) continue;
+    // Of a setting that was not chosen a failure counts as well: it may be why.
+    const bool is_chosen = std::find(chosen.begin(), chosen.end(), result.variant) != chosen.end();
     std::string what = result.failure;
-    if (what.empty() && tested && result.test.empty()) what = "it has no test result";
+    if (what.empty() && is_chosen && tested && result.test.empty()) what = "it has no test result";
     if (what.empty()) continue;
     analysis.notes.push_back(
         fmt::format("{}, seed {}: {}", variants[result.variant].name(), result.seed, what));

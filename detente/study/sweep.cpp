@@ -87,7 +87,8 @@ class Pool {
     while (next < tasks.size() || !running_.empty()) {
       if (!stopping && hooks_.stop && hooks_.stop()) {
         stopping = true;
-        for (const auto& one : running_) one.process->send(SIGINT);
+        // Not SIGINT, which a script's background jobs ignore.
+        for (const auto& one : running_) one.process->send(SIGTERM);
       }
       if (stopping && running_.empty()) return;
       while (!stopping && next < tasks.size() &&

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -58,6 +59,18 @@ def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]
     return names, values, named
 
 
+def tensor_list(given: Iterable[Tensor], what: str) -> List[Tensor]:
+    if isinstance(given, torch.nn.Module):
+        given = given.parameters()
+    if isinstance(given, (Tensor, str)):
+        raise TypeError(f"{what} is a {type(given).__name__}; expected a list of parameters, or a module")
+    found = list(given)
+    for one in found:
+        if not isinstance(one, Tensor):
+            raise TypeError(f"{what} holds a {type(one).__name__}; expected parameters alone")
+    return found
+
+
 class Balancer:
     """Backward passes of several losses, with what the method and the engine remember between steps.
 
@@ -91,7 +104,7 @@ class Balancer:
         of_engine.update(engine or {})
         self._method = make_method(method, options)
         self._engine_options = [(name, option_text(value)) for name, value in of_engine.items()]
-        self._shared = None if shared is None else list(shared)
+        self._shared = None if shared is None else tensor_list(shared, "shared")
         self._given_own = own
         if own is not None and shared is None:
             raise ValueError("own without shared; give both, or neither: then they are found from the graph")
@@ -118,8 +131,20 @@ class Balancer:
         or has no graph; .grad is then as it was before."""
         names, values, named = split_losses(losses)
         engine = self._prepared(names, values, named)
-        where = [] if rows is None else [int(row) for row in torch.as_tensor(rows).tolist()]
-        return report_of(engine.backward(values, where, self._rng), names, named)
+        where: List[int] = []
+        if rows is not None:
+            task_of = torch.as_tensor(rows)
+            if task_of.dim() != 1 or task_of.is_floating_point() or task_of.dtype == torch.bool:
+                raise ValueError(
+                    "rows is one whole number per example, got "
+                    f"{task_of.dtype} of shape {tuple(task_of.shape)}"
+                )
+            where = [int(row) for row in task_of.tolist()]
+            if where and not -1 <= min(where) <= max(where) < len(values):
+                raise ValueError(
+                    f"rows names task {max(where)} of {len(values)}; expected -1 to {len(values) - 1}"
+                )
+        return report_of(engine.backward(values, where, self._rng), self._names, named)
 
     def accumulate(self, losses: Losses, *, shares: Optional[Sequence[float]] = None) -> None:
         """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
@@ -197,6 +222,9 @@ class Balancer:
     ) -> "_core.Engine":
         if not values:
             raise ValueError("there is no loss; expected one per task")
+        if named and self._named and names != self._names and set(names) == set(self._names):
+            values[:] = [dict(zip(names, values))[name] for name in self._names]
+            names = self._names
         if self._names and names != self._names:
             raise ValueError(
                 f"losses of {list(names)}; expected those of {list(self._names)} as before, None for a "
@@ -206,6 +234,7 @@ class Balancer:
         if self._shared is not None:
             if self._engine is None:
                 split = (self._shared, self._own_lists(names))
+                self._check_given(values, split)
         else:
             split = self._found(values)
         if self._engine is not None and split is not self._split and self._accumulating:
@@ -222,6 +251,23 @@ class Balancer:
         self._names, self._named = names, named
         return self._engine
 
+    def _check_given(self, values: List[Optional[Tensor]], split: Tuple[Any, ...]) -> None:
+        reached = {id(p) for p in _core.reach(values)[0]}
+        if not any(id(p) in reached for p in split[0]):
+            raise ValueError(
+                f"no loss depends on any of the {len(split[0])} parameters in shared=...; expected those of "
+                "the network that the losses were computed with"
+            )
+        given = {id(p) for part in (split[0], *split[1]) for p in part}
+        leaves = _core.reach(values)[0]
+        left = [p for p in leaves if isinstance(p, torch.nn.Parameter) and id(p) not in given]
+        if left:
+            warnings.warn(
+                f"{len(left)} parameters that the losses depend on are in neither shared=... nor own=... and "
+                "get no gradient",
+                stacklevel=4,
+            )
+
     def _own_lists(self, names: Tuple[str, ...]) -> List[List[Tensor]]:
         own = self._given_own
         if own is None:
@@ -230,14 +276,21 @@ class Balancer:
             unknown = [name for name in own if name not in names]
             if unknown:
                 raise ValueError(f"own names {unknown}; expected names of the losses: {list(names)}")
-            return [list(own.get(name, ())) for name in names]
-        lists = [list(part) for part in own]
+            return [tensor_list(own.get(name, ()), f"own['{name}']") for name in names]
+        lists = [tensor_list(part, f"own[{k}]") for k, part in enumerate(own)]
         if len(lists) != len(names):
             raise ValueError(f"own has {len(lists)} lists for {len(names)} losses; expected one each")
         return lists
 
     def _found(self, values: List[Optional[Tensor]]) -> Tuple[Any, ...]:
-        parameters, by_loss = _core.reach(values)
+        parameters, by_loss, compiled = _core.reach(values)
+        if compiled and not self._split:
+            warnings.warn(
+                "a part of the graph is compiled to one piece (torch.compile), which hides what each loss "
+                "depends on: all parameters in it count as shared. Heads that are compiled with the trunk "
+                "need shared=... and own=...",
+                stacklevel=4,
+            )
         if any(isinstance(p, torch.nn.Parameter) for p in parameters):
             kept = [j for j, p in enumerate(parameters) if isinstance(p, torch.nn.Parameter)]
         else:
@@ -269,8 +322,8 @@ class Balancer:
                 own[bits.bit_length() - 1].append(parameter)
         if not shared:
             raise ValueError(
-                "the losses share no parameter: there is nothing to balance; expected losses of one "
-                "network, or shared=... with the parameters"
+                "the losses share no parameter that requires a gradient: there is nothing to balance; "
+                "expected losses of one network (is its trunk frozen?), or shared=... with the parameters"
             )
         return (shared, own)
 

@@ -42,7 +42,7 @@ def diagnose(losses: Losses, shared: Optional[Iterable[Tensor]] = None) -> Diagn
     if shared is not None:
         parameters = [p for p in shared if p.requires_grad]
     else:
-        found, by_loss = _core.reach(tensors)
+        found, by_loss, _ = _core.reach(tensors)
         parameters = [
             p for j, p in enumerate(found) if len(tensors) == 1 or sum(row[j] for row in by_loss) > 1
         ]

@@ -79,7 +79,7 @@ class Method:
     def weights(self, gram: np.ndarray, losses: Optional[np.ndarray]) -> Union[np.ndarray, Sequence[float]]:
         """One weight per task that takes part in this step. `gram` (k × k, float64): the inner products of
         the tasks' gradients. `losses` (k): only where the class sets `uses_losses`, else None."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no weights(self, gram, losses)")
 
 
 def option_text(value: Any) -> str:

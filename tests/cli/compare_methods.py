@@ -144,6 +144,11 @@ with tempfile.TemporaryDirectory() as folder:
     tested = [p for p in (folder / "grid/runs").glob("*/seed-*.json") if "test" in json.loads(p.read_text())]
     assert len(tested) == 4 and all("lr=0.01" in p.parent.name for p in tested), tested
 
+    for axis, words in [("balance.method=uw,ew", "--methods"), ("seed=1,2", "same rows"),
+                        ("data.split.seed=1,2", "same rows")]:
+        refused = run(recipe, "--methods", "ew", "--grid", axis, "--out", folder / "none", code=2)
+        assert words in refused.stderr, refused.stderr
+
     # Halving finds the same of ew with three runs instead of four, of cagrad with six instead of eight,
     # stopped or not, and the page made again knows of it.
     halving = [*tuned, "--halving", "--out", folder / "halved"]

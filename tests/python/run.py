@@ -16,9 +16,9 @@ except ImportError as error:
     sys.exit(77)
 
 here = Path(__file__).resolve().parent
-environment = {**os.environ, "PYTHONPATH": sys.argv[1], "PYTHONDONTWRITEBYTECODE": "1"}
+environment = {**os.environ, "PYTHONPATH": str(Path(sys.argv[1]).resolve()), "PYTHONDONTWRITEBYTECODE": "1"}
 if len(sys.argv) > 2:
-    environment["DETENTE_PROGRAM"] = sys.argv[2]
+    environment["DETENTE_PROGRAM"] = str(Path(sys.argv[2]).resolve())
 sys.exit(
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *sys.argv[3:]],

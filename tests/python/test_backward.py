@@ -329,6 +329,34 @@ def test_method_written_in_python():
         detente.backward(losses(), "test_raises")
 
 
+def test_what_is_given_is_checked():
+    shared, own, losses = ZOO["mlp"]()
+    stranger = nn.Linear(2, 2)
+    for wrong in (stranger, []):
+        with pytest.raises(ValueError, match="no loss depends on"):
+            detente.backward(losses(), shared=wrong)
+    with pytest.warns(UserWarning, match="6 parameters"):
+        detente.backward(losses(), shared=shared)
+    for wrong in ("trunk", shared[0], stranger.named_parameters()):
+        with pytest.raises(TypeError, match="shared"):
+            detente.backward(losses(), shared=wrong)
+    with pytest.raises(TypeError, match=r"own\[0\]"):
+        detente.backward(losses(), shared=shared, own=["a", [], []])
+    for wrong in (torch.zeros(32), torch.zeros(2, 2, dtype=torch.long), torch.full((32,), 3)):
+        with pytest.raises(ValueError, match="rows"):
+            detente.Balancer().backward(losses(), rows=wrong)
+
+
+def test_names_in_another_order():
+    shared, own, losses = ZOO["mlp"]()
+    balancer = detente.Balancer("upgrad")
+    a, b, c = losses()
+    first = balancer.backward({"a": a, "b": b, "c": c})
+    a, b, c = losses()
+    second = balancer.backward({"c": c, "a": a, "b": b})
+    assert first.weights == second.weights
+
+
 def test_threads_of_their_own():
     results = {}
 

@@ -9,11 +9,13 @@
 #include <tests/support/temp_dir.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace detente::serve {
 namespace {
@@ -150,6 +152,22 @@ TEST_F(LiveRunTest, AFolderThatHasGoneIsNoRun) {
   fs::remove_all(temp_.path() / "r");
   EXPECT_EQ(run_.page(), nullptr);
   EXPECT_EQ(RunList(folder_).find({"r"}), nullptr);
+}
+
+// A study once kept its lock, which looks like a run's mark, in the folder of its runs.
+TEST_F(LiveRunTest, RunsOfAStudyAreFound) {
+  for (const char* made : {"s/runs/.study", "s/runs/ew/seed-0"}) {
+    fs::create_directories(temp_.path() / made);
+  }
+  temp_.write("s/study.json", "{}");
+  temp_.write("s/runs/.detente-run", "{}");
+  temp_.write("s/runs/.study/.detente-run", "{}");
+  temp_.write("s/runs/ew/seed-0/metrics.jsonl", step_line(1, 1, 0.5));
+  std::vector<std::string> names;
+  for (const auto& run : RunList(folder_).runs()) names.push_back(joined(run->segments()));
+  EXPECT_EQ(std::count(names.begin(), names.end(), "s/runs/ew/seed-0"), 1);
+  for (const std::string& name : names)
+    EXPECT_FALSE(name.ends_with("runs") || name.ends_with(".study"));
 }
 
 TEST_F(LiveRunTest, RunsAreFoundInFoldersButNotInRunsOrBehindLinks) {

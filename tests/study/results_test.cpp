@@ -179,6 +179,17 @@ TEST(Analysis, SaysWhereDeltaMDividesByNothing) {
           HasSubstr("accuracy of income")));
 }
 
+TEST(Analysis, FailuresOfSettingsThatWereNotChosenAreSaid) {
+  const std::vector<std::string> grid{"c=1,2"};
+  const auto variants = plan_variants(
+      parse_methods("ew"), parse_grid(grid), {}, [](const auto*, const auto&) { return true; });
+  std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0, 0)};
+  results[1].failure = "failed (exit code 137)";
+  const auto chosen = chosen_variants(variants, kTasks, results);
+  EXPECT_THAT(analyse(variants, chosen, kTasks, std::vector<std::int64_t>{0}, results).notes,
+              Contains("ew (c=2), seed 0: failed (exit code 137)"));
+}
+
 TEST(Analysis, IsOfTestRowsWhereThereAreSome) {
   const auto variants = plan("ew,cagrad", false);
   std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0.7, 5)};

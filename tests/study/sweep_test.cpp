@@ -89,7 +89,7 @@ TEST_F(SweepTest, StopsWhenAskedAndGoesOnFromThere) {
   SweepHooks hooks;
   hooks.stop = [&] { return ++asked > 2; };
   program(
-      "[ -e \"$(dirname \"$0\")/mended\" ] || { mkdir -p \"$5\"; trap 'exit 130' INT; "
+      "[ -e \"$(dirname \"$0\")/mended\" ] || { mkdir -p \"$5\"; trap 'exit 130' TERM; "
       "i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done; }\n"
       "for word in \"$@\"; do last=$word; done; echo \"$last\" >>\"$(dirname \"$0\")/lasts\"\n"
       "echo '{\"seconds\": 2, \"steps\": 10, \"tasks\": {\"t\": {\"f1\": 0.5}}}' "
