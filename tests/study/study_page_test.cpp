@@ -4,6 +4,7 @@
 #include <detente/study/study_page.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/temp_dir.h>
 
 #include <cmath>
 #include <filesystem>
@@ -153,15 +154,12 @@ TEST(LearningSeries, IsTheMeanWithTheRangeOfTheSeeds) {
 class StudyPageTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = fs::path(::testing::TempDir()) / "detente_study_page";
-    fs::remove_all(root_);
-    options_.out = root_;
+    options_.out = folder_.path();
     options_.seeds = {0, 1};
   }
-  void TearDown() override { fs::remove_all(root_); }
 
   void add_run(const std::string& folder, int seed, const std::string& summary) {
-    const fs::path run = root_ / "runs" / folder / ("seed-" + std::to_string(seed));
+    const fs::path run = folder_.path() / "runs" / folder / ("seed-" + std::to_string(seed));
     fs::create_directories(run);
     write_file_atomic(run / "metrics.jsonl",
                       "{\"type\":\"step\",\"step\":1,\"loss\":1}\nnot json\n"
@@ -177,7 +175,7 @@ class StudyPageTest : public ::testing::Test {
         {"t", "detente compare", "seed: 0"}, analysis, variants, chosen, tasks, options_);
   }
 
-  fs::path root_;
+  test::TempDir folder_;
   SweepOptions options_;
 };
 
