@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import _core
-from ._methods import Method, make_method, option_names, option_text
+from ._methods import Method, make_method, option_names, option_text, table
 from ._report import Report, report_of
 
 Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
@@ -252,14 +252,14 @@ class Balancer:
         return self._engine
 
     def _check_given(self, values: List[Optional[Tensor]], split: Tuple[Any, ...]) -> None:
-        reached = {id(p) for p in _core.reach(values)[0]}
+        leaves = _core.reach(values)[0]
+        reached = {id(p) for p in leaves}
         if not any(id(p) in reached for p in split[0]):
             raise ValueError(
                 f"no loss depends on any of the {len(split[0])} parameters in shared=...; expected those of "
                 "the network that the losses were computed with"
             )
         given = {id(p) for part in (split[0], *split[1]) for p in part}
-        leaves = _core.reach(values)[0]
         left = [p for p in leaves if isinstance(p, torch.nn.Parameter) and id(p) not in given]
         if left:
             warnings.warn(
@@ -342,9 +342,8 @@ def backward(
 ) -> Report:
     """In place of `sum(losses).backward()`, for methods that keep nothing between steps; others need a
     Balancer. Arguments as those of Balancer and Balancer.backward."""
-    if isinstance(method, str) and any(
-        info["name"] == method and info["stateful"] for info in _core.methods()
-    ):
+    info = table().get(method) if isinstance(method, str) else None
+    if info is not None and info.stateful:
         raise ValueError(
             f"'{method}' keeps a state between steps; expected balancer = detente.Balancer('{method}', ...) "
             "once and balancer.backward(losses) in each step"

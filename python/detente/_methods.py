@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, List, Optional, Sequence, Set, Tuple, Type, Union
 
@@ -38,11 +39,11 @@ class MethodInfo:
     options: Tuple[MethodOption, ...]
 
 
-def methods() -> List[MethodInfo]:
-    """Every method there is, in the order of the documentation; those written in Python are not among
-    them."""
-    return [
-        MethodInfo(
+@functools.lru_cache(maxsize=None)
+def table() -> Dict[str, MethodInfo]:
+    """Every method by its name. Made once: it takes a millisecond, and steps ask it."""
+    return {
+        info["name"]: MethodInfo(
             **{
                 **info,
                 "laws": tuple(info["laws"]),
@@ -50,7 +51,13 @@ def methods() -> List[MethodInfo]:
             }
         )
         for info in _core.methods()
-    ]
+    }
+
+
+def methods() -> List[MethodInfo]:
+    """Every method there is, in the order of the documentation; those written in Python are not among
+    them."""
+    return list(table().values())
 
 
 class Method:
@@ -72,7 +79,7 @@ class Method:
         super().__init_subclass__(**kwargs)
         if not cls.name:
             return
-        if any(info["name"] == cls.name for info in _core.methods()):
+        if cls.name in table():
             raise ValueError(f"there is a method '{cls.name}' already; expected another name")
         Method.registered[cls.name] = cls
 
@@ -84,28 +91,19 @@ class Method:
 
 def option_text(value: Any) -> str:
     """An option as recipes spell it."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
-        values = value.tolist() if hasattr(value, "tolist") else value
-        return (
-            "[" + ", ".join(option_text(v) for v in values) + "]"
-            if isinstance(values, (list, tuple))
-            else option_text(values)
-        )
-    if isinstance(value, float):
-        return repr(value)
-    return str(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(option_text(v) for v in value) + "]"
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def option_names(method: Union[str, Method]) -> Set[str]:
     """Options of a method of the table; of one written in Python none are known."""
-    return {
-        option["name"].split(".")[0]
-        for info in _core.methods()
-        if info["name"] == method
-        for option in info["options"]
-    }
+    info = table().get(method) if isinstance(method, str) else None
+    return {option.name.split(".")[0] for option in info.options} if info else set()
 
 
 def make_method(method: Union[str, Method], options: Dict[str, Any]) -> "_core.Method":
