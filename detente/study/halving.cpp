@@ -11,11 +11,16 @@ namespace {
 // How many are left of `count` after a round.
 std::size_t better_half(std::size_t count) { return (count + 1) / 2; }
 
+// How many seeds the settings of the round that begins after `begin` of them have at its end.
+std::size_t round_end(std::size_t begin, std::size_t seeds) {
+  return std::min(seeds, std::max<std::size_t>(1, 2 * begin));
+}
+
 // Runs of `count` settings from a round on that adds seeds after the first `begin` ones.
 std::size_t runs_from(std::size_t count, std::size_t begin, std::size_t seeds) {
   std::size_t runs = 0;
   while (begin < seeds) {
-    const std::size_t end = std::min(seeds, std::max<std::size_t>(1, 2 * begin));
+    const std::size_t end = round_end(begin, seeds);
     runs += count * (end - begin);
     count = better_half(count);
     begin = end;
@@ -35,7 +40,7 @@ Halving halve(std::span<const Variant> variants,
   for (auto left : families(variants)) {
     std::size_t begin = 0;
     while (begin < seeds.size()) {
-      const std::size_t end = std::min(seeds.size(), std::max<std::size_t>(1, 2 * begin));
+      const std::size_t end = round_end(begin, seeds.size());
       const std::size_t before = halving.next.size();
       for (std::size_t s = begin; s < end; ++s) {
         for (const std::size_t v : left) {

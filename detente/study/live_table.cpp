@@ -36,6 +36,16 @@ std::string cut(const std::string& line, std::size_t width) {
   return text;
 }
 
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
 std::vector<LiveRow> live_rows(std::span<const Variant> variants,
                                std::span<const StudyTask> tasks,
                                std::span<const RunResult> results,
@@ -94,7 +104,7 @@ std::vector<std::string> live_lines(std::span<const Variant> variants,
   rows.resize(rows.size() - left_out);
   const bool failures =
       std::any_of(rows.begin(), rows.end(), [](const LiveRow& row) { return row.failed > 0; });
-  std::string text;
+  std::vector<std::string> lines;
   for (std::size_t shown = tasks.size();; --shown) {
     std::vector<report::Column> columns{{"method"}, {"done", report::Align::kRight}};
     if (failures) columns.push_back({"failed", report::Align::kRight});
@@ -112,21 +122,12 @@ std::vector<std::string> live_lines(std::span<const Variant> variants,
           cells.end(), row.scores.begin(), row.scores.begin() + static_cast<std::ptrdiff_t>(shown));
       table.add_row(cells);
     }
-    text = table.text();
+    lines = lines_of(table.text());
     std::size_t width = 0;
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = std::min(text.find('\n', begin), text.size());
-      width = std::max(width, report::display_width(text.substr(begin, end - begin)));
-      begin = end + 1;
-    }
+    for (const std::string& line : lines) width = std::max(width, report::display_width(line));
     if (width < size.columns || shown == 0) break;
   }
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(cut(text.substr(begin, end - begin), size.columns - 1));
-    begin = end + 1;
-  }
+  for (std::string& line : lines) line = cut(line, size.columns - 1);
   if (left_out > 0) lines.push_back(fmt::format("and {} more", left_out));
   std::string last =
       fmt::format("[{}/{}] {} running", progress.ended, progress.total, progress.running.size());

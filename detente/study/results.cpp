@@ -69,15 +69,13 @@ class Lookup {
   std::map<std::pair<std::size_t, std::int64_t>, const RunResult*> runs_;
 };
 
-Json json_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
 }  // namespace
 
 Json RunResult::to_json() const {
   Json json{{"variant", variant}, {"seed", seed}, {"dev", report::to_json(dev)}};
   if (!test.empty()) json["test"] = report::to_json(test);
-  json["seconds"] = json_or_null(seconds);
-  json["ms_per_step"] = json_or_null(ms_per_step);
+  json["seconds"] = json_number(seconds);
+  json["ms_per_step"] = json_number(ms_per_step);
   if (!failure.empty()) json["failure"] = failure;
   return json;
 }
@@ -283,13 +281,13 @@ Json Analysis::to_json() const {
   Json rows_json = Json::array();
   for (const MetricRow& row : rows) {
     Json by_seed_json = Json::array();
-    for (const double value : row.by_seed) by_seed_json.push_back(json_or_null(value));
+    for (const double value : row.by_seed) by_seed_json.push_back(json_number(value));
     rows_json.push_back({{"method", row.method},
                          {"task", row.task},
                          {"metric", row.metric},
-                         {"mean", json_or_null(row.estimate.mean)},
-                         {"low", json_or_null(row.estimate.low)},
-                         {"high", json_or_null(row.estimate.high)},
+                         {"mean", json_number(row.estimate.mean)},
+                         {"low", json_number(row.estimate.low)},
+                         {"high", json_number(row.estimate.high)},
                          {"seeds", row.estimate.n},
                          {"by_seed", by_seed_json}});
   }
@@ -297,13 +295,13 @@ Json Analysis::to_json() const {
   Json methods_json = Json::array();
   for (const MethodSummary& m : methods) {
     delta_json.push_back({{"method", m.method},
-                          {"delta_m_metric", json_or_null(m.delta_m_metric)},
-                          {"delta_m_task", json_or_null(m.delta_m_task)}});
+                          {"delta_m_metric", json_number(m.delta_m_metric)},
+                          {"delta_m_task", json_number(m.delta_m_task)}});
     methods_json.push_back({{"method", m.method},
                             {"setting", m.setting},
-                            {"mean_rank", json_or_null(m.mean_rank)},
-                            {"seconds", json_or_null(m.seconds)},
-                            {"ms_per_step", json_or_null(m.ms_per_step)},
+                            {"mean_rank", json_number(m.mean_rank)},
+                            {"seconds", json_number(m.seconds)},
+                            {"ms_per_step", json_number(m.ms_per_step)},
                             {"finished", m.finished},
                             {"failed", m.failed}});
   }
@@ -313,13 +311,13 @@ Json Analysis::to_json() const {
                              {"reference", v.reference},
                              {"task", v.task},
                              {"metric", v.metric},
-                             {"difference", json_or_null(v.test.difference.mean)},
-                             {"low", json_or_null(v.test.difference.low)},
-                             {"high", json_or_null(v.test.difference.high)},
+                             {"difference", json_number(v.test.difference.mean)},
+                             {"low", json_number(v.test.difference.low)},
+                             {"high", json_number(v.test.difference.high)},
                              {"pairs", v.test.difference.n},
-                             {"p", json_or_null(v.test.p)},
-                             {"p_holm", json_or_null(v.p_holm)},
-                             {"detectable", json_or_null(v.detectable)},
+                             {"p", json_number(v.test.p)},
+                             {"p_holm", json_number(v.p_holm)},
+                             {"detectable", json_number(v.detectable)},
                              {"text", v.text}});
   }
   return {{"format", "detente-comparison-1"},

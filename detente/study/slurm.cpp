@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/child_process.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json_text.h>
 #include <detente/study/slurm.h>
+#include <detente/text/shell_word.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,7 +14,6 @@
 #include <cstdlib>
 #include <map>
 #include <random>
-#include <set>
 #include <utility>
 
 namespace detente::study {
@@ -22,8 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kListFormat = "detente-slurm-1";
 constexpr std::size_t kMaxTasks = 1000;  // MaxArraySize is 1001 where nobody has changed it
-
-using Run = std::pair<std::size_t, std::int64_t>;  // variant, seed
 
 bool in_path(const std::string& program) {
   const char* list = std::getenv("PATH");
@@ -59,17 +58,7 @@ Said ask(const std::vector<std::string>& arguments, const fs::path& folder) {
   return {code, read_file(place.path() / "output"), read_file(place.path() / "errors")};
 }
 
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
-}
-
-// For the job's script, which a shell reads.
-std::string shell_word(const std::string& word) {
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
+std::string trimmed(std::string_view text) { return std::string(trim(text, " \n")); }
 
 // A folder in a pattern of file names, where SLURM would take %A for the job's number.
 std::string pattern(const fs::path& folder) {
@@ -104,12 +93,20 @@ struct Queue {
   std::vector<std::string> running;  // names of runs
 };
 
-std::string run_name(const Json& task) {
+// What variant_json told. Throws Json::exception.
+Variant variant_of(const Json& task) {
+  const Json& told = task.at("variant");
   Variant variant;
-  variant.method = task.at("variant").at("method").get<std::string>();
-  variant.setting = task.at("variant").at("setting").get<std::string>();
-  variant.task = task.at("variant").at("task").get<std::string>();
-  return fmt::format("{}, seed {}", variant.name(), task.at("seed").get<std::int64_t>());
+  told.at("method").get_to(variant.method);
+  told.at("setting").get_to(variant.setting);
+  told.at("task").get_to(variant.task);
+  told.at("folder").get_to(variant.folder);
+  told.at("overrides").get_to(variant.overrides);
+  return variant;
+}
+
+std::string run_name(const Json& task) {
+  return fmt::format("{}, seed {}", variant_of(task).name(), task.at("seed").get<std::int64_t>());
 }
 
 Json read_list(const fs::path& path) {
@@ -168,7 +165,7 @@ Queue queue_of(const fs::path& out) {
 }
 
 std::string submit(const std::vector<Variant>& variants,
-                   const std::vector<Run>& runs,
+                   const std::vector<PlannedRun>& runs,
                    const SweepOptions& options,
                    const SlurmOptions& slurm) {
   const fs::path folder = options.out / "slurm";
@@ -188,8 +185,8 @@ std::string submit(const std::vector<Variant>& variants,
                         "\n");
   write_file_atomic(script,
                     fmt::format("#!/bin/sh\nexec {} study-task {} \"$SLURM_ARRAY_TASK_ID\"\n",
-                                shell_word(options.program.string()),
-                                shell_word(list.string())));
+                                text::shell_word(options.program.string()),
+                                text::shell_word(list.string())));
   // Before sbatch, so that a job is never unknown: its name is asked for, whatever happens here.
   write_file_atomic(folder / "job.json", json_text({{"name", name}}) + "\n");
   std::vector<std::string> arguments{
@@ -315,17 +312,12 @@ SlurmStatus train_on_slurm(const std::vector<Variant>& variants,
   make_directories(options.out / "slurm");
   // First the queue, then the results: what ends in between has its result.
   const Queue queue = queue_of(options.out);
-  std::set<Run> good;
+  const auto results = read_results(variants, options);
+  auto runs = unfinished_runs(variants.size(), options.seeds, results);
   SlurmStatus status;
-  for (const auto& result : read_results(variants, options)) {
-    if (result.failure.empty()) {
-      good.insert({result.variant, result.seed});
-    } else {
-      ++status.failed;
-    }
-  }
   status.total = variants.size() * options.seeds.size();
-  status.finished = good.size();
+  status.finished = status.total - runs.size();
+  status.failed = results.size() - status.finished;
   status.running = queue.running.size();
   status.waiting = queue.waiting;
   std::string job = queue.job;
@@ -337,13 +329,6 @@ SlurmStatus train_on_slurm(const std::vector<Variant>& variants,
     return status;
   }
   status.complete = status.finished + status.failed == status.total;
-  std::vector<Run> runs;
-  // Seed by seed, so that a study that is stopped early has pairs.
-  for (const std::int64_t seed : options.seeds) {
-    for (std::size_t v = 0; v < variants.size(); ++v) {
-      if (!good.contains({v, seed})) runs.emplace_back(v, seed);
-    }
-  }
   status.text = in_words(status, {});
   if (runs.empty()) return status;
   const std::size_t open = runs.size();
@@ -393,12 +378,7 @@ std::vector<RunResult> train_listed(const fs::path& list_path,
   SweepOptions options;
   bool threads_open = false;
   try {
-    const Json& told = tasks[index].at("variant");
-    told.at("method").get_to(variant.method);
-    told.at("setting").get_to(variant.setting);
-    told.at("task").get_to(variant.task);
-    told.at("folder").get_to(variant.folder);
-    told.at("overrides").get_to(variant.overrides);
+    variant = variant_of(tasks[index]);
     list.at("overrides").get_to(options.overrides);
     list.at("threads_open").get_to(threads_open);
     options.seeds = {tasks[index].at("seed").get<std::int64_t>()};

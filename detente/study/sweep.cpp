@@ -212,18 +212,29 @@ void train_runs(const std::vector<PlannedRun>& runs,
 
 }  // namespace
 
+std::vector<PlannedRun> unfinished_runs(std::size_t variants,
+                                        std::span<const std::int64_t> seeds,
+                                        std::span<const RunResult> results) {
+  std::set<std::pair<std::size_t, std::int64_t>> good;
+  for (const RunResult& result : results) {
+    if (result.failure.empty()) good.insert({result.variant, result.seed});
+  }
+  std::vector<PlannedRun> runs;
+  for (const std::int64_t seed : seeds) {
+    for (std::size_t v = 0; v < variants; ++v) {
+      if (!good.contains({v, seed})) runs.push_back({v, seed});
+    }
+  }
+  return runs;
+}
+
 std::vector<RunResult> train_all(const std::vector<Variant>& variants,
                                  const SweepOptions& options,
                                  const SweepHooks& hooks) {
-  std::vector<PlannedRun> runs;
-  // Seed by seed, so that a study that is stopped early has pairs.
-  for (const std::int64_t seed : options.seeds) {
-    for (std::size_t v = 0; v < variants.size(); ++v) {
-      const auto result = read_result(place_of(variants[v], seed, options).result);
-      if (!result || !result->failure.empty()) runs.push_back({v, seed});
-    }
-  }
-  train_runs(runs, variants, options, hooks);
+  train_runs(unfinished_runs(variants.size(), options.seeds, read_results(variants, options)),
+             variants,
+             options,
+             hooks);
   return read_results(variants, options);
 }
 

@@ -43,6 +43,12 @@ struct SweepHooks {
   std::function<void(const std::filesystem::path&)> wait_until_free;
 };
 
+// Of these runs the ones that have not succeeded: without a result, or failed. Seed by seed, so that a study
+// that is stopped early has pairs.
+std::vector<PlannedRun> unfinished_runs(std::size_t variants,
+                                        std::span<const std::int64_t> seeds,
+                                        std::span<const RunResult> results);
+
 // Trains what has no result yet. When `stop` says so, running ones are asked to save themselves and
 // waited for. Results of failed runs are made anew. The results there are, in the order of variants and seeds.
 std::vector<RunResult> train_all(const std::vector<Variant>& variants,

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from comparison import without_times
+
 program = sys.argv[1]
 kills = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 rng = random.Random(7)
@@ -41,14 +43,6 @@ def run(*words, code=0, **more):
     done = subprocess.run([program, "compare", *map(str, words)], capture_output=True, text=True, **more)
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return done
-
-
-def without_times(text):
-    found = json.loads(text)
-    for method in found["methods"]:
-        del method["seconds"], method["ms_per_step"]
-    found["sentences"] = [s for s in found["sentences"] if "A step of" not in s]
-    return found
 
 
 with tempfile.TemporaryDirectory() as folder:

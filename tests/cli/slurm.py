@@ -16,6 +16,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from comparison import without_times
+
 program = sys.argv[1]
 METHODS, SEEDS = "ew,uw", "2"
 RECIPE = """
@@ -113,14 +115,6 @@ PartitionName=all Nodes=here Default=YES MaxTime=INFINITE State=UP
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-
-
-def without_times(text):
-    found = json.loads(text)
-    for method in found["methods"]:
-        del method["seconds"], method["ms_per_step"]
-    found["sentences"] = [s for s in found["sentences"] if "A step of" not in s]
-    return found
 
 
 with tempfile.TemporaryDirectory() as path:

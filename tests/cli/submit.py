@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from comparison import without_times
+
 program = sys.argv[1]
 
 SBATCH = """#!/bin/sh
@@ -34,14 +36,6 @@ tasks:
   - {name: a, column: "target:a", metrics: [r2]}
 train: {epochs: 2, batch_size: 16}
 """
-
-
-def without_times(text):
-    found = json.loads(text)
-    for method in found["methods"]:
-        del method["seconds"], method["ms_per_step"]
-    found["sentences"] = [s for s in found["sentences"] if "A step of" not in s]
-    return found
 
 
 with tempfile.TemporaryDirectory() as path:
