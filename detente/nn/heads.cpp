@@ -29,6 +29,9 @@ std::int64_t output_count(const HeadOptions& options) {
     case HeadKind::kLabels:
       return options.outputs;
     case HeadKind::kBinary:
+    case HeadKind::kSegmentation:  // map heads do not ask this
+    case HeadKind::kDepth:
+    case HeadKind::kNormals:
       break;
   }
   return 1;
