@@ -27,7 +27,7 @@ study() {  # SET LEARNING_RATES [MORE]
 }
 
 mkdir -p "$out"
-for name in ${*:-parkinsons seoul adult bike proteins rf1 yeast fashion_two cora}; do
+for name in ${*:-parkinsons seoul adult bike yeast cora rf1 proteins fashion_two}; do
   case $name in
     parkinsons) study "$name" 0.00017,0.0005,0.0015 ;;
     seoul) study "$name" 0.0001,0.0003,0.0009 ;;
