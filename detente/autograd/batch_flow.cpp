@@ -22,14 +22,18 @@ enum class Rule {
   kLeading,      // dimension 0 is the batch and stays it
   kLastReduced,  // works along the last dimension
   kMatrix,       // rows times matrix
-  kBatchMatrix,  // one product per entry of dimension 0
+  kBatchMatrix,  // one product per entry of dimension 0, which may be the batch
   kPermute,
   kAlong,   // works along one dimension of the output
   kReduce,  // sum or mean over dimensions
   kSelect,
+  kStack,
+  kRepeat,
+  kIndex,
   kSplit,
   kBatchNorm,
   kNormalize,  // per example, input first
+  kLookUp,     // of the input's rows; the indices are the examples'
 };
 
 Rule flow_of(const std::string& name) {
@@ -50,23 +54,34 @@ Rule flow_of(const std::string& name) {
          "AliasBackward0",
          "CloneBackward0",
          "ToCopyBackward0"});
-    add(Rule::kElementwise, {"AddBackward0",        "AddBackward1",        "SubBackward0",
-                             "SubBackward1",        "RsubBackward1",       "MulBackward0",
-                             "MulBackward1",        "DivBackward0",        "DivBackward1",
-                             "NegBackward0",        "ReluBackward0",       "GeluBackward0",
-                             "TanhBackward0",       "SigmoidBackward0",    "SiluBackward0",
-                             "MishBackward0",       "EluBackward0",        "LeakyReluBackward0",
-                             "LeakyReluBackward1",  "SoftplusBackward0",   "HardtanhBackward0",
-                             "HardtanhBackward1",   "HardswishBackward0",  "HardsigmoidBackward0",
-                             "ExpBackward0",        "LogBackward0",        "Log1PBackward0",
-                             "SqrtBackward0",       "RsqrtBackward0",      "AbsBackward0",
-                             "PowBackward0",        "PowBackward1",        "SquareBackward0",
-                             "ReciprocalBackward0", "SinBackward0",        "CosBackward0",
-                             "ErfBackward0",        "ClampBackward0",      "ClampBackward1",
-                             "ClampMinBackward0",   "ClampMaxBackward0",   "NativeDropoutBackward0",
-                             "MaskedFillBackward0", "WhereBackward0",      "ExpandBackward0",
-                             "MaximumBackward0",    "MinimumBackward0",    "ThresholdBackward0",
-                             "ThresholdBackward1",  "LogSigmoidBackward0", "FmodBackward0"});
+    add(Rule::kElementwise,
+        {"AddBackward0",           "AddBackward1",         "SubBackward0",
+         "SubBackward1",           "RsubBackward1",        "MulBackward0",
+         "MulBackward1",           "DivBackward0",         "DivBackward1",
+         "NegBackward0",           "ReluBackward0",        "GeluBackward0",
+         "TanhBackward0",          "SigmoidBackward0",     "SiluBackward0",
+         "MishBackward0",          "EluBackward0",         "LeakyReluBackward0",
+         "LeakyReluBackward1",     "SoftplusBackward0",    "HardtanhBackward0",
+         "HardtanhBackward1",      "HardswishBackward0",   "HardsigmoidBackward0",
+         "ExpBackward0",           "LogBackward0",         "Log1PBackward0",
+         "SqrtBackward0",          "RsqrtBackward0",       "AbsBackward0",
+         "PowBackward0",           "PowBackward1",         "SquareBackward0",
+         "ReciprocalBackward0",    "SinBackward0",         "CosBackward0",
+         "ErfBackward0",           "ClampBackward0",       "ClampBackward1",
+         "ClampMinBackward0",      "ClampMaxBackward0",    "NativeDropoutBackward0",
+         "MaskedFillBackward0",    "WhereBackward0",       "ExpandBackward0",
+         "MaximumBackward0",       "MinimumBackward0",     "ThresholdBackward0",
+         "ThresholdBackward1",     "LogSigmoidBackward0",  "FmodBackward0",
+         "RemainderBackward0",     "CeluBackward0",        "SoftshrinkBackward0",
+         "HardshrinkBackward0",    "Expm1Backward0",       "Log2Backward0",
+         "Log10Backward0",         "TanBackward0",         "SinhBackward0",
+         "CoshBackward0",          "AsinBackward0",        "AcosBackward0",
+         "AtanBackward0",          "Atan2Backward0",       "ErfcBackward0",
+         "NanToNumBackward0",      "PreluKernelBackward0", "AddcmulBackward0",
+         "AddcdivBackward0",       "LerpBackward0",        "LerpBackward1",
+         "TrilBackward0",          "TriuBackward0",        "LogitBackward0",
+         "CopysignBackward0",      "ClampMinBackward1",    "ClampMaxBackward1",
+         "RreluWithNoiseBackward0"});
     add(Rule::kLeading,
         {"ConvolutionBackward0",
          "NativeGroupNormBackward0",
@@ -78,23 +93,65 @@ Rule flow_of(const std::string& name) {
          "AdaptiveAvgPool3DBackward0",
          "AdaptiveMaxPool2DBackward0",
          "MkldnnAdaptiveAvgPool2DBackward0",
+         "UpsampleNearest1DBackward0",
          "UpsampleNearest2DBackward0",
+         "UpsampleNearestExact2DBackward0",
+         "UpsampleLinear1DBackward0",
          "UpsampleBilinear2DBackward0",
+         "UpsampleBicubic2DBackward0",
+         "PixelShuffleBackward0",
+         "PixelUnshuffleBackward0",
+         "Im2ColBackward0",
+         "GridSampler2DBackward0",
+         "ReflectionPad1DBackward0",
+         "ReplicationPad1DBackward0",
          "ConstantPadNdBackward0",
          "ReflectionPad2DBackward0",
          "ReplicationPad2DBackward0",
          "ScaledDotProductFlashAttentionForCpuBackward0",
          "ScaledDotProductEfficientAttentionBackward0",
-         "ScaledDotProductFlashAttentionBackward0"});
+         "ScaledDotProductFlashAttentionBackward0",
+         "ScaledDotProductCudnnAttentionBackward0",
+         "ScaledDotProductFusedAttentionOverrideableBackward0"});
     add(Rule::kMatrix, {"AddmmBackward0", "MmBackward0"});
     add(Rule::kBatchMatrix, {"BmmBackward0", "BaddbmmBackward0"});
     add(Rule::kPermute, {"PermuteBackward0", "TransposeBackward0", "TBackward0"});
     add(Rule::kAlong,
-        {"SoftmaxBackward0", "LogSoftmaxBackward0", "SliceBackward0", "CatBackward0"});
-    add(Rule::kReduce, {"MeanBackward1", "SumBackward1"});
+        {"SoftmaxBackward0",
+         "LogSoftmaxBackward0",
+         "SafeSoftmaxBackward0",
+         "SliceBackward0",
+         "CatBackward0",
+         "CumsumBackward0",
+         "CumprodBackward0",
+         "IndexSelectBackward0",
+         "GatherBackward0",
+         "GluBackward0",
+         "TopkBackward0",
+         "SortBackward0",
+         "UnfoldBackward0",
+         "RollBackward0",
+         "FlipBackward0"});
+    add(Rule::kReduce,
+        {"MeanBackward1",
+         "SumBackward1",
+         "AmaxBackward0",
+         "AminBackward0",
+         "MaxBackward0",
+         "MinBackward0",
+         "VarBackward0",
+         "StdBackward0",
+         "LogsumexpBackward0",
+         "LinalgVectorNormBackward0",
+         "NormBackward1",
+         "ProdBackward1"});
     add(Rule::kSelect, {"SelectBackward0"});
-    add(Rule::kSplit, {"SplitBackward0", "SplitWithSizesBackward0"});
+    add(Rule::kStack, {"StackBackward0"});
+    add(Rule::kRepeat, {"RepeatBackward0"});
+    add(Rule::kIndex, {"IndexBackward0"});
+    add(Rule::kSplit, {"SplitBackward0", "SplitWithSizesBackward0", "UnbindBackward0"});
     add(Rule::kBatchNorm, {"NativeBatchNormBackward0"});
+    add(Rule::kLookUp, {"EmbeddingBackward0"});
     add(Rule::kNormalize, {"NativeLayerNormBackward0", "FusedRmsNormBackward0"});
     return table;
   }();
@@ -102,7 +159,15 @@ Rule flow_of(const std::string& name) {
   return found == rules.end() ? Rule::kMixes : found->second;
 }
 
-std::size_t matrix_input(const std::string& name) { return name == "AddmmBackward0" ? 1 : 0; }
+// Of a product of matrices: the left factor's edge. An addend comes before it.
+std::size_t left_factor(const std::string& name) {
+  return name == "AddmmBackward0" || name == "BaddbmmBackward0" ? 1 : 0;
+}
+
+// A kind that works on dimension 0 as the batch and has parameters for arguments after the first.
+bool has_parameters(const std::string& name) {
+  return name == "ConvolutionBackward0" || name == "NativeGroupNormBackward0";
+}
 
 std::size_t permuted(const Node& node, std::size_t dim, std::size_t dims) {
   if (const auto* permute = dynamic_cast<const gen::PermuteBackward0*>(&node)) {
@@ -117,33 +182,74 @@ std::size_t permuted(const Node& node, std::size_t dim, std::size_t dims) {
   return dim == a ? b : dim == b ? a : dim;
 }
 
-std::size_t along(const Node& node, std::size_t dims) {
-  if (const auto* softmax = dynamic_cast<const gen::SoftmaxBackward0*>(&node)) {
-    return wrap(softmax->dim, dims);
+// A node keeps the dimensions it works on as one number, a list, or a list that may be missing; the
+// last, missing or empty, means all.
+void mark(std::int64_t dim, std::vector<bool>& marked) { marked[wrap(dim, marked.size())] = true; }
+void mark(const std::vector<std::int64_t>& list, std::vector<bool>& marked) {
+  for (const std::int64_t d : list) mark(d, marked);
+}
+template <class OptionalList>
+auto mark(const OptionalList& dims, std::vector<bool>& marked) -> decltype(dims.list, void()) {
+  if (!dims.list.has_value() || dims.list->empty()) marked.assign(marked.size(), true);
+  if (dims.list.has_value()) {
+    for (const std::int64_t d : *dims.list) mark(d, marked);
   }
-  if (const auto* log_softmax = dynamic_cast<const gen::LogSoftmaxBackward0*>(&node)) {
-    return wrap(log_softmax->dim, dims);
-  }
-  if (const auto* slice = dynamic_cast<const gen::SliceBackward0*>(&node)) {
-    return wrap(slice->dim, dims);
-  }
-  return wrap(dynamic_cast<const gen::CatBackward0*>(&node)->dim, dims);
 }
 
-// The dimension of the input that becomes dimension `dim` of a sum or mean.
+// Tries kinds of nodes until the node is of one.
+template <class... Kinds, class Read>
+void read_as(const Node& node, const Read& read) {
+  const auto try_kind = [&]<class Kind>(const Kind*) {
+    const auto* op = dynamic_cast<const Kind*>(&node);
+    if (op != nullptr) read(*op);
+    return op != nullptr;
+  };
+  (try_kind(static_cast<const Kinds*>(nullptr)) || ...);
+}
+
+// The dimensions of `dims` that the node works along.
+std::vector<bool> along(const Node& node, std::size_t dims) {
+  std::vector<bool> marked(dims, false);
+  read_as<gen::SoftmaxBackward0,
+          gen::LogSoftmaxBackward0,
+          gen::SafeSoftmaxBackward0,
+          gen::SliceBackward0,
+          gen::CatBackward0,
+          gen::CumsumBackward0,
+          gen::CumprodBackward0,
+          gen::IndexSelectBackward0,
+          gen::GatherBackward0,
+          gen::GluBackward0,
+          gen::TopkBackward0,
+          gen::SortBackward0>(node, [&](const auto& op) { mark(op.dim, marked); });
+  read_as<gen::RollBackward0, gen::FlipBackward0>(node,
+                                                  [&](const auto& op) { mark(op.dims, marked); });
+  if (const auto* unfold = dynamic_cast<const gen::UnfoldBackward0*>(&node)) {
+    marked[wrap(unfold->dimension, dims - 1)] = true;  // of the input, which has one less
+    marked[dims - 1] = true;
+  }
+  return marked;
+}
+
+// The dimension of the input that becomes dimension `dim` of a sum, a mean, a norm, ...
 std::size_t unreduced(const Node& node, std::size_t dim, std::size_t dims) {
   std::vector<bool> reduced(dims, false);
   bool keep = false;
-  const auto read = [&](const auto& op) {
+  read_as<gen::MeanBackward1,
+          gen::SumBackward1,
+          gen::AmaxBackward0,
+          gen::AminBackward0,
+          gen::MaxBackward0,
+          gen::MinBackward0,
+          gen::VarBackward0,
+          gen::StdBackward0,
+          gen::LogsumexpBackward0,
+          gen::LinalgVectorNormBackward0,
+          gen::NormBackward1,
+          gen::ProdBackward1>(node, [&](const auto& op) {
     keep = op.keepdim;
-    const auto& list = op.dim.list;
-    if (!list.has_value() || list->empty()) reduced.assign(dims, true);
-    if (list.has_value()) {
-      for (const std::int64_t d : *list) reduced[wrap(d, dims)] = true;
-    }
-  };
-  if (const auto* mean = dynamic_cast<const gen::MeanBackward1*>(&node)) read(*mean);
-  if (const auto* sum = dynamic_cast<const gen::SumBackward1*>(&node)) read(*sum);
+    mark(op.dim, reduced);
+  });
   if (keep) return reduced[dim] ? dims : dim;
   std::size_t kept = 0;
   for (std::size_t d = 0; d < dims; ++d) {
@@ -151,6 +257,28 @@ std::size_t unreduced(const Node& node, std::size_t dim, std::size_t dims) {
     if (kept++ == dim) return d;
   }
   return dims;
+}
+
+// The dimension of the input that dimension `dim` of the output comes from, entry by entry, where one
+// dimension is indexed; or where the first two are, the first by 0, 1, ... (one position of each example).
+std::size_t unindexed(const Node& node, std::size_t dim, std::size_t dims) {
+  const auto& index = static_cast<const gen::IndexBackward0&>(node);
+  std::vector<std::pair<std::size_t, at::Tensor>> given;
+  for (std::size_t d = 0; d < index.indices_.size(); ++d) {
+    at::Tensor one = index.indices_[d].unpack();
+    if (one.defined()) given.emplace_back(d, std::move(one));
+  }
+  if (given.empty() || given[0].second.scalar_type() == at::kBool) return dims;
+  const auto [first, index_of] = given[0];
+  if (given.size() == 1) {
+    const auto made = static_cast<std::size_t>(index_of.dim());
+    if (dim < first) return dim;
+    return dim < first + made ? dims : dim + 1 - made;
+  }
+  const bool one_of_each = given.size() == 2 && first == 0 && given[1].first == 1 && dim == 0 &&
+                           index_of.dim() == 1 && given[1].second.dim() == 1 &&
+                           index_of.equal(at::arange(index_of.numel(), index_of.options()));
+  return one_of_each ? 0 : dims;
 }
 
 // The batch, `own` elements apart in dimension `dim` of the output, goes to dimension `to` of the
@@ -193,8 +321,22 @@ std::int64_t BatchFlow::inner_at(const Node& node, std::uint32_t output) const {
   return found == inner_.end() ? kUnknown : found->second;
 }
 
+bool BatchFlow::batch_free(const Edge& edge) const {
+  return inner_at(*edge.function, edge.input_nr) == kBatchFree;
+}
+
+bool BatchFlow::batch_free(const Node& node) const {
+  auto entry = inner_.lower_bound({&node, 0});
+  bool any = false;
+  for (; entry != inner_.end() && entry->first.first == &node; ++entry) {
+    if (entry->second != kBatchFree) return false;
+    any = true;
+  }
+  return any;
+}
+
 std::optional<BatchFlow::BatchDim> BatchFlow::locate(const Shape& shape, std::int64_t inner) const {
-  if (inner == kUnknown) return std::nullopt;
+  if (inner <= 0) return std::nullopt;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     const std::int64_t stride = stride_of(shape, d);
     if (inner % stride != 0) continue;
@@ -205,6 +347,7 @@ std::optional<BatchFlow::BatchDim> BatchFlow::locate(const Shape& shape, std::in
 }
 
 std::int64_t BatchFlow::inner_below(const Node& node, std::size_t edge_index) const {
+  if (batch_free(node)) return kBatchFree;
   const Edge& edge = node.next_edge(edge_index);
   const Shape in = shape_at(*edge.function, edge.input_nr);
   const std::string name = node.name();
@@ -218,27 +361,29 @@ std::int64_t BatchFlow::inner_below(const Node& node, std::size_t edge_index) co
   switch (rule) {
     case Rule::kReshape:
       return numel(in) == numel(out) ? inner : kUnknown;
-    case Rule::kElementwise: {
-      // Broadcasting aligns dimensions from the right.
-      const std::size_t lead = out.size() - in.size();
-      if (in.size() > out.size() || at->dim < lead) return kUnknown;
-      return moved(at->dim, at->inner, out, in, at->dim - lead);
-    }
+    case Rule::kElementwise:
+      return inner_below_elementwise(*at, out, in);
     case Rule::kLeading:
-      return at->dim == 0 && at->inner == 1 ? moved(at->dim, at->inner, out, in, 0) : kUnknown;
+      if (at->dim != 0 || at->inner != 1) return kUnknown;
+      if (edge_index > 0 && has_parameters(name)) return kBatchFree;
+      return moved(at->dim, at->inner, out, in, 0);
     case Rule::kLastReduced:
       return at->dim + 1 < out.size() ? moved(at->dim, at->inner, out, in, at->dim) : kUnknown;
     case Rule::kMatrix:
-      return edge_index == matrix_input(name) && at->dim == 0
-                 ? moved(at->dim, at->inner, out, in, 0)
-                 : kUnknown;
-    case Rule::kBatchMatrix:
-      return at->dim == 0 ? moved(at->dim, at->inner, out, in, 0) : kUnknown;
+    case Rule::kBatchMatrix: {
+      const std::size_t left = left_factor(name);
+      if (edge_index < left) return inner_below_elementwise(*at, out, in);
+      if (rule == Rule::kBatchMatrix && at->dim == 0) return moved(0, at->inner, out, in, 0);
+      // The batch lies in the rows of the product, or in its columns.
+      const bool in_rows = at->dim + 2 == out.size();
+      if (edge_index != (in_rows ? left : left + 1)) return kBatchFree;
+      return moved(at->dim, at->inner, out, in, at->dim);
+    }
     case Rule::kPermute:
       return moved(at->dim, at->inner, out, in, permuted(node, at->dim, out.size()));
     case Rule::kAlong:
-      return at->dim != along(node, out.size()) ? moved(at->dim, at->inner, out, in, at->dim)
-                                                : kUnknown;
+      return !along(node, out.size())[at->dim] ? moved(at->dim, at->inner, out, in, at->dim)
+                                               : std::int64_t{kUnknown};
     case Rule::kReduce:
       return moved(at->dim, at->inner, out, in, unreduced(node, at->dim, in.size()));
     case Rule::kSelect: {
@@ -246,15 +391,33 @@ std::int64_t BatchFlow::inner_below(const Node& node, std::size_t edge_index) co
       const std::size_t gone = wrap(select->dim, in.size());
       return moved(at->dim, at->inner, out, in, at->dim < gone ? at->dim : at->dim + 1);
     }
+    case Rule::kStack: {
+      const std::size_t made = wrap(static_cast<const gen::StackBackward0&>(node).dim, out.size());
+      if (at->dim == made) return kUnknown;
+      return moved(at->dim, at->inner, out, in, at->dim < made ? at->dim : at->dim - 1);
+    }
+    case Rule::kRepeat: {
+      const std::size_t lead = out.size() - in.size();
+      if (repeats_ones(node)) return inner_below_elementwise(*at, out, in);
+      return at->dim >= lead ? moved(at->dim, at->inner, out, in, at->dim - lead)
+                             : std::int64_t{kUnknown};
+    }
+    case Rule::kIndex: {
+      const std::size_t to = unindexed(node, at->dim, in.size());
+      return moved(at->dim, at->inner, out, in, to);
+    }
     case Rule::kBatchNorm: {
       const auto* norm = dynamic_cast<const gen::NativeBatchNormBackward0*>(&node);
       // Statistics of the whole batch make every example depend on every other.
-      return norm != nullptr && !norm->training && edge_index == 0
-                 ? moved(at->dim, at->inner, out, in, at->dim)
-                 : kUnknown;
+      if (norm == nullptr || norm->training) return kUnknown;
+      return edge_index == 0 ? moved(at->dim, at->inner, out, in, at->dim)
+                             : std::int64_t{kBatchFree};
     }
     case Rule::kNormalize:
-      return edge_index == 0 ? moved(at->dim, at->inner, out, in, at->dim) : kUnknown;
+      return edge_index == 0 ? moved(at->dim, at->inner, out, in, at->dim)
+                             : std::int64_t{kBatchFree};
+    case Rule::kLookUp:
+      return batch_ > 1 ? kBatchFree : kUnknown;
     case Rule::kSplit:
     case Rule::kMixes:
       break;
@@ -262,25 +425,41 @@ std::int64_t BatchFlow::inner_below(const Node& node, std::size_t edge_index) co
   return kUnknown;
 }
 
+// Broadcasting aligns dimensions from the right.
+std::int64_t BatchFlow::inner_below_elementwise(const BatchDim& at,
+                                                const Shape& out,
+                                                const Shape& in) const {
+  if (in.size() > out.size()) return kUnknown;
+  const std::size_t lead = out.size() - in.size();
+  const bool broadcast = at.dim < lead || (in[at.dim - lead] == 1 && out[at.dim] > 1);
+  if (broadcast) return batch_ > 1 ? kBatchFree : kUnknown;
+  return moved(at.dim, at.inner, out, in, at.dim - lead);
+}
+
 std::int64_t BatchFlow::inner_below_split(const Node& node, const Shape& in) const {
   std::size_t dim = 0;
+  bool gone = false;  // from the outputs
   if (const auto* split = dynamic_cast<const gen::SplitBackward0*>(&node)) {
     dim = wrap(split->dim, in.size());
   } else if (const auto* sized = dynamic_cast<const gen::SplitWithSizesBackward0*>(&node)) {
     dim = wrap(sized->dim, in.size());
+  } else if (const auto* unbind = dynamic_cast<const gen::UnbindBackward0*>(&node)) {
+    dim = wrap(unbind->dim, in.size());
+    gone = true;
   }
-  std::int64_t result = -1;
+  std::optional<std::int64_t> result;
   for (std::uint32_t i = 0; i < node.num_inputs(); ++i) {
-    const std::int64_t inner = inner_at(node, i);
-    if (inner == kUnknown) continue;  // an unused part
+    const auto part = inner_.find({&node, i});
+    if (part == inner_.end()) continue;  // nothing needs it
     const Shape out = shape_at(node, i);
-    const auto at = locate(out, inner);
-    const std::int64_t below =
-        at && at->dim != dim ? moved(at->dim, at->inner, out, in, at->dim) : std::int64_t{kUnknown};
-    if (result >= 0 && below != result) return kUnknown;
+    const auto at = locate(out, part->second);
+    if (!at || (!gone && at->dim == dim)) return kUnknown;
+    const std::size_t to = gone && at->dim >= dim ? at->dim + 1 : at->dim;
+    const std::int64_t below = moved(at->dim, at->inner, out, in, to);
+    if (result.has_value() && below != *result) return kUnknown;
     result = below;
   }
-  return std::max<std::int64_t>(result, kUnknown);
+  return result.value_or(kUnknown);
 }
 
 }  // namespace detente::autograd

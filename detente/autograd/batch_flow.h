@@ -16,12 +16,18 @@ namespace detente::autograd {
 class BatchFlow {
  public:
   static constexpr std::int64_t kUnknown = 0;
+  // The same for all examples: the batch meets it by broadcasting, or as a layer's weight. So is
+  // everything it is computed from.
+  static constexpr std::int64_t kBatchFree = -1;
 
   BatchFlow(const Trunk& trunk, const JointBatch& batch);
 
   // Of the node's output number `output`: elements between an entry of one example and the same
-  // entry of the next, see LayerUse::inner; kUnknown where examples have been mixed.
+  // entry of the next, see LayerUse::inner; kUnknown where examples have been mixed, or kBatchFree.
   std::int64_t inner_at(const Node& node, std::uint32_t output) const;
+  bool batch_free(const Edge& edge) const;
+  // Of all its outputs that something needs.
+  bool batch_free(const Node& node) const;
 
  private:
   using Place = std::pair<const Node*, std::uint32_t>;
@@ -35,6 +41,7 @@ class BatchFlow {
   void set_inner(const Edge& edge, std::int64_t inner);
   std::optional<BatchDim> locate(const Shape& shape, std::int64_t inner) const;
   std::int64_t inner_below(const Node& node, std::size_t edge_index) const;
+  std::int64_t inner_below_elementwise(const BatchDim& at, const Shape& out, const Shape& in) const;
   std::int64_t inner_below_split(const Node& node, const Shape& in) const;
 
   std::int64_t batch_ = 0;  // examples

@@ -20,6 +20,24 @@ void add_rows(at::Tensor values, const at::Tensor& gradient, const at::Tensor& p
 
 }  // namespace
 
+void add_task_rows(const at::Tensor& values,
+                   const at::Tensor& gradient,
+                   const at::Tensor& entries,
+                   const ExampleTasks& examples,
+                   std::int64_t inner) {
+  at::Tensor tasks = at::empty({examples.size()}, at::kLong);
+  std::copy(examples.task_of.begin(), examples.task_of.end(), tasks.data_ptr<std::int64_t>());
+  const std::int64_t within = inner / gradient.size(-1);
+  const std::int64_t outer = entries.numel() / (within * examples.size());
+  tasks = tasks.to(entries.device())
+              .view({1, -1, 1})
+              .expand({outer, examples.size(), within})
+              .reshape(-1);
+  const at::Tensor dropped = (entries < 0).logical_or(tasks < 0);
+  add_rows(
+      values.flatten(0, 1), gradient, (entries + tasks * values.size(1)).masked_fill(dropped, -1));
+}
+
 at::Tensor embedding_ids(const LayerInput& layer) {
   const at::NoGradGuard no_grad;
   const at::Tensor ids = layer.input.reshape(-1);
@@ -61,18 +79,7 @@ void EmbeddingTable::add(std::size_t use,
                          const at::Tensor& gradient,
                          const ExampleTasks& examples,
                          std::int64_t inner) {
-  at::Tensor entries = places_of(use);
-  at::Tensor tasks = at::empty({examples.size()}, at::kLong);
-  std::copy(examples.task_of.begin(), examples.task_of.end(), tasks.data_ptr<std::int64_t>());
-  const std::int64_t within = inner / gradient.size(-1);
-  const std::int64_t outer = entries.numel() / (within * examples.size());
-  tasks = tasks.to(entries.device())
-              .view({1, -1, 1})
-              .expand({outer, examples.size(), within})
-              .reshape(-1);
-  const at::Tensor dropped = (entries < 0).logical_or(tasks < 0);
-  entries = (entries + tasks * ids.numel()).masked_fill(dropped, -1);
-  add_rows(values.flatten(0, 1), gradient, entries);
+  add_task_rows(values, gradient, places_of(use), examples, inner);
 }
 
 void EmbeddingTable::write_to(const at::Tensor& all) const {

@@ -16,6 +16,14 @@ namespace detente::autograd {
 // entries, whose gradient is dropped, get -1.
 at::Tensor embedding_ids(const LayerInput& layer);
 
+// Adds each row of `gradient` to its task's `values` [K, V, d], at its place in `entries` [R] (-1: dropped).
+// `inner`: see LayerUse.
+void add_task_rows(const at::Tensor& values,
+                   const at::Tensor& gradient,
+                   const at::Tensor& entries,
+                   const ExampleTasks& examples,
+                   std::int64_t inner);
+
 struct EmbeddingTable {
   int weight = -1;
   std::vector<std::size_t> uses;

@@ -31,6 +31,24 @@ void Graph::refuse(int parameter, const Node& by) {
   if (unhandled_by[i].empty()) unhandled_by[i] = by.name();
 }
 
+void Graph::forget_batch_free() {
+  const auto shared = static_cast<int>(handled.size() - batch_free.size());
+  const auto forget = [&](int& parameter) {
+    if (parameter >= shared) parameter = -1;
+  };
+  for (LayerUse& use : uses) {
+    forget(use.weight);
+    forget(use.bias);
+  }
+  std::erase_if(uses, [](const LayerUse& use) { return use.weight < 0 && use.bias < 0; });
+  for (const BatchFree& tensor : batch_free) {
+    for (const int p : tensor.parameters) refuse(p, *tensor.edge.function);
+  }
+  batch_free.clear();
+  handled.resize(static_cast<std::size_t>(shared));
+  unhandled_by.resize(static_cast<std::size_t>(shared));
+}
+
 Graph read_graph(const TensorList& losses,
                  const TensorList& shared,
                  std::span<const std::int64_t> given) {

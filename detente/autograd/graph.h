@@ -24,11 +24,21 @@ struct Above {
   int edges = 0;
 };
 
+// A tensor that is the same for all examples and computed from shared parameters (a position table,
+// relative positions, weight norm, a low-rank product), where the batch meets it.
+struct BatchFree {
+  Edge edge;                    // asking for its gradient gives that of the tensor
+  std::vector<int> parameters;  // the shared ones it is computed from
+};
+
 struct Graph {
   std::vector<LayerUse> uses;
+  // Uses take them for parameters: number shared.size() + i. Found where `examples` are.
+  std::vector<BatchFree> batch_free;
   std::unordered_map<const Node*, Above> above;  // of every node behind the losses
-  // Per shared parameter: does every path to it lead through `uses`? If not, its gradient must be
-  // asked for by its name.
+  // Per shared parameter: does every path to it lead through `uses` (of it, or of what is computed
+  // from it)? If not, its gradient must be asked for by its name. And per batch-free tensor: does
+  // every place where the batch meets it stand in `uses`?
   std::vector<bool> handled;
   // The kind of the node that stands in the way, for a notice; empty where handled.
   std::vector<std::string> unhandled_by;
@@ -46,6 +56,8 @@ struct Graph {
 
   // `by` does with the parameter what no layer's rule knows.
   void refuse(int parameter, const Node& by);
+  // Where tasks are passed one after the other such tensors are as good as any other.
+  void forget_batch_free();
 };
 
 // `given`: task of each example (index of a present task, -1: none), or empty to read it from the

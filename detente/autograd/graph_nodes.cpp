@@ -2,6 +2,7 @@
 #include <detente/autograd/graph_nodes.h>
 #include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/functions/accumulate_grad.h>
+#include <torch/csrc/autograd/generated/Functions.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include <string>
@@ -30,6 +31,17 @@ bool is_leaf(const Node& node) {
   return dynamic_cast<const torch::autograd::AccumulateGrad*>(&node) != nullptr;
 }
 
+bool repeats_ones(const Node& node) {
+  const auto& repeat = static_cast<const torch::autograd::generated::RepeatBackward0&>(node);
+  const Shape times = tensor::as_ints(repeat.repeats);
+  const Shape sizes = tensor::as_ints(repeat.self_sym_sizes);
+  const std::size_t lead = times.size() - sizes.size();
+  for (std::size_t d = lead; d < times.size(); ++d) {
+    if (times[d] != 1 && sizes[d - lead] != 1) return false;
+  }
+  return true;
+}
+
 const Node* parameter_behind(const Node* node) {
   while (!is_leaf(*node)) {
     if (node->num_outputs() != 1 || !node->next_edge(0).is_valid()) return nullptr;
@@ -45,9 +57,9 @@ SharedParameters::SharedParameters(const TensorList& shared) : shared_(shared) {
 }
 
 Source SharedParameters::behind(const Edge& edge) const {
-  Source source;
-  const Node* node = edge.function.get();
+  Source source{.end = edge};
   for (;;) {
+    const Node* node = source.end.function.get();
     const auto found = index_of_.find(node);
     if (found != index_of_.end()) {
       source.parameter = found->second;
@@ -60,7 +72,7 @@ Source SharedParameters::behind(const Edge& edge) const {
       return source;
     }
     if (node->num_outputs() != 1 || !node->next_edge(0).is_valid()) return source;
-    node = node->next_edge(0).function.get();
+    source.end = node->next_edge(0);
   }
 }
 

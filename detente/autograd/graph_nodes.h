@@ -29,6 +29,9 @@ std::size_t wrap(std::int64_t dim, std::size_t dims);
 Edge edge_of(const at::Tensor& tensor);
 bool is_leaf(const Node& node);
 
+// Of a `repeat`: where something is repeated it was one wide, as with `expand`.
+bool repeats_ones(const Node& node);
+
 // The parameter that `node` does nothing but bring (transposed, cast) to where it is used; null
 // when it does more.
 const Node* parameter_behind(const Node* node);
@@ -37,6 +40,7 @@ const Node* parameter_behind(const Node* node);
 struct Source {
   int parameter = -1;  // index among the shared ones; -1: none
   int transpositions = 0;
+  Edge end;  // past transpositions and casts
 };
 
 class SharedParameters {
@@ -58,7 +62,8 @@ class SharedParameters {
 struct LayerRule;
 
 // One place in the graph where shared parameters act. Parameters are indices into the list the
-// engine was given, -1 where there is none (or where it is no shared one).
+// engine was given, beyond its end into Graph::batch_free, -1 where there is none (or where it is no
+// shared one).
 struct LayerUse {
   const LayerRule* rule = nullptr;  // of its kind, see layers/layer_rule.h
   Node* node = nullptr;

@@ -31,7 +31,7 @@ class Planner {
 
  private:
   void choose(bool segmented) {
-    const std::size_t parameters = step_.shared.size();
+    const std::size_t parameters = graph_.handled.size();
     plan_.forms.assign(parameters, Form::kNamed);
     others_.assign(parameters, 0);
     std::vector<bool> able(graph_.handled);
@@ -46,13 +46,26 @@ class Planner {
         if (!segmented && !readable_by_pass(use)) able[i] = false;
       }
     }
-    for (std::size_t i = 0; i < parameters; ++i) {
+    for (std::size_t t = 0; t < graph_.batch_free.size(); ++t) {
+      for (const int p : graph_.batch_free[t].parameters) {
+        const auto i = static_cast<std::size_t>(p);
+        ++others_[i];
+        if (!able[step_.shared.size() + t]) able[i] = false;
+      }
+    }
+    for (std::size_t i = 0; i < step_.shared.size(); ++i) {
       if (!able[i] || embeddings[i] + others_[i] == 0) continue;
-      if (embeddings[i] > 0) {
-        if (others_[i] == 0) plan_.forms[i] = Form::kCompact;
-      } else {
+      if (others_[i] == 0) {
+        plan_.forms[i] = Form::kCompact;
+      } else if (embeddings[i] == 0 || segmented) {
         plan_.forms[i] = Form::kDirect;
       }
+    }
+    for (std::size_t t = 0; t < graph_.batch_free.size(); ++t) {
+      const auto& below = graph_.batch_free[t].parameters;
+      const bool needed = std::any_of(
+          below.begin(), below.end(), [&](int p) { return form_of(p) == Form::kDirect; });
+      plan_.forms[step_.shared.size() + t] = needed ? Form::kDirect : Form::kUnneeded;
     }
     std::map<int, std::size_t> layer_of;
     std::map<int, std::size_t> table_of;
@@ -145,7 +158,9 @@ class Planner {
     }
     for (std::size_t u = 0; u < graph_.uses.size(); ++u) {
       const LayerUse& use = graph_.uses[u];
-      const auto by_hand = [&](int p) { return p >= 0 && form_of(p) != Form::kNamed; };
+      const auto by_hand = [&](int p) {
+        return p >= 0 && form_of(p) != Form::kNamed && form_of(p) != Form::kUnneeded;
+      };
       if (by_hand(use.weight) || by_hand(use.bias)) plan_.captured.push_back(u);
     }
   }

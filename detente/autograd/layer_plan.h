@@ -15,17 +15,18 @@
 namespace detente::autograd {
 
 enum class Form {
-  kNamed,    // LibTorch computes the whole gradient, copied into the parameter's block
-  kDirect,   // computed from the layer straight into the block
-  kGhost,    // never formed per task
-  kCompact,  // embedding: touched entries only
+  kNamed,     // LibTorch computes the whole gradient, copied into the parameter's block
+  kDirect,    // computed from the layer straight into the block
+  kGhost,     // never formed per task
+  kCompact,   // embedding: touched entries only
+  kUnneeded,  // a batch-free tensor whose parameters go the general way
 };
 
 // Which layers get no gradient per task.
 enum class GhostRule { kByCost, kAlways, kNever };
 
 struct LayerPlan {
-  std::vector<Form> forms;  // per parameter
+  std::vector<Form> forms;  // per parameter; then per batch-free tensor, kDirect or kUnneeded
   std::vector<GhostLayer> ghosts;
   std::vector<EmbeddingTable> tables;
   std::vector<std::size_t> captured;  // uses whose output gradient is asked for

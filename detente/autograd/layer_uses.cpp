@@ -4,8 +4,11 @@
 #include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/generated/Functions.h>
 
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace detente::autograd {
@@ -20,17 +23,20 @@ class UseReader {
       : shared_(shared), flow_(flow), graph_(graph) {}
 
   void read(Node& node) {
+    if (flow_.batch_free(node)) return;  // what it is computed to is the use's
     const auto& edges = node.next_edges();
+    const LayerRule* rule = rule_of(node);
     std::vector<Source> sources(edges.size());
     bool any = false;
     for (std::size_t j = 0; j < edges.size(); ++j) {
-      if (edges[j].is_valid()) sources[j] = shared_.behind(edges[j]);
+      if (!edges[j].is_valid()) continue;
+      sources[j] = source_of(edges[j], rule != nullptr && rule->kind == LayerKind::kLinear);
       any = any || sources[j].parameter >= 0;
     }
     if (!any) return;
     LayerUse use;
     use.node = &node;
-    use.rule = rule_of(node);
+    use.rule = rule;
     use.inner = flow_.inner_at(node, 0);
     // Which edge may carry which parameter.
     int weight_edge = LayerRule::kNone;
@@ -82,6 +88,53 @@ class UseReader {
   }
 
  private:
+  Source source_of(const Edge& edge, bool transposable) {
+    Source source = shared_.behind(edge);
+    if (source.parameter >= 0 || !flow_.batch_free(edge)) return source;
+    if (!transposable) source = {.end = edge};
+    source.parameter = batch_free(source.end);
+    return source;
+  }
+
+  // Its number as a parameter, -1 where it is computed from no shared one.
+  int batch_free(const Edge& edge) {
+    const auto [entry, is_new] = batch_free_.try_emplace(edge, -1);
+    if (!is_new) return entry->second;
+    BatchFree tensor{.edge = edge, .parameters = parameters_below(edge)};
+    if (tensor.parameters.empty()) return -1;
+    entry->second = static_cast<int>(graph_.handled.size());
+    graph_.batch_free.push_back(std::move(tensor));
+    graph_.handled.push_back(true);
+    graph_.unhandled_by.emplace_back();
+    return entry->second;
+  }
+
+  std::vector<int> parameters_below(const Edge& edge) const {
+    std::set<int> found;
+    std::unordered_set<const Node*> seen;
+    std::vector<Edge> stack{edge};
+    while (!stack.empty()) {
+      const Edge next = stack.back();
+      stack.pop_back();
+      if (!next.is_valid() || !seen.insert(next.function.get()).second) continue;
+      if (const int p = shared_.behind(next).parameter; p >= 0) {
+        found.insert(p);
+        continue;
+      }
+      const auto& below = next.function->next_edges();
+      stack.insert(stack.end(), below.begin(), below.end());
+    }
+    return {found.begin(), found.end()};
+  }
+
+  Shape shape_of(int parameter) const {
+    const std::size_t shared = graph_.handled.size() - graph_.batch_free.size();
+    const auto i = static_cast<std::size_t>(parameter);
+    if (i < shared) return shared_[parameter].sizes().vec();
+    const Edge& edge = graph_.batch_free[i - shared].edge;
+    return shape_at(*edge.function, edge.input_nr);
+  }
+
   // LibTorch 2 computes a Linear layer of inputs of three or more dimensions as a product of
   // matrices, a view and a sum with the bias. Where nothing else uses or watches what lies between,
   // the gradient at the product is that at the sum, and the bias belongs to the product's rows.
@@ -93,10 +146,10 @@ class UseReader {
     }
     Node* product = product_below(*rows.function);
     if (product == nullptr) return false;
-    const at::Tensor& parameter = shared_[bias.parameter];
+    const Shape parameter = shape_of(bias.parameter);
     const Shape out = shape_at(*product, 0);
     const Shape shape = shape_at(sum, 0);
-    if (out.size() != 2 || parameter.dim() != 1 || parameter.size(0) != out[1] || shape.empty() ||
+    if (out.size() != 2 || parameter.size() != 1 || parameter[0] != out[1] || shape.empty() ||
         shape.back() != out[1] || shape != shape_at(*rows.function, rows.input_nr)) {
       return false;
     }
@@ -111,7 +164,9 @@ class UseReader {
       const std::string name = node->name();
       if (name == "MmBackward0") {
         const Edge& weight = node->next_edge(1);
-        return weight.is_valid() && shared_.behind(weight).parameter >= 0 ? node : nullptr;
+        const bool used = weight.is_valid() &&
+                          (shared_.behind(weight).parameter >= 0 || flow_.batch_free(weight));
+        return used ? node : nullptr;
       }
       const bool views = name == "UnsafeViewBackward0" || name == "ViewBackward0";
       if (!views || !node->next_edge(0).is_valid()) return nullptr;
@@ -121,7 +176,7 @@ class UseReader {
   // What the rules cannot do.
   bool cannot_apply(const LayerUse& use, const Node& node, bool is_bias) const {
     if (use.rule->kind == LayerKind::kLinear && is_bias && use.bias >= 0) {
-      return shared_[use.bias].dim() != 1;  // addmm also adds whole matrices
+      return shape_of(use.bias).size() != 1;  // addmm also adds whole matrices
     }
     return shape_at(node, 0).empty();
   }
@@ -130,6 +185,7 @@ class UseReader {
   const BatchFlow& flow_;
   Graph& graph_;
   std::unordered_map<const Node*, int> added_bias_;  // by product; read after the sum above it
+  std::unordered_map<Edge, int> batch_free_;         // see batch_free()
 };
 
 }  // namespace

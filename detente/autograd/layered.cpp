@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
 #include <detente/autograd/layered.h>
+#include <detente/tensor/graph_compat.h>
 
 #include <algorithm>
 #include <utility>
@@ -33,6 +35,7 @@ bool LayeredGradients::try_modes(LayeredMode mode, std::string& why) {
     if (segmented_ || mode == LayeredMode::kSegmented) return segmented_;
   }
   segmented_ = false;
+  graph_.forget_batch_free();
   // What other processes add must be added to gradients, not to what stands for them.
   const auto rule = step.spread() || (step.in_full && mode != LayeredMode::kGhost)
                         ? GhostRule::kNever
@@ -45,12 +48,22 @@ bool LayeredGradients::try_modes(LayeredMode mode, std::string& why) {
 
 void LayeredGradients::make_blocks() {
   const auto k = static_cast<std::int64_t>(step_->losses.size());
-  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
+  for (std::size_t i = 0; i < step_->shared.size(); ++i) {
     if (plan_.has_block(i)) {
       blocks_->make(i);
     } else {
       blocks_->drop(i);
     }
+  }
+  for (std::size_t t = 0; t < graph_.batch_free.size(); ++t) {
+    if (!plan_.has_block(step_->shared.size() + t)) {
+      batch_free_.emplace_back();
+      continue;
+    }
+    const Edge& edge = graph_.batch_free[t].edge;
+    const auto& like = edge.function->input_metadata(edge.input_nr);
+    const Shape shape = tensor::shape_at(*edge.function, edge.input_nr);
+    batch_free_.push_back(at::empty({k, numel(shape)}, like.options()));
   }
   blocks_->ghosts = std::move(plan_.ghosts);
   blocks_->tables = std::move(plan_.tables);
@@ -62,6 +75,7 @@ void LayeredGradients::make_blocks() {
 at::Tensor LayeredGradients::block_of(int parameter) const {
   if (parameter < 0) return {};
   const auto i = static_cast<std::size_t>(parameter);
+  if (i >= step_->shared.size()) return batch_free_[i - step_->shared.size()];
   return plan_.forms[i] == Form::kDirect ? blocks_->block(i) : at::Tensor();
 }
 
@@ -79,6 +93,7 @@ void LayeredGradients::release() {
   graph_ = {};
   finder_.clear();
   inputs_.clear();
+  batch_free_.clear();
   plan_ = {};
   blocks_ = nullptr;
 }

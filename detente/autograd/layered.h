@@ -47,6 +47,7 @@ class LayeredGradients {
   bool form_segmented(std::string& why);
   TensorList pass_segments(const std::function<UseBlocks(const LayerUse&)>& blocks_of);
   void pass_named();
+  void pass_batch_free(std::vector<bool>& written);
   // ghost.cpp
   bool form_ghost(GhostRule rule);
   void pass_part(const PlanPart& part,
@@ -65,6 +66,7 @@ class LayeredGradients {
   Graph graph_;
   ExampleFinder finder_;
   std::vector<LayerInput> inputs_;  // per use
+  TensorList batch_free_;           // [K, n] per batch-free tensor, as block_of()
   LayerPlan plan_;
   TaskBlocks* blocks_ = nullptr;
 };

@@ -54,9 +54,6 @@ void task_gradients(const LayerUse& use,
                     const ExampleTasks& examples,
                     const TaskBlock& weight,
                     const TaskBlock& bias) {
-  DETENTE_CHECK(use.rule->task_gradients != nullptr,
-                ErrorCode::kInternal,
-                "[autograd::task_gradients] embeddings have compact gradients.");
   const at::NoGradGuard no_grad;
   use.rule->task_gradients(use, layer, gradient, examples, weight, bias);
 }

@@ -12,7 +12,7 @@ namespace detente::autograd {
 // The use's input, detached.
 LayerInput read_layer_input(const LayerUse& use, const TensorList& shared);
 
-// See LayerRule. Not for embeddings.
+// See LayerRule.
 void task_gradients(const LayerUse& use,
                     const LayerInput& layer,
                     const at::Tensor& gradient,

@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // LayeredGradients where every task has its own examples.
+#include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/autograd/layered.h>
 #include <detente/autograd/layers.h>
 #include <detente/autograd/passes.h>
+#include <detente/tensor/graph_compat.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace detente::autograd {
+namespace {
+
+// The numbers of LayerUse::weight and bias as tensors: of batch-free ones the shape and type count
+// alone, as of parameters.
+TensorList with_batch_free(const TensorList& shared, const Graph& graph) {
+  TensorList all = shared;
+  for (const BatchFree& tensor : graph.batch_free) {
+    const auto& like = tensor.edge.function->input_metadata(tensor.edge.input_nr);
+    all.push_back(at::zeros({}, like.options())
+                      .expand(tensor::shape_at(*tensor.edge.function, tensor.edge.input_nr)));
+  }
+  return all;
+}
+
+}  // namespace
 
 // One pass of the summed losses. The output gradients of plan_.captured, undefined for what a chain
 // has formed already; and the tasks' own gradients where the heads have not been passed before.
@@ -40,7 +58,8 @@ TensorList LayeredGradients::pass_segments(
     for (const auto& parameter : list) above.push_back(edge_of(parameter));
   }
   above.insert(above.end(), chain.entries.begin(), chain.entries.end());
-  const bool keep_graph = !plan_.named.empty() || !chain.empty();
+  const bool more = !plan_.named.empty() || !graph_.batch_free.empty();  // passes after this one
+  const bool keep_graph = more || !chain.empty();
   TensorList found = heads_passed
                          ? gradients_at(finder_.edges, finder_.gradients, above, keep_graph)
                          : gradients_at(roots_of(step.losses), starts_for(step), above, keep_graph);
@@ -64,7 +83,7 @@ TensorList LayeredGradients::pass_segments(
       }
     }
   }
-  if (plan_.named.empty()) free_graph(step.losses);
+  if (!more) free_graph(step.losses);
   return captured;
 }
 
@@ -87,6 +106,53 @@ void LayeredGradients::pass_named() {
       } else {
         row.zero_();
       }
+    }
+  }
+}
+
+// From what is the same for all examples down to the parameters it is computed from: a pass per task,
+// through that part of the graph alone.
+void LayeredGradients::pass_batch_free(std::vector<bool>& written) {
+  const StepTensors& step = *step_;
+  std::vector<Edge> roots;
+  std::vector<std::size_t> tensors;
+  std::set<std::size_t> parameters;
+  for (std::size_t t = 0; t < batch_free_.size(); ++t) {
+    // Where no task came to it, nothing has been written.
+    if (!batch_free_[t].defined() || !written[step.shared.size() + t]) continue;
+    roots.push_back(graph_.batch_free[t].edge);
+    tensors.push_back(t);
+    for (const int p : graph_.batch_free[t].parameters) {
+      const auto i = static_cast<std::size_t>(p);
+      if (plan_.forms[i] == Form::kDirect) parameters.insert(i);
+    }
+  }
+  if (roots.empty()) return;
+  std::vector<Edge> wanted;
+  for (const std::size_t i : parameters) wanted.push_back(edge_of(step.shared[i]));
+  std::vector<bool> fresh;  // nothing of the parameter is written yet
+  for (const std::size_t i : parameters) fresh.push_back(!written[i]);
+  for (std::size_t k = 0; k < step.losses.size(); ++k) {
+    TensorList starts;
+    for (std::size_t r = 0; r < roots.size(); ++r) {
+      starts.push_back(batch_free_[tensors[r]][static_cast<std::int64_t>(k)].view(
+          tensor::shape_at(*roots[r].function, roots[r].input_nr)));
+    }
+    const TensorList found = gradients_at(roots, starts, wanted, k + 1 < step.losses.size());
+    const at::NoGradGuard no_grad;
+    std::size_t j = 0;
+    for (const std::size_t i : parameters) {
+      at::Tensor row = blocks_->block(i)[static_cast<std::int64_t>(k)];
+      if (!found[j].defined()) {
+        if (fresh[j]) row.zero_();
+      } else if (fresh[j]) {
+        row.copy_(found[j].reshape(-1));
+      } else {
+        row.add_(found[j].reshape(-1));
+      }
+      if (found[j].defined()) blocks_->reached[i] = true;
+      written[i] = true;
+      ++j;
     }
   }
 }
@@ -115,13 +181,16 @@ bool LayeredGradients::form_segmented(std::string& why) {
     plan_ = {};
     return false;
   }
-  for (const LayerUse& use : graph_.uses) inputs_.push_back(read_layer_input(use, step.shared));
+  const TensorList parameters = with_batch_free(step.shared, graph_);
+  for (const LayerUse& use : graph_.uses) inputs_.push_back(read_layer_input(use, parameters));
   make_blocks();
 
   std::vector<bool> written(plan_.forms.size(), false);
   const auto blocks_of = [&](const LayerUse& use) {
     const auto to = [&](int p) {
-      if (p >= 0) blocks_->reached[static_cast<std::size_t>(p)] = true;
+      if (p >= 0 && static_cast<std::size_t>(p) < step.shared.size()) {
+        blocks_->reached[static_cast<std::size_t>(p)] = true;
+      }
       TaskBlock rows{.rows = block_of(p)};
       if (!rows.rows.defined()) return rows;
       rows.add = written[static_cast<std::size_t>(p)];
@@ -147,10 +216,14 @@ bool LayeredGradients::form_segmented(std::string& why) {
     }
     found[c].reset();
   }
-  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
+  if (!graph_.batch_free.empty()) {
+    pass_batch_free(written);
+    free_graph(step.losses);
+  }
+  for (std::size_t i = 0; i < step.shared.size(); ++i) {
     if (plan_.forms[i] == Form::kDirect && !written[i]) block_of(static_cast<int>(i)).zero_();
   }
-  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
+  for (std::size_t i = 0; i < step.shared.size(); ++i) {
     if (plan_.has_block(i)) blocks_->complete(i);
   }
   blocks_->finish();

@@ -94,10 +94,36 @@ TEST(Graph, AHeadThatUsesASharedParameterHasItRefused) {
 TEST(Graph, NamesWhatNoRuleKnows) {
   const auto w = parameter({3, 5});
   const auto x = torch::randn({kExamples, 5}, torch::kDouble);
-  const Graph graph = read(x.matmul(w.sin().t()), {w});
+  const Graph graph = read(torch::maximum(x, w[0]), {w});
   EXPECT_THAT(graph.uses, testing::IsEmpty());
-  EXPECT_FALSE(graph.handled[0]);
-  EXPECT_EQ(graph.unhandled_by[0], "SinBackward0");
+  EXPECT_FALSE(graph.handled[1]);
+  EXPECT_EQ(graph.unhandled_by[1], "MaximumBackward0");
+}
+
+// What is computed from parameters alone is met as one parameter, however it is computed.
+TEST(Graph, FindsWhatIsTheSameForAllExamples) {
+  const auto w = parameter({3, 5});
+  const auto table = parameter({4, 3});
+  const auto gain = parameter({3});
+  const auto x = torch::randn({kExamples, 4, 5}, torch::kDouble);
+  const auto places = torch::relu(table.cumsum(0)) * gain;
+  const Graph graph = read((x.matmul(w.sin().t()) + places) * gain, {w, table, gain});
+  ASSERT_EQ(graph.uses.size(), 3U);
+  EXPECT_EQ(graph.uses[0].weight, 2);  // from the losses down
+  EXPECT_EQ(graph.uses[1].bias, 3);
+  EXPECT_EQ(graph.uses[2].weight, 4);
+  EXPECT_TRUE(graph.uses[2].weight_is_out_in);
+  ASSERT_EQ(graph.batch_free.size(), 2U);
+  EXPECT_EQ(graph.batch_free[0].edge.function.get(), places.grad_fn().get());
+  EXPECT_THAT(graph.batch_free[0].parameters, ElementsAre(1, 2));
+  EXPECT_THAT(graph.batch_free[1].parameters, ElementsAre(0));
+  EXPECT_THAT(graph.handled, ElementsAre(true, true, true, true, true));
+
+  Graph without = graph;
+  without.forget_batch_free();
+  ASSERT_EQ(without.uses.size(), 1U);
+  EXPECT_EQ(without.uses[0].weight, 2);
+  EXPECT_THAT(without.handled, ElementsAre(false, false, false));
 }
 
 TEST(Graph, KnowsHowAWeightLies) {
@@ -235,6 +261,49 @@ INSTANTIATE_TEST_SUITE_P(
              },
              20},
         Flow{"attention", [](const at::Tensor& h) { return h.bmm(h.transpose(1, 2)).bmm(h); }, 20},
+        Flow{"stacked",
+             [](const at::Tensor& h) {
+               const auto p = h.unbind(1);
+               return torch::stack({p[2] * p[0], p[1].roll(1, 1)}, 1);
+             },
+             20},
+        Flow{"unbound_behind_the_batch",
+             [](const at::Tensor& h) { return h.unbind(2)[3].amax(1, true) * h.unbind(2)[0]; },
+             20},
+        Flow{"looked_up",
+             [](const at::Tensor& h) {
+               const auto places = torch::tensor({3, 0, 3});
+               return h.index_select(1, places) + h.index({torch::indexing::Slice(), places});
+             },
+             20},
+        Flow{"one_place_of_each",
+             [](const at::Tensor& h) {
+               return h.index({torch::arange(kExamples), torch::tensor({0, 3, 1, 1, 2, 0})});
+             },
+             20},
+        Flow{"places_of_some",
+             [](const at::Tensor& h) {
+               return h.index(
+                   {torch::tensor({0, 3, 1, 1, 2, 0}), torch::arange(4).repeat(2).slice(0, 0, 6)});
+             },
+             0},
+        Flow{"repeated",
+             [](const at::Tensor& h) {
+               return h.repeat({1, 2, 1}).norm(2, {1});
+             },
+             20},
+        Flow{"repeated_in_the_batch",
+             [](const at::Tensor& h) {
+               return h.slice(0, 0, 3).repeat({2, 1, 1});
+             },
+             0},
+        Flow{"windows", [](const at::Tensor& h) { return h.unfold(1, 2, 1).var(3); }, 20},
+        Flow{"part_of_a_split_mixed",
+             [](const at::Tensor& h) {
+               const auto p = h.split(2, 1);
+               return p[0] + p[1].mean(0, true);
+             },
+             0},
         Flow{"cumulated", [](const at::Tensor& h) { return h.cumsum(0); }, 0},
         Flow{"softmax_over_the_batch", [](const at::Tensor& h) { return h.softmax(0); }, 0},
         Flow{"centred", [](const at::Tensor& h) { return h - h.mean(0, true); }, 0}),

@@ -274,6 +274,117 @@ inline Trunk make_lstm(torch::Dtype dtype) {
   return trunk;
 }
 
+inline TensorList parameters_of(const std::vector<std::vector<std::int64_t>>& shapes,
+                                torch::Dtype dtype) {
+  TensorList all;
+  for (const auto& shape : shapes) {
+    all.push_back((0.5 * torch::randn(shape, torch::kDouble)).to(dtype).requires_grad_());
+  }
+  return all;
+}
+
+// Trunks whose forward function is all there is to them.
+inline Trunk from_function(
+    TensorList parameters,
+    const at::Tensor& input,
+    std::function<at::Tensor(const at::Tensor&, const TensorList&)> forward) {
+  return {.parameters = parameters,
+          .input = input,
+          .forward = [=](const at::Tensor& x) { return forward(x, parameters); },
+          .keep = nullptr};
+}
+
+// Positions looked up without a batch, a class token, relative positions from a table.
+inline Trunk make_positions(torch::Dtype dtype) {
+  return from_function(
+      parameters_of({{13, 6}, {6, 6}, {1, 1, 6}, {7, 1}, {6}}, dtype),
+      torch::randint(0, 12, {kBatch, 3}, torch::kLong),
+      [](const at::Tensor& ids, const TensorList& p) {
+        const at::Tensor looked = torch::embedding(p[0], ids);
+        const at::Tensor tokens = torch::cat({p[2].expand({looked.size(0), -1, -1}), looked}, 1) +
+                                  torch::embedding(p[1], torch::arange(4).unsqueeze(0));
+        const at::Tensor apart = torch::arange(4).unsqueeze(0) - torch::arange(4).unsqueeze(1) + 3;
+        const at::Tensor relative = p[3].index({apart}).squeeze(2);
+        const at::Tensor scores = tokens.bmm(tokens.transpose(1, 2)) + relative;
+        const at::Tensor mixed = scores.softmax(2).bmm(tokens) * (1 + p[4]);
+        return torch::tanh(mixed.select(1, 0));
+      });
+}
+
+// Weights that are computed: normalised, low-rank beside a plain one, standardised filters, from a table
+// that is the output layer as well.
+inline Trunk make_computed_weights(torch::Dtype dtype) {
+  return from_function(
+      parameters_of({{8, 5}, {8, 1}, {8, 8}, {8, 2}, {2, 8}, {4, 2, 3}, {16, 16}, {3, 16}}, dtype),
+      batch_of({5}, dtype),
+      [](const at::Tensor& x, const TensorList& p) {
+        const at::Tensor normed = p[0] * (p[1] / p[0].norm(2, {1}, true));
+        at::Tensor h = torch::tanh(torch::linear(x, normed));
+        h = torch::tanh(torch::linear(h, p[2] + p[3].mm(p[4])));
+        const at::Tensor filters = p[5] - p[5].mean({1, 2}, true);
+        h = torch::conv1d(h.view({-1, 2, 4}), filters, {}, 1, 1).flatten(1);
+        // Used as it is, and in something computed.
+        return torch::linear(torch::linear(h, p[6]), p[6].mul(2).t()) +
+               torch::linear(x.slice(1, 0, 3), p[7].t());
+      });
+}
+
+// Products with a dimension of heads, on either side, and what einsum makes of them.
+inline Trunk make_grouped_products(torch::Dtype dtype) {
+  return from_function(
+      parameters_of({{5, 2, 4}, {2, 4, 3}, {3, 2, 3}, {2, 2, 4}}, dtype),
+      batch_of({3, 5}, dtype),
+      [](const at::Tensor& x, const TensorList& p) {
+        const at::Tensor h = torch::tanh(torch::einsum("btd,dhe->bhte", {x, p[0]}));
+        const at::Tensor rows = h.transpose(0, 1).reshape({2, -1, 4});
+        const at::Tensor right = torch::tanh(rows.bmm(p[1]));
+        const at::Tensor left = torch::tanh(p[3].bmm(rows.transpose(1, 2)));
+        const auto back = [&](const at::Tensor& y) {
+          return y.view({2, x.size(0), 3, -1}).transpose(0, 1).flatten(1);
+        };
+        const at::Tensor made =
+            torch::einsum("hde,bhte->btd", {p[2].transpose(0, 1), back(right).view({-1, 2, 3, 3})});
+        return torch::cat({made.flatten(1), back(left.transpose(1, 2)), back(right)}, 1);
+      });
+}
+
+// A table of embeddings that is the output layer as well.
+inline Trunk make_tied(torch::Dtype dtype, std::int64_t padding) {
+  return from_function(parameters_of({{13, 6}, {6, 6}}, dtype),
+                       torch::randint(0, 12, {kBatch, 4}, torch::kLong),
+                       [padding](const at::Tensor& ids, const TensorList& p) {
+                         const at::Tensor h = torch::embedding(p[0], ids, padding).mean(1);
+                         return torch::linear(torch::tanh(torch::linear(h, p[1])), p[0]);
+                       });
+}
+
+inline Trunk make_tied_table(torch::Dtype dtype) { return make_tied(dtype, -1); }
+inline Trunk make_padded_tied_table(torch::Dtype dtype) { return make_tied(dtype, 2); }
+
+// Parameters in quotients, differences, choices and rectifiers.
+inline Trunk make_odd_arithmetic(torch::Dtype dtype) {
+  return from_function(parameters_of({{5}, {5}, {3, 1}, {}, {3}, {5}, {1, 3, 5}}, dtype),
+                       batch_of({3, 5}, dtype),
+                       [](const at::Tensor& x, const TensorList& p) {
+                         at::Tensor h = p[0] - x / (2 + p[1].square());
+                         h = torch::where(x > 0, h, p[2]) * torch::exp(p[3]);
+                         h = torch::prelu(h.view({-1, 3, 5}), p[4]) - p[5];
+                         h = torch::where(x > -0.3, p[5], h) +
+                             1 / p[5].square().add(1) / x.square().add(1);
+                         return (h + p[6].repeat({x.size(0), 1, 1})).flatten(1);
+                       });
+}
+
+// A mean over the batch in one part of a split.
+inline Trunk make_mixed_part(torch::Dtype dtype) {
+  return from_function(parameters_of({{8, 5}}, dtype),
+                       batch_of({5}, dtype),
+                       [](const at::Tensor& x, const TensorList& p) {
+                         const auto parts = torch::linear(x, p[0]).split(4, 1);
+                         return parts[0] * torch::tanh(parts[1].mean(0, true));
+                       });
+}
+
 inline const std::vector<Zoo>& models() {
   static const std::vector<Zoo> all = {{"mlp", make_mlp},
                                        {"wide_rows", make_wide_rows},
@@ -292,6 +403,13 @@ inline const std::vector<Zoo>& models() {
                                        {"recurrent", make_recurrent},
                                        {"rms_norm", make_rms_norm},
                                        {"products_and_sums", make_products_and_sums, true, false},
+                                       {"positions", make_positions},
+                                       {"computed_weights", make_computed_weights},
+                                       {"grouped_products", make_grouped_products},
+                                       {"tied_table", make_tied_table},
+                                       {"padded_tied_table", make_padded_tied_table, true, false},
+                                       {"odd_arithmetic", make_odd_arithmetic},
+                                       {"mixed_part", make_mixed_part, false},
                                        {"lstm", make_lstm, false}};
   return all;
 }

@@ -27,6 +27,23 @@ LayerInput read_embedding(const LayerUse& use, const TensorList&) {
   return layer;
 }
 
+// Whole, for a table that is used in another way as well (a tied output layer, say).
+void embedding_task_gradients(const LayerUse& use,
+                              const LayerInput& layer,
+                              const at::Tensor& gradient,
+                              const ExampleTasks& examples,
+                              const TaskBlock& weight,
+                              const TaskBlock&) {
+  if (!weight.rows.defined()) return;
+  at::Tensor rows = weight.rows;
+  if (!weight.add) rows.zero_();
+  add_task_rows(rows.view({rows.size(0), -1, gradient.size(-1)}),
+                gradient,
+                embedding_ids(layer),
+                examples,
+                use.inner);
+}
+
 // Σ_rs [id_ir = id_js] δ_ir·δ_js.
 void embedding_row_products(const LayerUse& use,
                             const ExampleGradients& a,
@@ -73,7 +90,7 @@ std::span<const LayerRule> embedding_rules() {
                                  .weight_edge = 0,
                                  .applies = counts_no_frequencies,
                                  .read = read_embedding,
-                                 .task_gradients = nullptr,
+                                 .task_gradients = embedding_task_gradients,
                                  .row_products = embedding_row_products};
   return {&rule, 1};
 }

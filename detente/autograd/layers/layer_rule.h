@@ -19,6 +19,7 @@ enum class LayerKind {
   kConvolution,            // 1, 2 or 3 spatial dimensions
   kTransposedConvolution,  // the same
   kEmbedding,
+  kGroupedLinear,  // y_g = x_g W_g for each g: a batched product with a parameter
   kScaleShift,  // y = x̂ ⊙ γ + β: LayerNorm, GroupNorm, RMSNorm, BatchNorm; or a product or sum with
                 // a parameter
 };
@@ -65,8 +66,8 @@ struct LayerRule {
   LayerInput (*read)(const LayerUse& use, const TensorList& shared);
 
   // Writes each task's gradient of the layer's weight, bias from its own examples of the batch.
-  // `gradient`: of the layer's output. Tasks without examples get zeros. Null where gradients are
-  // kept compact (embedding_table.h).
+  // `gradient`: of the layer's output. Tasks without examples get zeros. (A table that is used by looking
+  // up alone has a smaller form, embedding_table.h.)
   void (*task_gradients)(const LayerUse& use,
                          const LayerInput& layer,
                          const at::Tensor& gradient,
@@ -95,6 +96,7 @@ std::span<const LayerRule> linear_rules();
 std::span<const LayerRule> convolution_rules();
 std::span<const LayerRule> transposed_convolution_rules();
 std::span<const LayerRule> embedding_rules();
+std::span<const LayerRule> grouped_linear_rules();
 std::span<const LayerRule> scale_shift_rules();
 
 // The rule for a node; null when there is none.

@@ -13,6 +13,7 @@ const LayerRule* rule_of(const Node& node) {
                              convolution_rules(),
                              transposed_convolution_rules(),
                              embedding_rules(),
+                             grouped_linear_rules(),
                              scale_shift_rules()}) {
       for (const LayerRule& rule : rules) all.emplace(rule.node, &rule);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = x̂ ⊙ γ + β: the normalisations, and single products and sums with a parameter.
+// y = x̂ ⊙ γ + β: the normalisations, and single products, quotients, sums, differences and choices with a
+// parameter, or one that is repeated for every example (a class token).
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <detente/autograd/layers/row_pairs.h>
@@ -73,7 +74,22 @@ LayerInput read_scale_shift(const LayerUse& use, const TensorList& shared) {
   } else if (name == "MulBackward0") {
     const auto& product = static_cast<const gen::MulBackward0&>(*use.node);
     layer.input = (use.side == 0 ? product.other_ : product.self_).unpack();
-  } else if (use.side == 1) {
+  } else if (name == "DivBackward0") {
+    const auto& quotient = static_cast<const gen::DivBackward0&>(*use.node);
+    const at::Tensor below = quotient.other_.unpack();
+    layer.input =
+        use.side == 0 ? below.reciprocal() : quotient.self_.unpack().neg().div(below.square());
+  } else if (name == "PreluKernelBackward0") {
+    layer.input =
+        static_cast<const gen::PreluKernelBackward0&>(*use.node).self_.unpack().clamp_max(0);
+  } else if (name == "WhereBackward0") {
+    const auto& where = static_cast<const gen::WhereBackward0&>(*use.node);
+    const at::Tensor taken = where.condition_.unpack();
+    layer.input = use.side == 0 ? taken : taken.logical_not();
+  } else if (name == "SubBackward0" && use.side == 1) {
+    // self - alpha * other
+    layer.shift_factor = -static_cast<const gen::SubBackward0&>(*use.node).alpha.toDouble();
+  } else if (name == "AddBackward0" && use.side == 1) {
     // self + alpha * other
     layer.shift_factor = static_cast<const gen::AddBackward0&>(*use.node).alpha.toDouble();
   }
@@ -137,7 +153,14 @@ std::span<const LayerRule> scale_shift_rules() {
     add("NativeGroupNormBackward0", 1, 2);
     add("NativeBatchNormBackward0", 1, 2);
     add("MulBackward0", LayerRule::kEitherSide, LayerRule::kNone);
+    add("DivBackward0", LayerRule::kEitherSide, LayerRule::kNone);
+    add("WhereBackward0", LayerRule::kEitherSide, LayerRule::kNone);
     add("AddBackward0", LayerRule::kNone, LayerRule::kEitherSide);
+    add("SubBackward0", LayerRule::kNone, LayerRule::kEitherSide);
+    add("ExpandBackward0", LayerRule::kNone, 0);
+    add("RepeatBackward0", LayerRule::kNone, 0);
+    all.back().applies = repeats_ones;
+    add("PreluKernelBackward0", 1, LayerRule::kNone);
     return all;
   }();
   return rules;
