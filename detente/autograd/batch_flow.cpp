@@ -149,7 +149,8 @@ Rule flow_of(const std::string& name) {
     add(Rule::kStack, {"StackBackward0"});
     add(Rule::kRepeat, {"RepeatBackward0"});
     add(Rule::kIndex, {"IndexBackward0"});
-    add(Rule::kSplit, {"SplitBackward0", "SplitWithSizesBackward0", "UnbindBackward0"});
+    add(Rule::kSplit,
+        {"SplitBackward0", "SplitWithSizesBackward0", "UnsafeSplitBackward0", "UnbindBackward0"});
     add(Rule::kBatchNorm, {"NativeBatchNormBackward0"});
     add(Rule::kLookUp, {"EmbeddingBackward0"});
     add(Rule::kNormalize, {"NativeLayerNormBackward0", "FusedRmsNormBackward0"});
@@ -303,7 +304,10 @@ BatchFlow::BatchFlow(const Trunk& trunk, const JointBatch& batch) : batch_(batch
     const auto& edges = node->next_edges();
     for (std::size_t j = 0; j < edges.size(); ++j) {
       if (edges[j].is_valid() && trunk.inside.count(edges[j].function.get()) != 0) {
-        set_inner(edges[j], inner_below(*node, j));
+        const std::int64_t inner = inner_below(*node, j);
+        set_inner(edges[j], inner);
+        if (inner == kUnknown && inner_at(*node, 0) > 0 && lost_at_.empty())
+          lost_at_ = node->name();
       }
     }
   }
@@ -397,10 +401,14 @@ std::int64_t BatchFlow::inner_below(const Node& node, std::size_t edge_index) co
       return moved(at->dim, at->inner, out, in, at->dim < made ? at->dim : at->dim - 1);
     }
     case Rule::kRepeat: {
-      const std::size_t lead = out.size() - in.size();
-      if (repeats_ones(node)) return inner_below_elementwise(*at, out, in);
-      return at->dim >= lead ? moved(at->dim, at->inner, out, in, at->dim - lead)
-                             : std::int64_t{kUnknown};
+      // Where the batch is repeated it cannot have been before; and where it was, it may not be.
+      const Repeat repeat = read_repeat(node);
+      const std::size_t lead = repeat.times.size() - in.size();
+      const std::int64_t wide = at->dim < lead ? 1 : in[at->dim - lead];
+      if (repeat.times[at->dim] > 1) {
+        return batch_ > 1 && at->inner % wide == 0 ? kBatchFree : std::int64_t{kUnknown};
+      }
+      return moved(at->dim, at->inner, out, in, at->dim - lead);
     }
     case Rule::kIndex: {
       const std::size_t to = unindexed(node, at->dim, in.size());
@@ -441,6 +449,8 @@ std::int64_t BatchFlow::inner_below_split(const Node& node, const Shape& in) con
   bool gone = false;  // from the outputs
   if (const auto* split = dynamic_cast<const gen::SplitBackward0*>(&node)) {
     dim = wrap(split->dim, in.size());
+  } else if (const auto* chunk = dynamic_cast<const gen::UnsafeSplitBackward0*>(&node)) {
+    dim = wrap(chunk->dim, in.size());
   } else if (const auto* sized = dynamic_cast<const gen::SplitWithSizesBackward0*>(&node)) {
     dim = wrap(sized->dim, in.size());
   } else if (const auto* unbind = dynamic_cast<const gen::UnbindBackward0*>(&node)) {

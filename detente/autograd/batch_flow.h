@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace detente::autograd {
@@ -28,6 +29,8 @@ class BatchFlow {
   bool batch_free(const Edge& edge) const;
   // Of all its outputs that something needs.
   bool batch_free(const Node& node) const;
+  // The kind of the node, nearest to the losses, below which the batch is lost; empty where it is not.
+  const std::string& lost_at() const { return lost_at_; }
 
  private:
   using Place = std::pair<const Node*, std::uint32_t>;
@@ -46,6 +49,7 @@ class BatchFlow {
 
   std::int64_t batch_ = 0;  // examples
   std::map<Place, std::int64_t> inner_;
+  std::string lost_at_;
 };
 
 }  // namespace detente::autograd

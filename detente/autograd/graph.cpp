@@ -61,6 +61,7 @@ Graph read_graph(const TensorList& losses,
   graph.handled.assign(shared.size(), true);
   graph.unhandled_by.assign(shared.size(), "");
   graph.above = look_up(losses, owners);
+  graph.batch_lost_at = flow.lost_at();
   read_layer_uses(trunk, parameters, flow, graph);
   // Uses above the border, by one loss alone, are not in the trunk.
   for (const auto& [node, owner] : owners.all()) {

@@ -42,6 +42,8 @@ struct Graph {
   std::vector<bool> handled;
   // The kind of the node that stands in the way, for a notice; empty where handled.
   std::vector<std::string> unhandled_by;
+  // The kind of the node below which the batch could not be followed, for a notice; may be empty.
+  std::string batch_lost_at;
   // The tensors on the border between the part of the graph that one loss depends on and the part
   // that several do: the shared representation.
   std::vector<Edge> features;

@@ -31,15 +31,12 @@ bool is_leaf(const Node& node) {
   return dynamic_cast<const torch::autograd::AccumulateGrad*>(&node) != nullptr;
 }
 
-bool repeats_ones(const Node& node) {
+Repeat read_repeat(const Node& node) {
   const auto& repeat = static_cast<const torch::autograd::generated::RepeatBackward0&>(node);
-  const Shape times = tensor::as_ints(repeat.repeats);
-  const Shape sizes = tensor::as_ints(repeat.self_sym_sizes);
-  const std::size_t lead = times.size() - sizes.size();
-  for (std::size_t d = lead; d < times.size(); ++d) {
-    if (times[d] != 1 && sizes[d - lead] != 1) return false;
-  }
-  return true;
+  Repeat result{.times = tensor::as_ints(repeat.repeats),
+                .sizes = tensor::as_ints(repeat.self_sym_sizes)};
+  result.sizes.insert(result.sizes.begin(), result.times.size() - result.sizes.size(), 1);
+  return result;
 }
 
 const Node* parameter_behind(const Node* node) {

@@ -29,8 +29,12 @@ std::size_t wrap(std::int64_t dim, std::size_t dims);
 Edge edge_of(const at::Tensor& tensor);
 bool is_leaf(const Node& node);
 
-// Of a `repeat`: where something is repeated it was one wide, as with `expand`.
-bool repeats_ones(const Node& node);
+// What a `repeat` node did, per dimension of its output.
+struct Repeat {
+  Shape times;
+  Shape sizes;  // before
+};
+Repeat read_repeat(const Node& node);
 
 // The parameter that `node` does nothing but bring (transposed, cast) to where it is used; null
 // when it does more.

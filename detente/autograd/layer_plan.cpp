@@ -54,8 +54,12 @@ class Planner {
       }
     }
     for (std::size_t i = 0; i < step_.shared.size(); ++i) {
-      if (!able[i] || embeddings[i] + others_[i] == 0) continue;
-      if (others_[i] == 0) {
+      if (!able[i]) continue;
+      if (embeddings[i] + others_[i] == 0) {
+        // No loss depends on it: nothing is to be asked for.
+        const Node* node = edge_of(step_.shared[i]).function.get();
+        if (segmented && !graph_.above.contains(node)) plan_.forms[i] = Form::kDirect;
+      } else if (others_[i] == 0) {
         plan_.forms[i] = Form::kCompact;
       } else if (embeddings[i] == 0 || segmented) {
         plan_.forms[i] = Form::kDirect;

@@ -4,6 +4,7 @@
 #include <detente/tensor/graph_compat.h>
 #include <torch/csrc/autograd/generated/Functions.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -44,6 +45,12 @@ class UseReader {
     if (use.rule != nullptr) {
       weight_edge = use.rule->weight_edge;
       bias_edge = use.rule->bias_edge;
+    }
+    if (weight_edge == LayerRule::kAnySide) {
+      const auto is_parameter = [](const Source& source) { return source.parameter >= 0; };
+      const auto first = std::find_if(sources.begin(), sources.end(), is_parameter);
+      use.side = static_cast<int>(first - sources.begin());
+      weight_edge = use.side;
     }
     if (weight_edge == LayerRule::kEitherSide || bias_edge == LayerRule::kEitherSide) {
       // The parameter may stand on either side; on both it is beyond the rule.

@@ -46,6 +46,7 @@ class LayeredGradients {
   // segmented.cpp
   bool form_segmented(std::string& why);
   TensorList pass_segments(const std::function<UseBlocks(const LayerUse&)>& blocks_of);
+  bool needs_graph_after() const;
   void pass_named();
   void pass_batch_free(std::vector<bool>& written);
   // ghost.cpp

@@ -6,6 +6,7 @@
 #include <detente/autograd/layers.h>
 #include <detente/autograd/passes.h>
 #include <detente/tensor/graph_compat.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
@@ -27,6 +28,14 @@ TensorList with_batch_free(const TensorList& shared, const Graph& graph) {
 }
 
 }  // namespace
+
+// Whether the pass of the summed losses must leave the graph whole.
+bool LayeredGradients::needs_graph_after() const {
+  return !plan_.named.empty() || !graph_.batch_free.empty() ||
+         std::any_of(graph_.uses.begin(), graph_.uses.end(), [](const LayerUse& use) {
+           return use.rule->kind == LayerKind::kOther;
+         });
+}
 
 // One pass of the summed losses. The output gradients of plan_.captured, undefined for what a chain
 // has formed already; and the tasks' own gradients where the heads have not been passed before.
@@ -58,7 +67,7 @@ TensorList LayeredGradients::pass_segments(
     for (const auto& parameter : list) above.push_back(edge_of(parameter));
   }
   above.insert(above.end(), chain.entries.begin(), chain.entries.end());
-  const bool more = !plan_.named.empty() || !graph_.batch_free.empty();  // passes after this one
+  const bool more = needs_graph_after();
   const bool keep_graph = more || !chain.empty();
   TensorList found = heads_passed
                          ? gradients_at(finder_.edges, finder_.gradients, above, keep_graph)
@@ -165,21 +174,29 @@ bool LayeredGradients::form_segmented(std::string& why) {
   }
   plan_ = plan_segments(step, graph_);
   std::int64_t named = 0;
-  for (std::size_t i = 0; i < plan_.forms.size(); ++i) {
-    if (plan_.forms[i] != Form::kNamed || graph_.uses.empty()) continue;
+  std::string by;  // what stands in the way of the first of them
+  for (const int p : plan_.named) {
+    const auto i = static_cast<std::size_t>(p);
     named += step.shared[i].numel();
-    if (blocks_->notice.empty()) {
-      blocks_->notice = graph_.unhandled_by[i].empty()
-                            ? "examples are mixed (batch statistics, for example)"
-                            : graph_.unhandled_by[i];
-    }
+    if (by.empty())
+      by = graph_.unhandled_by[i].empty() ? graph_.batch_lost_at : graph_.unhandled_by[i];
+    if (by.empty()) by = "an operation that mixes examples";
   }
   if (graph_.uses.empty() || 2 * named > step.layout.size()) {
     why = "most shared parameters lie below an operation that segments cannot follow" +
-          (blocks_->notice.empty() ? std::string() : " (" + blocks_->notice + ")");
-    blocks_->notice.clear();
+          (by.empty() ? std::string() : " (" + by + ")");
     plan_ = {};
     return false;
+  }
+  if (!plan_.named.empty()) {
+    blocks_->notice = fmt::format(
+        "{} of {} shared parameters, {:.2g} % of their numbers, need a pass per task from the "
+        "losses "
+        "down to them: the tasks' examples cannot be told apart at {}.",
+        plan_.named.size(),
+        step.shared.size(),
+        100.0 * static_cast<double>(named) / static_cast<double>(step.layout.size()),
+        by);
   }
   const TensorList parameters = with_batch_free(step.shared, graph_);
   for (const LayerUse& use : graph_.uses) inputs_.push_back(read_layer_input(use, parameters));
@@ -216,10 +233,8 @@ bool LayeredGradients::form_segmented(std::string& why) {
     }
     found[c].reset();
   }
-  if (!graph_.batch_free.empty()) {
-    pass_batch_free(written);
-    free_graph(step.losses);
-  }
+  pass_batch_free(written);
+  if (needs_graph_after()) free_graph(step.losses);
   for (std::size_t i = 0; i < step.shared.size(); ++i) {
     if (plan_.forms[i] == Form::kDirect && !written[i]) block_of(static_cast<int>(i)).zero_();
   }

@@ -41,7 +41,7 @@ struct Reading {
       inputs.push_back(read_layer_input(use, trunk.parameters));
       outputs.push_back(use.output());
     }
-    deltas = gradients_at({edge_of(each)}, {at::ones_like(each)}, outputs, /*keep_graph=*/false);
+    deltas = gradients_at({edge_of(each)}, {at::ones_like(each)}, outputs, /*keep_graph=*/true);
   }
 
   at::Tensor each;
@@ -149,7 +149,7 @@ TEST_P(LayerRules, RowProductsAreThoseOfTheExamplesGradients) {
   const Reading b(trunk, other, all);
   for (std::size_t u = 0; u < a.graph.uses.size(); ++u) {
     const LayerUse& use = a.graph.uses[u];
-    if (!alone(use, a.graph)) continue;
+    if (!alone(use, a.graph) || use.rule->kind == LayerKind::kOther) continue;
     at::Tensor products = torch::full({kBatch, kBatch}, 2.0, torch::kDouble);
     add_row_products(use, a.inputs[u], a.deltas[u], b.inputs[u], b.deltas[u], products);
     const at::Tensor left = example_gradients(trunk, trunk.input, use);
@@ -237,7 +237,8 @@ TEST(RowProducts, RefuseExamplesThatAreMixed) {
   const auto h = torch::randn({4, 3}, torch::kDouble).matmul(w.t());
   const auto each = (h - h.mean(0, true)).square().sum(1);
   const std::vector<std::int64_t> all(4, 0);
-  const Graph graph = read_graph({each, each}, {w}, all);
+  Graph graph = read_graph({each, each}, {w}, all);
+  graph.forget_batch_free();
   ASSERT_EQ(graph.uses.size(), 1U);
   const LayerInput input = read_layer_input(graph.uses[0], {w});
   at::Tensor products = torch::zeros({4, 4}, torch::kDouble);

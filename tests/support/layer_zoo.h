@@ -363,16 +363,19 @@ inline Trunk make_padded_tied_table(torch::Dtype dtype) { return make_tied(dtype
 
 // Parameters in quotients, differences, choices and rectifiers.
 inline Trunk make_odd_arithmetic(torch::Dtype dtype) {
-  return from_function(parameters_of({{5}, {5}, {3, 1}, {}, {3}, {5}, {1, 3, 5}}, dtype),
-                       batch_of({3, 5}, dtype),
-                       [](const at::Tensor& x, const TensorList& p) {
-                         at::Tensor h = p[0] - x / (2 + p[1].square());
-                         h = torch::where(x > 0, h, p[2]) * torch::exp(p[3]);
-                         h = torch::prelu(h.view({-1, 3, 5}), p[4]) - p[5];
-                         h = torch::where(x > -0.3, p[5], h) +
-                             1 / p[5].square().add(1) / x.square().add(1);
-                         return (h + p[6].repeat({x.size(0), 1, 1})).flatten(1);
-                       });
+  return from_function(
+      parameters_of({{5}, {5}, {3, 1}, {}, {3}, {5}, {1, 3, 5}, {3, 5}, {5}, {2, 1, 3}}, dtype),
+      batch_of({3, 5}, dtype),
+      [](const at::Tensor& x, const TensorList& p) {
+        at::Tensor h = p[0] - x / (2 + p[1].square());
+        h = torch::where(x > 0, h, p[2]) * torch::exp(p[3]);
+        h = torch::prelu(h.view({-1, 3, 5}), p[4]) - p[5];
+        h = torch::where(x > -0.3, p[5], h) + 1 / p[5].square().add(1) / x.square().add(1);
+        h = torch::maximum(h, p[7]) + torch::lerp(h, x, p[8]);
+        h = h + p[6].repeat({x.size(0), 1, 1}) +
+            p[9].repeat({2, 3, 2}).slice(0, 0, 3).sum(0).slice(1, 0, 5);
+        return h.flatten(1) + p[0].repeat({x.size(0), 3});
+      });
 }
 
 // A mean over the batch in one part of a split.

@@ -20,6 +20,7 @@ enum class LayerKind {
   kTransposedConvolution,  // the same
   kEmbedding,
   kGroupedLinear,  // y_g = x_g W_g for each g: a batched product with a parameter
+  kOther,          // its node's own backward, once per task
   kScaleShift,  // y = x̂ ⊙ γ + β: LayerNorm, GroupNorm, RMSNorm, BatchNorm; or a product or sum with
                 // a parameter
 };
@@ -36,6 +37,7 @@ struct LayerInput {
   std::vector<std::int64_t> weight_at;  // ScaleShift: the weight's shape against the output's
   std::vector<std::int64_t> bias_at;    // dimensions, sizes of 1 where it is broadcast
   double shift_factor = 1.0;            // of a sum with a parameter
+  std::vector<std::int64_t> output_as;  // of a repetition: times and size of each dimension
 };
 
 // Where the tasks' gradients of one parameter go.
@@ -54,6 +56,7 @@ struct ExampleGradients {
 struct LayerRule {
   static constexpr int kNone = -1;
   static constexpr int kEitherSide = -2;  // the first or the second of two
+  static constexpr int kAnySide = -3;     // one of any number
 
   LayerKind kind;
   const char* node;  // name of the node in the graph
@@ -98,6 +101,7 @@ std::span<const LayerRule> transposed_convolution_rules();
 std::span<const LayerRule> embedding_rules();
 std::span<const LayerRule> grouped_linear_rules();
 std::span<const LayerRule> scale_shift_rules();
+std::span<const LayerRule> whole_node_rules();
 
 // The rule for a node; null when there is none.
 const LayerRule* rule_of(const Node& node);

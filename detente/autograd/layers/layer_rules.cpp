@@ -14,7 +14,8 @@ const LayerRule* rule_of(const Node& node) {
                              transposed_convolution_rules(),
                              embedding_rules(),
                              grouped_linear_rules(),
-                             scale_shift_rules()}) {
+                             scale_shift_rules(),
+                             whole_node_rules()}) {
       for (const LayerRule& rule : rules) all.emplace(rule.node, &rule);
     }
     return all;

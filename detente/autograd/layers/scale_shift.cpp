@@ -93,6 +93,14 @@ LayerInput read_scale_shift(const LayerUse& use, const TensorList& shared) {
     // self + alpha * other
     layer.shift_factor = static_cast<const gen::AddBackward0&>(*use.node).alpha.toDouble();
   }
+  if (name == "RepeatBackward0") {
+    const Repeat repeat = read_repeat(*use.node);
+    for (std::size_t d = 0; d < dims; ++d) {
+      layer.output_as.insert(layer.output_as.end(), {repeat.times[d], repeat.sizes[d]});
+      layer.bias_at.insert(layer.bias_at.end(), {1, repeat.sizes[d]});
+    }
+    return layer;
+  }
   if (use.weight >= 0) {
     layer.weight_at = align_right(shared[static_cast<std::size_t>(use.weight)].sizes(), dims);
   }
@@ -104,6 +112,7 @@ LayerInput read_scale_shift(const LayerUse& use, const TensorList& shared) {
 
 // What the bias's gradient is a sum of.
 at::Tensor shifts(const LayerInput& layer, const at::Tensor& gradient) {
+  if (!layer.output_as.empty()) return gradient.reshape(layer.output_as);
   return layer.shift_factor == 1.0 ? gradient : gradient * layer.shift_factor;
 }
 
@@ -159,7 +168,6 @@ std::span<const LayerRule> scale_shift_rules() {
     add("SubBackward0", LayerRule::kNone, LayerRule::kEitherSide);
     add("ExpandBackward0", LayerRule::kNone, 0);
     add("RepeatBackward0", LayerRule::kNone, 0);
-    all.back().applies = repeats_ones;
     add("PreluKernelBackward0", 1, LayerRule::kNone);
     return all;
   }();

@@ -117,12 +117,7 @@ bool MultiTaskBackward::Impl::form_by_layers(const autograd::StepTensors& step) 
   if (options.strategy == Strategy::kGhost && !step.in_full) mode = LayeredMode::kGhost;
   std::string why;
   if (layered.form(step, mode, formed, why)) {
-    if (!formed.notice.empty()) {
-      note(
-          fmt::format("Some shared parameters need a pass per task: segments of the batch cannot "
-                      "be followed through {}.",
-                      formed.notice));
-    }
+    if (!formed.notice.empty()) note(formed.notice);
     return true;
   }
   if (mode != LayeredMode::kAuto) {
