@@ -101,13 +101,15 @@ std::string command_of(const CompareMethodsFlags& flags) {
 void write_study(const CompareMethodsFlags& flags,
                  const study::WrittenStudy& written,
                  const fs::path& out) {
+  // A count stays a number, as earlier versions wrote and read it.
+  const bool counted = flags.seeds.find(',') == std::string::npos;
   const Json json = {{"format", "detente-study-1"},
                      {"recipe", flags.recipe},
                      {"methods", flags.methods},
                      {"title", flags.title},
                      {"grid", flags.grid},
                      {"set", flags.overrides},
-                     {"seeds", flags.seeds},
+                     {"seeds", counted ? Json(written.seeds.size()) : Json(flags.seeds)},
                      {"no_stl", flags.no_single},
                      {"halving", flags.halving},
                      {"plan", written.to_json()}};

@@ -203,7 +203,8 @@ with tempfile.TemporaryDirectory() as folder:
 
     # What was meant, where something else was named.
     assert "detente new --from" in run(folder / "t.csv", code=2).stderr
-    assert "detente new --from" in run(folder / "t.csv", "--methods", "ew", "--out", folder / "x", code=2).stderr
+    named_too = run(folder / "t.csv", "--methods", "ew", "--out", folder / "x", code=2)
+    assert "detente new --from" in named_too.stderr, named_too
     lacking = run(recipe, code=2).stderr
     assert "--methods ew,uw,pcgrad,cagrad --seeds 3 --out study" in lacking, lacking
     assert "there is no file" in run(folder / "none.yaml", code=3).stderr
@@ -228,12 +229,14 @@ with tempfile.TemporaryDirectory() as folder:
         (place / "recipe.yaml").write_text("\n".join([*lines[:3], "  : [broken", *lines[3:]]) + "\n")
         done = subprocess.run([program, *words], capture_output=True, text=True)
         assert done.returncode == 3, done
-        assert f"{place / 'recipe.yaml'}:" in done.stderr and "recipe show RECIPE >" in done.stderr, done.stderr
+        for words_there in (f"{place / 'recipe.yaml'}:", "recipe show RECIPE >"):
+            assert words_there in done.stderr, done.stderr
         (place / "recipe.yaml").write_text(copy)
         assert subprocess.run([program, *words], capture_output=True).returncode == 0
 
     # What `detente new` writes is read back, whatever the columns are called.
-    odd = ["a b", "it's", "x: y", "- z", "#h", "no", "true", "[l]", "{m}", "a.b/c|d", "열", "1e3", "%p", "@q"]
+    odd = ["a b", "it's", "x: y", "- z", "#h", "no", "true", "[l]", "{m}", "a.b/c|d", "열", "1e3", "%p",
+           "@q"]
     (folder / "odd names.csv").write_text(
         "\n".join(["u,v," + ",".join(odd)] + [
             ",".join([str(i), str(i % 7)] + [str((i * (k + 3)) % 11 + 0.5) for k in range(len(odd))])

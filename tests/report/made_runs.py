@@ -103,7 +103,8 @@ def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(),
             "tasks": [{"name": t, "metrics": metrics} for t in tasks],
             "variants": [{"method": m, "setting": "", "task": own[0] if m == "single" else "",
                           "folder": where, "overrides": []} for m, where, own in variants]}
-    (folder / "study.json").write_text(json.dumps({"plan": plan}, ensure_ascii=False), encoding="utf-8")
+    told = json.dumps({"plan": plan}, ensure_ascii=False)
+    (folder / "study.json").write_text(told, encoding="utf-8")
     values = {}
     for v, (method, where, own) in enumerate(variants):
         for seed in range(seeds):
