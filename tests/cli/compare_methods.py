@@ -239,7 +239,7 @@ with tempfile.TemporaryDirectory() as folder:
            "@q"]
     (folder / "odd names.csv").write_text(
         "\n".join(["u,v," + ",".join(odd)] + [
-            ",".join([str(i), str(i % 7)] + [str((i * (k + 3)) % 11 + 0.5) for k in range(len(odd))])
+            ",".join([str(i), str(i % 7)] + [str((i * (k + 3)) % 23 + 0.5) for k in range(len(odd))])
             for i in range(60)]) + "\n")
     out = folder / "odd names.yaml"
     flags = [word for name in odd for word in ("--targets", name)]
