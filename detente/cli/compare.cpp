@@ -3,11 +3,14 @@
 #include <detente/cli/command.h>
 #include <detente/cli/compare_methods.h>
 #include <detente/cli/recipe_flags.h>
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
 #include <detente/report/html_comparison.h>
 #include <detente/text/printable.h>
+#include <detente/text/shell_word.h>
 #include <detente/train/loaded_run.h>
+#include <detente/train/recipe.h>
 #include <detente/train/untrained_baseline.h>
 
 #include <CLI/CLI.hpp>
@@ -29,7 +32,33 @@ struct CompareFlags {
   CompareMethodsFlags study;
 };
 
+// A file where folders of runs are expected: what was meant needs another command or a flag.
+void refuse_files(const std::vector<std::filesystem::path>& runs) {
+  for (const std::filesystem::path& file : runs) {
+    std::error_code none;
+    if (std::filesystem::is_directory(file, none)) continue;
+    train::refuse_table(file);
+    const std::string ending = lower_ascii(file.extension().string());
+    const bool recipe = ending == ".yaml" || ending == ".yml";
+    if (!recipe && !std::filesystem::exists(file, none)) continue;  // said where it is read
+    DETENTE_CHECK(
+        !recipe || !std::filesystem::exists(file, none),
+        ErrorCode::kInvalidArgument,
+        "[cli::compare] '{0}' is a recipe; the methods that are to be trained with it are "
+        "named by --methods:\n  detente compare {1} --methods ew,uw,pcgrad,cagrad --seeds 3 "
+        "--out study\nWithout --methods folders of runs are put side by side: detente "
+        "compare runs/a runs/b",
+        file.string(),
+        text::shell_word(file.string()));
+    fail(recipe ? ErrorCode::kIo : ErrorCode::kInvalidArgument,
+         "[cli::compare] {}; expected folders of runs (detente compare runs/a runs/b), or a recipe "
+         "and --methods (detente compare recipe.yaml --methods ew,uw,pcgrad,cagrad --out study).",
+         recipe ? "there is no file '" + file.string() + "'" : "'" + file.string() + "' is a file");
+  }
+}
+
 void run_compare(const CompareFlags& flags, Context& context) {
+  refuse_files(flags.runs);
   std::vector<report::Baseline> baselines;
   if (flags.baseline) {
     const train::LoadedRun run = train::load_run(flags.runs.front(), {});
@@ -83,10 +112,9 @@ void add_compare(CLI::App& app, Context& context) {
   command
       ->add_option("--seeds",
                    flags->study.seeds,
-                   "So many seeds, from 0: each run has initial weights "
-                   "and order of rows of its seed, whatever the method")
+                   "So many seeds, from 0, or which ones, with commas between (4,7): each run has "
+                   "initial weights and order of rows of its seed, whatever the method")
       ->needs(methods)
-      ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   command
       ->add_option(
@@ -144,7 +172,16 @@ void add_compare(CLI::App& app, Context& context) {
                   ErrorCode::kInvalidArgument,
                   "[cli::compare] --methods trains one recipe, and {} files are named.",
                   flags->runs.size());
-    flags->study.recipe = flags->runs.front().string();
+    const std::filesystem::path& recipe = flags->runs.front();
+    DETENTE_CHECK(
+        !std::filesystem::is_directory(recipe),
+        ErrorCode::kInvalidArgument,
+        "[cli::compare] '{0}' is a folder, and --methods trains a recipe: detente compare "
+        "recipe.yaml --methods {1} --out study. Folders of runs are compared without "
+        "--methods; the page of a study again is made by `detente report {0}`.",
+        recipe.string(),
+        flags->study.methods);
+    flags->study.recipe = recipe.string();
     flags->study.out = flags->out;
     flags->study.title = flags->title;
     flags->study.json = flags->json;

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/compare_methods.h>
+#include <detente/cli/study_folder.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/interrupt.h>
-#include <detente/core/json.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
 #include <detente/metrics/registry.h>
 #include <detente/report/html_page.h>
-#include <detente/study/halving.h>
 #include <detente/study/live_table.h>
 #include <detente/study/slurm.h>
-#include <detente/study/study_page.h>
 #include <detente/study/sweep.h>
 #include <detente/study/tables.h>
+#include <detente/study/written_study.h>
 #include <detente/text/printable.h>
-#include <detente/text/shell_word.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_lock.h>
 #include <fmt/format.h>
@@ -113,129 +111,37 @@ std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
   return variants;
 }
 
-// A folder of something else is left alone. What a study makes first is there before study.json is.
-void check_folder(const fs::path& out) {
-  if (!fs::exists(out) || fs::is_regular_file(out / "study.json")) return;
-  DETENTE_CHECK(
-      fs::is_directory(out),
-      ErrorCode::kIo,
-      "[cli::compare] '{}' is no folder; expected one for the runs and the page, or a new name.",
-      out.string());
-  for (const auto& entry : fs::directory_iterator(out)) {
-    const std::string name = entry.path().filename().string();
-    DETENTE_CHECK(
-        name == "runs" || name == "recipe.yaml" || is_temporary_name(name),
-        ErrorCode::kInvalidArgument,
-        "[cli::compare] '{}' holds other things ('{}') and no study; expected a new or empty "
-        "folder, or one that `detente compare --methods` has made.",
-        out.string(),
-        name);
-  }
-}
-
-// The study's own copy of the recipe: what is changed in the file meanwhile does not mix two studies.
-fs::path keep_recipe(const train::Recipe& recipe, const fs::path& out) {
-  const fs::path kept = out / "recipe.yaml";
-  const std::string text = recipe.to_yaml();
-  if (!fs::exists(kept)) {
-    write_file_atomic(kept, text);
-    return kept;
-  }
-  const auto differences = train::recipe_differences(read_file(kept), text);
-  std::string list;
-  for (const auto& line : differences) list += "\n  " + line;
-  DETENTE_CHECK(
-      differences.empty(),
-      ErrorCode::kInvalidArgument,
-      "[cli::compare] the study in '{}' was begun with another recipe:{}\nUse another --out for "
-      "this one, or the recipe as it was to go on.",
-      out.string(),
-      list);
-  return kept;
-}
-
-std::string command_of(const CompareMethodsFlags& flags) {
-  std::string command = "detente compare " + text::shell_word(flags.recipe) + " --methods " +
-                        text::shell_word(flags.methods) + fmt::format(" --seeds {}", flags.seeds);
-  for (const auto& axis : flags.grid) command += " --grid " + text::shell_word(axis);
-  for (const auto& change : flags.overrides) {
-    command += " --set " + text::shell_word(change);
-  }
-  if (!flags.title.empty()) command += " --title " + text::shell_word(flags.title);
-  if (flags.no_single) command += " --no-stl";
-  if (flags.halving) command += " --halving";
-  return command + " --out " + text::shell_word(flags.out);
-}
-
-// What was asked for, so that the page can be made again.
-Json asked_of(const CompareMethodsFlags& flags) {
-  return {{"format", "detente-study-1"},
-          {"recipe", flags.recipe},
-          {"methods", flags.methods},
-          {"title", flags.title},
-          {"grid", flags.grid},
-          {"set", flags.overrides},
-          {"seeds", flags.seeds},
-          {"no_stl", flags.no_single},
-          {"halving", flags.halving}};
-}
-
-CompareMethodsFlags flags_of(const fs::path& out) {
-  const fs::path file = out / "study.json";
-  const Json json = Json::parse(read_file(file), nullptr, false);
-  CompareMethodsFlags flags;
-  DETENTE_CHECK(json.is_object(),
-                ErrorCode::kData,
-                "[cli::report] '{}' is damaged: no JSON object. The command that made the study "
-                "(detente compare ... --out {}) writes it again and repeats nothing.",
-                file.string(),
-                out.string());
-  try {
-    json.at("recipe").get_to(flags.recipe);
-    json.at("methods").get_to(flags.methods);
-    json.at("title").get_to(flags.title);
-    json.at("grid").get_to(flags.grid);
-    json.at("set").get_to(flags.overrides);
-    json.at("seeds").get_to(flags.seeds);
-    json.at("no_stl").get_to(flags.no_single);
-    flags.halving = json.value("halving", false);
-  } catch (const Json::exception& error) {
-    fail(ErrorCode::kData,
-         "[cli::report] '{}' is no description of a study: {}. `detente compare` with --out {} "
-         "writes it "
-         "again.",
-         file.string(),
-         error.what(),
-         out.string());
-  }
-  flags.out = out.string();
-  return flags;
-}
-
 struct Study {
   train::Recipe recipe;
   study::SweepOptions options;
-  std::vector<study::StudyTask> tasks;
-  std::vector<Variant> variants;
+  study::WrittenStudy written;
 };
 
-std::vector<std::size_t> chosen_of(const CompareMethodsFlags& flags,
-                                   const Study& study,
-                                   std::span<const study::RunResult> results) {
-  if (!flags.halving) return study::chosen_variants(study.variants, study.tasks, results);
-  return study::halve(study.variants, study.tasks, study.options.seeds, results).chosen;
+// What is trained for these flags, of the recipe in `file` with `base` before each setting.
+study::WrittenStudy written_of(const CompareMethodsFlags& flags,
+                               const train::Recipe& recipe,
+                               const fs::path& file,
+                               const std::vector<std::string>& base) {
+  study::WrittenStudy written;
+  written.facts.title = flags.title.empty() ? recipe.name : flags.title;
+  written.facts.command = command_of(flags);
+  written.facts.test_rows = recipe.data.files.has_rows(data::Part::kTest);
+  written.tasks = tasks_of(recipe);
+  written.variants = plan_of(flags, file, base, written.tasks);
+  written.seeds = study::parse_seeds(flags.seeds);
+  written.halving = flags.halving;
+  return written;
 }
 
 // Writes tables and page from the results there are, and says what is in them.
-void tell_results(const CompareMethodsFlags& flags,
-                  const Study& study,
-                  std::span<const study::RunResult> results,
-                  Context& context) {
-  const auto chosen = chosen_of(flags, study, results);
-  const study::Analysis analysis =
-      study::analyse(study.variants, chosen, study.tasks, study.options.seeds, results);
-  const fs::path& out = study.options.out;
-  const std::string title = flags.title.empty() ? study.recipe.name : flags.title;
+study::StudyFindings tell_results(const CompareMethodsFlags& flags,
+                                  study::WrittenStudy written,
+                                  std::span<const study::RunResult> results,
+                                  Context& context) {
+  study::StudyFindings findings = study::findings_of(written, results);
+  const study::Analysis& analysis = findings.analysis;
+  const fs::path out = fs::absolute(flags.out);
+  if (fs::exists(out / "recipe.yaml")) written.facts.recipe = read_file(out / "recipe.yaml");
   write_file_atomic(out / "comparison.json", json_text(analysis.to_json()) + "\n");
   write_file_atomic(out / "comparison.csv", study::result_csv(analysis));
   write_file_atomic(
@@ -243,16 +149,11 @@ void tell_results(const CompareMethodsFlags& flags,
       study::result_table(analysis).markdown() + "\n" + study::method_table(analysis).markdown());
   write_file_atomic(out / "comparison.tex", study::latex_table(analysis));
   write_file_atomic(out / "comparison.html",
-                    study::study_page({title, command_of(flags), read_file(study.options.recipe)},
-                                      analysis,
-                                      study.variants,
-                                      chosen,
-                                      study.tasks,
-                                      study.options));
+                    study::study_page(written, findings, study::runs_in(out)));
   for (const std::string& note : analysis.notes) tell(context, "warning", note);
   if (flags.json) {
     context.out << json_text(analysis.to_json()) << "\n";
-    return;
+    return findings;
   }
   context.out << study::result_table(analysis).text() << "\n"
               << study::method_table(analysis).text() << "\n";
@@ -260,25 +161,34 @@ void tell_results(const CompareMethodsFlags& flags,
   context.out
       << "\nMeasured on "
       << (analysis.measured == study::Measured::kTest ? "test rows"
-          : study.recipe.data.files.has_rows(data::Part::kTest)
+          : written.facts.test_rows
               ? "the validation rows so far; the test rows are measured when all has been trained"
               : "the validation rows, which also chose the epochs (data.split.test sets test "
                 "rows aside)")
       << ". Page: " << text::printable((out / "comparison.html").string()) << "\n";
+  return findings;
+}
+
+// Runs that failed, and of the chosen ones those whose test rows could not be measured.
+std::size_t lost_runs(const study::StudyFindings& findings,
+                      bool tested,
+                      std::span<const study::RunResult> results) {
+  std::size_t lost = findings.failed;
+  for (const study::RunResult& result : results) {
+    const bool is_chosen =
+        std::find(findings.chosen.begin(), findings.chosen.end(), result.variant) !=
+        findings.chosen.end();
+    if (tested && is_chosen && result.failure.empty() && result.test.empty()) ++lost;
+  }
+  return lost;
 }
 
 // Whether all of it has been trained. Says what was submitted, runs or waits.
 bool submit_study(const CompareMethodsFlags& flags, const Study& study, Context& context) {
   const study::SlurmStatus status = study::train_on_slurm(
-      study.variants, study.options, {flags.sbatch, flags.jobs, study.recipe.threads == 0});
+      study.written.variants, study.options, {flags.sbatch, flags.jobs, study.recipe.threads == 0});
   context.err << text::printable(status.text) << "\n" << std::flush;
   return status.complete;
-}
-
-std::vector<std::int64_t> seeds_of(const CompareMethodsFlags& flags) {
-  std::vector<std::int64_t> seeds;
-  for (int seed = 0; seed < flags.seeds; ++seed) seeds.push_back(seed);
-  return seeds;
 }
 
 }  // namespace
@@ -286,16 +196,19 @@ std::vector<std::int64_t> seeds_of(const CompareMethodsFlags& flags) {
 bool is_study(const fs::path& folder) { return fs::is_regular_file(folder / "study.json"); }
 
 void report_study(const fs::path& folder, bool json, Context& context) {
-  CompareMethodsFlags flags = flags_of(folder);
-  flags.json = json;
-  Study study;
-  study.options.out = fs::absolute(folder);
-  study.options.recipe = study.options.out / "recipe.yaml";
-  study.options.seeds = seeds_of(flags);
-  study.recipe = train::load_recipe(study.options.recipe, {});
-  study.tasks = tasks_of(study.recipe);
-  study.variants = plan_of(flags, study.options.recipe, {}, study.tasks);
-  tell_results(flags, study, study::read_results(study.variants, study.options), context);
+  StudyFile file = read_study(folder);
+  file.flags.json = json;
+  if (file.written) file.written->facts.command = command_of(file.flags);
+  if (!file.written) {
+    const fs::path recipe = folder / "recipe.yaml";
+    file.written = written_of(file.flags, train::load_kept_recipe(recipe), recipe, {});
+    write_study(file.flags, *file.written, folder);
+  }
+  study::SweepOptions options;
+  options.out = fs::absolute(folder);
+  options.seeds = file.written->seeds;
+  const auto results = study::read_results(file.written->variants, options);
+  tell_results(file.flags, *file.written, results, context);
 }
 
 study::SweepHooks sweep_hooks(const InterruptGuard& guard) {
@@ -326,11 +239,13 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   Study study;
   study.recipe = train::load_recipe(flags.recipe, flags.overrides);
   for (const std::string& note : study.recipe.notes) tell(context, "notice", note);
-  study.tasks = tasks_of(study.recipe);
+  study.written = written_of(flags, study.recipe, flags.recipe, flags.overrides);
+  const std::vector<Variant>& variants = study.written.variants;
+  const std::vector<study::StudyTask>& tasks = study.written.tasks;
   study::SweepOptions& options = study.options;
   options.program = fs::read_symlink("/proc/self/exe");
   options.out = fs::absolute(flags.out);
-  options.seeds = seeds_of(flags);
+  options.seeds = study.written.seeds;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   options.jobs = flags.jobs > 0 ? flags.jobs : cores;
   // Runs beside each other share the cores.
@@ -338,9 +253,8 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   if (study.recipe.threads == 0 && !submits) {
     options.overrides.push_back(fmt::format("threads={}", std::max(1, cores / options.jobs)));
   }
-  study.variants = plan_of(flags, flags.recipe, flags.overrides, study.tasks);
 
-  check_folder(options.out);
+  check_study_folder(options.out);
   fs::create_directories(options.out / "runs");
   // In a hidden folder of its own: the lock's mark makes a folder look like a run's.
   const fs::path own = options.out / "runs" / ".study";
@@ -349,7 +263,7 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   if (!lock.warning().empty()) tell(context, "warning", lock.warning());
   remove_temporary_files(options.out);
   options.recipe = keep_recipe(study.recipe, options.out);
-  write_file_atomic(options.out / "study.json", json_text(asked_of(flags)) + "\n");
+  write_study(flags, study.written, options.out);
 
   const InterruptGuard guard;
   study::SweepHooks hooks = sweep_hooks(guard);
@@ -358,10 +272,9 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   hooks.on_change = [&](const study::SweepProgress& progress) {
     if (flags.quiet) return;
     if (live) {
-      const auto done = study::read_results(study.variants, options);
-      const bool failed = progress.text.find("failed (exit code") != std::string::npos;
-      if (failed) table.say(text::printable(progress.text));
-      table.draw(study::live_lines(study.variants, study.tasks, done, progress, terminal_size()));
+      const auto done = study::read_results(variants, options);
+      if (progress.failed) table.say(text::printable(progress.text));
+      table.draw(study::live_lines(variants, tasks, done, progress, terminal_size()));
       return;
     }
     if (progress.text.empty()) return;
@@ -377,7 +290,7 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   if (!submits) study::check_no_job(options.out);
   if (!flags.quiet && !submits) {
     context.err << fmt::format("{} settings x {} seeds, {} at once, in {}\n",
-                               study.variants.size(),
+                               variants.size(),
                                options.seeds.size(),
                                options.jobs,
                                text::printable(options.out.string()))
@@ -387,22 +300,33 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   std::vector<study::RunResult> results;
   if (submits) {
     complete = submit_study(flags, study, context);
-    results = study::read_results(study.variants, options);
+    results = study::read_results(variants, options);
     if (results.empty()) return;  // nothing to show yet
   } else {
-    results = flags.halving ? study::train_by_halving(study.variants, study.tasks, options, hooks)
-                            : study::train_all(study.variants, options, hooks);
+    results = flags.halving ? study::train_by_halving(variants, tasks, options, hooks)
+                            : study::train_all(variants, options, hooks);
   }
-  if (complete && study.recipe.data.files.has_rows(data::Part::kTest) && !guard.interrupted()) {
-    const auto chosen = chosen_of(flags, study, results);
-    results = study::test_chosen(study.variants, chosen, options, hooks);
+  const bool tested = complete && study.written.facts.test_rows && !guard.interrupted();
+  if (tested) {
+    const auto chosen = study::findings_of(study.written, results).chosen;
+    results = study::test_chosen(variants, chosen, options, hooks);
   }
   table.clear();
-  tell_results(flags, study, results, context);
+  const auto findings = tell_results(flags, study.written, results, context);
   if (guard.interrupted()) {
     context.err << "Interrupted; what has finished is kept. Go on with: "
                 << text::printable(command_of(flags)) << "\n";
     context.exit_code = 130;
+  } else if (const std::size_t lost = lost_runs(findings, tested, results); complete && lost > 0) {
+    tell(context,
+         "error",
+         fmt::format("[cli::compare] {} of {} runs failed; tables and page are of the others. The "
+                     "warnings above say how each ended, and the files runs/METHOD/seed-N.log in "
+                     "'{}' what it said. The same command tries these again.",
+                     lost,
+                     findings.runs,
+                     options.out.string()));
+    context.exit_code = kRunsFailed;
   }
 }
 

@@ -19,15 +19,18 @@ struct CompareMethodsFlags {
   std::string title;
   std::vector<std::string> grid;
   std::vector<std::string> overrides;
-  int seeds = 3;
-  int jobs = 0;        // 0: as many as there are cores
-  std::string submit;  // "slurm", or empty: trained here
-  std::string sbatch;  // more options of sbatch
+  std::string seeds = "3";  // how many, or which ones (study::parse_seeds)
+  int jobs = 0;             // 0: as many as there are cores
+  std::string submit;       // "slurm", or empty: trained here
+  std::string sbatch;       // more options of sbatch
   bool no_single = false;
   bool halving = false;
   bool quiet = false;
   bool json = false;
 };
+
+// The program's exit code where runs of a study have failed and the tables are of the others.
+inline constexpr int kRunsFailed = 5;
 
 // Ends the runs when the guard is interrupted, and waits for processes of a study that was killed: they save
 // themselves and end, and until then they have their folders.

@@ -11,6 +11,7 @@
 #include <detente/data/sound.h>
 #include <detente/data/source_files.h>
 #include <detente/text/printable.h>
+#include <detente/text/shell_word.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -96,8 +97,13 @@ std::vector<std::string> target_names(const std::vector<std::string>& given,
   return names;
 }
 
+std::string count_of(std::size_t count, const std::string& word) {
+  return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
+}
+
 void write_proposal(const NewFlags& flags,
                     const std::string& yaml,
+                    std::size_t tasks,
                     const std::string& found,
                     Context& context) {
   if (flags.out == "-") {
@@ -105,15 +111,18 @@ void write_proposal(const NewFlags& flags,
     return;
   }
   write_file_atomic(flags.out, yaml);
-  const std::string out = text::printable(flags.out);
-  context.out << "Wrote " << out << ": " << found << ". Look it through, then:\n\n"
-              << "  detente data check " << out << "\n  detente train " << out
-              << "\n  detente compare " << out
-              << " --methods ew,uw,pcgrad,cagrad --out study   # which method\n";
-}
-
-std::string count_of(std::size_t count, const std::string& word) {
-  return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
+  const std::string out = text::printable(text::shell_word(flags.out));
+  context.out << "Wrote " << text::printable(flags.out) << ": " << count_of(tasks, "task") << ", "
+              << found << ". Look it through, then:\n\n"
+              << "  detente data check " << out << "\n  detente train " << out << "\n";
+  if (tasks > 1) {
+    context.out << "  detente compare " << out
+                << " --methods ew,uw,pcgrad,cagrad --out study   # which method\n";
+  } else {
+    context.out
+        << "\nOne task has nothing to balance, so there are no methods to compare; --targets "
+           "a,b learns several\ncolumns at once.\n";
+  }
 }
 
 void run_new(const NewFlags& flags, Context& context) {
@@ -142,16 +151,16 @@ void run_new(const NewFlags& flags, Context& context) {
   if (const auto files = data::propose_files(from, format, targets)) {
     write_proposal(flags,
                    recipe_text(*files, name, train, flags.format),
-                   count_of(files->tasks.size(), "task") + ", " +
-                       count_of(files->rows, files->kind == "images" ? "image" : "recording"),
+                   files->tasks.size(),
+                   count_of(files->rows, files->kind == "images" ? "image" : "recording"),
                    context);
     return;
   }
   const data::RecipeProposal proposal = data::propose_recipe(*table, targets);
   write_proposal(flags,
                  recipe_text(proposal, name, train, flags.format),
-                 count_of(proposal.tasks.size(), "task") + ", " +
-                     count_of(proposal.inputs, "input") + ", " +
+                 proposal.tasks.size(),
+                 count_of(proposal.inputs, "input") + ", " +
                      std::to_string(proposal.ignored.size()) + " columns left out",
                  context);
 }

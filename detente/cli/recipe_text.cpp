@@ -152,6 +152,11 @@ std::string recipe_files(const FileProposal& proposal,
   return out;
 }
 
+// Of one task there is nothing to balance.
+std::string recipe_method(std::size_t tasks) {
+  return std::string("\nbalance:\n  method: ") + (tasks > 1 ? "cagrad" : "ew") + "\n";
+}
+
 }  // namespace
 
 std::string recipe_text(const FileProposal& proposal,
@@ -172,7 +177,7 @@ std::string recipe_text(const FileProposal& proposal,
   out += "  channels: " + recipe_numbers(proposal.channels) + "\n";
   out += "\n" + recipe_comment("Targets: " + proposal.why_targets + ".", "") + "tasks:\n";
   for (const ProposedTask& task : proposal.tasks) out += recipe_task(task);
-  out += "\nbalance:\n  method: cagrad\n";
+  out += recipe_method(proposal.tasks.size());
   out += "\noptimizer:\n  lr: " + number_text(proposal.lr) + "\n";
   out += fmt::format(
       "\ntrain:\n  epochs: {}\n  batch_size: {}\n", proposal.epochs, proposal.batch_size);
@@ -200,7 +205,7 @@ std::string recipe_text(const RecipeProposal& proposal,
          "\n  dropout: " + number_text(proposal.dropout) + "\n";
   out += "\n" + recipe_comment("Targets: " + proposal.why_targets + ".", "") + "tasks:\n";
   for (const ProposedTask& task : proposal.tasks) out += recipe_task(task);
-  out += "\nbalance:\n  method: cagrad\n";
+  out += recipe_method(proposal.tasks.size());
   out += "\noptimizer:\n  lr: " + number_text(proposal.lr) + "\n";
   out += fmt::format(
       "\ntrain:\n  epochs: {}\n  batch_size: {}\n", proposal.epochs, proposal.batch_size);

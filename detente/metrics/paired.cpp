@@ -20,7 +20,18 @@ struct Moments {
   double error = kNan;  // standard error of the mean
 };
 
-Moments moments_of(std::span<const double> values) {
+// Of the values' size: what sums and differences of doubles lose is smaller, what training changes is larger.
+constexpr double kRounding = 1e-12;
+
+double size_of(std::span<const double> values) {
+  double size = 0;
+  for (const double value : values) {
+    if (std::isfinite(value)) size = std::max(size, std::abs(value));
+  }
+  return size;
+}
+
+Moments moments_of(std::span<const double> values, double size) {
   Moments result;
   for (const double value : values) {
     if (!std::isnan(value)) result.values.push_back(value);
@@ -33,6 +44,13 @@ Moments moments_of(std::span<const double> values) {
   for (const double value : result.values) rest += value - result.mean;
   result.mean += rest / n;
   if (result.values.size() < 2) return result;
+  const auto [least, most] = std::minmax_element(result.values.begin(), result.values.end());
+  if (*most - *least <= kRounding * size) {
+    result.mean = std::abs(result.mean) <= kRounding * size ? 0 : result.values.front();
+    result.deviation = 0;
+    result.error = 0;
+    return result;
+  }
   double squares = 0;
   for (const double value : result.values) squares += (value - result.mean) * (value - result.mean);
   result.deviation = std::sqrt(squares / (n - 1));
@@ -53,7 +71,7 @@ Estimate estimate_of(const Moments& moments, double level) {
 }  // namespace
 
 Estimate mean_interval(std::span<const double> values, double level) {
-  return estimate_of(moments_of(values), level);
+  return estimate_of(moments_of(values, size_of(values)), level);
 }
 
 PairedTest paired_test(std::span<const double> a, std::span<const double> b, double level) {
@@ -64,12 +82,11 @@ PairedTest paired_test(std::span<const double> a, std::span<const double> b, dou
                 b.size());
   std::vector<double> differences(a.size());
   for (std::size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
-  const Moments moments = moments_of(differences);
+  const Moments moments = moments_of(differences, std::max(size_of(a), size_of(b)));
   PairedTest result{estimate_of(moments, level), moments.deviation, kNan};
   if (result.difference.n < 2) return result;
-  const auto [least, most] = std::minmax_element(moments.values.begin(), moments.values.end());
-  if (*least == *most) {
-    result.p = *least == 0 ? 1 : 0;
+  if (moments.deviation == 0) {
+    result.p = moments.mean == 0 ? 1 : 0;
   } else {
     result.p = student_t_two_sided(moments.mean / moments.error,
                                    static_cast<double>(result.difference.n - 1));

@@ -19,7 +19,8 @@ struct Estimate {
   std::size_t n = 0;  // values that were defined
 };
 
-// mean ± t_{n-1} s / √n. NaN values are left out.
+// mean ± t_{n-1} s / √n. NaN values are left out. Values that differ by less than 1e-12 of their size differ by
+// rounding: they are one number, their interval has no width.
 Estimate mean_interval(std::span<const double> values, double level = 0.95);
 
 struct PairedTest {
@@ -31,7 +32,8 @@ struct PairedTest {
   double p = 1;
 };
 
-// Values of one seed stand at one place; pairs with a NaN are left out. kShape when sizes differ.
+// Values of one seed stand at one place; pairs with a NaN are left out. What is less than 1e-12 of the values' size
+// is rounding: such differences are 0, differences that differ by less are one number. kShape when sizes differ.
 PairedTest paired_test(std::span<const double> a, std::span<const double> b, double level = 0.95);
 
 // p-values adjusted for being many (Holm 1979): p <= alpha after it keeps the chance of one false finding

@@ -24,7 +24,8 @@ struct HeatRange {
 HeatRange heat_range(const HeatMap& map) {
   double low = HUGE_VAL;
   double high = -HUGE_VAL;
-  for (const double value : map.values) {
+  for (std::size_t i = 0; i < map.values.size(); ++i) {
+    const double value = map.shade(i);
     if (!std::isfinite(value)) continue;
     low = std::min(low, value);
     high = std::max(high, value);
@@ -33,7 +34,7 @@ HeatRange heat_range(const HeatMap& map) {
   low = map.low.value_or(low);
   high = map.high.value_or(high);
   if (map.scale == HeatScale::kDiverging) {
-    high = std::max(std::abs(low), std::abs(high));
+    high = std::max({std::abs(low), std::abs(high), map.least_reach});
     if (high == 0) high = 1;
     low = -high;
   }
@@ -120,7 +121,8 @@ ColumnLabels place_columns(const HeatMap& map,
 
 void check_heat_map(const HeatMap& map) {
   const std::size_t cells = map.rows.size() * map.columns.size();
-  DETENTE_CHECK(map.values.size() == cells && (map.texts.empty() || map.texts.size() == cells) &&
+  DETENTE_CHECK(map.values.size() == cells && (map.shades.empty() || map.shades.size() == cells) &&
+                    (map.texts.empty() || map.texts.size() == cells) &&
                     (map.words.empty() || map.words.size() == cells) &&
                     (map.ticks.empty() || map.ticks.size() == map.columns.size()),
                 ErrorCode::kShape,
@@ -151,7 +153,8 @@ void draw_cells(Canvas& canvas, const HeatMap& map, const HeatFrame& frame) {
         draw_missing(canvas, cell);
         continue;
       }
-      const Color color = heat_color(map.scale, heat_level(value, frame.low, frame.high));
+      const double shade = map.shade(i * map.columns.size() + j);
+      const Color color = heat_color(map.scale, heat_level(shade, frame.low, frame.high));
       canvas.rectangle(cell, color);
       if (!map.show_text || font < kSmallestFont) continue;
       const std::string text = map.texts.empty() ? fmt::format("{:.{}f}", value, map.decimals)

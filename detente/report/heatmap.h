@@ -4,6 +4,7 @@
 
 #include <detente/report/canvas.h>
 
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -25,6 +26,11 @@ struct HeatMap {
   // the values. A diverging scale reaches as far below zero as above, whichever end is further.
   std::optional<double> low;
   std::optional<double> high;
+  // A diverging scale reaches at least this far from zero, so that what is nearly nothing is pale.
+  double least_reach = 0;
+  // What the cells are coloured by, row by row, where that is not the values themselves: of a value that is
+  // not told apart from zero, 0. Not finite: as the value.
+  std::vector<double> shades;
 
   std::string row_title;     // what a row is: "pair", "true class"; not drawn, told with the values
   std::string column_title;  // what a column is; drawn below
@@ -50,6 +56,9 @@ struct HeatMap {
   double at(std::size_t row, std::size_t column) const {
     return values[row * columns.size() + column];
   }
+  double shade(std::size_t cell) const {
+    return shades.empty() || !std::isfinite(shades[cell]) ? values[cell] : shades[cell];
+  }
 };
 
 // Where the cells lie and what the colours mean, for whoever reads values under the pointer.
@@ -60,7 +69,7 @@ struct HeatFrame {
 };
 
 // A picture of this width; its height follows from the rows. Without rows or columns it says "no
-// data". kShape when values, texts or ticks are not as many as the labels ask for.
+// data". kShape when values, shades, texts or ticks are not as many as the labels ask for.
 Canvas draw_heat_map(const HeatMap& map, double width = 460, HeatFrame* frame = nullptr);
 
 // The colours come in steps, so that a page can replace each by its like for the dark theme.

@@ -321,16 +321,24 @@ RunData parse_run(const std::string& folder,
 }
 
 struct GrowingRun::Parts {
+  RunParts wanted = RunParts::kAll;
   RunData run;
   MetricsReader reader{run};
 };
 
-GrowingRun::GrowingRun(std::string folder) : parts_(std::make_unique<Parts>()) {
+GrowingRun::GrowingRun(std::string folder, RunParts parts) : parts_(std::make_unique<Parts>()) {
+  parts_->wanted = parts;
   parts_->run.folder = std::move(folder);
 }
 GrowingRun::~GrowingRun() = default;
 
-void GrowingRun::add_line(std::string_view line) { parts_->reader.line(line); }
+void GrowingRun::add_line(std::string_view line) {
+  if (parts_->wanted == RunParts::kEpochs && is_step_line(line)) {
+    parts_->reader.skip();
+  } else {
+    parts_->reader.line(line);
+  }
+}
 void GrowingRun::set_summary(std::string_view text) { take_summary(parts_->run, text); }
 void GrowingRun::set_recipe(std::string text) { parts_->run.recipe = std::move(text); }
 void GrowingRun::set_answers(std::string_view text) { take_answers(parts_->run, text); }

@@ -101,7 +101,7 @@ RunData parse_run(const std::string& folder,
 // A run that still grows: what has been added to its files is added here, and nothing is read twice.
 class GrowingRun {
  public:
-  explicit GrowingRun(std::string folder);
+  explicit GrowingRun(std::string folder, RunParts parts = RunParts::kAll);
   ~GrowingRun();
   GrowingRun(const GrowingRun&) = delete;
   GrowingRun& operator=(const GrowingRun&) = delete;

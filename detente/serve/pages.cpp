@@ -39,14 +39,15 @@ function renew(html){
 function poll(){
   if(document.hidden){setTimeout(poll,1000);return}
   get(live.api,true).then(function(now){
-    tell(now.status.state+" · step "+now.status.step,true);
+    var s=now.status;
+    tell(s.state+" · "+(s.runs===undefined?"step "+s.step:s.ended+" of "+s.runs+" runs"),true);
     var wait=1000*now.refresh*(now.status.state==="running"?1:5);
     if(now.version===version){setTimeout(poll,wait);return}
     return get(location.pathname,false).then(function(html){
       renew(html);var found=html.match(/data-live data-version="([^"]*)"/);if(found)version=found[1];
       setTimeout(poll,wait)})
   }).catch(function(reason){
-    tell(reason===404?"this run's folder is gone":"no answer from detente serve",true);setTimeout(poll,5000)})
+    tell(reason===404?"the folder is gone":"no answer from detente serve",true);setTimeout(poll,5000)})
 }
 tell("live",true);setTimeout(poll,1000*live.refresh);
 )js";
@@ -57,7 +58,16 @@ function number(v){if(v===null||v===undefined)return "–";var a=Math.abs(v);ret
 function span(s){if(s===null)return "–";if(s<60)return Math.round(s)+" s";if(s<3600)return Math.floor(s/60)+" min "+Math.round(s%60)+" s";
   return Math.floor(s/3600)+" h "+Math.round(s%3600/60)+" min"}
 function some(list,most){return list.slice(0,most).join(", ")+(list.length>most?", …":"")}
+function studies(list){
+  var place=document.getElementById("studies");place.textContent="";
+  list.forEach(function(s){
+    var p=document.createElement("p"),a=document.createElement("a");p.className="lead";
+    a.href="/study/"+s.path;a.textContent=list.length>1||s.path?"Study "+s.name:"The study's page";p.appendChild(a);
+    p.appendChild(document.createTextNode(s.runs?": "+s.state+", "+s.ended+" of "+s.runs+" runs"+(s.failed?", "+s.failed+" failed":""):", as it was last made"));
+    place.appendChild(p)});
+}
 function show(all){
+  studies(all.studies);
   var place=document.getElementById("runs"),old=place.querySelector(".scroll"),at=old?[old.scrollLeft,old.scrollTop]:[0,0];
   var body=document.createElement("tbody"),count={};
   all.runs.forEach(function(r){
@@ -126,21 +136,17 @@ std::string with_live_script(std::string page,
              "var live=" + script_text(live) + ";" + kLiveScript));
 }
 
-std::string index_page(const std::string& folder, bool has_comparison, bool is_study) {
+std::string index_page(const std::string& folder, bool has_comparison) {
   report::HtmlPage page("Runs · Detente");
   page.header("Detente", folder, {});
   std::string html = page.finish("Served by detente serve.");
   std::string middle;
   if (has_comparison) {
     middle +=
-        "<p class=\"lead\"><a href=\"/files/comparison.html\">The study's page</a>, as it was last "
-        "made; <code>detente report</code> makes it again from what has finished.</p>\n";
-  } else if (is_study) {
-    middle +=
-        "<p class=\"lead\">The study's page is made when it ends, or by <code>detente "
-        "report</code> "
-        "from what has finished.</p>\n";
+        "<p class=\"lead\"><a href=\"/files/comparison.html\">The comparison of the runs</a>, as "
+        "<code>detente compare</code> made it last.</p>\n";
   }
+  middle += "<div id=\"studies\"></div>\n";
   middle +=
       "<h2>Runs</h2>\n<div id=\"runs\"><noscript>This list needs JavaScript; /api/runs has it as "
       "JSON.</noscript></div>\n";

@@ -14,8 +14,8 @@ std::string with_live_script(std::string page,
                              const std::string& version,
                              double refresh);
 
-// The list of runs; its rows come from /api/runs.
-std::string index_page(const std::string& folder, bool has_comparison, bool is_study);
+// The list of runs and studies; its rows come from /api/runs. `has_comparison`: of runs that are no study.
+std::string index_page(const std::string& folder, bool has_comparison);
 
 // A few words as a page of their own.
 std::string message_page(const std::string& title, const std::string& text);

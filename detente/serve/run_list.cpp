@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <type_traits>
 
 namespace detente::serve {
 namespace {
@@ -43,6 +44,17 @@ bool natural_less(const std::string& a, const std::string& b) {
   return a < b;
 }
 
+std::shared_ptr<LiveStudy> RunList::known_study(const Segments& segments) {
+  auto& study = known_studies_[joined(segments)];
+  if (!study) {
+    study = std::make_shared<LiveStudy>(folder_, segments, [this](const Segments& run) {
+      const auto found = find(run);
+      return found && found->status(Clock::now()).state == RunState::kRunning;
+    });
+  }
+  return study;
+}
+
 void RunList::look_in(const Segments& segments, int depth, std::size_t& entries) {
   if (is_run(folder_, segments)) {
     if (found_.size() == kMaxRuns) {
@@ -53,6 +65,9 @@ void RunList::look_in(const Segments& segments, int depth, std::size_t& entries)
     if (!run) run = std::make_shared<LiveRun>(folder_, segments);
     found_.push_back(run);
     return;
+  }
+  if (is_study(folder_, segments) && found_studies_.size() < kMaxRuns) {
+    found_studies_.push_back(known_study(segments));
   }
   if (depth == kMaxDepth) return;
   std::error_code error;
@@ -82,15 +97,21 @@ void RunList::look() {
   const auto begin = Clock::now();
   if (begin < next_look_) return;
   found_.clear();
+  found_studies_.clear();
   cut_ = false;
   std::size_t entries = 0;
   look_in({}, 0, entries);
   // Others may stand behind a link or have gone.
-  const std::set<std::shared_ptr<LiveRun>> seen(found_.begin(), found_.end());
-  for (auto it = known_.begin(); it != known_.end();) {
-    it->second->forget_unused(begin);
-    it = seen.contains(it->second) ? std::next(it) : known_.erase(it);
-  }
+  const auto keep = [&](auto& known, const auto& found) {
+    const std::set<typename std::decay_t<decltype(known)>::mapped_type> seen(found.begin(),
+                                                                             found.end());
+    for (auto it = known.begin(); it != known.end();) {
+      it->second->forget_unused(begin);
+      it = seen.contains(it->second) ? std::next(it) : known.erase(it);
+    }
+  };
+  keep(known_, found_);
+  keep(known_studies_, found_studies_);
   const auto now = Clock::now();
   next_look_ = now + std::max<Clock::duration>(std::chrono::seconds(5), 50 * (now - begin));
 }
@@ -108,6 +129,19 @@ std::shared_ptr<LiveRun> RunList::find(const Segments& segments) {
   auto& run = known_[joined(segments)];
   if (!run) run = std::make_shared<LiveRun>(folder_, segments);
   return run;
+}
+
+std::vector<std::shared_ptr<LiveStudy>> RunList::studies() {
+  const std::lock_guard lock(mutex_);
+  look();
+  return found_studies_;
+}
+
+std::shared_ptr<LiveStudy> RunList::find_study(const Segments& segments) {
+  if (!is_study(folder_, segments)) return nullptr;
+  const std::lock_guard lock(mutex_);
+  look();
+  return known_study(segments);
 }
 
 bool RunList::cut() {

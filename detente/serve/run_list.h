@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runs below the served folder, found again now and then.
+// The runs and studies below the served folder, found again now and then.
 #pragma once
 
 #include <detente/serve/live_run.h>
+#include <detente/serve/live_study.h>
 
 #include <cstddef>
 #include <map>
@@ -27,6 +28,9 @@ class RunList {
   std::vector<std::shared_ptr<LiveRun>> runs();
   // One of them, or one that has come since; null for a folder that is no run.
   std::shared_ptr<LiveRun> find(const Segments& segments);
+  // The folders of studies, in the order of their names; and one of them, null for a folder that is none.
+  std::vector<std::shared_ptr<LiveStudy>> studies();
+  std::shared_ptr<LiveStudy> find_study(const Segments& segments);
   // Whether there are more than are shown.
   bool cut();
 
@@ -34,12 +38,15 @@ class RunList {
   using Clock = LogTail::Clock;
 
   void look();
+  std::shared_ptr<LiveStudy> known_study(const Segments& segments);
   void look_in(const Segments& segments, int depth, std::size_t& entries);
 
   const Folder& folder_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<LiveRun>> known_;  // by joined name
   std::vector<std::shared_ptr<LiveRun>> found_;
+  std::map<std::string, std::shared_ptr<LiveStudy>> known_studies_;
+  std::vector<std::shared_ptr<LiveStudy>> found_studies_;
   bool cut_ = false;
   Clock::time_point next_look_{};
 };

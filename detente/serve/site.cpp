@@ -45,6 +45,12 @@ Answer not_found() {
   return refused(404, "Not found", "There is no such run or file here, or it is not served.");
 }
 
+Answer moved(const std::string& address) {
+  Answer answer = refused(302, "Moved", "This page is at another address.");
+  answer.headers.emplace_back("Location", address);
+  return answer;
+}
+
 }  // namespace
 
 Answer Site::run_page(const Segments& segments) {
@@ -68,28 +74,69 @@ Answer Site::run_state(const Segments& segments) {
       {{"version", version}, {"refresh", run->refresh_seconds()}, {"status", std::move(status)}});
 }
 
+Answer Site::study_page(const Segments& segments) {
+  const auto study = list_.find_study(segments);
+  if (!study) return not_found();
+  const auto page = study->page();
+  if (!page) {
+    // What the study trains is not said here: its page is what was made last.
+    Segments last = segments;
+    last.emplace_back("comparison.html");
+    if (folder_.has_file(last)) return moved("/files/" + report::href(joined(last)));
+    return refused(404,
+                   "No page yet",
+                   "This study's study.json does not say what it trains (an earlier version of "
+                   "Detente wrote it, or it is damaged). `detente report` on its folder, or the "
+                   "command that made it, writes it again.");
+  }
+  Answer answer;
+  answer.body = with_live_script(page->html,
+                                 "/api/study/" + report::href(joined(segments)),
+                                 page->version,
+                                 study->refresh_seconds());
+  return answer;
+}
+
+Answer Site::study_state(const Segments& segments) {
+  const auto study = list_.find_study(segments);
+  if (!study) return not_found();
+  const std::string version = study->version();
+  return json_answer({{"version", version},
+                      {"refresh", study->refresh_seconds()},
+                      {"status", study->status().to_json()}});
+}
+
 Answer Site::run_states() {
   Json runs = Json::array();
+  Json studies = Json::array();
   const auto deadline = LogTail::Clock::now() + kListTime;
   for (const auto& run : list_.runs()) {
     Json one = run->status(deadline).to_json();
     one["path"] = report::href(joined(run->segments()));
     runs.push_back(std::move(one));
   }
-  return json_answer({{"refresh", kListRefresh}, {"more", list_.cut()}, {"runs", std::move(runs)}});
+  for (const auto& study : list_.studies()) {
+    Json one = study->status().to_json();
+    one["path"] = report::href(joined(study->segments()));
+    studies.push_back(std::move(one));
+  }
+  return json_answer({{"refresh", kListRefresh},
+                      {"more", list_.cut()},
+                      {"studies", std::move(studies)},
+                      {"runs", std::move(runs)}});
 }
 
-Answer Site::file(const Segments& segments) const {
+Answer Site::file(const Segments& segments) {
   const auto type = content_type_of(segments);
   if (!type) return not_found();
-  // A run's page is always the one of now.
-  if (segments.back() == "report.html") {
-    const Segments run(segments.begin(), segments.end() - 1);
-    if (is_run(folder_, run)) {
-      Answer answer = refused(302, "Moved", "This page is at another address.");
-      answer.headers.emplace_back("Location", "/run/" + report::href(joined(run)));
-      return answer;
-    }
+  // A run's page is always the one of now, and a study's where it can be made.
+  const Segments parent(segments.begin(), segments.end() - 1);
+  if (segments.back() == "report.html" && is_run(folder_, parent)) {
+    return moved("/run/" + report::href(joined(parent)));
+  }
+  if (segments.back() == "comparison.html") {
+    const auto study = list_.find_study(parent);
+    if (study && study->status().runs > 0) return moved("/study/" + report::href(joined(parent)));
   }
   const auto found = folder_.open(segments);
   if (!found) return not_found();
@@ -126,9 +173,9 @@ Answer Site::routed(const Request& request) {
   if (!path) return refused(400, "No such path", "This is no path of a file or a run.");
   if (path->empty()) {
     Answer answer;
+    // Runs that were put side by side have a page without being a study.
     answer.body = index_page(folder_.path().filename().string(),
-                             folder_.has_file({"comparison.html"}),
-                             folder_.has_file({"study.json"}));
+                             folder_.has_file({"comparison.html"}) && !is_study(folder_, {}));
     return answer;
   }
   const bool api = path->front() == "api";
@@ -139,6 +186,8 @@ Answer Site::routed(const Request& request) {
   if (api && kind == "runs" && rest.empty()) return run_states();
   if (api && kind == "run") return run_state(rest);
   if (!api && kind == "run") return run_page(rest);
+  if (api && kind == "study") return study_state(rest);
+  if (!api && kind == "study") return study_page(rest);
   if (!api && kind == "files") return file(rest);
   return not_found();
 }

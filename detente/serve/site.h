@@ -3,9 +3,11 @@
 //
 //   /                 the list of runs
 //   /run/PATH         a run's page, made from its files as they are now (PATH empty: the folder itself)
+//   /study/PATH       a study's page, made from the runs that have ended so far
 //   /files/PATH       a file of the folder, if it is of a kind that is served (folder.h)
 //   /api/runs         the list as JSON
 //   /api/run/PATH     one run's state, the version of its page and when to ask again, as JSON
+//   /api/study/PATH   the same of a study
 #pragma once
 
 #include <detente/serve/folder.h>
@@ -46,8 +48,10 @@ class Site {
   Answer routed(const Request& request);
   Answer run_page(const Segments& segments);
   Answer run_state(const Segments& segments);
+  Answer study_page(const Segments& segments);
+  Answer study_state(const Segments& segments);
   Answer run_states();
-  Answer file(const Segments& segments) const;
+  Answer file(const Segments& segments);
 
   Folder folder_;
   int port_;

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <map>
+#include <optional>
 #include <set>
+#include <system_error>
 
 namespace detente::study {
 namespace {
@@ -51,6 +54,18 @@ std::string safe_name(const std::string& text) {
   }
   if (name.empty() || name.front() == '.') name = "_" + name;
   return name.substr(0, 80);
+}
+
+// A number of digits alone, as large as the seed of a recipe may be.
+std::optional<std::int64_t> seed_number(std::string_view digits) {
+  constexpr std::int64_t kLargest = 9'000'000'000'000'000;
+  std::int64_t number = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [rest, error] = std::from_chars(digits.data(), end, number);
+  if (digits.empty() || error != std::errc() || rest != end || number < 0 || number > kLargest) {
+    return std::nullopt;
+  }
+  return number;
 }
 
 // As YAML reads it back.
@@ -145,6 +160,38 @@ std::vector<GridAxis> parse_grid(std::span<const std::string> texts) {
 std::string Variant::name() const {
   const std::string what = single_task() ? "single task " + task : method;
   return setting.empty() ? what : what + " (" + setting + ")";
+}
+
+std::vector<std::int64_t> parse_seeds(std::string_view text) {
+  constexpr std::int64_t kMost = 10'000;
+  const auto refuse = [&](const std::string& why) {
+    fail(ErrorCode::kInvalidArgument,
+         "[study::plan] --seeds '{}': {}. Write how many (3: the seeds 0, 1 and 2) or which ones, "
+         "with commas between (4,7,11; one alone: 4,).",
+         text,
+         why);
+  };
+  std::vector<std::int64_t> seeds;
+  if (text.find(',') == std::string_view::npos) {
+    const auto count = seed_number(trim(text, kBlanks));
+    if (!count || *count < 1 || *count > kMost) refuse("expected a number from 1 to 10000");
+    for (std::int64_t seed = 0; seed < *count; ++seed) seeds.push_back(seed);
+    return seeds;
+  }
+  std::vector<std::string> parts = split_outside(text, ",");
+  if (parts.back().empty()) parts.pop_back();
+  if (parts.empty() || parts.size() > static_cast<std::size_t>(kMost)) {
+    refuse("expected 1 to 10000 seeds");
+  }
+  for (const std::string& part : parts) {
+    const auto seed = seed_number(part);
+    if (!seed) refuse("'" + part + "' is no seed, a whole number from 0 to 9e15");
+    if (std::find(seeds.begin(), seeds.end(), *seed) != seeds.end()) {
+      refuse("'" + part + "' is there twice");
+    }
+    seeds.push_back(*seed);
+  }
+  return seeds;
 }
 
 std::vector<std::vector<std::size_t>> families(std::span<const Variant> variants) {

@@ -35,6 +35,10 @@ struct GridAxis {
 // Throws kInvalidArgument: no key, no value, a value or (between axes) a key that is there twice.
 std::vector<GridAxis> parse_grid(std::span<const std::string> texts);
 
+// "3": the seeds 0, 1 and 2; "4,7": these ("4,": one alone). Throws kInvalidArgument: neither, more than 10,000
+// seeds, a seed that is there twice or that no recipe takes.
+std::vector<std::int64_t> parse_seeds(std::string_view text);
+
 // One setting of what a study trains: a column of its table, or a candidate for one.
 struct Variant {
   std::string method;                  // label of its method, or "single" for a baseline

@@ -211,11 +211,19 @@ Analysis analyse(std::span<const Variant> variants,
     summary.delta_m_task = metrics::delta_m_task(compared);
     summary.seconds = lookup.mean(v, &RunResult::seconds);
     summary.ms_per_step = lookup.mean(v, &RunResult::ms_per_step);
+    std::vector<double> step_changes;
     for (const std::int64_t seed : seeds) {
       const RunResult* run = lookup.run(v, seed);
       if (run == nullptr) continue;
       ++(run->failure.empty() ? summary.finished : summary.failed);
+      const RunResult* other = lookup.run(reference, seed);
+      if (v == reference || other == nullptr || !run->failure.empty() || !other->failure.empty()) {
+        continue;
+      }
+      const double change = 100 * (run->ms_per_step / other->ms_per_step - 1);
+      if (std::isfinite(change)) step_changes.push_back(change);
     }
+    summary.step_change = metrics::mean_interval(step_changes);
     means.push_back(std::move(first));
     analysis.methods.push_back(std::move(summary));
   }
@@ -302,6 +310,11 @@ Json Analysis::to_json() const {
                             {"mean_rank", json_number(m.mean_rank)},
                             {"seconds", json_number(m.seconds)},
                             {"ms_per_step", json_number(m.ms_per_step)},
+                            {"step_change",
+                             {{"percent", json_number(m.step_change.mean)},
+                              {"low", json_number(m.step_change.low)},
+                              {"high", json_number(m.step_change.high)},
+                              {"seeds", m.step_change.n}}},
                             {"finished", m.finished},
                             {"failed", m.failed}});
   }

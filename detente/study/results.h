@@ -71,6 +71,8 @@ struct MethodSummary {
   double mean_rank = 0;  // over tasks, by the means of their first metrics; 1 is best
   double seconds = 0;    // mean of its runs
   double ms_per_step = 0;
+  // Time of a step against the reference's in percent, of the runs of one seed; without values for itself.
+  metrics::Estimate step_change{report::kNoNumber, report::kNoNumber, report::kNoNumber, 0};
   std::size_t finished = 0;
   std::size_t failed = 0;
 };

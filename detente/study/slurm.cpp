@@ -5,6 +5,7 @@
 #include <detente/core/file.h>
 #include <detente/core/json_text.h>
 #include <detente/study/slurm.h>
+#include <detente/study/written_study.h>
 #include <detente/text/shell_word.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -73,14 +74,6 @@ std::string pattern(const fs::path& folder) {
   return out;
 }
 
-Json variant_json(const Variant& variant) {
-  return {{"method", variant.method},
-          {"setting", variant.setting},
-          {"task", variant.task},
-          {"folder", variant.folder},
-          {"overrides", variant.overrides}};
-}
-
 // A name that no other job has, by which the queue is asked.
 std::string new_name() {
   std::random_device random;
@@ -93,20 +86,9 @@ struct Queue {
   std::vector<std::string> running;  // names of runs
 };
 
-// What variant_json told. Throws Json::exception.
-Variant variant_of(const Json& task) {
-  const Json& told = task.at("variant");
-  Variant variant;
-  told.at("method").get_to(variant.method);
-  told.at("setting").get_to(variant.setting);
-  told.at("task").get_to(variant.task);
-  told.at("folder").get_to(variant.folder);
-  told.at("overrides").get_to(variant.overrides);
-  return variant;
-}
-
 std::string run_name(const Json& task) {
-  return fmt::format("{}, seed {}", variant_of(task).name(), task.at("seed").get<std::int64_t>());
+  return fmt::format(
+      "{}, seed {}", variant_from(task.at("variant")).name(), task.at("seed").get<std::int64_t>());
 }
 
 Json read_list(const fs::path& path) {
@@ -175,7 +157,7 @@ std::string submit(const std::vector<Variant>& variants,
   const fs::path script = folder / (name + ".sh");
   Json tasks = Json::array();
   for (const auto& [variant, seed] : runs) {
-    tasks.push_back({{"variant", variant_json(variants[variant])}, {"seed", seed}});
+    tasks.push_back({{"variant", to_json(variants[variant])}, {"seed", seed}});
   }
   write_file_atomic(list,
                     json_text({{"format", kListFormat},
@@ -378,7 +360,7 @@ std::vector<RunResult> train_listed(const fs::path& list_path,
   SweepOptions options;
   bool threads_open = false;
   try {
-    variant = variant_of(tasks[index]);
+    variant = variant_from(tasks[index].at("variant"));
     list.at("overrides").get_to(options.overrides);
     list.at("threads_open").get_to(threads_open);
     options.seeds = {tasks[index].at("seed").get<std::int64_t>()};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/report/run_charts.h>
+#include <detente/study/name_placer.h>
 #include <detente/study/study_figures.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -94,49 +96,10 @@ double label_width(double so_far, const std::string& name) {
 }
 
 Figure nothing_to_draw(double height) {
-  Figure figure{Canvas(kFigureWidth, height), {}};
+  Figure figure{Canvas(kFigureWidth, height), {}, {}};
   figure.canvas.text({kFigureWidth / 2, height / 2}, "no data", {12, kMuted, Anchor::kMiddle});
   return figure;
 }
-
-// The names beside their points, each on a side where it covers nothing; one without such a side is
-// left to the pointer and the keys.
-class NamePlacer {
- public:
-  NamePlacer(Canvas& canvas, const Rect& plot) : canvas_(canvas), plot_(plot) {}
-
-  void keep_free(Point p) { taken_.push_back({p.x - 5, p.y - 5, 10, 10}); }
-
-  void place(Point p, const std::string& name) {
-    const double width = report::text_width(name, 11.5);
-    // Beside the whiskers, which run level and upright.
-    const std::vector<std::pair<Point, Anchor>> sides = {{{p.x + 7, p.y - 7}, Anchor::kStart},
-                                                         {{p.x - 7, p.y - 7}, Anchor::kEnd},
-                                                         {{p.x + 7, p.y + 15}, Anchor::kStart},
-                                                         {{p.x - 7, p.y + 15}, Anchor::kEnd}};
-    for (const auto& [at, anchor] : sides) {
-      const double left = anchor == Anchor::kStart ? at.x : at.x - width;
-      const Rect box{left, at.y - 10, width, 12};
-      const bool inside = box.x >= plot_.x && box.right() <= plot_.right() && box.y >= plot_.y &&
-                          box.bottom() <= plot_.bottom();
-      const bool free = std::none_of(taken_.begin(), taken_.end(), [&](const Rect& other) {
-        return box.x < other.right() && other.x < box.right() && box.y < other.bottom() &&
-               other.y < box.bottom();
-      });
-      if (!inside || !free) continue;
-      taken_.push_back(box);
-      report::TextStyle style{11.5, kInk, anchor};
-      style.halo = report::rgb(0xffffff);
-      canvas_.text(at, name, style);
-      return;
-    }
-  }
-
- private:
-  Canvas& canvas_;
-  Rect plot_;
-  std::vector<Rect> taken_;
-};
 
 std::string axis_words(const StudyTask& task) {
   return task.name + ": " + task.metrics.front().name +
@@ -191,7 +154,7 @@ Figure interval_figure(const Analysis& analysis, const StudyTask& task) {
       rows.begin(), rows.end(), [](const auto* row) { return std::isfinite(row->estimate.mean); });
   if (!any) return nothing_to_draw(bottom + 30);
   std::tie(axis.low, axis.high) = padded_range(estimates);
-  Figure figure{Canvas(kFigureWidth, bottom + 30), {}};
+  Figure figure{Canvas(kFigureWidth, bottom + 30), {}, {}};
   Canvas& canvas = figure.canvas;
   draw_axis(canvas, axis, bottom);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -297,7 +260,7 @@ Figure trade_off_figure(const Analysis& analysis, const StudyTask& x, const Stud
   chart.y_min = y_low;
   chart.y_max = y_high;
   chart.series.push_back(std::move(reach));
-  Figure figure{Canvas(kFigureWidth, kHeight), {}};
+  Figure figure{Canvas(kFigureWidth, kHeight), {}, {}};
   Canvas& canvas = figure.canvas;
   const auto frame = report::draw_chart(canvas, {0, 0, kFigureWidth, kHeight}, chart);
 
@@ -329,11 +292,38 @@ Figure trade_off_figure(const Analysis& analysis, const StudyTask& x, const Stud
          name + (beaten ? " (dominated)" : ""),
          fmt::format("{} {}; {} {}", x.name, estimate_words(ex), y.name, estimate_words(ey))});
   }
-  for (const auto& [name, place] : places) {
-    placer.place(frame.at(place.x->estimate.mean, place.y->estimate.mean), name);
+  // What is worth a choice has the first choice of a place.
+  for (const bool pale : {false, true}) {
+    for (const auto& [name, place] : places) {
+      const bool beaten =
+          name != "single" && std::find(best.begin(), best.end(), name) == best.end();
+      if (beaten != pale) continue;
+      const Point at = frame.at(place.x->estimate.mean, place.y->estimate.mean);
+      if (!placer.place(at, name, pale ? kMuted : kInk)) figure.unnamed.push_back(name);
+    }
   }
+  placer.draw();
   return figure;
 }
+
+namespace {
+
+// Percent. A change of so much is pale, whatever the others are.
+constexpr double kLeastReach = 1;
+
+// Half the width of the interval of the difference, over the seeds that both have; NaN without one.
+double half_of_difference(const Analysis& analysis,
+                          const std::string& method,
+                          const std::string& other,
+                          const StudyTask& task) {
+  const MetricRow* a = row_of(analysis, method, task);
+  const MetricRow* b = row_of(analysis, other, task);
+  if (a == nullptr || b == nullptr || a->by_seed.size() != b->by_seed.size()) return kNaN;
+  const metrics::Estimate difference = metrics::paired_test(a->by_seed, b->by_seed).difference;
+  return (difference.high - difference.low) / 2;
+}
+
+}  // namespace
 
 std::optional<report::HeatMap> change_map(const Analysis& analysis,
                                           std::span<const StudyTask> tasks) {
@@ -341,18 +331,29 @@ std::optional<report::HeatMap> change_map(const Analysis& analysis,
   report::HeatMap map;
   map.scale = report::HeatScale::kDiverging;
   map.value_title = "% better";
-  map.decimals = 1;
+  map.least_reach = kLeastReach;
   for (const StudyTask& task : tasks) map.columns.push_back(task.name);
   bool any = false;
-  const bool single = has_baselines(analysis);
+  const std::string other = has_baselines(analysis) ? "single" : analysis.reference;
   for (const MethodSummary& method : analysis.methods) {
     map.rows.push_back(method.method);
     for (const StudyTask& task : tasks) {
-      const double base = mean_in(analysis, single ? "single" : analysis.reference, task);
+      const double base = mean_in(analysis, other, task);
       const double change =
           100 * advantage(mean_in(analysis, method.method, task), base, task) / std::abs(base);
-      map.values.push_back(std::isfinite(change) ? change : kNaN);
-      any = any || std::isfinite(change);
+      const double half =
+          100 * half_of_difference(analysis, method.method, other, task) / std::abs(base);
+      const bool shown = std::isfinite(change);
+      map.values.push_back(shown ? change : kNaN);
+      map.shades.push_back(!shown || !std::isfinite(half) ? kNaN
+                           : std::abs(change) <= half     ? 0.0
+                                                          : change - std::copysign(half, change));
+      map.texts.push_back(shown ? fmt::format("{:.{}f}", change, std::abs(change) < 1 ? 2 : 1)
+                                : "");
+      map.words.push_back(!shown ? "none"
+                                 : estimate_text(change, half) +
+                                       (std::abs(change) <= half ? ", not told apart from 0" : ""));
+      any = any || shown;
     }
   }
   if (!any) return std::nullopt;
@@ -369,7 +370,7 @@ Figure cost_figure(const Analysis& analysis, std::span<const Cost> costs, const 
   axis.room = 96;
   const double bottom = kTop + kRow * static_cast<double>(costs.size());
   if (!(axis.high > 0)) return nothing_to_draw(bottom + 30);
-  Figure figure{Canvas(kFigureWidth, bottom + 8), {}};
+  Figure figure{Canvas(kFigureWidth, bottom + 8), {}, {}};
   for (std::size_t i = 0; i < costs.size(); ++i) {
     const Cost& cost = costs[i];
     const double y = kTop + kRow * (static_cast<double>(i) + 0.5);

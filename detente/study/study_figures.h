@@ -19,6 +19,7 @@ namespace detente::study {
 struct Figure {
   report::Canvas canvas;
   std::vector<report::HtmlPage::Mark> marks;
+  std::vector<std::string> unnamed;  // marks whose names found no room in the picture
 };
 
 // Colour of a method: its place among the study's methods counts; baselines are grey.
@@ -29,7 +30,8 @@ report::Color method_color(const Analysis& analysis, const std::string& method);
 Figure interval_figure(const Analysis& analysis, const StudyTask& task);
 
 // Two tasks' first metrics against each other, each method a point with its intervals. Methods that
-// another one beats in one task and equals or beats in the other, by their means, are pale.
+// another one beats in one task and equals or beats in the other, by their means, are pale. No name covers
+// another or a point: where points lie close, names stand further off with a line to their points.
 Figure trade_off_figure(const Analysis& analysis, const StudyTask& x, const StudyTask& y);
 
 // The methods that no other one dominates so, among those with a mean in both tasks.
@@ -47,8 +49,9 @@ std::vector<std::pair<std::size_t, std::size_t>> trade_offs(const Analysis& anal
 bool has_baselines(const Analysis& analysis);
 
 // The change of each task's first metric against its single-task baseline (where there are none,
-// against the reference method) in percent, better above zero: methods by tasks. Nothing for one task or
-// without a number.
+// against the reference method) in percent, better above zero: methods by tasks. Cells are coloured by what
+// of the change lies beyond its interval over the seeds that both have (without one, by the change), on a
+// scale that reaches one percent at least. Nothing for one task or without a number.
 std::optional<report::HeatMap> change_map(const Analysis& analysis,
                                           std::span<const StudyTask> tasks);
 

@@ -5,6 +5,7 @@
 #include <detente/report/run_data.h>
 #include <detente/study/study_figures.h>
 #include <detente/study/study_page.h>
+#include <detente/study/sweep.h>
 #include <detente/study/tables.h>
 #include <fmt/format.h>
 
@@ -55,10 +56,11 @@ void note_summary(RunFindings& findings, const report::RunData& run, bool single
 }
 
 RunFindings read_runs(const Analysis& analysis,
-                      const std::vector<Variant>& variants,
+                      std::span<const Variant> variants,
                       std::span<const std::size_t> chosen,
                       std::span<const StudyTask> tasks,
-                      const SweepOptions& options) {
+                      std::span<const std::int64_t> seeds,
+                      const PageRuns& source) {
   RunFindings findings;
   for (const StudyTask& task : tasks) {
     if (findings.learning.size() >= kMostFigures) break;
@@ -71,20 +73,20 @@ RunFindings read_runs(const Analysis& analysis,
     const Variant& variant = variants[v];
     std::vector<report::RunData> runs;
     std::vector<double> memory;
-    for (const std::int64_t seed : options.seeds) {
-      const fs::path run = options.out / "runs" / variant.folder / fmt::format("seed-{}", seed);
-      std::error_code none;
-      if (!fs::exists(run / "metrics.jsonl", none)) continue;
-      runs.push_back(report::read_run(run, report::RunParts::kEpochs));
+    for (const std::int64_t seed : seeds) {
+      const fs::path folder = run_folder(variant, seed);
+      auto run = source.read(folder);
+      if (!run) continue;
+      runs.push_back(std::move(*run));
       const std::string name = fmt::format("{}, seed {}", variant.name(), seed);
       for (const auto& warning : runs.back().warnings()) {
         findings.warnings.push_back(name + ": " + warning);
       }
       note_summary(findings, runs.back(), variant.single_task());
       memory.push_back(runs.back().number("peak_memory_mib"));
-      const fs::path page = run / "report.html";
-      if (!fs::exists(page, none)) continue;
-      findings.reports.emplace_back(name, page.lexically_relative(options.out).generic_string());
+      if (std::string page = source.link(folder); !page.empty()) {
+        findings.reports.emplace_back(name, std::move(page));
+      }
     }
     if (variant.single_task()) continue;
     findings.memory.push_back({variant.method, report::finite_mean(memory)});
@@ -127,7 +129,8 @@ void add_verdict(HtmlPage& page, const Analysis& analysis, const RunFindings& fi
 // What each part of the data was used for: numbers are only as good as what they were chosen by.
 void add_decisions(HtmlPage& page,
                    const Analysis& analysis,
-                   const std::vector<Variant>& variants,
+                   std::span<const Variant> variants,
+                   const PageFacts& facts,
                    const RunFindings& findings) {
   const auto settings = [&](const std::string& method) {
     return std::count_if(variants.begin(), variants.end(), [&](const Variant& variant) {
@@ -148,17 +151,17 @@ void add_decisions(HtmlPage& page,
                 "method ran with the one setting of the recipe.");
   const bool tested = analysis.measured == Measured::kTest;
   page.heading("Which data decided what");
-  page.findings({{"Training rows" + rows_words(findings.train_rows), "trained the models."},
-                 {"Validation rows" + rows_words(findings.dev_rows),
-                  chose + (tested ? " The curves under Learning are of these rows."
-                                  : " They also measured every number of this page, so all of "
-                                    "them are a little too good.")},
-                 tested ? HtmlPage::Finding{"Test rows",
-                                            "measured every number of the tables, intervals and "
-                                            "trade-offs, once, with the models that were chosen; "
-                                            "nothing had seen them before."}
-                        : HtmlPage::Finding{"Test rows",
-                                            "there are none: data.split.test sets rows aside."}});
+  page.findings(
+      {{"Training rows" + rows_words(findings.train_rows), "trained the models."},
+       {"Validation rows" + rows_words(findings.dev_rows),
+        chose + (tested ? " The curves under Learning are of these rows."
+                        : " They also measured every number of this page, so all of "
+                          "them are a little too good.")},
+       {"Test rows",
+        tested            ? "measured every number of the tables, intervals and trade-offs, once, "
+                            "with the models that were chosen; nothing had seen them before."
+        : facts.test_rows ? "have not been looked at: they are measured when all has been trained."
+                          : "there are none: data.split.test sets rows aside."}});
 }
 
 void add_results(HtmlPage& page, const Analysis& analysis, std::span<const StudyTask> tasks) {
@@ -196,6 +199,12 @@ const char* better_corner(const StudyTask& x, const StudyTask& y) {
   return right ? (up ? "upper right" : "lower right") : (up ? "upper left" : "lower left");
 }
 
+std::string unnamed_words(const Figure& figure) {
+  std::string names;
+  for (const std::string& name : figure.unnamed) names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? "" : " No room for the names of " + names + ": the pointer tells them.";
+}
+
 void add_trade_offs(HtmlPage& page, const Analysis& analysis, std::span<const StudyTask> tasks) {
   const auto map = change_map(analysis, tasks);
   const auto pairs = trade_offs(analysis, tasks, kMostTradeOffs);
@@ -203,18 +212,23 @@ void add_trade_offs(HtmlPage& page, const Analysis& analysis, std::span<const St
   page.heading("Trade-offs");
   page.begin_grid();
   if (map) {
-    page.heat_map(has_baselines(analysis) ? "Change against training each task alone"
-                                          : "Change against " + analysis.reference,
-                  *map,
-                  "Of each task's first metric, in percent. Blue: better; orange: worse.");
+    page.heat_map(
+        has_baselines(analysis) ? "Change against training each task alone"
+                                : "Change against " + analysis.reference,
+        *map,
+        "Of each task's first metric, in percent. Blue: better; orange: worse; as strong as "
+        "the change lies beyond its 95 % interval over the seeds, so that what is not told "
+        "apart from 0 has no colour (with one seed: as strong as the change). The scale "
+        "reaches 1 % at least.");
   }
   for (const auto& [i, j] : pairs) {
     const Figure figure = trade_off_figure(analysis, tasks[i], tasks[j]);
     page.figure(tasks[i].name + " against " + tasks[j].name,
                 figure.canvas,
                 fmt::format("Means with their intervals; better is to the {}. Pale: another method "
-                            "is better in one task and no worse in the other.",
-                            better_corner(tasks[i], tasks[j])),
+                            "is better in one task and no worse in the other.{}",
+                            better_corner(tasks[i], tasks[j]),
+                            unnamed_words(figure)),
                 figure.marks);
   }
   page.end_grid();
@@ -280,22 +294,39 @@ void add_repetition(HtmlPage& page, const PageFacts& facts, const RunFindings& f
 
 }  // namespace
 
+PageRuns runs_in(const fs::path& study) {
+  PageRuns runs;
+  runs.read = [study](const fs::path& folder) -> std::optional<report::RunData> {
+    std::error_code none;
+    if (!fs::exists(study / folder / "metrics.jsonl", none)) return std::nullopt;
+    return report::read_run(study / folder, report::RunParts::kEpochs);
+  };
+  runs.link = [study](const fs::path& folder) -> std::string {
+    std::error_code none;
+    const fs::path page = folder / "report.html";
+    return fs::exists(study / page, none) ? page.generic_string() : "";
+  };
+  return runs;
+}
+
 std::string study_page(const PageFacts& facts,
                        const Analysis& analysis,
-                       const std::vector<Variant>& variants,
+                       std::span<const Variant> variants,
                        std::span<const std::size_t> chosen,
                        std::span<const StudyTask> tasks,
-                       const SweepOptions& options) {
-  RunFindings findings = read_runs(analysis, variants, chosen, tasks, options);
+                       std::span<const std::int64_t> seeds,
+                       const PageRuns& runs) {
+  RunFindings findings = read_runs(analysis, variants, chosen, tasks, seeds, runs);
   HtmlPage page(facts.title + " · Detente");
-  page.header("Detente comparison",
-              facts.title,
-              {report::count_text(static_cast<double>(analysis.methods.size()), "method"),
-               report::count_text(static_cast<double>(analysis.seeds.size()), "seed"),
-               analysis.measured == Measured::kTest ? "measured on test rows"
-                                                    : "measured on validation rows"});
+  std::vector<std::string> labels = {
+      report::count_text(static_cast<double>(analysis.methods.size()), "method"),
+      report::count_text(static_cast<double>(analysis.seeds.size()), "seed"),
+      analysis.measured == Measured::kTest ? "measured on test rows"
+                                           : "measured on validation rows"};
+  if (!facts.so_far.empty()) labels.push_back(facts.so_far);
+  page.header("Detente comparison", facts.title, labels);
   add_verdict(page, analysis, findings);
-  add_decisions(page, analysis, variants, findings);
+  add_decisions(page, analysis, variants, facts, findings);
   add_results(page, analysis, tasks);
   add_trade_offs(page, analysis, tasks);
 

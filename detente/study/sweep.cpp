@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 #include <memory>
 #include <set>
 #include <thread>
@@ -32,22 +33,30 @@ struct Place {
 };
 
 Place place_of(const Variant& variant, std::int64_t seed, const SweepOptions& options) {
-  const fs::path folder = options.out / "runs" / variant.folder;
-  const std::string name = fmt::format("seed-{}", seed);
-  return {folder / name, folder / (name + ".json"), folder / (name + ".log")};
+  const std::string run = (options.out / run_folder(variant, seed)).string();
+  return {run, run + ".json", run + ".log"};
 }
 
-std::optional<RunResult> read_result(const fs::path& path) {
+std::optional<std::string> text_of(const fs::path& path) {
   std::error_code none;
-  if (!fs::exists(path, none)) return std::nullopt;
-  return RunResult::from_json(Json::parse(read_file(path), nullptr, false));
+  return fs::exists(path, none) ? std::optional(read_file(path)) : std::nullopt;
 }
 
-// The last line that says something: what a process died of.
-std::string last_words(const fs::path& log) {
+std::optional<RunResult> result_in(const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  return RunResult::from_json(Json::parse(*text, nullptr, false));
+}
+
+std::optional<RunResult> read_result(const fs::path& path) { return result_in(text_of(path)); }
+
+// The last line that a process has written to its log, which began at `from` for it; before that stand the words
+// of earlier ones.
+std::string last_words(const fs::path& log, std::uintmax_t from) {
   std::error_code none;
   if (!fs::exists(log, none)) return "";
-  const std::string text = read_file(log);
+  std::string text = read_file(log);
+  if (from > text.size()) return "";
+  text.erase(0, from);
   std::size_t end = text.size();
   while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == '\r')) --end;
   const std::size_t begin = text.find_last_of("\n\r", end == 0 ? 0 : end - 1);
@@ -55,16 +64,45 @@ std::string last_words(const fs::path& log) {
                      end - (begin == std::string::npos ? 0 : begin + 1));
 }
 
+std::uintmax_t size_of(const fs::path& file) {
+  std::error_code none;
+  const std::uintmax_t size = fs::file_size(file, none);
+  return none ? 0 : size;
+}
+
+// How a process ended. Its last line is quoted as that: of one that was killed it says nothing of the cause.
+std::string end_text(int code, const fs::path& log, std::uintmax_t log_began) {
+  std::string text;
+  if (const char* signal = code > 128 ? ::sigabbrev_np(code - 128) : nullptr) {
+    text = fmt::format(
+        "ended by signal {} (SIG{}{})",
+        code - 128,
+        signal,
+        code - 128 == SIGKILL ? ", which the system also sends where memory is short" : "");
+  } else {
+    text = fmt::format("exit code {}", code);
+  }
+  const std::string words = last_words(log, log_began);
+  return text + (words.empty() ? "; its log says nothing" : "; last line of its log: " + words);
+}
+
+// What came of a task.
+struct Ended {
+  std::string text;
+  bool failed = false;
+};
+
 // Starts tasks as places become free, and waits for all.
 class Pool {
  public:
   Pool(const SweepOptions& options, const SweepHooks& hooks) : options_(options), hooks_(hooks) {}
 
-  // `start` makes a task's process, `end` gets its exit code and says in words what came of it.
+  // `start` makes a task's process, `end` gets its exit code and the size that its log had before.
   // `before` and `after`: runs that were or will be made elsewhere, for the counts.
   void run(const std::vector<PlannedRun>& tasks,
            const std::function<ChildProcess(const PlannedRun&)>& start,
-           const std::function<std::string(const PlannedRun&, int code)>& end,
+           const std::function<Ended(const PlannedRun&, int code, std::uintmax_t log_began)>& end,
+           const std::function<fs::path(const PlannedRun&)>& log_of,
            std::size_t before = 0,
            std::size_t after = 0) {
     const Stopwatch watch;
@@ -72,10 +110,11 @@ class Pool {
     std::size_t next = 0;
     std::size_t ended = 0;
     bool stopping = false;
-    const auto tell = [&](const std::string& text) {
+    const auto tell = [&](const Ended& what) {
       if (!hooks_.on_change) return;
       SweepProgress progress;
-      progress.text = text;
+      progress.text = what.text;
+      progress.failed = what.failed;
       progress.ended = before + ended;
       progress.total = before + total;
       progress.seconds_left = ended == 0 ? report::kNoNumber
@@ -94,8 +133,9 @@ class Pool {
       while (!stopping && next < tasks.size() &&
              running_.size() < static_cast<std::size_t>(std::max(1, options_.jobs))) {
         const PlannedRun& task = tasks[next++];
-        running_.push_back({task, std::make_unique<ChildProcess>(start(task))});
-        tell("");
+        const std::uintmax_t log_began = size_of(log_of(task));
+        running_.push_back({task, std::make_unique<ChildProcess>(start(task)), log_began});
+        tell({});
       }
       bool any = false;
       for (std::size_t i = 0; i < running_.size();) {
@@ -106,10 +146,11 @@ class Pool {
         }
         any = true;
         const PlannedRun task = running_[i].task;
+        const std::uintmax_t log_began = running_[i].log_began;
         running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
-        const std::string text = end(task, *code);
+        const Ended what = end(task, *code, log_began);
         ++ended;
-        tell(text);
+        tell(what);
       }
       if (!any) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
@@ -119,6 +160,7 @@ class Pool {
   struct Running {
     PlannedRun task;
     std::unique_ptr<ChildProcess> process;
+    std::uintmax_t log_began;
   };
   const SweepOptions& options_;
   const SweepHooks& hooks_;
@@ -140,12 +182,23 @@ std::string metrics_text(const report::NamedTables& tables) {
 
 }  // namespace
 
+fs::path run_folder(const Variant& variant, std::int64_t seed) {
+  return fs::path("runs") / variant.folder / fmt::format("seed-{}", seed);
+}
+
 std::vector<RunResult> read_results(const std::vector<Variant>& variants,
                                     const SweepOptions& options) {
+  return read_results(
+      variants, options.seeds, [&](const fs::path& file) { return text_of(options.out / file); });
+}
+
+std::vector<RunResult> read_results(std::span<const Variant> variants,
+                                    std::span<const std::int64_t> seeds,
+                                    const ReadText& text) {
   std::vector<RunResult> results;
   for (std::size_t v = 0; v < variants.size(); ++v) {
-    for (const std::int64_t seed : options.seeds) {
-      auto result = read_result(place_of(variants[v], seed, options).result);
+    for (const std::int64_t seed : seeds) {
+      auto result = result_in(text(run_folder(variants[v], seed).string() + ".json"));
       if (!result) continue;
       // Where it stands says what it is: the plan may have grown since.
       result->variant = v;
@@ -157,6 +210,13 @@ std::vector<RunResult> read_results(const std::vector<Variant>& variants,
 }
 
 namespace {
+
+std::function<fs::path(const PlannedRun&)> log_of(const std::vector<Variant>& variants,
+                                                  const SweepOptions& options) {
+  return [&](const PlannedRun& task) {
+    return place_of(variants[task.variant], task.seed, options).log;
+  };
+}
 
 void train_runs(const std::vector<PlannedRun>& runs,
                 const std::vector<Variant>& variants,
@@ -184,11 +244,11 @@ void train_runs(const std::vector<PlannedRun>& runs,
     }
     return ChildProcess(arguments, place.log);
   };
-  const auto end = [&](const PlannedRun& task, int code) {
+  const auto end = [&](const PlannedRun& task, int code, std::uintmax_t log_began) -> Ended {
     const Variant& variant = variants[task.variant];
     const Place place = place_of(variant, task.seed, options);
     const std::string name = fmt::format("{}, seed {}", variant.name(), task.seed);
-    if (code == kInterrupted) return name + ": interrupted, goes on next time";
+    if (code == kInterrupted) return {name + ": interrupted, goes on next time"};
     RunResult result;
     result.variant = task.variant;
     result.seed = task.seed;
@@ -198,16 +258,13 @@ void train_runs(const std::vector<PlannedRun>& runs,
       result.seconds = run.number("seconds");
       result.ms_per_step = 1000 * result.seconds / run.number("steps");
     } else {
-      const std::string words = last_words(place.log);
-      result.failure =
-          fmt::format("failed (exit code {}){}{}", code, words.empty() ? "" : ": ", words);
+      result.failure = "failed: " + end_text(code, place.log, log_began);
     }
     write_file_atomic(place.result, json_text(result.to_json()) + "\n");
-    return result.failure.empty()
-               ? fmt::format("{}: {:.0f} s, {}", name, result.seconds, metrics_text(result.dev))
-               : name + " " + result.failure;
+    if (!result.failure.empty()) return {name + " " + result.failure, true};
+    return {fmt::format("{}: {:.0f} s, {}", name, result.seconds, metrics_text(result.dev))};
   };
-  Pool(options, hooks).run(runs, start, end, before, after);
+  Pool(options, hooks).run(runs, start, end, log_of(variants, options), before, after);
 }
 
 }  // namespace
@@ -283,24 +340,24 @@ std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
         place.log,
         answer_of(place));
   };
-  const auto end = [&](const PlannedRun& task, int code) {
+  const auto end = [&](const PlannedRun& task, int code, std::uintmax_t log_began) -> Ended {
     const Place place = place_of(variants[task.variant], task.seed, options);
     const std::string name =
         fmt::format("{}, seed {}, test", variants[task.variant].name(), task.seed);
     auto result = read_result(place.result);
-    if (!result || code == kInterrupted) return name + ": not measured";
+    if (!result || code == kInterrupted) return {name + ": not measured"};
     const Json answer =
         code == 0 ? Json::parse(read_file(answer_of(place)), nullptr, false) : Json::object();
     result->test = report::tables_at(answer, "tasks");
     std::error_code none;
     fs::remove(answer_of(place), none);
     if (result->test.empty()) {
-      return fmt::format("{} failed (exit code {}): {}", name, code, last_words(place.log));
+      return {name + " failed: " + end_text(code, place.log, log_began), true};
     }
     write_file_atomic(place.result, json_text(result->to_json()) + "\n");
-    return name + ": " + metrics_text(result->test);
+    return {name + ": " + metrics_text(result->test)};
   };
-  Pool(options, hooks).run(tasks, start, end);
+  Pool(options, hooks).run(tasks, start, end, log_of(variants, options));
   return read_results(variants, options);
 }
 

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,7 @@ struct SweepProgress {
   std::size_t total = 0;
   double seconds_left = 0;          // NaN: not known yet
   std::string text;                 // what has just ended; empty: one has begun
+  bool failed = false;              // that one
   std::vector<PlannedRun> running;  // now
 };
 
@@ -67,8 +70,16 @@ std::vector<RunResult> test_chosen(const std::vector<Variant>& variants,
                                    const SweepOptions& options,
                                    const SweepHooks& hooks);
 
+// A run's folder seen from the study's; its result is beside it, with ".json" behind its name.
+std::filesystem::path run_folder(const Variant& variant, std::int64_t seed);
+
 // What is written down.
 std::vector<RunResult> read_results(const std::vector<Variant>& variants,
                                     const SweepOptions& options);
+// The same through `text`, which gives the text of a file of the study's folder; nothing where there is none.
+using ReadText = std::function<std::optional<std::string>(const std::filesystem::path& file)>;
+std::vector<RunResult> read_results(std::span<const Variant> variants,
+                                    std::span<const std::int64_t> seeds,
+                                    const ReadText& text);
 
 }  // namespace detente::study

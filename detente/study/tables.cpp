@@ -2,6 +2,7 @@
 #include <detente/core/fields.h>
 #include <detente/report/html_page.h>
 #include <detente/study/tables.h>
+#include <detente/study/words.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,11 +11,15 @@
 namespace detente::study {
 namespace {
 
-std::string estimate_text(const metrics::Estimate& estimate, const char* between) {
+// For people, or for a paper.
+enum class CellForm { kPlain, kLatex };
+
+std::string cell_text(const metrics::Estimate& estimate, CellForm form) {
   if (std::isnan(estimate.mean)) return "–";
-  if (std::isnan(estimate.low)) return report::value_text(estimate.mean);
-  return report::value_text(estimate.mean) + between +
-         report::value_text((estimate.high - estimate.low) / 2);
+  const double half = (estimate.high - estimate.low) / 2;
+  if (form == CellForm::kPlain) return estimate_text(estimate.mean, half);
+  const SpreadText text = spread_text(estimate.mean, half);
+  return text.half.empty() ? text.mean : text.mean + " $\\pm$ " + text.half;
 }
 
 // The methods that have rows, baselines first.
@@ -32,7 +37,7 @@ std::vector<std::string> columns_of(const Analysis& analysis) {
 
 // Calls use(task, metric, cells) for each row of the table, a cell per column of columns_of.
 template <typename Use>
-void each_row(const Analysis& analysis, const char* between, const Use& use) {
+void each_row(const Analysis& analysis, CellForm form, const Use& use) {
   const auto columns = columns_of(analysis);
   for (std::size_t i = 0; i < analysis.rows.size();) {
     const MetricRow& first = analysis.rows[i];
@@ -42,7 +47,7 @@ void each_row(const Analysis& analysis, const char* between, const Use& use) {
          ++i) {
       const auto column = std::find(columns.begin(), columns.end(), analysis.rows[i].method);
       cells[static_cast<std::size_t>(column - columns.begin())] =
-          estimate_text(analysis.rows[i].estimate, between);
+          cell_text(analysis.rows[i].estimate, form);
     }
     use(first.task, first.metric, cells);
   }
@@ -93,11 +98,12 @@ report::Table result_table(const Analysis& analysis) {
   for (const auto& method : columns_of(analysis))
     columns.push_back({method, report::Align::kRight});
   report::Table table(columns);
-  each_row(analysis, " ± ", [&](const auto& task, const auto& metric, const auto& cells) {
-    std::vector<std::string> row{task, metric};
-    row.insert(row.end(), cells.begin(), cells.end());
-    table.add_row(row);
-  });
+  each_row(
+      analysis, CellForm::kPlain, [&](const auto& task, const auto& metric, const auto& cells) {
+        std::vector<std::string> row{task, metric};
+        row.insert(row.end(), cells.begin(), cells.end());
+        table.add_row(row);
+      });
   return table;
 }
 
@@ -133,11 +139,12 @@ std::string latex_table(const Analysis& analysis) {
   out += "\\begin{tabular}{ll" + std::string(columns.size(), 'r') + "}\n\\toprule\ntask & metric";
   for (const auto& column : columns) out += " & " + latex(column);
   out += " \\\\\n\\midrule\n";
-  each_row(analysis, " $\\pm$ ", [&](const auto& task, const auto& metric, const auto& cells) {
-    out += latex(task) + " & " + latex(metric);
-    for (const auto& cell : cells) out += " & " + (cell == "–" ? std::string("--") : cell);
-    out += " \\\\\n";
-  });
+  each_row(
+      analysis, CellForm::kLatex, [&](const auto& task, const auto& metric, const auto& cells) {
+        out += latex(task) + " & " + latex(metric);
+        for (const auto& cell : cells) out += " & " + (cell == "–" ? std::string("--") : cell);
+        out += " \\\\\n";
+      });
   return out + "\\bottomrule\n\\end{tabular}\n";
 }
 

@@ -30,11 +30,11 @@ std::string listed(const std::vector<std::string>& words) {
 bool is_better(const Verdict& v) { return (v.test.difference.mean > 0) == v.higher_is_better; }
 
 // "0.012 to 0.3", or one number where they print alike.
-std::string range_text(double low, double high) {
-  const std::string a = score_text(low);
-  const std::string b = score_text(high);
-  return a == b ? a : a + " to " + b;
+std::string range_text(const std::string& low, const std::string& high) {
+  return low == high ? low : low + " to " + high;
 }
+
+double half_of(const metrics::Estimate& estimate) { return (estimate.high - estimate.low) / 2; }
 
 // What of all comparisons a reader looks for first.
 std::vector<std::string> summary(const Analysis& analysis) {
@@ -94,8 +94,10 @@ void add_not_found(const std::vector<const Verdict*>& none, std::vector<std::str
                   first.metric,
                   first.reference,
                   listed(names),
-                  range_text((*low)->test.difference.mean, (*high)->test.difference.mean),
-                  range_text((*fine)->detectable, (*coarse)->detectable)));
+                  range_text(spread_text((*low)->test.difference.mean, (*fine)->detectable).mean,
+                             spread_text((*high)->test.difference.mean, (*fine)->detectable).mean),
+                  range_text(spread_text(0, (*fine)->detectable).half,
+                             spread_text(0, (*coarse)->detectable).half)));
 }
 
 // Of one task: methods that have no seed in common with the reference.
@@ -116,36 +118,65 @@ void add_undefined(const std::vector<const Verdict*>& undefined,
                   first.metric));
 }
 
+// What a step takes more or less than one of the reference, over seeds. A difference within its interval is
+// called none.
 void add_step_times(const Analysis& analysis, std::vector<std::string>& sentences) {
-  const auto reference =
-      std::find_if(analysis.methods.begin(), analysis.methods.end(), [&](const auto& m) {
-        return m.method == analysis.reference;
-      });
-  if (reference == analysis.methods.end()) return;
-  std::vector<std::pair<double, std::string>> changes;
+  std::vector<const MethodSummary*> one_seed;
+  std::vector<const MethodSummary*> apart;
+  std::vector<const MethodSummary*> alike;
   for (const MethodSummary& method : analysis.methods) {
-    const double change = 100 * (method.ms_per_step / reference->ms_per_step - 1);
-    if (method.method != analysis.reference && std::isfinite(change)) {
-      changes.emplace_back(change, method.method);
+    const metrics::Estimate& change = method.step_change;
+    if (method.method == analysis.reference || !std::isfinite(change.mean)) continue;
+    if (change.n < 2) {
+      one_seed.push_back(&method);
+    } else {
+      (change.low > 0 || change.high < 0 ? apart : alike).push_back(&method);
     }
   }
-  const auto text = [](double change) {
-    return fmt::format("{:.0f} % {}", std::abs(change), change < 0 ? "less" : "more");
+  const auto text = [](const MethodSummary* method) {
+    const metrics::Estimate& change = method->step_change;
+    const char* way = change.mean < 0 ? "less" : "more";
+    const double size = std::abs(change.mean);
+    if (change.n < 2) return fmt::format("{:.0f} % {}", size, way);
+    if (half_of(change) == 0) return fmt::format("{:.0f} ± 0 % {}", size, way);
+    const SpreadText numbers = spread_text(size, half_of(change));
+    return fmt::format("{} ± {} % {}", numbers.mean, numbers.half, way);
   };
-  if (changes.size() <= kSaidOneByOne) {
-    for (const auto& [change, method] : changes) {
-      sentences.push_back(fmt::format(
-          "A step of {} takes {} time than one of {}.", method, text(change), analysis.reference));
+  const auto say = [&](const std::vector<const MethodSummary*>& methods, const char* end) {
+    if (methods.size() <= kSaidOneByOne) {
+      for (const MethodSummary* method : methods) {
+        sentences.push_back(fmt::format("A step of {} takes {} time than one of {}{}.",
+                                        method->method,
+                                        text(method),
+                                        analysis.reference,
+                                        end));
+      }
+      return;
     }
-    return;
+    const auto [least, most] =
+        std::minmax_element(methods.begin(), methods.end(), [](const auto* a, const auto* b) {
+          return a->step_change.mean < b->step_change.mean;
+        });
+    sentences.push_back(fmt::format("A step takes {} ({}) to {} ({}) time than one of {}{}.",
+                                    text(*least),
+                                    (*least)->method,
+                                    text(*most),
+                                    (*most)->method,
+                                    analysis.reference,
+                                    end));
+  };
+  say(apart, "");
+  say(one_seed, " with the one seed that both have: no interval");
+  if (alike.empty()) return;
+  std::vector<std::string> names;
+  for (const MethodSummary* method : alike) {
+    names.push_back(fmt::format("{} ({})", method->method, text(method)));
   }
-  const auto [least, most] = std::minmax_element(changes.begin(), changes.end());
-  sentences.push_back(fmt::format("A step takes {} ({}) to {} ({}) time than one of {}.",
-                                  text(least->first),
-                                  least->second,
-                                  text(most->first),
-                                  most->second,
-                                  analysis.reference));
+  sentences.push_back(
+      fmt::format("A step of {} is not told apart in time from one of {}: the "
+                  "difference lies within its spread over the seeds.",
+                  listed(names),
+                  analysis.reference));
 }
 
 // "a=1, b=2" as its parts; nothing for values that are no numbers.
@@ -172,11 +203,36 @@ bool is_found(const Verdict& verdict) { return verdict.p_holm <= kAlpha; }
 
 std::string score_text(double value) {
   if (std::isnan(value)) return "undefined";
+  if (value == 0) return "0";
   const double size = std::abs(value);
   if (size != 0 && (size < 1e-6 || size >= 1e5)) return fmt::format("{:.1e}", value);
   if (size != 0 && size < 0.01)
     return fmt::format("{:.{}f}", value, 1 - static_cast<int>(std::floor(std::log10(size))));
   return fmt::format("{:.4f}", value);
+}
+
+SpreadText spread_text(double mean, double half) {
+  if (std::isnan(mean) || std::isnan(half)) return {score_text(mean), ""};
+  if (half == 0) return {score_text(mean), "0"};
+  const auto exponent = [](double value) {
+    return static_cast<int>(std::floor(std::log10(std::abs(value))));
+  };
+  const int place = exponent(half) - 1;  // of the last digit
+  const double size = std::max(std::abs(mean), half);
+  if (size >= 1e6 || size < 1e-4 || !std::isfinite(size)) {
+    const int digits = mean == 0 || !std::isfinite(size) ? 1 : exponent(mean) - place;
+    return {fmt::format("{:.{}e}", mean, std::clamp(digits, 0, 6)), fmt::format("{:.1e}", half)};
+  }
+  const int decimals = std::clamp(-place, 0, 6);
+  std::string text = fmt::format("{:.{}f}", mean, decimals);
+  if (text.find_first_not_of("-0.") == std::string::npos && text.front() == '-') text.erase(0, 1);
+  return {text, -place > 6 ? fmt::format("{:.1e}", half) : fmt::format("{:.{}f}", half, decimals)};
+}
+
+std::string estimate_text(double mean, double half) {
+  const SpreadText text = spread_text(mean, half);
+  if (text.half.empty()) return text.mean;
+  return text.mean + " ± " + text.half + (half == 0 ? " (all seeds the same)" : "");
 }
 
 std::string verdict_text(const Verdict& v, std::size_t family) {
@@ -198,31 +254,28 @@ std::string verdict_text(const Verdict& v, std::size_t family) {
         v.reference,
         what);
   }
-  const double half = (d.high - d.low) / 2;
+  const double half = half_of(d);
   if (is_found(v)) {
     return fmt::format(
-        "{} is {} than {} on {}: by {} ± {} ({}{}).",
+        "{} is {} than {} on {}: by {} ({}{}).",
         v.method,
         is_better(v) ? "better" : "worse",
         v.reference,
         what,
-        score_text(std::abs(d.mean)),
-        score_text(half),
+        estimate_text(std::abs(d.mean), half),
         p_text(v.p_holm),
         family > 1 ? fmt::format(" after correction for {} comparisons", family) : "");
   }
   return fmt::format(
-      "No difference found between {} and {} on {}: {} ± {} ({}); {} seeds show differences of {} "
-      "four "
+      "No difference found between {} and {} on {}: {} ({}); {} seeds show differences of {} four "
       "times in five.",
       v.method,
       v.reference,
       what,
-      score_text(d.mean),
-      score_text(half),
+      estimate_text(d.mean, half),
       p_text(v.p_holm),
       d.n,
-      score_text(v.detectable));
+      spread_text(0, v.detectable).half);
 }
 
 std::vector<std::string> sentences_of(const Analysis& analysis) {

@@ -42,8 +42,10 @@ LoadedRun load_run(const std::filesystem::path& root,
                    bool accept_changed) {
   LoadedRun loaded;
   loaded.run = existing_run(root);
+  // First, because it can say where in the file the damage is.
+  loaded.recipe = load_kept_recipe(loaded.run.recipe());
   if (!accept_changed) check_run_manifest(loaded.run);
-  loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
+  if (!overrides.empty()) loaded.recipe = load_recipe(loaded.run.recipe(), overrides);
   loaded.source = loaded.recipe.data.source->fresh();
   loaded.source->load(loaded.run.root);
   take_own_class_names(loaded.recipe, *loaded.source);

@@ -2,10 +2,12 @@
 #include <detente/balance/registry.h>
 #include <detente/config/kinds.h>
 #include <detente/config/tree.h>
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/core/whole_number.h>
 #include <detente/tensor/device.h>
+#include <detente/text/shell_word.h>
 #include <detente/text/unicode.h>
 #include <detente/train/recipe.h>
 #include <detente/train/selection.h>
@@ -259,7 +261,25 @@ std::string Recipe::to_yaml() const {
   return config::to_yaml(describe_of(copy));
 }
 
+void refuse_table(const std::filesystem::path& path) {
+  std::filesystem::path name = path.filename();
+  if (lower_ascii(name.extension().string()) == ".gz") name = name.stem();
+  const std::string ending = lower_ascii(name.extension().string());
+  if (ending != ".csv" && ending != ".tsv" && ending != ".tab" && ending != ".jsonl") return;
+  const std::string recipe = text::shell_word(name.stem().string() + ".yaml");
+  fail(ErrorCode::kInvalidArgument,
+       "[train::load_recipe] '{}' is a table; expected a recipe, which says what is learned from "
+       "it. "
+       "One is proposed by\n  detente new --from {} --out {}\nand {} stands where the table was "
+       "named.",
+       path.string(),
+       text::shell_word(path.string()),
+       recipe,
+       recipe);
+}
+
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  refuse_table(path);
   config::Node root = config::load_yaml(path);
   std::vector<std::string> notes;
   refuse_both_names(root, path.string());
@@ -313,6 +333,24 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   recipe.data.files.resolve_paths(folder);
   recipe.data.source->resolve_paths(folder);
   return recipe;
+}
+
+Recipe load_kept_recipe(const std::filesystem::path& copy) {
+  try {
+    return load_recipe(copy, {});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    const std::string file = text::shell_word(copy.string());
+    fail(ErrorCode::kData,
+         "{}\nThat file is the copy of the recipe that was kept in '{}' when training began, and "
+         "it is "
+         "damaged, or of another version. Bring it back from a copy of the folder, or write it "
+         "again "
+         "from the recipe and the --set that were trained:\n  detente recipe show RECIPE > {}",
+         error.what(),
+         copy.parent_path().string(),
+         file);
+  }
 }
 
 namespace {

@@ -135,6 +135,13 @@ struct Recipe {
 // kInvalidArgument with file and line where there is one.
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides);
 
+// The copy of its recipe that a run or a study keeps in its folder. Throws kData where it is damaged, with file,
+// line and how to bring it back.
+Recipe load_kept_recipe(const std::filesystem::path& copy);
+
+// Throws kInvalidArgument, with the command that proposes a recipe, where a file's ending says that it is a table.
+void refuse_table(const std::filesystem::path& path);
+
 // What keeps a run started with `before` from going on with `now`, one line per key
 // ("optimizer.lr: 0.001 -> 0.01"); keys that do not change the result do not count, nor does a
 // larger number of epochs.

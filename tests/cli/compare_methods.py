@@ -184,8 +184,68 @@ with tempfile.TemporaryDirectory() as folder:
     (folder / "huge.csv").write_text("\n".join(",".join([*c[:3], c[3] if i == 0 else c[3] + "e30", c[4]])
                                                for i, c in enumerate(huge)) + "\n")
     run(recipe, "--methods", "ew,pcgrad", "--seeds", "2", "--no-stl", "--set", "tasks.a.output=raw", "--set",
-        f"data.train={folder / 'huge.csv'}", "--out", folder / "fails")
+        f"data.train={folder / 'huge.csv'}", "--out", folder / "fails", code=5)
     found = json.loads((folder / "fails/comparison.json").read_text())
     assert all(m["failed"] == 2 for m in found["methods"]), found["methods"]
     assert len(found["notes"]) == 4 and "exit code" in found["notes"][0], found["notes"]
+    assert "last line of its log: " in found["notes"][0], found["notes"]
+
+    # Seeds by name are the same runs.
+    named = [recipe, "--methods", "ew,pcgrad", "--no-stl", "--out", folder / "named", "--json"]
+    once = without_times(run(*named, "--seeds", "2,0").stdout)
+    assert once["seeds"] == [2, 0], once
+    more = without_times(run(*named, "--seeds", "3").stdout)
+    for few, all3 in zip(once["rows"], more["rows"]):
+        assert few["by_seed"] == [all3["by_seed"][2], all3["by_seed"][0]], (few, all3)
+    assert "4,7,11" in run(*named, "--seeds", "0-2", code=2).stderr
+    again = subprocess.run([program, "report", folder / "named", "--json"], capture_output=True, text=True)
+    assert without_times(again.stdout) == more, again.stderr
+
+    # What was meant, where something else was named.
+    assert "detente new --from" in run(folder / "t.csv", code=2).stderr
+    named_too = run(folder / "t.csv", "--methods", "ew", "--out", folder / "x", code=2)
+    assert "detente new --from" in named_too.stderr, named_too
+    lacking = run(recipe, code=2).stderr
+    assert "--methods ew,uw,pcgrad,cagrad --seeds 3 --out study" in lacking, lacking
+    assert "there is no file" in run(folder / "none.yaml", code=3).stderr
+    assert "is a folder" in run(folder / "named", "--methods", "ew", "--out", folder / "x", code=2).stderr
+
+    # A study that has lost its study.json gets it again, and `report` is not in the way meanwhile.
+    (folder / "named/study.json").unlink()
+    done = subprocess.run([program, "report", folder / "named"], capture_output=True, text=True)
+    assert done.returncode == 3 and "study.json is missing" in done.stderr, done
+    assert not (folder / "named/report.html").exists()
+    (folder / "named/report.html").write_text("of an earlier version")
+    assert without_times(run(*named, "--seeds", "3").stdout) == more
+    runs = folder / "named/runs/ew"
+    done = subprocess.run([program, "report", runs], capture_output=True, text=True)
+    assert done.returncode == 2 and "holds 3 of them" in done.stderr and "detente serve" in done.stderr, done
+
+    # A damaged copy of the recipe: where, and what to do.
+    for place, words in [(folder / "named", ["compare", *map(str, named), "--seeds", "3"]),
+                         (runs / "seed-0", ["eval", str(runs / "seed-0")])]:
+        copy = (place / "recipe.yaml").read_text()
+        lines = copy.splitlines()
+        (place / "recipe.yaml").write_text("\n".join([*lines[:3], "  : [broken", *lines[3:]]) + "\n")
+        done = subprocess.run([program, *words], capture_output=True, text=True)
+        assert done.returncode == 3, done
+        for words_there in (f"{place / 'recipe.yaml'}:", "recipe show RECIPE >"):
+            assert words_there in done.stderr, done.stderr
+        (place / "recipe.yaml").write_text(copy)
+        assert subprocess.run([program, *words], capture_output=True).returncode == 0
+
+    # What `detente new` writes is read back, whatever the columns are called.
+    odd = ["a b", "it's", "x: y", "- z", "#h", "no", "true", "[l]", "{m}", "a.b/c|d", "열", "1e3", "%p",
+           "@q"]
+    (folder / "odd names.csv").write_text(
+        "\n".join(["u,v," + ",".join(odd)] + [
+            ",".join([str(i), str(i % 7)] + [str((i * (k + 3)) % 23 + 0.5) for k in range(len(odd))])
+            for i in range(60)]) + "\n")
+    out = folder / "odd names.yaml"
+    flags = [word for name in odd for word in ("--targets", name)]
+    done = subprocess.run([program, "new", "--from", folder / "odd names.csv", *flags, "--out", out],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and f"data check '{out}'" in done.stdout, done
+    done = subprocess.run([program, "data", "check", out], capture_output=True, text=True)
+    assert done.returncode == 0, done
 print("ok")

@@ -144,6 +144,26 @@ TEST_F(NewTest, StandardOutputIsTheRecipe) {
   EXPECT_EQ(text_at(root, "name"), "t");
 }
 
+TEST_F(NewTest, ProposesNoComparisonOfMethodsForOneTask) {
+  folder_.write("t.csv", "x,y\n1,2.5\n2,3.5\n3,4\n4,1\n");
+  ASSERT_EQ(call({"--from", folder_.file("t.csv"), "--out", folder_.file("r.yaml")}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("1 task, 1 input"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("detente compare")));
+  EXPECT_THAT(out_.str(), HasSubstr("--targets a,b"));
+  EXPECT_EQ(text_at(written("r.yaml"), "balance.method"), "ew");
+  folder_.write("t.csv", "x,y,z\n1,2.5,1\n2,3.5,7\n3,4,3\n4,1,4.5\n");
+  ASSERT_EQ(call({"--from",
+                  folder_.file("t.csv"),
+                  "--targets",
+                  "y,z",
+                  "--out",
+                  folder_.file("my recipe's.yaml")}),
+            0);
+  EXPECT_EQ(text_at(written("my recipe's.yaml"), "balance.method"), "cagrad");
+  // As a shell takes it.
+  EXPECT_THAT(out_.str(), HasSubstr("my recipe'\\''s.yaml' --methods ew,"));
+}
+
 TEST_F(NewTest, TargetsMayHoldCommas) {
   folder_.write("t.csv", "x,\"a,b\",c\n1,2.5,0\n2,3.5,1\n3,4,1\n4,1,0\n");
   ASSERT_EQ(

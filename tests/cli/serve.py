@@ -16,6 +16,9 @@ import urllib.parse
 from contextlib import contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "report"))
+import made_runs  # noqa: E402
+
 program = sys.argv[1]
 
 
@@ -199,6 +202,31 @@ def shows_runs(folder):
         assert process.wait(timeout=20) == 130
 
 
+def shows_a_study(folder):
+    made_runs.write_study(folder / "s", ["ew", "uw"], ["a", "b"], seeds=2, steps=10, tested=False,
+                          unfinished=[("uw", 1)])
+    last = folder / "s/runs/uw/seed-1.json"
+    with serving(folder) as (port, _):
+        found = json.loads(ask(port, "/api/runs")[2])["studies"]
+        told = [(s["name"], s["state"], s["ended"], s["runs"]) for s in found]
+        assert told == [("s", "interrupted", 7, 8)], found
+        status, _, body = ask(port, "/study/s")
+        assert status == 200 and b"7 of 8 runs so far" in body and b"/run/s/runs/uw/seed-1" in body
+        version = json.loads(ask(port, "/api/study/s")[2])["version"]
+        assert f'data-version="{version}"'.encode() in body
+        last.write_text(json.dumps({"variant": 1, "seed": 1, "dev": {"a": {"r2": 0.53}, "b": {"r2": 0.5}}}))
+        deadline = time.monotonic() + 30
+        while json.loads(ask(port, "/api/study/s")[2])["version"] == version:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        while b"runs so far" in ask(port, "/study/s")[2]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert json.loads(ask(port, "/api/study/s")[2])["status"]["state"] == "finished"
+    with serving(folder / "s") as (port, _):
+        assert b"8 of 8" not in ask(port, "/study/")[2] and status_of(port, "/study/") == 200
+
+
 def many_and_none(folder):
     with serving(folder) as (port, _):
         assert states(port) == {} and status_of(port, "/") == 200
@@ -354,7 +382,7 @@ def refuses(folder):
     assert missing.returncode == 3 and "none" in missing.stderr, missing
 
 
-for part in (shows_runs, many_and_none, refuses):
+for part in (shows_runs, shows_a_study, many_and_none, refuses):
     with tempfile.TemporaryDirectory() as path:
         part(Path(path))
 print("ok")

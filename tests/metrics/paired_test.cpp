@@ -204,5 +204,22 @@ TEST(DeltaM, IsZeroAtTheBaselineAndUndefinedWithoutOne) {
   EXPECT_EQ(delta_m_metric(negative), -50);
 }
 
+TEST(PairedTest, RoundingIsNoSpread) {
+  const std::vector<double> a{0.7, 0.8, 0.9};
+  const std::vector<double> b{0.6, 0.7, 0.8};
+  const PairedTest shifted = paired_test(a, b);
+  EXPECT_EQ(shifted.deviation, 0);
+  EXPECT_EQ(shifted.p, 0);
+  EXPECT_NEAR(shifted.difference.mean, 0.1, 1e-15);
+  const std::vector<double> near{0.7 + 1e-16, 0.8 - 1e-16, 0.9};
+  EXPECT_EQ(paired_test(a, near).difference.mean, 0);
+  EXPECT_EQ(paired_test(a, near).p, 1);
+  // What is small is not for that reason rounding.
+  EXPECT_GT(
+      paired_test(std::vector<double>{1e-20, 3e-20}, std::vector<double>{1e-20, 1e-20}).deviation,
+      0);
+  EXPECT_GT(mean_interval(std::vector<double>{1.0, 1.0 + 1e-9}).high, 1.0 + 1e-9);
+}
+
 }  // namespace
 }  // namespace detente::metrics

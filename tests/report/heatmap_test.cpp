@@ -163,5 +163,24 @@ TEST(HeatMap, CarriesItsValuesOntoThePage) {
   EXPECT_THAT(html, Not(HasSubstr("</script>\"'")));
 }
 
+TEST(HeatMap, ShadesColourInPlaceOfValuesAndTheScaleHasAFloor) {
+  HeatMap map;
+  map.scale = HeatScale::kDiverging;
+  map.rows = {"r"};
+  map.columns = {"a", "b"};
+  map.values = {20, 0.03};
+  map.least_reach = 1;
+  map.shades = {0, std::nan("")};
+  HeatFrame frame;
+  draw_heat_map(map, 460, &frame);
+  EXPECT_EQ(frame.low, -1);
+  EXPECT_EQ(frame.high, 1);
+  map.shades.clear();
+  draw_heat_map(map, 460, &frame);
+  EXPECT_EQ(frame.high, 20);
+  map.shades = {1};
+  EXPECT_THROW(draw_heat_map(map), Error);
+}
+
 }  // namespace
 }  // namespace detente::report

@@ -4,7 +4,7 @@
     made_runs.py study DIR [--methods N] [--seeds N] [--steps N] [--tasks N] [--epochs N]
     made_runs.py run DIR [--steps N] [--tasks N] [--epochs N]
 
-writes what tests/study/page_maker.cpp reads."""
+writes what tests/study/page_maker.cpp reads and `detente serve` shows."""
 import argparse
 import itertools
 import json
@@ -91,10 +91,6 @@ def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(),
     folder = Path(folder)
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     metrics = [{"name": "r2", "higher_is_better": True}, {"name": "mae", "higher_is_better": False}]
-    plan = {"title": title, "command": "detente compare made.yaml --out study", "methods": ",".join(methods),
-            "grid": [], "seeds": seeds, "single": single,
-            "tasks": [{"name": t, "metrics": metrics} for t in tasks]}
-    (folder / "plan.json").write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
     # As study/plan.cpp names folders.
     def safe(name):
         return "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in "-_=.") else "_"
@@ -102,6 +98,13 @@ def write_study(folder, methods, tasks, seeds=3, steps=100, epochs=3, failed=(),
 
     variants = [(m, safe(m), tasks) for m in methods]
     variants += [("single", safe(f"single-{t}"), [t]) for t in tasks if single]
+    plan = {"title": title, "command": "detente compare made.yaml --out study", "test_rows": tested,
+            "seeds": list(range(seeds)), "halving": False,
+            "tasks": [{"name": t, "metrics": metrics} for t in tasks],
+            "variants": [{"method": m, "setting": "", "task": own[0] if m == "single" else "",
+                          "folder": where, "overrides": []} for m, where, own in variants]}
+    told = json.dumps({"plan": plan}, ensure_ascii=False)
+    (folder / "study.json").write_text(told, encoding="utf-8")
     values = {}
     for v, (method, where, own) in enumerate(variants):
         for seed in range(seeds):

@@ -87,5 +87,31 @@ TEST(Plan, FoldersOfLongAndLikeNamesDiffer) {
   for (const Variant& variant : variants) EXPECT_TRUE(folders.insert(variant.folder).second);
 }
 
+TEST(ParseSeeds, TakesHowManyOrWhichOnes) {
+  using Seeds = std::vector<std::int64_t>;
+  EXPECT_EQ(parse_seeds("3"), (Seeds{0, 1, 2}));
+  EXPECT_EQ(parse_seeds("0,1,2"), (Seeds{0, 1, 2}));
+  EXPECT_EQ(parse_seeds(" 7, 4 ,11"), (Seeds{7, 4, 11}));
+  EXPECT_EQ(parse_seeds("5,"), (Seeds{5}));
+  for (const char* text : {"",
+                           "0",
+                           "-1",
+                           "x",
+                           "3x",
+                           "1.5",
+                           "10001",
+                           ",",
+                           "1,,2",
+                           "1,1",
+                           "1,-2",
+                           "1,x",
+                           "0-4",
+                           "9e15,1",
+                           "99999999999999999999,1"}) {
+    EXPECT_THAT(error_of([&] { parse_seeds(text); }).what(), HasSubstr("4,7,11; one alone: 4,"))
+        << text;
+  }
+}
+
 }  // namespace
 }  // namespace detente::study

@@ -75,7 +75,7 @@ TEST(Analysis, SaysWhatIsBetterAndByHowMuch) {
             0.01);
   EXPECT_GT(analysis.rows[1].estimate.high - analysis.rows[1].estimate.low, 0.1);
   EXPECT_THAT(analysis.sentences,
-              Contains("A step of cagrad takes 50 % more time than one of ew."));
+              Contains("A step of cagrad takes 50 ± 0 % more time than one of ew."));
   EXPECT_EQ(analysis.rows[0].method, "single");
   EXPECT_NEAR(analysis.methods[0].delta_m_task, (0 + 25) / 2.0, 1e-9);
   EXPECT_NEAR(analysis.methods[0].delta_m_metric, (0 + 0 + 25) / 3.0, 1e-9);
@@ -122,7 +122,7 @@ TEST(Analysis, ManyMethodsAreSaidTogether) {
   EXPECT_THAT(none[1],
               HasSubstr("No difference found on income (f1) between ew and a, b, c, d and e: "));
   EXPECT_THAT(none[2], HasSubstr("on age (mae) between ew and a, b, c, d and e: "));
-  EXPECT_EQ(none[3], "A step takes 50 % more (a) to 250 % more (e) time than one of ew.");
+  EXPECT_EQ(none[3], "A step takes 50 ± 0 % more (a) to 250 ± 0 % more (e) time than one of ew.");
   const auto one = study(0.1, 0);
   ASSERT_EQ(one.size(), 5U);
   EXPECT_EQ(one[0], "b was found better than ew on income and worse on nothing.");
@@ -131,6 +131,74 @@ TEST(Analysis, ManyMethodsAreSaidTogether) {
   const auto both = study(0.1, 1);
   EXPECT_EQ(both[0], "b was found better than ew on income, worse on age.");
   EXPECT_EQ(both.size(), 6U);
+}
+
+// Times of a step by seed, of ew and of another method.
+std::vector<std::string> step_sentences(const std::vector<double>& ew,
+                                        const std::vector<double>& other) {
+  const auto variants = plan("ew,cagrad", false);
+  std::vector<std::int64_t> seeds;
+  std::vector<RunResult> results;
+  for (std::size_t i = 0; i < ew.size(); ++i) {
+    seeds.push_back(static_cast<std::int64_t>(i));
+    results.push_back(result(0, seeds.back(), 0.6, 5));
+    results.back().ms_per_step = ew[i];
+    results.push_back(result(1, seeds.back(), 0.6, 5));
+    results.back().ms_per_step = other[i];
+  }
+  std::vector<std::string> found;
+  for (const auto& sentence : analysis_of(variants, seeds, results).sentences) {
+    if (sentence.starts_with("A step ")) found.push_back(sentence);
+  }
+  return found;
+}
+
+TEST(Analysis, StepTimesHaveAnIntervalOrAreNotToldApart) {
+  // The quotients are 1.5, 1.4 and 1.6: 50 % with t_2(0.975) * 10 / sqrt(3) = 24.8.
+  EXPECT_THAT(step_sentences({2, 1, 3}, {3, 1.4, 4.8}),
+              ElementsAre("A step of cagrad takes 50 ± 25 % more time than one of ew."));
+  EXPECT_THAT(step_sentences({3, 1.4, 4.8}, {2, 1, 3}),
+              ElementsAre(HasSubstr("% less time than one of ew.")));
+  EXPECT_THAT(step_sentences({2, 2, 2}, {2.2, 1.9, 2.1}),
+              ElementsAre("A step of cagrad (3 ± 19 % more) is not told apart in time from one of "
+                          "ew: the difference lies within its spread over the seeds."));
+  EXPECT_THAT(
+      step_sentences({2}, {2.08}),
+      ElementsAre("A step of cagrad takes 4 % more time than one of ew with the one seed that "
+                  "both have: no interval."));
+  EXPECT_THAT(step_sentences({2, std::nan("")}, {std::nan(""), 2}), ElementsAre());
+}
+
+TEST(Words, NumbersHaveTheDigitsThatTheirSpreadLeaves) {
+  EXPECT_EQ(estimate_text(0.612345, 0.0045), "0.6123 ± 0.0045");
+  EXPECT_EQ(estimate_text(0.612345, 0.45), "0.61 ± 0.45");
+  EXPECT_EQ(estimate_text(1234.5, 57), "1234 ± 57");
+  EXPECT_EQ(estimate_text(12.3456, 1.23), "12.3 ± 1.2");
+  EXPECT_EQ(estimate_text(1.234e7, 1.2e5), "1.234e+07 ± 1.2e+05");
+  EXPECT_EQ(estimate_text(3.21e-5, 1.2e-6), "3.21e-05 ± 1.2e-06");
+  EXPECT_EQ(estimate_text(0.5, 2e-9), "0.500000 ± 2.0e-09");
+  EXPECT_EQ(estimate_text(-0.00001, 0.012), "0.000 ± 0.012");
+  EXPECT_EQ(estimate_text(0, 0), "0 ± 0 (all seeds the same)");
+  EXPECT_EQ(estimate_text(0.25, 0), "0.2500 ± 0 (all seeds the same)");
+  EXPECT_EQ(estimate_text(0.25, std::nan("")), "0.2500");
+  EXPECT_EQ(estimate_text(std::nan(""), 1), "undefined");
+  EXPECT_EQ(score_text(0), "0");
+}
+
+// What rounding leaves of equal differences is no spread: 0.7 - 0.6 is not 0.8 - 0.7 in binary.
+TEST(Analysis, RoundingIsNoSpread) {
+  const auto variants = plan("ew,cagrad", false);
+  std::vector<RunResult> results;
+  for (const std::int64_t seed : {0, 1, 2}) {
+    const double base = 0.6 + 0.1 * static_cast<double>(seed);
+    results.push_back(result(0, seed, base, 5));
+    results.push_back(result(1, seed, base + 0.1, 5));
+  }
+  const Analysis analysis = analysis_of(variants, {0, 1, 2}, results);
+  EXPECT_THAT(analysis.verdicts[0].text, HasSubstr("by 0.1000 ± 0 (all seeds the same)"));
+  EXPECT_THAT(analysis.verdicts[1].text, HasSubstr(": 0 ± 0 (all seeds the same) (p = 1)"));
+  EXPECT_THAT(result_table(analysis).text(), HasSubstr("5.0000 ± 0 (all seeds the same)"));
+  EXPECT_THAT(latex_table(analysis), HasSubstr("5.0000 $\\pm$ 0 "));
 }
 
 TEST(Analysis, SaysWhereTheBestSettingIsTheLastOneTried) {

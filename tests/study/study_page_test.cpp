@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <tuple>
+#include <variant>
 #include <vector>
 
 namespace detente::study {
@@ -93,6 +95,87 @@ TEST(ChangeMap, IsPositiveWhereAMethodIsBetter) {
       std::isnan(change_map(analysis_of({{"ew", 0.0, 1.0}, {"m", 0.6, 1.5}}), tasks)->at(1, 0)));
 }
 
+// Three seeds: the change of a over the reference by seed.
+report::HeatMap changes_of(const std::vector<double>& by_seed) {
+  const std::vector<Variant> variants = {variant("ew"), variant("m")};
+  std::vector<RunResult> results;
+  std::vector<std::int64_t> seeds;
+  for (std::size_t i = 0; i < by_seed.size(); ++i) {
+    seeds.push_back(static_cast<std::int64_t>(i));
+    for (std::size_t v = 0; v < 2; ++v) {
+      RunResult result;
+      result.variant = v;
+      result.seed = seeds.back();
+      result.dev = {{"a", {{"r2", 1 + (v == 1 ? by_seed[i] : 0)}}}, {"b", {{"mae", 1.0}}}};
+      results.push_back(result);
+    }
+  }
+  const std::vector<StudyTask> tasks = {kA, kB};
+  const auto analysis = analyse(variants, std::vector<std::size_t>{0, 1}, tasks, seeds, results);
+  return *change_map(analysis, tasks);
+}
+
+TEST(ChangeMap, ColoursOnlyWhatIsToldApart) {
+  using ::testing::EndsWith;
+  // A large mean within a larger spread has no colour, a small one beyond its spread has one.
+  const auto wide = changes_of({0.6, -0.3, 0.1});
+  EXPECT_NEAR(wide.at(1, 0), 100 * 0.4 / 3, 1e-9);
+  EXPECT_EQ(wide.shade(2), 0);
+  EXPECT_THAT(wide.words[2], EndsWith("not told apart from 0"));
+  const auto narrow = changes_of({0.2, 0.21, 0.19});
+  // t_2(0.975) * 0.01 / sqrt(3) = 2.484 %.
+  EXPECT_NEAR(narrow.shade(2), 20 - 2.484, 1e-3);
+  EXPECT_EQ(narrow.words[2], "20.0 ± 2.5");
+  // With one seed there is no interval to go by.
+  EXPECT_NEAR(changes_of({0.2}).shade(2), 20, 1e-9);
+}
+
+TEST(ChangeMap, WhatIsNearlyNothingIsPale) {
+  const auto map = changes_of({0.0003, 0.0003, 0.0003});
+  report::HeatFrame frame;
+  draw_heat_map(map, 460, &frame);
+  EXPECT_EQ(frame.high, 1);
+  EXPECT_EQ(report::heat_level(map.shade(2), frame.low, frame.high), report::kHeatLevels / 2);
+}
+
+TEST(TradeOffFigure, NamesOfManyNearMethodsDoNotOverlap) {
+  // In a heap; the name of each begins with its number, so that it is found in the picture.
+  std::vector<std::tuple<std::string, double, double>> methods;
+  for (int i = 0; i < 18; ++i) {
+    methods.emplace_back(
+        std::to_string(i) + "_a_method", 0.7 + 0.0007 * (i * 7 % 18), 1 + 0.0008 * (i * 5 % 18));
+  }
+  methods.emplace_back("far", 0.5, 1.4);
+  const Figure figure = trade_off_figure(analysis_of(methods), kA, kB);
+  EXPECT_THAT(figure.unnamed, IsEmpty());
+  struct Box {
+    std::string name;
+    report::Rect at;
+  };
+  std::vector<Box> boxes;
+  for (const auto& item : figure.canvas.primitives()) {
+    const auto* text = std::get_if<report::Text>(&item);
+    if (text == nullptr || text->text.find("_a_method") == std::string::npos) continue;
+    EXPECT_EQ(text->style.anchor, report::Anchor::kStart);
+    const double width = report::text_width(text->text, text->style.size);
+    boxes.push_back({text->text, {text->at.x, text->at.y - 10, width, 12}});
+  }
+  EXPECT_EQ(boxes.size(), 18U);
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const report::Rect& a = boxes[i].at;
+    for (std::size_t j = i + 1; j < boxes.size(); ++j) {
+      const report::Rect& b = boxes[j].at;
+      EXPECT_FALSE(a.x < b.right() && b.x < a.right() && a.y < b.bottom() && b.y < a.bottom())
+          << boxes[i].name << " over " << boxes[j].name;
+    }
+    for (const auto& mark : figure.marks) {
+      EXPECT_FALSE(mark.at.x > a.x && mark.at.x < a.right() && mark.at.y > a.y &&
+                   mark.at.y < a.bottom())
+          << boxes[i].name << " over the point of " << mark.name;
+    }
+  }
+}
+
 TEST(Figures, SayTheirValuesInWords) {
   const Analysis analysis = analysis_of({{"ew", 0.5, 1.0}, {"worse", 0.4, 1.25}});
   const Figure points = trade_off_figure(analysis, kA, kB);
@@ -153,11 +236,6 @@ TEST(LearningSeries, IsTheMeanWithTheRangeOfTheSeeds) {
 
 class StudyPageTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    options_.out = folder_.path();
-    options_.seeds = {0, 1};
-  }
-
   void add_run(const std::string& folder, int seed, const std::string& summary) {
     const fs::path run = folder_.path() / "runs" / folder / ("seed-" + std::to_string(seed));
     fs::create_directories(run);
@@ -170,13 +248,19 @@ class StudyPageTest : public ::testing::Test {
   std::string page(const std::vector<Variant>& variants, const std::vector<RunResult>& results) {
     const std::vector<StudyTask> tasks = {kA, kB};
     const auto chosen = chosen_variants(variants, tasks, results);
-    const auto analysis = analyse(variants, chosen, tasks, options_.seeds, results);
-    return study_page(
-        {"t", "detente compare", "seed: 0"}, analysis, variants, chosen, tasks, options_);
+    const auto analysis = analyse(variants, chosen, tasks, seeds_, results);
+    return study_page({"t", "detente compare", "seed: 0", test_rows_},
+                      analysis,
+                      variants,
+                      chosen,
+                      tasks,
+                      seeds_,
+                      runs_in(folder_.path()));
   }
 
   test::TempDir folder_;
-  SweepOptions options_;
+  std::vector<std::int64_t> seeds_ = {0, 1};
+  bool test_rows_ = false;
 };
 
 TEST_F(StudyPageTest, SaysWhatRanWhereAndWhatItCost) {
@@ -214,6 +298,12 @@ TEST_F(StudyPageTest, CountsTheSettingsThatValidationChoseFrom) {
   EXPECT_THAT(html, HasSubstr("one of up to 2 settings"));
   EXPECT_THAT(html, HasSubstr("optimizer.lr=2"));
   EXPECT_THAT(html, HasSubstr("measured on test rows"));
+}
+
+TEST_F(StudyPageTest, SaysThatTestRowsAreMeasuredInTheEnd) {
+  EXPECT_THAT(page({variant("ew")}, {}), HasSubstr("there are none: data.split.test"));
+  test_rows_ = true;
+  EXPECT_THAT(page({variant("ew")}, {}), HasSubstr("measured when all has been trained"));
 }
 
 TEST_F(StudyPageTest, NeedsNoRun) {

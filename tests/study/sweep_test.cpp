@@ -67,7 +67,27 @@ TEST_F(SweepTest, OneThatFailsTakesNoOtherWithIt) {
   EXPECT_EQ(results[0].failure, "");
   EXPECT_EQ(results[0].ms_per_step, 200);
   EXPECT_EQ(results[0].dev[0].second[0].second, 0.5);
-  EXPECT_THAT(results[2].failure, HasSubstr("exit code 4): error: the loss is NaN"));
+  EXPECT_EQ(results[2].failure,
+            "failed: exit code 4; last line of its log: error: the loss is NaN");
+}
+
+// What a killed process said last is no cause, and what an earlier one said is not its own.
+TEST_F(SweepTest, AKilledRunIsSaidToBeKilled) {
+  program("[ -e \"$(dirname \"$0\")/mended\" ] || echo 'notice: all is well' >&2\nkill -9 $$\n");
+  options_.seeds = {0};
+  std::vector<bool> failed;
+  SweepHooks hooks;
+  hooks.on_change = [&](const SweepProgress& progress) {
+    if (!progress.text.empty()) failed.push_back(progress.failed);
+  };
+  EXPECT_EQ(
+      train_all(variants_, options_, hooks)[0].failure,
+      "failed: ended by signal 9 (SIGKILL, which the system also sends where memory is short); "
+      "last line of its log: notice: all is well");
+  EXPECT_EQ(failed, (std::vector<bool>{true, true}));
+  folder_.write("mended", "");
+  EXPECT_THAT(train_all(variants_, options_, {})[0].failure,
+              ::testing::EndsWith("; its log says nothing"));
 }
 
 TEST_F(SweepTest, GoesOnAndNeverRepeatsWhatHasFinished) {
@@ -147,8 +167,13 @@ TEST_F(SweepTest, TestsTheChosenOnceAndWritesAPage) {
   EXPECT_EQ(test_chosen(variants_, chosen, options_, {})[0].test, results[0].test);
   const Analysis analysis = analyse(variants_, chosen, kTasks, options_.seeds, results);
   EXPECT_EQ(analysis.measured, Measured::kTest);
-  const std::string page = study_page(
-      {"<study>", "detente compare", "tasks: []"}, analysis, variants_, chosen, kTasks, options_);
+  const std::string page = study_page({"<study>", "detente compare", "tasks: []"},
+                                      analysis,
+                                      variants_,
+                                      chosen,
+                                      kTasks,
+                                      options_.seeds,
+                                      runs_in(options_.out));
   EXPECT_THAT(page, HasSubstr("&lt;study&gt;"));
   EXPECT_THAT(page, HasSubstr("bad, seed 0: failed"));
   EXPECT_THAT(page, HasSubstr("0.2500"));

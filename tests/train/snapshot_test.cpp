@@ -9,6 +9,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <string_view>
 
 namespace detente::train {
 namespace {
@@ -221,9 +222,19 @@ TEST_F(SnapshotTest, ARunThatIsNotWhatItWroteIsNamed) {
     const Error error = error_of([&] { load_run(folder_ / "run", {}); });
     EXPECT_EQ(error.code(), ErrorCode::kData) << file;
     EXPECT_THAT(error.what(), HasSubstr(std::filesystem::path(file).filename().string()));
-    EXPECT_THAT(error.what(), HasSubstr("--accept-changed"));
+    // A recipe that cannot be read is of no use as it is: it has to be written again.
+    const bool unreadable = std::string_view(file) == "recipe.yaml";
+    EXPECT_THAT(error.what(),
+                HasSubstr(unreadable ? "detente recipe show RECIPE >" : "--accept-changed"));
     write_file_atomic(path, before);
   }
+  // One that was changed on purpose is.
+  const std::string recipe = read_file(folder_ / "run/recipe.yaml");
+  write_file_atomic(folder_ / "run/recipe.yaml", recipe + "# mine\n");
+  const Error changed = error_of([&] { load_run(folder_ / "run", {}); });
+  EXPECT_THAT(changed.what(), HasSubstr("recipe.yaml"));
+  EXPECT_THAT(changed.what(), HasSubstr("--accept-changed"));
+  write_file_atomic(folder_ / "run/recipe.yaml", recipe);
   flip(folder_ / "run/model.safetensors",
        std::filesystem::file_size(folder_ / "run/model.safetensors") - 2);
   EXPECT_NO_THROW(load_run(folder_ / "run", {}, /*accept_changed=*/true));
