@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import warnings
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import _core
+from . import _core, _scaling
 from ._methods import Method, make_method, option_names, option_text, table
-from ._report import Report, report_of
+from ._report import Report, report_of, skipped_report
 
 Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
 Own = Union[Mapping[str, Iterable[Tensor]], Sequence[Iterable[Tensor]]]
@@ -48,6 +49,10 @@ def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]
         values = list(losses.unbind())
         names = tuple(f"task {k + 1}" for k in range(len(values)))
     else:
+        if isinstance(losses, (str, bytes)) or not hasattr(losses, "__iter__"):
+            raise TypeError(
+                f"losses are a {type(losses).__name__}; expected a list with one per task, or a dict by name"
+            )
         values = list(losses)
         names = tuple(f"task {k + 1}" for k in range(len(values)))
     for name, value in zip(names, values):
@@ -62,13 +67,22 @@ def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]
 def tensor_list(given: Iterable[Tensor], what: str) -> List[Tensor]:
     if isinstance(given, torch.nn.Module):
         given = given.parameters()
-    if isinstance(given, (Tensor, str)):
+    if isinstance(given, (Tensor, str)) or not hasattr(given, "__iter__"):
         raise TypeError(f"{what} is a {type(given).__name__}; expected a list of parameters, or a module")
     found = list(given)
     for one in found:
         if not isinstance(one, Tensor):
             raise TypeError(f"{what} holds a {type(one).__name__}; expected parameters alone")
     return found
+
+
+def generator(seed: Any) -> "_core.Rng":
+    """For methods that draw. TypeError and ValueError for what is no whole number from 0 to 2^64 - 1."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"seed is a {type(seed).__name__}; expected a whole number")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed is {seed}; expected a whole number from 0 to 2^64 - 1")
+    return _core.Rng(int(seed))
 
 
 class Balancer:
@@ -83,9 +97,12 @@ class Balancer:
     Other keywords are the engine's: `diagnose_every=n` measures conflict every n-th step whatever the method,
     `memory="low"`, `clip_norm`, `strategy`, `gram_sketch`, ... (docs/engine.md). One that the method has as
     well (`scale` of ew) is the method's; `engine={"scale": "sum_to_tasks"}` names the engine's. `seed`: of
-    methods that draw.
+    methods that draw. `scaler`: the torch.amp.GradScaler of the loop, if it has one; losses are given as they
+    are or through scaler.scale(), methods see gradients without its factor, .grad has it for scaler.step(), and
+    what is not finite ends in its skipping the step (report.skipped) instead of an ArithmeticError.
 
-    Not thread-safe; one per training run."""
+    Raises ValueError for an unknown method or option, TypeError for what is no method or no list of
+    parameters. Not thread-safe; one per training run."""
 
     def __init__(
         self,
@@ -95,20 +112,28 @@ class Balancer:
         *,
         seed: int = 0,
         engine: Optional[Mapping[str, Any]] = None,
+        scaler: Optional[Any] = None,
         **options: Any,
     ) -> None:
+        if engine is not None and not isinstance(engine, Mapping):
+            raise TypeError(f"engine is a {type(engine).__name__}; expected a dict of the engine's options")
         mine = option_names(method)
         of_engine = {
             name: options.pop(name) for name in ENGINE_OPTIONS if name in options and name not in mine
         }
         of_engine.update(engine or {})
+        self._scaler = scaler if _scaling.active(scaler) else None
+        if self._scaler is not None:
+            if "loss_scaling" in of_engine:
+                raise ValueError("scaler and loss_scaling both scale the losses; expected one of them")
+            of_engine["loss_scaling"] = "dynamic"
         self._method = make_method(method, options)
         self._engine_options = [(name, option_text(value)) for name, value in of_engine.items()]
         self._shared = None if shared is None else tensor_list(shared, "shared")
         self._given_own = own
         if own is not None and shared is None:
             raise ValueError("own without shared; give both, or neither: then they are found from the graph")
-        self._rng = _core.Rng(seed)
+        self._rng = generator(seed)
         self._engine: Optional[_core.Engine] = None
         self._names: Tuple[str, ...] = ()
         self._named = False
@@ -117,6 +142,9 @@ class Balancer:
         self._split: Tuple[Any, ...] = ()
         self._engine_state: Optional[str] = None
         self._accumulating = False
+        self._overflow = ""  # of a batch of the step that is being accumulated: what was not finite
+        self._owes_losses = False  # a step was made and after_step() has not been called
+        self._said_owed = False
 
     # ---- steps
 
@@ -127,9 +155,11 @@ class Balancer:
         examples of their own in one joint batch, the task of each example (position among the losses, -1:
         none), if the engine does not find it itself.
 
-        Raises ArithmeticError for a loss or gradient that is not finite, ValueError for what is no scalar
-        or has no graph; .grad is then as it was before."""
+        Raises ArithmeticError for a loss or gradient that is not finite (with a scaler: skips), ValueError for
+        what is no scalar or has no graph; .grad is then as it was before."""
         names, values, named = split_losses(losses)
+        if self._scaler is not None:
+            values = _scaling.unscaled(values, self._scaler)
         engine = self._prepared(names, values, named)
         where: List[int] = []
         if rows is not None:
@@ -144,21 +174,80 @@ class Balancer:
                 raise ValueError(
                     f"rows names task {max(where)} of {len(values)}; expected -1 to {len(values) - 1}"
                 )
-        return report_of(engine.backward(values, where, self._rng), self._names, named)
+        self._ask_for_losses()
+        if self._scaler is not None:
+            engine.set_loss_scale(float(self._scaler.get_scale()))
+        return self._ended(lambda: engine.backward(values, where, self._rng), values, named)
 
     def accumulate(self, losses: Losses, *, shares: Optional[Sequence[float]] = None) -> None:
         """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
         the number of examples in its mean; left out, all the same."""
         names, values, named = split_losses(losses)
-        self._prepared(names, values, named).accumulate(values, list(shares or []))
+        parts = _shares(shares, names)
+        if self._scaler is not None:
+            values = _scaling.unscaled(values, self._scaler)
+        engine = self._prepared(names, values, named)
         self._accumulating = True
+        if self._overflow:
+            return  # the step is lost already
+        try:
+            if self._scaler is not None:
+                engine.set_loss_scale(float(self._scaler.get_scale()))
+            engine.accumulate(values, parts)
+        except ArithmeticError as error:
+            self._accumulating = False
+            if type(error) is not ArithmeticError:
+                raise
+            if self._scaler is None:
+                raise ArithmeticError(f"{error}{_scaling.hint(values)}") from None
+            self._accumulating = True
+            self._overflow = str(error)
 
     def finish(self) -> Report:
         """Balances what was accumulated and adds it to .grad."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None or not self._accumulating:
             raise RuntimeError("finish() without accumulate() before it")
         self._accumulating = False
-        return report_of(self._engine.finish(self._rng), self._names, self._named)
+        lost, self._overflow = self._overflow, ""
+        if lost:
+            return self._skipped(lost, [None] * len(self._names), self._named)
+        self._ask_for_losses()
+        return self._ended(lambda: engine.finish(self._rng), [], self._named)
+
+    def _ended(
+        self, step: Callable[[], Dict[str, Any]], values: List[Optional[Tensor]], named: bool
+    ) -> Report:
+        """The step's report; under a scaler what is not finite ends in gradients that make it skip."""
+        try:
+            report = report_of(step(), self._names, named)
+        except ArithmeticError as error:
+            if type(error) is not ArithmeticError:  # ZeroDivisionError of a method in Python
+                raise
+            if self._scaler is None:
+                raise ArithmeticError(f"{error}{_scaling.hint(values)}") from None
+            return self._skipped(str(error), values, named)
+        if report.skipped and self._scaler is not None:
+            words = f"gradients are not finite at the scaler's factor {report.loss_scale:g}"
+            report = dataclasses.replace(report, message=words)
+            _scaling.overflow(p for part in (self._split[0], *self._split[1]) for p in part)
+        self._owes_losses = self.wants_losses_after_step and not report.skipped
+        return report
+
+    def _skipped(self, message: str, values: List[Optional[Tensor]], named: bool) -> Report:
+        _scaling.overflow(p for part in (self._split[0], *self._split[1]) for p in part)
+        losses = [float("nan") if value is None else float(value.detach()) for value in values]
+        return skipped_report(losses, message, self._names, named)
+
+    def _ask_for_losses(self) -> None:
+        if self._owes_losses and not self._said_owed:
+            self._said_owed = True
+            warnings.warn(
+                f"'{self._method.name}' learns from the losses after the optimiser's step, and after_step() was "
+                "not called after the last one: its weights stay as they are. Call "
+                "balancer.after_step(losses of the same batch) after optimizer.step()",
+                stacklevel=4,
+            )
 
     def after_step(self, losses: Losses) -> None:
         """For methods with `wants_losses_after_step` (famo): the losses of the same batch after
@@ -166,6 +255,7 @@ class Balancer:
         if self._engine is None:
             raise RuntimeError("after_step() without backward() before it")
         names, values, _ = split_losses(losses)
+        self._owes_losses = False
         if names != self._names:
             raise ValueError(
                 f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}"
@@ -194,6 +284,9 @@ class Balancer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where the balancer of that state stood. ValueError for a state of another method."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"the state is a {type(state).__name__}; expected what state_dict() gave")
         if state.get("format") != "detente-balancer-1":
             raise ValueError("this is no state of a detente.Balancer")
         if state["method"] != self._method.name:
@@ -326,6 +419,21 @@ class Balancer:
                 "expected losses of one network (is its trunk frozen?), or shared=... with the parameters"
             )
         return (shared, own)
+
+
+def _shares(shares: Optional[Sequence[float]], names: Sequence[str]) -> List[float]:
+    if shares is None:
+        return []
+    try:
+        found = [float(share) for share in shares]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"shares is {shares!r}; expected one number above 0 for each loss, such as how many examples are in "
+            "its mean"
+        ) from None
+    if len(found) != len(names):
+        raise ValueError(f"{len(found)} shares for {len(names)} losses; expected one each")
+    return found
 
 
 _rng = _core.Rng(0)
