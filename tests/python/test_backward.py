@@ -64,6 +64,7 @@ def test_parameters_are_found(name):
     assert [{id(p) for p in part} for part in found_own] == [{id(p) for p in part} for part in own]
 
 
+@pytest.mark.filterwarnings("ignore:'famo' learns")
 @pytest.mark.parametrize("method", [info.name for info in detente.methods()])
 def test_every_method_takes_a_step(method):
     shared, own, losses = ZOO["mlp"]()
