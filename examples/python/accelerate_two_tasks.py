@@ -4,8 +4,8 @@
 
     python accelerate_two_tasks.py [--steps N] [--mixed-precision no|bf16|fp16] [--accumulate N]
 
-In place of accelerator.backward(loss): the losses go to the balancer, each divided by the number of batches that a
-step accumulates, and the balancer is told of Accelerate's GradScaler (fp16 alone has one)."""
+In place of accelerator.backward(loss): the losses go to the balancer, each divided by the number of batches
+that a step accumulates, and the balancer is told of Accelerate's GradScaler (fp16 alone has one)."""
 
 import argparse
 

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor
 
 from . import _core, _scaling
+from ._arguments import Losses, Own, generator, share_list, split_losses, tensor_list
 from ._methods import Method, make_method, option_names, option_text, table
 from ._report import Report, report_of, skipped_report
-
-Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
-Own = Union[Mapping[str, Iterable[Tensor]], Sequence[Iterable[Tensor]]]
 
 # Options of the engine; all others are the method's.
 ENGINE_OPTIONS = (
@@ -35,56 +33,6 @@ ENGINE_OPTIONS = (
 )
 
 
-def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]], bool]:
-    named = False
-    if isinstance(losses, Mapping):
-        named = True
-        names, values = tuple(str(name) for name in losses), list(losses.values())
-    elif isinstance(losses, Tensor):
-        if losses.dim() != 1:
-            raise ValueError(
-                f"losses are a dict, a list, or a tensor of one number per task; got one of shape "
-                f"{tuple(losses.shape)}"
-            )
-        values = list(losses.unbind())
-        names = tuple(f"task {k + 1}" for k in range(len(values)))
-    else:
-        if isinstance(losses, (str, bytes)) or not hasattr(losses, "__iter__"):
-            raise TypeError(
-                f"losses are a {type(losses).__name__}; expected a list with one per task, or a dict by name"
-            )
-        values = list(losses)
-        names = tuple(f"task {k + 1}" for k in range(len(values)))
-    for name, value in zip(names, values):
-        if value is not None and not isinstance(value, Tensor):
-            raise TypeError(
-                f"the loss of '{name}' is a {type(value).__name__}; expected a tensor with its graph, or "
-                "None for a task that takes no part in this step"
-            )
-    return names, values, named
-
-
-def tensor_list(given: Iterable[Tensor], what: str) -> List[Tensor]:
-    if isinstance(given, torch.nn.Module):
-        given = given.parameters()
-    if isinstance(given, (Tensor, str)) or not hasattr(given, "__iter__"):
-        raise TypeError(f"{what} is a {type(given).__name__}; expected a list of parameters, or a module")
-    found = list(given)
-    for one in found:
-        if not isinstance(one, Tensor):
-            raise TypeError(f"{what} holds a {type(one).__name__}; expected parameters alone")
-    return found
-
-
-def generator(seed: Any) -> "_core.Rng":
-    """For methods that draw. TypeError and ValueError for what is no whole number from 0 to 2^64 - 1."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed is a {type(seed).__name__}; expected a whole number")
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seed is {seed}; expected a whole number from 0 to 2^64 - 1")
-    return _core.Rng(int(seed))
-
-
 class Balancer:
     """Backward passes of several losses, with what the method and the engine remember between steps.
 
@@ -98,8 +46,11 @@ class Balancer:
     `memory="low"`, `clip_norm`, `strategy`, `gram_sketch`, ... (docs/engine.md). One that the method has as
     well (`scale` of ew) is the method's; `engine={"scale": "sum_to_tasks"}` names the engine's. `seed`: of
     methods that draw. `scaler`: the torch.amp.GradScaler of the loop, if it has one; losses are given as they
-    are or through scaler.scale(), methods see gradients without its factor, .grad has it for scaler.step(), and
-    what is not finite ends in its skipping the step (report.skipped) instead of an ArithmeticError.
+    are or through scaler.scale(), methods see gradients without its factor, .grad has it for scaler.step(),
+    and what is not finite ends in its skipping the step (report.skipped) instead of an ArithmeticError.
+
+    `groups`: names with their shared parameters, or modules; steps that `diagnose_every` names then report a
+    Gram matrix for each in report.groups, and one of the rest, which shows in which layers tasks conflict.
 
     Raises ValueError for an unknown method or option, TypeError for what is no method or no list of
     parameters. Not thread-safe; one per training run."""
@@ -113,6 +64,7 @@ class Balancer:
         seed: int = 0,
         engine: Optional[Mapping[str, Any]] = None,
         scaler: Optional[Any] = None,
+        groups: Optional[Mapping[str, Iterable[Tensor]]] = None,
         **options: Any,
     ) -> None:
         if engine is not None and not isinstance(engine, Mapping):
@@ -141,7 +93,11 @@ class Balancer:
         self._seen = 0  # bits of the tasks that have taken part
         self._split: Tuple[Any, ...] = ()
         self._engine_state: Optional[str] = None
+        self._groups = {
+            str(name): tensor_list(part, f"groups['{name}']") for name, part in (groups or {}).items()
+        }
         self._accumulating = False
+        self._prepares = False  # independent() or estimate() was called for the step to come
         self._overflow = ""  # of a batch of the step that is being accumulated: what was not finite
         self._owes_losses = False  # a step was made and after_step() has not been called
         self._said_owed = False
@@ -155,11 +111,9 @@ class Balancer:
         examples of their own in one joint batch, the task of each example (position among the losses, -1:
         none), if the engine does not find it itself.
 
-        Raises ArithmeticError for a loss or gradient that is not finite (with a scaler: skips), ValueError for
-        what is no scalar or has no graph; .grad is then as it was before."""
-        names, values, named = split_losses(losses)
-        if self._scaler is not None:
-            values = _scaling.unscaled(values, self._scaler)
+        Raises ArithmeticError for a loss or gradient that is not finite (with a scaler: skips), ValueError
+        for what is no scalar or has no graph; .grad is then as it was before."""
+        names, values, named = self._values_of(losses)
         engine = self._prepared(names, values, named)
         where: List[int] = []
         if rows is not None:
@@ -175,6 +129,7 @@ class Balancer:
                     f"rows names task {max(where)} of {len(values)}; expected -1 to {len(values) - 1}"
                 )
         self._ask_for_losses()
+        self._prepares = False
         if self._scaler is not None:
             engine.set_loss_scale(float(self._scaler.get_scale()))
         return self._ended(lambda: engine.backward(values, where, self._rng), values, named)
@@ -182,10 +137,8 @@ class Balancer:
     def accumulate(self, losses: Losses, *, shares: Optional[Sequence[float]] = None) -> None:
         """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
         the number of examples in its mean; left out, all the same."""
-        names, values, named = split_losses(losses)
-        parts = _shares(shares, names)
-        if self._scaler is not None:
-            values = _scaling.unscaled(values, self._scaler)
+        names, values, named = self._values_of(losses)
+        parts = share_list(shares, names)
         engine = self._prepared(names, values, named)
         self._accumulating = True
         if self._overflow:
@@ -243,8 +196,8 @@ class Balancer:
         if self._owes_losses and not self._said_owed:
             self._said_owed = True
             warnings.warn(
-                f"'{self._method.name}' learns from the losses after the optimiser's step, and after_step() was "
-                "not called after the last one: its weights stay as they are. Call "
+                f"'{self._method.name}' learns from the losses after the optimiser's step, and after_step() "
+                "was not called after the last one: its weights stay as they are. Call "
                 "balancer.after_step(losses of the same batch) after optimizer.step()",
                 stacklevel=4,
             )
@@ -261,6 +214,42 @@ class Balancer:
                 f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}"
             )
         self._engine.after_step([None if v is None else v.detach() for v in values])
+
+    def independent(self, first: Losses, second: Losses) -> None:
+        """For methods with `wants_independent` (class X: sdmgrad, modo): the losses of two more batches,
+        before `backward` with those of the step's own. Without them a step uses its own batch twice, which is
+        biased. 2K passes."""
+        a, b = (self._values_of(losses) for losses in (first, second))
+        engine = self._prepared(a[0], a[1], a[2])
+        if b[0] != a[0]:
+            raise ValueError(
+                f"the second batch has the losses of {list(b[0])}; expected those of {list(a[0])}"
+            )
+        engine.set_independent(a[1], b[1])
+        self._prepares = True
+
+    def estimate(self, losses_of_part: Losses) -> None:
+        """Where `wants_estimate`: losses on some of the step's examples, with graphs of their own, before
+        `backward` with those on all. The Gram matrix comes from these, and the step needs one pass; its
+        quality is measured on steps that `diagnose_every` names."""
+        names, values, named = self._values_of(losses_of_part)
+        self._prepared(names, values, named).set_estimate(values)
+        self._prepares = True
+
+    def _values_of(self, losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]], bool]:
+        names, values, named = split_losses(losses)
+        return names, values if self._scaler is None else _scaling.unscaled(values, self._scaler), named
+
+    @property
+    def wants_independent(self) -> bool:
+        """Whether the next step would use what `independent` gives; ask at every step."""
+        return self._method.needs == "X" if self._engine is None else self._engine.wants_independent
+
+    @property
+    def wants_estimate(self) -> bool:
+        """Whether the next step would use what `estimate` gives; ask at every step. Never the first: an
+        estimate is trusted once it was measured."""
+        return self._engine is not None and self._engine.wants_estimate
 
     @property
     def wants_losses_after_step(self) -> bool:
@@ -330,7 +319,7 @@ class Balancer:
                 self._check_given(values, split)
         else:
             split = self._found(values)
-        if self._engine is not None and split is not self._split and self._accumulating:
+        if self._engine is not None and split is not self._split and (self._accumulating or self._prepares):
             raise ValueError(
                 "this batch shows that other parameters are shared than those before it did; expected "
                 "shared=... and own=... where the batches of one step have different tasks"
@@ -341,8 +330,23 @@ class Balancer:
             if state is not None:
                 self._engine.load_state(state)
             self._split = split
+            self._set_groups()
         self._names, self._named = names, named
         return self._engine
+
+    def _set_groups(self) -> None:
+        if not self._groups or self._engine is None:
+            return
+        group_of: Dict[int, int] = {}
+        for number, (name, part) in enumerate(self._groups.items()):
+            for parameter in part:
+                if group_of.setdefault(id(parameter), number) != number:
+                    raise ValueError(
+                        f"a parameter of group '{name}' is in another group as well; expected one each"
+                    )
+        places = [group_of.get(id(parameter), len(self._groups)) for parameter in self._split[0]]
+        names = [*self._groups, "rest"] if len(self._groups) in places else list(self._groups)
+        self._engine.set_groups(names, places)
 
     def _check_given(self, values: List[Optional[Tensor]], split: Tuple[Any, ...]) -> None:
         leaves = _core.reach(values)[0]
@@ -419,21 +423,6 @@ class Balancer:
                 "expected losses of one network (is its trunk frozen?), or shared=... with the parameters"
             )
         return (shared, own)
-
-
-def _shares(shares: Optional[Sequence[float]], names: Sequence[str]) -> List[float]:
-    if shares is None:
-        return []
-    try:
-        found = [float(share) for share in shares]
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"shares is {shares!r}; expected one number above 0 for each loss, such as how many examples are in "
-            "its mean"
-        ) from None
-    if len(found) != len(names):
-        raise ValueError(f"{len(found)} shares for {len(names)} losses; expected one each")
-    return found
 
 
 _rng = _core.Rng(0)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import _core
-from ._balancer import Losses, split_losses, tensor_list
+from ._arguments import Losses, split_losses, tensor_list
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from ._program import environment, program
 
 
 class DataError(OSError, ValueError):
-    """A file that is missing, damaged or does not fit (exit code 3 of the program): what within one process is
-    an OSError or a ValueError."""
+    """A file that is missing, damaged or does not fit (exit code 3 of the program): what within one process
+    is an OSError or a ValueError."""
 
 
 _ERRORS = {2: ValueError, 3: DataError, 4: ArithmeticError}
@@ -30,8 +30,8 @@ def call(
     may_stop: bool = False,
 ) -> str:
     """Standard output of `detente ARGUMENTS`. What it says on the other stream goes to sys.stderr unless
-    `quiet`. `watch` is called ten times a second, in this thread; when it returns something true the program is
-    stopped as by Ctrl-C. A second Ctrl-C ends the program at once.
+    `quiet`. `watch` is called ten times a second, in this thread; when it returns something true the program
+    is stopped as by Ctrl-C. A second Ctrl-C ends the program at once.
 
     Raises, by exit code: 2 ValueError, 3 DataError, 4 ArithmeticError, 130 KeyboardInterrupt (not where
     `may_stop` and `watch` wanted it), others RuntimeError, with the program's words."""

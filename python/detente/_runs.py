@@ -10,7 +10,20 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 from ._process import call
 from ._rows import answers, written_rows
@@ -117,13 +130,13 @@ def train(
     force: bool = False,
     quiet: bool = False,
 ) -> Run:
-    """Trains a recipe, a file or a dict of the same keys (paths in a dict are relative to the current folder),
-    into the folder `out` (left out: the recipe's output.dir, else runs/NAME) and returns the run.
+    """Trains a recipe, a file or a dict of the same keys (paths in a dict are relative to the current
+    folder), into the folder `out` (left out: the recipe's output.dir, else runs/NAME) and returns the run.
 
-    `callbacks` get every line of metrics.jsonl, a dict with "type" "step" or "epoch", soon after it is written,
-    in this thread; one that returns True stops the training, which is saved (`resume=True` goes on). An
-    exception of a callback stops it likewise and comes through. `overrides`: {"train.epochs": 3}, as --set.
-    `force` replaces a run that is there. Ctrl-C saves and raises KeyboardInterrupt.
+    `callbacks` get every line of metrics.jsonl, a dict with "type" "step" or "epoch", soon after it is
+    written, in this thread; one that returns True stops the training, which is saved (`resume=True` goes on).
+    An exception of a callback stops it likewise and comes through. `overrides`: {"train.epochs": 3}, as
+    --set. `force` replaces a run that is there. Ctrl-C saves and raises KeyboardInterrupt.
 
     Raises ValueError for a recipe that is wrong, DataError for data or a folder that cannot be used,
     ArithmeticError when numbers are not finite."""

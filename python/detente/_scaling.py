@@ -2,9 +2,9 @@
 """Balancing under torch.amp.GradScaler.
 
 The scaler's factor is in the losses so that small gradients in fp16 survive the passes; a method must not see
-it, because not every method answers scaled gradients with a scaled direction (nash_mtl's weights, losses that a
-method compares with earlier ones, means kept over steps whose factor changed). So it is taken out before the
-method looks and put back into .grad, where scaler.step() expects it."""
+it, because not every method answers scaled gradients with a scaled direction (nash_mtl's weights, losses that
+a method compares with earlier ones, means kept over steps whose factor changed). So it is taken out before
+the method looks and put back into .grad, where scaler.step() expects it."""
 
 from __future__ import annotations
 
@@ -57,14 +57,13 @@ def overflow(parameters: Iterable[Tensor]) -> None:
 
 
 def hint(losses: Iterable[Optional[Tensor]]) -> str:
-    """A sentence for the error about losses or gradients that are not finite, where all losses were multiplied
-    by one number on the device: so looks what scaler.scale() gives."""
+    """A sentence for the error about losses or gradients that are not finite, where all losses were
+    multiplied by one number on the device: so looks what scaler.scale() gives."""
     factors = [_factor(loss) for loss in losses if loss is not None]
     if not factors or any(factor is None for factor in factors):
         return ""
     if len({factor.data_ptr() for factor in factors if factor is not None}) > 1:
         return ""
     return (
-        " Losses that went through a torch.amp.GradScaler need scaler=scaler, so that such a step is "
-        "skipped."
+        " Losses that went through a torch.amp.GradScaler need scaler=scaler, so that such a step is skipped."
     )

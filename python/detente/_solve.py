@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from . import _core
-from ._balancer import generator
+from ._arguments import generator
 from ._methods import Method, make_method
 
 Array = Union[np.ndarray, torch.Tensor]
@@ -77,9 +77,9 @@ def solve(
     """What `method` makes of the tasks' gradients, without a network: of a Jacobian (..., k, p), a row per
     task, or of a Gram matrix (..., k, k) alone. `losses` (..., k) where the method looks at them. NumPy or
     torch, any floating type, CPU or GPU; computed in double precision on the CPU. Leading dimensions are
-    problems of their own, each with a fresh method; Ctrl-C is heard between them. Raises TypeError for what is
-    no array of real numbers, ValueError for shapes that do not fit, ArithmeticError for numbers that are not
-    finite or a Gram matrix that no gradients have."""
+    problems of their own, each with a fresh method; Ctrl-C is heard between them. Raises TypeError for what
+    is no array of real numbers, ValueError for shapes that do not fit, ArithmeticError for numbers that are
+    not finite or a Gram matrix that no gradients have."""
     if (jacobian is None) == (gram is None):
         raise ValueError("expected a jacobian or a gram matrix, one of them")
     given = jacobian if jacobian is not None else gram

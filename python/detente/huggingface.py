@@ -3,9 +3,9 @@
 
 trainer = detente.huggingface.BalancedTrainer(model, args, ..., method="cagrad", balancing={"c": 0.4})
 
-The model's output has the losses of its tasks as a dict under "losses", {"topic": ..., "mood": None}; None for a
-task without targets in the batch. Gradient accumulation, fp16 with its GradScaler, bf16, schedulers and checkpoints
-are the Trainer's; a checkpoint folder holds the balancer's state as well (balancer.pt). One process."""
+The model's output has the losses of its tasks as a dict under "losses", {"topic": ..., "mood": None}; None
+for a task without targets in the batch. Accumulation, fp16 with its GradScaler, bf16, schedulers and
+checkpoints are the Trainer's; a checkpoint has the balancer's state as well (balancer.pt). One process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._report import Report
 
 
 class BalancedTrainer(Trainer):  # type: ignore[misc]
-    """`method` and `balancing` (a dict of options) as those of detente.Balancer; else as transformers.Trainer."""
+    """A Trainer with `method` and `balancing`, a dict of options, as those of detente.Balancer."""
 
     report: Optional[Report] = None  # of the last step
 
@@ -31,7 +31,7 @@ class BalancedTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         super().__init__(*args, **kwargs)
         if self.args.world_size > 1 or self.args.n_gpu > 1:
-            raise NotImplementedError("several devices; balancing in Python knows one (CUDA_VISIBLE_DEVICES=0)")
+            raise NotImplementedError("several devices; expected one (CUDA_VISIBLE_DEVICES=0)")
         self.balancer = Balancer(method, scaler=self.accelerator.scaler, **(balancing or {}))
         self.add_callback(_Keeps(self))
 
@@ -39,7 +39,7 @@ class BalancedTrainer(Trainer):  # type: ignore[misc]
         outputs = model(**inputs)
         losses = outputs.get("losses") if hasattr(outputs, "get") else None
         if not isinstance(losses, dict):
-            raise ValueError('the model\'s output has no dict "losses"; expected one loss by task\'s name')
+            raise ValueError("the model's output has no dict \"losses\"; expected one loss by task's name")
         return losses, outputs
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:

@@ -9,8 +9,8 @@ class Model(detente.lightning.BalancedModule):
         return self.balance({"depth": depth_loss, "normals": normals_loss})
 
 The rest is Lightning's own: accumulate_grad_batches, gradient clipping, precision (with a GradScaler too),
-schedulers. Under `automatic_optimization = False` call self.manual_backward(self.balance(losses)). The balancer's
-state travels in Lightning's checkpoints. One process: strategies over several are refused."""
+schedulers. Under `automatic_optimization = False` call self.manual_backward(self.balance(losses)). The
+balancer's state travels in Lightning's checkpoints. One process: strategies over several are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from typing import Any, Dict, Optional
 import torch
 from torch import Tensor
 
-from ._balancer import Balancer, Losses, split_losses
+from ._arguments import Losses, split_losses
+from ._balancer import Balancer
 from ._report import Report
 
 try:
@@ -44,7 +45,9 @@ class BalancedModule(LightningModule):  # type: ignore[misc]
         """Made when it is first asked for, because the trainer brings the GradScaler."""
         if self._balancer is None:
             if self.trainer.world_size > 1:
-                raise NotImplementedError(f"{self.trainer.world_size} processes; balancing in Python knows one")
+                raise NotImplementedError(
+                    f"{self.trainer.world_size} processes; balancing in Python knows one"
+                )
             scaler = getattr(self.trainer.precision_plugin, "scaler", None)
             self._balancer = Balancer(self._method, scaler=scaler, **self._options)
         return self._balancer
@@ -56,7 +59,9 @@ class BalancedModule(LightningModule):  # type: ignore[misc]
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         if self._losses is None:
-            raise RuntimeError("there are no losses to balance; expected training_step to return self.balance(losses)")
+            raise RuntimeError(
+                "there are no losses to balance; expected training_step to return self.balance(losses)"
+            )
         losses, self._losses = self._losses, None
         parts = self.trainer.accumulate_grad_batches if self.automatic_optimization else 1
         names, values, named = split_losses(losses)

@@ -49,7 +49,9 @@ def test_settings_of_an_object_are_taken_over():
         scale_mode = "rmse"
 
     weights = compat.torchjd_weights(UPGrad(), MATRIX).weights
-    torch.testing.assert_close(weights, solve(MATRIX, "upgrad", preference=[0.5, 0.3, 0.2]).weights, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        weights, solve(MATRIX, "upgrad", preference=[0.5, 0.3, 0.2]).weights, rtol=1e-6, atol=0
+    )
     assert compat.torchjd_weights(CAGrad(), MATRIX).options == {"c": 0.7}
     assert compat.torchjd_weights(AlignedMTL(), MATRIX).options == {"scale": "rmse"}
 
@@ -59,7 +61,9 @@ def test_names_and_differences():
     for name in compat.torchjd_names():
         found = compat.torchjd_weights(name, gram=gram)
         assert found.weights.shape == (3,) and torch.isfinite(found.weights).all()
-        torch.testing.assert_close(found.weights, solve(gram=gram, method=found.method, **found.options).weights)
+        torch.testing.assert_close(
+            found.weights, solve(gram=gram, method=found.method, **found.options).weights
+        )
     assert compat.torchjd_weights("Mean", MATRIX).difference == ""
     assert "1e-4" in compat.torchjd_weights("UPGrad", MATRIX).difference
     with pytest.raises(ValueError, match="UPGrad"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The snippets of docs/python.md and docs/python_migrating.md run as they stand; those that import a package that
-is not installed are skipped."""
+"""The snippets of docs/python.md and docs/python_migrating.md run as they stand; those that import a package
+that is not installed are skipped."""
 
 import re
 from pathlib import Path

@@ -105,7 +105,9 @@ def test_lightning_keeps_the_balancers_state(tmp_path):
     trainer.save_checkpoint(tmp_path / "c.ckpt")
     state = model.balancer.state_dict()
     again = lightning_model(Net(), "famo")
-    lightning_trainer(tmp_path, max_epochs=1).fit(again, loader, ckpt_path=tmp_path / "c.ckpt", weights_only=False)
+    lightning_trainer(tmp_path, max_epochs=1).fit(
+        again, loader, ckpt_path=tmp_path / "c.ckpt", weights_only=False
+    )
     assert again.balancer.state_dict()["state"] == state["state"]
 
 
@@ -219,7 +221,8 @@ def test_lora_through_peft():
     )
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     adapted = peft.get_peft_model(
-        transformers.BertModel(config), peft.LoraConfig(r=4, target_modules=["query", "value"], lora_dropout=0.0)
+        transformers.BertModel(config),
+        peft.LoraConfig(r=4, target_modules=["query", "value"], lora_dropout=0.0),
     )
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
@@ -259,5 +262,9 @@ def test_the_accelerate_example_runs(monkeypatch, capsys):
 
 
 def test_each_is_short():
-    for file in ("python/detente/lightning.py", "python/detente/huggingface.py", "examples/python/accelerate_two_tasks.py"):
+    for file in (
+        "python/detente/lightning.py",
+        "python/detente/huggingface.py",
+        "examples/python/accelerate_two_tasks.py",
+    ):
         assert len((ROOT / file).read_text().splitlines()) <= 80, file

@@ -19,7 +19,10 @@ from zoo import ZOO
 
 def two_tasks(seed=0):
     torch.manual_seed(seed)
-    trunk, heads = nn.Sequential(nn.Linear(5, 8), nn.Tanh()), nn.ModuleList([nn.Linear(8, 1), nn.Linear(8, 1)])
+    trunk, heads = (
+        nn.Sequential(nn.Linear(5, 8), nn.Tanh()),
+        nn.ModuleList([nn.Linear(8, 1), nn.Linear(8, 1)]),
+    )
     x, y = torch.randn(12, 5), torch.randn(2, 12, 1)
 
     def losses():
@@ -143,7 +146,9 @@ def test_autocast_in_bf16():
         expected = sum(w * row[j] for w, row in zip(report.weights, rows))
         assert parameter.grad.dtype == torch.float32
         # The ghost's Gram matrix and the passes round in different places: bf16 has 8 bits.
-        torch.testing.assert_close(parameter.grad, expected, rtol=2e-2, atol=2e-2 * float(expected.abs().max()))
+        torch.testing.assert_close(
+            parameter.grad, expected, rtol=2e-2, atol=2e-2 * float(expected.abs().max())
+        )
 
 
 def test_gradient_accumulation_without_accumulate_adds_directions():
@@ -188,9 +193,7 @@ def test_a_compiled_trunk_falls_back_and_says_so_once():
 OPTIMIZERS = sorted(
     name
     for name, kind in vars(torch.optim).items()
-    if inspect.isclass(kind)
-    and issubclass(kind, torch.optim.Optimizer)
-    and kind is not torch.optim.Optimizer
+    if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
 )
 
 

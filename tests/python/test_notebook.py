@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/python_notebook.ipynb from the first cell to the last: with nbclient where it and a kernel are installed,
-else its code in order."""
+"""examples/python_notebook.ipynb from the first cell to the last: with nbclient where it and a kernel are
+installed, else its code in order."""
 
 import json
 import sys
@@ -32,7 +32,9 @@ def test_the_code_runs(tmp_path, monkeypatch, capsys):
     for cell in code_cells():
         exec(compile(cell, "cell", "exec"), names)
     (_, fought), (losses, _) = names["results"]["ew"], names["results"]["upgrad"]
-    assert fought > 0.5 and sum(losses.values()) < 0.5 * sum(x.square().mean().item() for x in names["targets"].values())
+    assert fought > 0.5 and sum(losses.values()) < 0.5 * sum(
+        x.square().mean().item() for x in names["targets"].values()
+    )
     assert names["run"]._repr_html_().startswith("<iframe")
     assert "in conflict: " in capsys.readouterr().out
 

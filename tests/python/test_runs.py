@@ -185,7 +185,9 @@ def test_a_callback_stops_and_resume_goes_on(here):
         raise Mine
 
     with pytest.raises(Mine):
-        detente.train(recipe(), "run", callbacks=fails, overrides={"train.epochs": 5000}, force=True, quiet=True)
+        detente.train(
+            recipe(), "run", callbacks=fails, overrides={"train.epochs": 5000}, force=True, quiet=True
+        )
 
 
 def test_ctrl_c_saves_and_raises(here):
