@@ -26,7 +26,6 @@ ENGINE_OPTIONS = (
     "loss_scaling",
     "passes",
     "gram_sketch",
-    "sparse_tables",
     "diagnose_every",
     "estimate_floor",
     "clip_norm",

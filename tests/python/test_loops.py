@@ -204,7 +204,7 @@ def test_every_optimiser_steps(name):
     if name == "Muon":
         parameters = [p for p in parameters if p.dim() == 2]
     if name == "SparseAdam":
-        pytest.skip("takes sparse gradients alone")
+        pytest.skip("takes sparse gradients, which Python is not given")
     optimizer = kind(parameters, lr=0.01)
     before = [p.detach().clone() for p in parameters]
 
@@ -275,6 +275,16 @@ def test_odd_arguments_are_refused_in_words(call):
         call(losses())
     assert "incompatible" not in str(error.value) and "_core" not in str(error.value)
     assert len(str(error.value)) < 300
+
+
+def test_every_option_of_the_engine_is_one():
+    """A name that the engine does not know would be taken from the method and refused."""
+    from detente._balancer import ENGINE_OPTIONS
+
+    for name in ENGINE_OPTIONS:
+        with pytest.raises(ValueError, match=name) as error:
+            detente.backward(ZOO["mlp"]()[2](), "cagrad", **{name: "no such value"})
+        assert "is not an option" not in str(error.value)
 
 
 def test_odd_values_are_value_errors():
