@@ -2,7 +2,7 @@
 # Thin doors over scripts/setup.sh and the presets of CMakePresets.json, which work alone too.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help setup build test demo install bench lint thorough clean distclean
+.PHONY: help setup build test demo install wheel bench lint thorough clean distclean
 
 # The engine: empty (the PyTorch of python3, else build/venv), "system", or a folder.
 TORCH ?=
@@ -22,6 +22,7 @@ help:
 	@echo "  make test       build everything and run the tests"
 	@echo "  make build      the program: $(BUILD)/detente"
 	@echo "  make install    program, library and CMake package below PREFIX=$(PREFIX)"
+	@echo "  make wheel      the Python package for this PyTorch: build/wheels, tried in a fresh environment"
 	@echo "  make bench      build and run the benchmarks"
 	@echo "  make lint       the checks of scripts/lint.sh"
 	@echo "  make thorough   what takes hours: every file alone, clang-tidy, TSan, repeated tests"
@@ -66,6 +67,9 @@ install: build
 	@$(CMAKE_BUILD) --target detente_products
 	@cmake --install $(BUILD) --prefix "$(PREFIX)" >$(BUILD)-install.log
 	@echo "== done: $(PREFIX)/bin/detente (list of files: $(BUILD)/install_manifest.txt)"
+
+wheel: setup
+	@TORCH="$(if $(filter system,$(TORCH)),,$(TORCH))" scripts/wheel.sh
 
 bench: setup
 	@echo "== building the benchmarks (build/bench)"

@@ -164,7 +164,10 @@ py::dict solve_gram(balance::Method& method,
   problem.losses = losses_view(losses, view.rows);
   problem.rng = &rng;
   balance::Result result;
-  method.solve(problem, result);
+  {
+    const py::gil_scoped_release free;
+    method.solve(problem, result);
+  }
   return result_of(result);
 }
 
@@ -184,10 +187,14 @@ py::tuple solve_rows(balance::Method& method,
   problem.rng = &rng;
   py::array_t<double> direction(static_cast<py::ssize_t>(columns));
   balance::Result result;
-  method.direct(problem,
-                balance::Rows<double>{jacobian.data(), rows, columns, columns},
-                {direction.mutable_data(), columns},
-                result);
+  double* const written = direction.mutable_data();
+  {
+    const py::gil_scoped_release free;
+    method.direct(problem,
+                  balance::Rows<double>{jacobian.data(), rows, columns, columns},
+                  {written, columns},
+                  result);
+  }
   return py::make_tuple(direction, result_of(result));
 }
 
@@ -254,7 +261,7 @@ class Engine {
       const TensorList before = gradients();
       if (!rows.empty()) engine_->set_rows(rows);
       report = &(*engine_)(std::span<const at::Tensor>(list), rng);
-      add(before, report->skipped);
+      add(before, *report);
     }
     return report_of(*report);
   }
@@ -269,7 +276,7 @@ class Engine {
       const py::gil_scoped_release free;
       const TensorList before = gradients();
       report = &engine_->finish(rng);
-      add(before, report->skipped);
+      add(before, *report);
     }
     return report_of(*report);
   }
@@ -298,6 +305,16 @@ class Engine {
   std::string state() const { return json_text(engine_->state()); }
   void load_state(const std::string& text) { engine_->load_state(Json::parse(text)); }
 
+  // Under a GradScaler: the losses are multiplied by its scale in the passes, the method sees gradients without
+  // it, and .grad gets it back for the scaler to take out. For engines with dynamic loss scaling.
+  void set_loss_scale(double scale) {
+    Json state = engine_->state();
+    state["loss_scale"] = scale;
+    state["good_steps"] = 0;
+    engine_->load_state(state);
+    scaled_ = true;
+  }
+
  private:
   TensorList gradients() const {
     TensorList list;
@@ -305,16 +322,19 @@ class Engine {
     return list;
   }
   // A step whose gradients overflowed leaves .grad undefined; what was there before stays.
-  void add(const TensorList& before, bool skipped) const {
+  void add(const TensorList& before, const engine::StepReport& report) const {
+    const double factor = scaled_ ? report.loss_scale : 1.0;
     for (std::size_t i = 0; i < before.size(); ++i) {
-      if (!before[i].defined()) continue;
       at::Tensor& now = parameters_[i].mutable_grad();
-      now = skipped || !now.defined() ? before[i] : before[i].add(now);
+      if (now.defined() && factor != 1.0) now.mul_(factor);
+      if (!before[i].defined()) continue;
+      now = report.skipped || !now.defined() ? before[i] : before[i].add(now);
     }
   }
 
   MethodPointer method_;
   TensorList parameters_;
+  bool scaled_ = false;
   std::unique_ptr<engine::MultiTaskBackward> engine_;
 };
 
@@ -463,6 +483,7 @@ PYBIND11_MODULE(_core, m) {
       .def("set_estimate", &Engine::set_estimate)
       .def("after_step", &Engine::after_step)
       .def("set_groups", &Engine::set_groups)
+      .def("set_loss_scale", &Engine::set_loss_scale)
       .def_property_readonly("wants_independent", &Engine::wants_independent)
       .def_property_readonly("wants_estimate", &Engine::wants_estimate)
       .def_property_readonly("shared_size", &Engine::shared_size)

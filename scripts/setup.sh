@@ -3,7 +3,7 @@
 # Installs what a build needs and is not there yet: packages through apt, the LibTorch engine into
 # build/venv. Says what it does before doing it; does nothing, quickly, when nothing is missing.
 #
-#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video] [--slurm]
+#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video] [--slurm] [--frameworks]
 #
 #   auto    the PyTorch that python3 imports, if it is new enough, else wheel
 #   wheel   the pinned PyTorch in the virtual environment build/venv
@@ -36,6 +36,7 @@ lint=no
 tidy=no
 video=no
 slurm=no
+frameworks=no
 while [ $# -gt 0 ]; do
   case "$1" in
     --torch) [ $# -ge 2 ] || stop "--torch needs a value"; torch="${2:-auto}"; shift 2 ;;
@@ -43,6 +44,7 @@ while [ $# -gt 0 ]; do
     --tidy) tidy=yes; shift ;;
     --video) video=yes; shift ;;
     --slurm) slurm=yes; shift ;;
+    --frameworks) frameworks=yes; shift ;;
     *) stop "unknown argument '$1'; see the top of scripts/setup.sh" ;;
   esac
 done
@@ -161,6 +163,21 @@ does without pip: make ... TORCH=.../site-packages/torch"
   touch "$stamp"
 }
 
+# Lightning, transformers and others, for the tests of the Python package alone. Only into build/venv: an environment
+# of the user's is left as it is, and the tests skip what it lacks.
+install_frameworks() {
+  local venv=build/venv stamp
+  stamp="$venv/.frameworks-$(cat scripts/requirements.txt scripts/requirements-frameworks.txt | sha256sum | cut -c 1-12)"
+  if [ -e "$stamp" ]; then return; fi
+  say "installing what the tests of the Python package try it with into build/venv"
+  if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c scripts/requirements.txt \
+      -r scripts/requirements-frameworks.txt </dev/null >build/pip.log 2>&1; then
+    tail -n 20 build/pip.log >&2
+    stop "pip could not install scripts/requirements-frameworks.txt (log: build/pip.log)"
+  fi
+  touch "$stamp"
+}
+
 mkdir -p build
 exec 9>build/.setup.lock
 flock 9  # two doors opened at once install one after the other
@@ -170,4 +187,7 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
 else
   check_tools
 fi
-if [ "$torch" = wheel ]; then install_wheel; fi
+if [ "$torch" = wheel ]; then
+  install_wheel
+  if [ "$frameworks" = yes ]; then install_frameworks; fi
+fi

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # What takes too long for every change, once a week: every file compiled by itself (no unity batches,
 # debug), all tests on that, the torch-free part under clang-tidy and ThreadSanitizer, its tests again
-# and again in random order, the benchmarks compiled, a million made-up inputs for everything that reads
+# and again in random order, the benchmarks compiled, the wheel of the Python package, a million made-up
+# inputs for everything that reads
 # files of others, a run disturbed at everything it does to its folder. Every stage runs even when one before it failed;
 # the last lines say which did and how long each took. Two to three hours on two cores.
 #
-#   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench fuzz faults; default: all
+#   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench wheel fuzz faults; default: all
 #   TORCH=PATH JOBS=N                  as with make
 #   FUZZ_RUNS=N FAULT_EVERY=N          inputs of each fuzzer (1000000); every N-th operation (1)
 set -uo pipefail
@@ -37,6 +38,7 @@ tsan() { build tsan && run_tests tsan; }
 plain() { build plain -- -k 0 && run_tests plain; }
 repeat() { build numerics && run_tests numerics --repeat until-fail:5 --schedule-random; }
 bench() { build bench --target detente_benchmarks; }
+wheel() { scripts/wheel.sh; }
 
 # Finds stay below build/fuzz/found; what fuzzers learn, in build/fuzz/corpus, for the next time.
 fuzz() {
@@ -64,14 +66,14 @@ faults() {
 
 declare -A what=([tidy]="clang-tidy on the torch-free part" [tsan]="torch-free tests under TSan"
   [plain]="every file by itself, all tests in debug" [repeat]="torch-free tests, five times, shuffled"
-  [bench]="benchmarks compile" [fuzz]="made-up input for everything that reads files of others"
+  [bench]="benchmarks compile" [wheel]="the Python package's wheel in a fresh environment" [fuzz]="made-up input for everything that reads files of others"
   [faults]="a run killed and refused at everything it does to its folder")
 
 stages=("$@")
-if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench fuzz faults); fi
+if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench wheel fuzz faults); fi
 for stage in "${stages[@]}"; do
   if [ -z "${what[$stage]:-}" ]; then
-    echo "thorough: no stage '$stage'; there are: tidy tsan plain repeat bench fuzz faults" >&2
+    echo "thorough: no stage '$stage'; there are: tidy tsan plain repeat bench wheel fuzz faults" >&2
     exit 2
   fi
 done

@@ -38,6 +38,7 @@ struct PredictFlags {
   bool accept_changed = false;
   bool explain = false;
   bool json = false;
+  bool no_inputs = false;
 };
 
 enum class PredictionFormat { kTsv, kCsv, kJsonLines };
@@ -284,7 +285,8 @@ void run_predict(const PredictFlags& flags, Context& context) {
       train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size, {}, sink);
   train::check_finite(run.recipe, predictions);
   const auto columns = prediction_columns(run.recipe, predictions, rows->size());
-  const auto shown = shown_columns(*rows, run.recipe, columns, context);
+  const auto shown = flags.no_inputs ? std::vector<data::ShownColumn>{}
+                                     : shown_columns(*rows, run.recipe, columns, context);
   const bool standard = flags.out == "-";
   const bool terminal = standard && shown_on_terminal(context);
   const std::string text =
@@ -323,6 +325,10 @@ void add_predict(CLI::App& app, Context& context) {
       "Tables: instead of answers, how much each input matters for each task: what the model loses "
       "when its values are exchanged between the rows of --data (default: the validation rows)");
   explaining->excludes(out);
+  command
+      ->add_flag(
+          "--no-inputs", flags->no_inputs, "Write the answers alone, without the rows' own columns")
+      ->excludes(explaining);
   command->add_flag("--json", flags->json, "With --explain: print JSON")->needs(explaining);
   add_set_flag(*command, flags->overrides);
   add_accept_changed_flag(*command, flags->accept_changed);

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import _core
-from ._balancer import Losses, split_losses
+from ._arguments import Losses, split_losses, tensor_list
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def diagnose(losses: Losses, shared: Optional[Iterable[Tensor]] = None) -> Diagn
         raise ValueError("no task takes part; expected at least one loss")
     tensors = [value for _, value in present]
     if shared is not None:
-        parameters = [p for p in shared if p.requires_grad]
+        parameters = [p for p in tensor_list(shared, "shared") if p.requires_grad]
     else:
         found, by_loss, _ = _core.reach(tensors)
         parameters = [

@@ -108,6 +108,10 @@ def option_names(method: Union[str, Method]) -> Set[str]:
 
 def make_method(method: Union[str, Method], options: Dict[str, Any]) -> "_core.Method":
     """The core's object for a name with options or for an instance of Method."""
+    if isinstance(method, type) and issubclass(method, Method):
+        raise TypeError(
+            f"method is the class {method.__name__}; expected an instance: {method.__name__}(...)"
+        )
     if isinstance(method, str) and method in Method.registered:
         method = Method.registered[method](**options)
         options = {}
@@ -118,5 +122,7 @@ def make_method(method: Union[str, Method], options: Dict[str, Any]) -> "_core.M
             )
         return _core.python_method(method, method.name or type(method).__name__, method.uses_losses)
     if not isinstance(method, str):
-        raise TypeError(f"method is a name or an instance of detente.Method, got {type(method).__name__}")
+        raise TypeError(
+            f"method is a {type(method).__name__}; expected a name or an instance of detente.Method"
+        )
     return _core.make_method(method, [(name, option_text(value)) for name, value in options.items()])

@@ -59,3 +59,35 @@ def report_of(found: Dict[str, Any], names: Sequence[str], named: bool) -> Repor
             "groups": tuple(found["groups"]),
         }
     )
+
+
+def skipped_report(losses: Sequence[float], message: str, names: Sequence[str], named: bool) -> Report:
+    """Of a step that a scaler skips because a loss or gradient was not finite: `message` says which."""
+    count = len(names)
+    return report_of(
+        {
+            "losses": list(losses),
+            "weights": [0.0] * count,
+            "present": sum(not np.isnan(loss) for loss in losses),
+            "gram": None,
+            "cosines": None,
+            "norms": None,
+            "conflict": None,
+            "groups": [],
+            "direction_norm": float("nan"),
+            "clip_factor": 1.0,
+            "loss_scale": float("nan"),
+            "skipped": True,
+            "strategy": "skipped",
+            "estimated": False,
+            "stop": "skipped",
+            "iterations": 0,
+            "certificate": float("nan"),
+            "message": message,
+            "notice": "",
+            "backward_ms": 0.0,
+            "solve_ms": 0.0,
+        },
+        names,
+        named,
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from . import _core
+from ._arguments import generator
 from ._methods import Method, make_method
 
 Array = Union[np.ndarray, torch.Tensor]
@@ -25,6 +26,29 @@ class Solution:
     stop: List[str]
     certificate: List[float]
     message: List[str]
+
+
+def _real(given: Any, what: str) -> Array:
+    """An array of real numbers, or TypeError in words."""
+    if isinstance(given, torch.Tensor):
+        if given.is_complex():
+            raise TypeError(f"{what} is of type {given.dtype}; {_NO_COMPLEX}")
+        return given
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{what} is no array of numbers: {error}") from None
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise TypeError(f"{what} is of type {array.dtype}; {_NO_COMPLEX}")
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        raise TypeError(f"{what} is of type {array.dtype}; expected an array of numbers")
+    return array
+
+
+_NO_COMPLEX = (
+    "expected real numbers. Of complex parameters give the gradients' real and imaginary parts side by side "
+    "(torch.view_as_real)"
+)
 
 
 def _double(array: Array) -> np.ndarray:
@@ -53,13 +77,13 @@ def solve(
     """What `method` makes of the tasks' gradients, without a network: of a Jacobian (..., k, p), a row per
     task, or of a Gram matrix (..., k, k) alone. `losses` (..., k) where the method looks at them. NumPy or
     torch, any floating type, CPU or GPU; computed in double precision on the CPU. Leading dimensions are
-    problems of their own, each with a fresh method. Raises ValueError and ArithmeticError as the methods
-    do."""
+    problems of their own, each with a fresh method; Ctrl-C is heard between them. Raises TypeError for what
+    is no array of real numbers, ValueError for shapes that do not fit, ArithmeticError for numbers that are
+    not finite or a Gram matrix that no gradients have."""
     if (jacobian is None) == (gram is None):
         raise ValueError("expected a jacobian or a gram matrix, one of them")
     given = jacobian if jacobian is not None else gram
-    if not isinstance(given, (np.ndarray, torch.Tensor)):
-        given = np.asarray(given, dtype=np.float64)
+    given = _real(given, "the jacobian" if gram is None else "the gram matrix")
     values = _double(given)
     if values.ndim < 2:
         raise ValueError(f"expected at least two dimensions, a row per task; got shape {values.shape}")
@@ -69,11 +93,11 @@ def solve(
         raise ValueError(f"a Gram matrix is square; got {tasks} × {columns}")
     per_task = None
     if losses is not None:
-        per_task = _double(losses)
+        per_task = _double(_real(losses, "losses"))
         if per_task.shape[-1:] != (tasks,):
             raise ValueError(f"losses of shape {per_task.shape} for {tasks} tasks; expected one each")
         per_task = np.broadcast_to(per_task, lead + (tasks,)).reshape(-1, tasks)
-    rng = _core.Rng(seed)
+    rng = generator(seed)
     weights, directions, found = [], [], []
     for i, problem in enumerate(values.reshape((-1, tasks, columns))):
         core = make_method(method, dict(options))

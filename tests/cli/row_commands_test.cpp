@@ -27,6 +27,16 @@ TEST_F(RowCommandsTest, PredictsSentencesWithoutTargets) {
   const Json first = Json::parse(lines.substr(0, lines.find('\n')));
   EXPECT_TRUE(first["score"].is_number());
   EXPECT_EQ(first["sentence1"], "새가 난다");
+  ASSERT_EQ(call({"predict",
+                  path("run"),
+                  "--data",
+                  path("new.tsv"),
+                  "--out",
+                  path("p.csv"),
+                  "--no-inputs"}),
+            0);
+  EXPECT_THAT(read_file(folder_ / "p.csv"), ::testing::StartsWith("score,same,same_probability\n"));
+  EXPECT_EQ(call({"predict", path("run"), "--explain", "--no-inputs"}), 2);
 }
 
 TEST_F(RowCommandsTest, PredictionsTakeTheirFormFromTheEnding) {

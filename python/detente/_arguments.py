@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What callers hand over, checked: losses, parameters, seeds, shares."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import _core
+
+Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
+Own = Union[Mapping[str, Iterable[Tensor]], Sequence[Iterable[Tensor]]]
+
+
+def split_losses(losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]], bool]:
+    named = False
+    if isinstance(losses, Mapping):
+        named = True
+        names, values = tuple(str(name) for name in losses), list(losses.values())
+    elif isinstance(losses, Tensor):
+        if losses.dim() != 1:
+            raise ValueError(
+                f"losses are a dict, a list, or a tensor of one number per task; got one of shape "
+                f"{tuple(losses.shape)}"
+            )
+        values = list(losses.unbind())
+        names = tuple(f"task {k + 1}" for k in range(len(values)))
+    else:
+        if isinstance(losses, (str, bytes)) or not hasattr(losses, "__iter__"):
+            raise TypeError(
+                f"losses are a {type(losses).__name__}; expected a list with one per task, or a dict by name"
+            )
+        values = list(losses)
+        names = tuple(f"task {k + 1}" for k in range(len(values)))
+    for name, value in zip(names, values):
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(
+                f"the loss of '{name}' is a {type(value).__name__}; expected a tensor with its graph, or "
+                "None for a task that takes no part in this step"
+            )
+    return names, values, named
+
+
+def tensor_list(given: Iterable[Tensor], what: str) -> List[Tensor]:
+    if isinstance(given, torch.nn.Module):
+        given = given.parameters()
+    if isinstance(given, (Tensor, str)) or not hasattr(given, "__iter__"):
+        raise TypeError(f"{what} is a {type(given).__name__}; expected a list of parameters, or a module")
+    found = list(given)
+    for one in found:
+        if not isinstance(one, Tensor):
+            raise TypeError(f"{what} holds a {type(one).__name__}; expected parameters alone")
+    return found
+
+
+def generator(seed: Any) -> "_core.Rng":
+    """For methods that draw. TypeError and ValueError for what is no whole number from 0 to 2^64 - 1."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"seed is a {type(seed).__name__}; expected a whole number")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed is {seed}; expected a whole number from 0 to 2^64 - 1")
+    return _core.Rng(int(seed))
+
+
+def share_list(shares: Optional[Sequence[float]], names: Sequence[str]) -> List[float]:
+    if shares is None:
+        return []
+    try:
+        found = [float(share) for share in shares]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"shares is {shares!r}; expected one number above 0 for each loss, such as how many examples are "
+            "in its mean"
+        ) from None
+    if len(found) != len(names):
+        raise ValueError(f"{len(found)} shares for {len(names)} losses; expected one each")
+    return found
