@@ -7,8 +7,9 @@
 For each network and way of batching (`own`: each task has a part of one joint batch; `one`: all tasks look at
 the same examples), steps of: plain training of the summed losses, K backward passes one after the other (what
 reconciling takes without an engine), and detente.Balancer with upgrad; all with fused Adam, interleaved so that
-another load on the machine meets all alike. Printed: medians in ms, their ratios to plain, the strategy and
-what stands in its way. Those of Hugging Face are left out where `transformers` is not installed."""
+another load on the machine meets all alike. With --peers TorchJD's UPGrad (mtl_backward and jac_to_grad with
+its faster options) takes them, too. Printed: medians in ms, their ratios to plain, the strategy and what stands
+in its way. Networks of Hugging Face are left out where `transformers` is not installed."""
 
 import argparse
 import json
@@ -25,6 +26,11 @@ try:
     import transformers
 except ImportError:
     transformers = None
+try:
+    from torchjd.aggregation import UPGrad
+    from torchjd.autojac import jac_to_grad, mtl_backward
+except ImportError:
+    mtl_backward = None
 
 MODELS = {}
 
@@ -368,8 +374,8 @@ if transformers is not None:
         pass
 
 
-def step_times(name, way, tasks, rows, repeats, clock):
-    """Medians in seconds of plain, K passes and Detente, and Detente's last report."""
+def step_times(name, way, tasks, rows, repeats, clock, peers):
+    """Medians in seconds of plain, K passes, Detente and TorchJD, and Detente's first report."""
     torch.manual_seed(0)
     trunk, sample, width = MODELS[name]()
     heads = nn.ModuleList(nn.Linear(width, 1) for _ in range(tasks))
@@ -381,8 +387,8 @@ def step_times(name, way, tasks, rows, repeats, clock):
     balancer = detente.Balancer("upgrad", shared, own)
     reports = []
 
-    def losses():
-        z = trunk(x)
+    def losses(z=None):
+        z = trunk(x) if z is None else z
         parts = z.split(rows) if way == "own" else [z] * tasks
         wanted = targets.split(rows) if way == "own" else [targets] * tasks
         return [F.mse_loss(h(p)[:, 0], t[:, k]) for k, (h, p, t) in enumerate(zip(heads, parts, wanted))]
@@ -396,9 +402,18 @@ def step_times(name, way, tasks, rows, repeats, clock):
             loss.backward(retain_graph=k + 1 < tasks)
 
     def detente_step():
-        reports[:] = [balancer.backward(losses())]
+        reports.append(balancer.backward(losses()))
+
+    def torchjd():
+        z = trunk(x)
+        mtl_backward(
+            losses(z), features=z, tasks_params=own, shared_params=shared, parallel_chunk_size=1
+        )
+        jac_to_grad([p for p in shared if hasattr(p, "jac")], UPGrad(), optimize_gramian_computation=True)
 
     times = {plain: [], passes: [], detente_step: []}
+    if peers:
+        times[torchjd] = []
     for repeat in range(repeats + 2):
         for step, seen in times.items():
             optimizer.zero_grad()
@@ -419,19 +434,20 @@ def main():
     parser.add_argument("--only", default="", help="networks whose name holds this")
     parser.add_argument("--ways", nargs="*", default=["own", "one"])
     parser.add_argument("--json", default="")
+    parser.add_argument("--peers", action="store_true", help="TorchJD as well (pip install torchjd)")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: where others compute, too")
     options = parser.parse_args()
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     rows = []
-    print("network            batch threads  plain ms  passes  detente  detente/passes  strategy")
+    print("network            batch threads  plain ms  passes  detente  detente/passes  torchjd  strategy")
     for name in MODELS:
         if options.only not in name:
             continue
         for way in options.ways:
             for threads in options.threads:
                 torch.set_num_threads(threads)
-                (plain, passes, ours), report = step_times(
-                    name, way, options.tasks, options.rows, options.steps, clock
+                (plain, passes, ours, *others), report = step_times(
+                    name, way, options.tasks, options.rows, options.steps, clock, options.peers
                 )
                 rows.append(
                     {
@@ -444,6 +460,7 @@ def main():
                         "plain_ms": plain * 1e3,
                         "passes_ratio": passes / plain,
                         "detente_ratio": ours / plain,
+                        "torchjd_ratio": others[0] / plain if others else None,
                         "strategy": report.strategy,
                         "notice": report.notice,
                         "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -451,7 +468,8 @@ def main():
                 )
                 print(
                     f"{name:18} {way:5} {threads:7} {plain * 1e3:9.1f} {passes / plain:7.2f} {ours / plain:8.2f} "
-                    f"{ours / passes:15.2f}  {report.strategy} {report.notice}",
+                    f"{ours / passes:15.2f} {''.join(f'{o / plain:8.2f}' for o in others):8}  "
+                    f"{report.strategy} {report.notice}",
                     flush=True,
                 )
     if options.json:

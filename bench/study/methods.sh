@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Twelve methods and the single-task baselines on nine of the ready sets, five seeds, each method with the
 # same three learning rates (a third of the recipe's, the recipe's, three times it), test rows measured once.
+# fashion_two has 8 epochs instead of its recipe's 20.
 # Hours on two cores; stopped in any way, the same command goes on.
 #
 #   sh bench/study/methods.sh OUT [PROGRAM] [SET...]
@@ -28,7 +29,7 @@ study() {  # SET LEARNING_RATES [MORE]
 }
 
 mkdir -p "$out"
-for name in ${*:-parkinsons seoul adult bike yeast cora rf1 proteins fashion_two}; do
+for name in ${*:-parkinsons seoul adult bike yeast proteins cora fashion_two rf1}; do
   case $name in
     parkinsons) study "$name" 0.00017,0.0005,0.0015 ;;
     seoul) study "$name" 0.0001,0.0003,0.0009 ;;
@@ -37,7 +38,7 @@ for name in ${*:-parkinsons seoul adult bike yeast cora rf1 proteins fashion_two
     proteins) study "$name" 0.0017,0.005,0.015 ;;
     rf1) study "$name" 0.0007,0.002,0.006 ;;
     yeast) study "$name" 0.0003,0.001,0.003 --set data.split.test=0.15 ;;
-    fashion_two) study "$name" 0.0007,0.002,0.006 --set data.split.test=0.15 ;;
+    fashion_two) study "$name" 0.0007,0.002,0.006 --set data.split.test=0.15 --set train.epochs=8 ;;
     cora) study "$name" 0.0033,0.01,0.03 ;;
     *) echo "unknown set '$name'" >&2; exit 2 ;;
   esac
