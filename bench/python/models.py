@@ -8,7 +8,8 @@ For each network and way of batching (`own`: each task has a part of one joint b
 the same examples), steps of: plain training of the summed losses, K backward passes one after the other (what
 reconciling takes without an engine), and detente.Balancer with upgrad; all with fused Adam, interleaved so that
 another load on the machine meets all alike. With --peers TorchJD's UPGrad (mtl_backward and jac_to_grad with
-its faster options) takes them, too. Printed: medians in ms, their ratios to plain, the strategy and what stands
+its faster options) takes them, too; with --sketch N, and the same examples for all, Detente's Gram matrix from N
+random columns (gram_sketch), with the cosine of its direction and the exact one. Printed: medians in ms, their ratios to plain, the strategy and what stands
 in its way. Networks of Hugging Face are left out where `transformers` is not installed."""
 
 import argparse
@@ -374,8 +375,9 @@ if transformers is not None:
         pass
 
 
-def step_times(name, way, tasks, rows, repeats, clock, peers):
-    """Medians in seconds of plain, K passes, Detente and TorchJD, and Detente's first report."""
+def step_times(name, way, options):
+    """Medians in seconds of each way of a step, Detente's first report, and the sketch's cosine."""
+    tasks, rows = options.tasks, options.rows
     torch.manual_seed(0)
     trunk, sample, width = MODELS[name]()
     heads = nn.ModuleList(nn.Linear(width, 1) for _ in range(tasks))
@@ -385,6 +387,7 @@ def step_times(name, way, tasks, rows, repeats, clock, peers):
     own = [list(head.parameters()) for head in heads]
     optimizer = torch.optim.Adam([*shared, *heads.parameters()], lr=1e-4, fused=True)
     balancer = detente.Balancer("upgrad", shared, own)
+    sketched = detente.Balancer("upgrad", shared, own, gram_sketch=options.sketch)
     reports = []
 
     def losses(z=None):
@@ -404,6 +407,9 @@ def step_times(name, way, tasks, rows, repeats, clock, peers):
     def detente_step():
         reports.append(balancer.backward(losses()))
 
+    def sketch():
+        sketched.backward(losses())
+
     def torchjd():
         z = trunk(x)
         mtl_backward(
@@ -411,18 +417,29 @@ def step_times(name, way, tasks, rows, repeats, clock, peers):
         )
         jac_to_grad([p for p in shared if hasattr(p, "jac")], UPGrad(), optimize_gramian_computation=True)
 
-    times = {plain: [], passes: [], detente_step: []}
-    if peers:
-        times[torchjd] = []
-    for repeat in range(repeats + 2):
-        for step, seen in times.items():
+    def direction(step):
+        optimizer.zero_grad()
+        step()
+        return torch.cat([p.grad.reshape(-1) for p in shared if p.grad is not None]).double()
+
+    ways = {"plain": plain, "passes": passes, "detente": detente_step}
+    cosine = None
+    if options.sketch and way == "one":
+        ways["sketch"] = sketch
+        cosine = F.cosine_similarity(direction(detente_step), direction(sketch), dim=0).item()
+    if options.peers:
+        ways["torchjd"] = torchjd
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    times = {key: [] for key in ways}
+    for repeat in range(options.steps + 2):
+        for key, step in ways.items():
             optimizer.zero_grad()
             began = clock()
             step()
             optimizer.step()
             if repeat >= 2:
-                seen.append(clock() - began)
-    return [statistics.median(seen) for seen in times.values()], reports[0]
+                times[key].append(clock() - began)
+    return {key: statistics.median(seen) for key, seen in times.items()}, reports[0], cosine
 
 
 def main():
@@ -435,20 +452,19 @@ def main():
     parser.add_argument("--ways", nargs="*", default=["own", "one"])
     parser.add_argument("--json", default="")
     parser.add_argument("--peers", action="store_true", help="TorchJD as well (pip install torchjd)")
+    parser.add_argument("--sketch", type=int, default=0, help="columns of gram_sketch; 0: not measured")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: where others compute, too")
     options = parser.parse_args()
-    clock = time.process_time if options.clock == "cpu" else time.perf_counter
     rows = []
-    print("network            batch threads  plain ms  passes  detente  detente/passes  torchjd  strategy")
+    print("network            batch threads  plain ms  passes  detente   sketch  torchjd  strategy")
     for name in MODELS:
         if options.only not in name:
             continue
         for way in options.ways:
             for threads in options.threads:
                 torch.set_num_threads(threads)
-                (plain, passes, ours, *others), report = step_times(
-                    name, way, options.tasks, options.rows, options.steps, clock, options.peers
-                )
+                times, report, cosine = step_times(name, way, options)
+                ratios = {key: seen / times["plain"] for key, seen in times.items() if key != "plain"}
                 rows.append(
                     {
                         "network": name,
@@ -457,19 +473,21 @@ def main():
                         "tasks": options.tasks,
                         "rows": options.rows,
                         "clock": options.clock,
-                        "plain_ms": plain * 1e3,
-                        "passes_ratio": passes / plain,
-                        "detente_ratio": ours / plain,
-                        "torchjd_ratio": others[0] / plain if others else None,
+                        "plain_ms": times["plain"] * 1e3,
+                        "ratios": ratios,
+                        "sketch_cosine": cosine,
                         "strategy": report.strategy,
                         "notice": report.notice,
                         "cpu": torch.backends.cpu.get_cpu_capability(),
                     }
                 )
+                shown = "".join(
+                    f"{ratios[key]:9.2f}" if key in ratios else " " * 9
+                    for key in ("passes", "detente", "sketch", "torchjd")
+                )
                 print(
-                    f"{name:18} {way:5} {threads:7} {plain * 1e3:9.1f} {passes / plain:7.2f} {ours / plain:8.2f} "
-                    f"{ours / passes:15.2f} {''.join(f'{o / plain:8.2f}' for o in others):8}  "
-                    f"{report.strategy} {report.notice}",
+                    f"{name:18} {way:5} {threads:7} {times['plain'] * 1e3:9.1f}{shown[1:]}  {report.strategy} "
+                    f"{'' if cosine is None else f'(sketch: cosine {cosine:.5f}) '}{report.notice}",
                     flush=True,
                 )
     if options.json:

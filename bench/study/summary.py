@@ -72,6 +72,10 @@ def main():
     self_test()
     studies = {path.parent.name: json.loads(path.read_text())
                for path in sorted(Path(sys.argv[1]).glob("*/comparison.json"))}
+    for name in [name for name, study in studies.items()
+                 if all(m["mean_rank"] is None for m in study["methods"])]:
+        print(f"{name} has no ranks yet (a study that goes on?); left out", file=sys.stderr)
+        del studies[name]
     if not studies:
         sys.exit(f"no OUT/*/comparison.json below {sys.argv[1]}; bench/study/methods.sh makes them")
     print("| set | tasks | measured | seeds | better than the reference | worse | best mean rank | the "

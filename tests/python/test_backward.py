@@ -11,7 +11,19 @@ import torch.utils.checkpoint
 from torch import nn
 
 import detente
-from zoo import ZOO
+from zoo import ZOO, with_own_examples
+
+# What stands in the way of one pass where tasks have examples of their own; all others must not fall back.
+FALL_BACK = {
+    "embedding_bag": "an operation without a rule",
+    "lstm": "a fused operation",
+    # Losses of their own, on all examples.
+    "tied_language_model": "",
+    "physics_informed": "",
+    "mixture_of_experts": "",
+    "scalar_losses_of_parameters": "",
+}
+A_PASS_FOR_SOME = {"batch_norm", "custom_function"}
 
 
 def per_task(losses, parameters):
@@ -52,6 +64,17 @@ def test_direction_is_the_weighted_sum_of_the_tasks_gradients(name, given):
         # The weights are the method's answer to that Gram matrix.
         expected = detente.solve(gram=report.gram, method="upgrad").weights
         np.testing.assert_allclose(report.weights, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_tasks_with_examples_of_their_own_take_one_pass(name):
+    shared, own, losses = with_own_examples(name)
+    jacobian = torch.stack([flat(row, shared) for row in per_task(losses(), shared)])
+    report = detente.Balancer("upgrad", shared, own).backward(losses())
+    close(flat([p.grad for p in shared], shared), torch.tensor(report.weights, dtype=torch.float64) @ jacobian)
+    close(torch.from_numpy(report.gram), jacobian @ jacobian.T, 1e-5)
+    assert (report.strategy == "segmented") == (name not in FALL_BACK), report.strategy
+    assert ("need a pass per task" in report.notice) == (name in A_PASS_FOR_SOME), report.notice
 
 
 @pytest.mark.parametrize("name", ZOO)

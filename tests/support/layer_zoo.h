@@ -348,6 +348,17 @@ inline Trunk make_grouped_products(torch::Dtype dtype) {
       });
 }
 
+// Rows of tables by index, from the end as well.
+inline Trunk make_indexed_tables(torch::Dtype dtype) {
+  return from_function(parameters_of({{13, 6}, {13, 6}, {6, 5}}, dtype),
+                       torch::randint(0, 12, {kBatch, 4}, torch::kLong),
+                       [](const at::Tensor& ids, const TensorList& p) {
+                         const at::Tensor a = p[0].index({ids - 13}).mean(1);
+                         const at::Tensor b = p[1].index_select(0, ids.flatten()).view({-1, 4, 6});
+                         return torch::tanh(a * b.amax(1)).matmul(p[2]);
+                       });
+}
+
 // A table of embeddings that is the output layer as well.
 inline Trunk make_tied(torch::Dtype dtype, std::int64_t padding) {
   return from_function(parameters_of({{13, 6}, {6, 6}}, dtype),
@@ -409,6 +420,7 @@ inline const std::vector<Zoo>& models() {
                                        {"positions", make_positions},
                                        {"computed_weights", make_computed_weights},
                                        {"grouped_products", make_grouped_products},
+                                       {"indexed_tables", make_indexed_tables},
                                        {"tied_table", make_tied_table},
                                        {"padded_tied_table", make_padded_tied_table, true, false},
                                        {"odd_arithmetic", make_odd_arithmetic},

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/generated/Functions.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace detente::autograd {
 namespace {
@@ -25,6 +26,32 @@ LayerInput read_embedding(const LayerUse& use, const TensorList&) {
   layer.input = node.indices_.unpack();
   layer.padding_index = tensor::as_int(node.padding_idx);
   return layer;
+}
+
+// table[ids] and table.index_select(0, ids) look up as an embedding does.
+bool selects_rows(const Node& node) {
+  const auto& select = static_cast<const gen::IndexSelectBackward0&>(node);
+  return select.dim == 0 && select.self_sym_sizes.size() == 2;
+}
+
+LayerInput read_selected(const LayerUse& use, const TensorList&) {
+  return {.input = static_cast<const gen::IndexSelectBackward0&>(*use.node).index_.unpack()};
+}
+
+bool indexes_rows(const Node& node) {
+  const auto& index = static_cast<const gen::IndexBackward0&>(node);
+  if (index.self_sym_sizes.size() != 2 || index.indices_.empty()) return false;
+  for (std::size_t d = 1; d < index.indices_.size(); ++d) {
+    if (index.indices_[d].unpack().defined()) return false;
+  }
+  const at::Tensor ids = index.indices_[0].unpack();
+  return ids.defined() && ids.scalar_type() != at::kBool && ids.scalar_type() != at::kByte;
+}
+
+LayerInput read_indexed(const LayerUse& use, const TensorList&) {
+  const auto& index = static_cast<const gen::IndexBackward0&>(*use.node);
+  const at::Tensor ids = index.indices_[0].unpack().to(at::kLong);
+  return {.input = at::where(ids < 0, ids + tensor::as_int(index.self_sym_sizes[0]), ids)};
 }
 
 // Whole, for a table that is used in another way as well (a tied output layer, say).
@@ -85,14 +112,23 @@ void embedding_row_products(const LayerUse& use,
 }  // namespace
 
 std::span<const LayerRule> embedding_rules() {
-  static const LayerRule rule = {.kind = LayerKind::kEmbedding,
-                                 .node = "EmbeddingBackward0",
-                                 .weight_edge = 0,
-                                 .applies = counts_no_frequencies,
-                                 .read = read_embedding,
-                                 .task_gradients = embedding_task_gradients,
-                                 .row_products = embedding_row_products};
-  return {&rule, 1};
+  static const auto rules = [] {
+    std::vector<LayerRule> all;
+    const auto add = [&](const char* node, auto applies, auto read) {
+      all.push_back({.kind = LayerKind::kEmbedding,
+                     .node = node,
+                     .weight_edge = 0,
+                     .applies = applies,
+                     .read = read,
+                     .task_gradients = embedding_task_gradients,
+                     .row_products = embedding_row_products});
+    };
+    add("EmbeddingBackward0", counts_no_frequencies, read_embedding);
+    add("IndexSelectBackward0", selects_rows, read_selected);
+    add("IndexBackward0", indexes_rows, read_indexed);
+    return all;
+  }();
+  return rules;
 }
 
 }  // namespace detente::autograd
