@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a balanced step costs on networks as people have them, in units of plain training.
 
-    PYTHONPATH=build/release/python python3 bench/python/models.py [--threads 1 2] [--only WORD] [--json FILE]
+    PYTHONPATH=build/release/python python3 bench/python/models.py [--threads 1 2] [--only WORD]
 
-For each network and way of batching (`own`: each task has a part of one joint batch; `one`: all tasks look at
-the same examples), steps of: plain training of the summed losses, K backward passes one after the other (what
-reconciling takes without an engine), and detente.Balancer with upgrad; all with fused Adam, interleaved so that
-another load on the machine meets all alike. With --peers TorchJD's UPGrad (mtl_backward and jac_to_grad with
-its faster options) takes them, too; with --sketch N, and the same examples for all, Detente's Gram matrix from N
-random columns (gram_sketch), with the cosine of its direction and the exact one. Printed: medians in ms, their ratios to plain, the strategy and what stands
-in its way. Networks of Hugging Face are left out where `transformers` is not installed."""
+For each network and way of batching (`own`: each task has a part of one joint batch; `one`: all tasks look
+at the same examples), steps of: plain training of the summed losses, K backward passes one after the other
+(what reconciling takes without an engine), and detente.Balancer with upgrad; all with fused Adam,
+interleaved so that another load on the machine meets all alike. With --peers TorchJD's UPGrad (mtl_backward
+and jac_to_grad with its faster options) takes them, too; with --sketch N, and the same examples for all,
+Detente's Gram matrix from N random columns (gram_sketch), with the cosine of its direction and the exact
+one. Printed: medians in ms, their ratios to plain, the strategy and what stands in its way. Networks of
+Hugging Face are left out where `transformers` is not installed."""
 
 import argparse
 import json
@@ -453,7 +454,9 @@ def main():
     parser.add_argument("--json", default="")
     parser.add_argument("--peers", action="store_true", help="TorchJD as well (pip install torchjd)")
     parser.add_argument("--sketch", type=int, default=0, help="columns of gram_sketch; 0: not measured")
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: where others compute, too")
+    parser.add_argument(
+        "--clock", choices=["wall", "cpu"], default="wall", help="cpu: where others compute, too"
+    )
     options = parser.parse_args()
     rows = []
     print("network            batch threads  plain ms  passes  detente   sketch  torchjd  strategy")
@@ -486,8 +489,8 @@ def main():
                     for key in ("passes", "detente", "sketch", "torchjd")
                 )
                 print(
-                    f"{name:18} {way:5} {threads:7} {times['plain'] * 1e3:9.1f}{shown[1:]}  {report.strategy} "
-                    f"{'' if cosine is None else f'(sketch: cosine {cosine:.5f}) '}{report.notice}",
+                    f"{name:18} {way:5} {threads:7} {times['plain'] * 1e3:9.1f}{shown[1:]}  "
+                    f"{report.strategy} {'' if cosine is None else f'(cosine {cosine:.5f}) '}{report.notice}",
                     flush=True,
                 )
     if options.json:

@@ -71,7 +71,8 @@ def test_tasks_with_examples_of_their_own_take_one_pass(name):
     shared, own, losses = with_own_examples(name)
     jacobian = torch.stack([flat(row, shared) for row in per_task(losses(), shared)])
     report = detente.Balancer("upgrad", shared, own).backward(losses())
-    close(flat([p.grad for p in shared], shared), torch.tensor(report.weights, dtype=torch.float64) @ jacobian)
+    weights = torch.tensor(report.weights, dtype=torch.float64)
+    close(flat([p.grad for p in shared], shared), weights @ jacobian)
     close(torch.from_numpy(report.gram), jacobian @ jacobian.T, 1e-5)
     assert (report.strategy == "segmented") == (name not in FALL_BACK), report.strategy
     assert ("need a pass per task" in report.notice) == (name in A_PASS_FOR_SOME), report.notice
