@@ -449,7 +449,7 @@ def main():
     parser.add_argument("--tasks", type=int, default=4)
     parser.add_argument("--rows", type=int, default=16, help="per task (own) or in all (one)")
     parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--only", default="", help="networks whose name holds this")
+    parser.add_argument("--only", default="", help="this network, or those whose names hold this")
     parser.add_argument("--ways", nargs="*", default=["own", "one"])
     parser.add_argument("--json", default="")
     parser.add_argument("--peers", action="store_true", help="TorchJD as well (pip install torchjd)")
@@ -461,7 +461,8 @@ def main():
     rows = []
     print("network            batch threads  plain ms  passes  detente   sketch  torchjd  strategy")
     for name in MODELS:
-        if options.only not in name:
+        wanted = name == options.only if options.only in MODELS else options.only in name
+        if not wanted:
             continue
         for way in options.ways:
             for threads in options.threads:
