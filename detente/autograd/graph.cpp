@@ -3,6 +3,7 @@
 #include <detente/autograd/example_slices.h>
 #include <detente/autograd/graph.h>
 #include <detente/autograd/layer_uses.h>
+#include <detente/tensor/graph_compat.h>
 
 #include <utility>
 
@@ -29,6 +30,12 @@ void Graph::refuse(int parameter, const Node& by) {
   const auto i = static_cast<std::size_t>(parameter);
   handled[i] = false;
   if (unhandled_by[i].empty()) unhandled_by[i] = by.name();
+}
+
+Shape BatchFree::shape() const { return tensor::shape_at(*edge.function, edge.input_nr); }
+
+at::TensorOptions BatchFree::options() const {
+  return edge.function->input_metadata(edge.input_nr).options();
 }
 
 void Graph::forget_batch_free() {

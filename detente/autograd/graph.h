@@ -29,6 +29,9 @@ struct Above {
 struct BatchFree {
   Edge edge;                    // asking for its gradient gives that of the tensor
   std::vector<int> parameters;  // the shared ones it is computed from
+
+  Shape shape() const;
+  at::TensorOptions options() const;
 };
 
 struct Graph {

@@ -138,8 +138,7 @@ class UseReader {
     const std::size_t shared = graph_.handled.size() - graph_.batch_free.size();
     const auto i = static_cast<std::size_t>(parameter);
     if (i < shared) return shared_[parameter].sizes().vec();
-    const Edge& edge = graph_.batch_free[i - shared].edge;
-    return shape_at(*edge.function, edge.input_nr);
+    return graph_.batch_free[i - shared].shape();
   }
 
   // LibTorch 2 computes a Linear layer of inputs of three or more dimensions as a product of

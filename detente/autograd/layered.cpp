@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/Functions.h>
 #include <detente/autograd/layered.h>
-#include <detente/tensor/graph_compat.h>
 
 #include <algorithm>
 #include <utility>
@@ -60,10 +59,8 @@ void LayeredGradients::make_blocks() {
       batch_free_.emplace_back();
       continue;
     }
-    const Edge& edge = graph_.batch_free[t].edge;
-    const auto& like = edge.function->input_metadata(edge.input_nr);
-    const Shape shape = tensor::shape_at(*edge.function, edge.input_nr);
-    batch_free_.push_back(at::empty({k, numel(shape)}, like.options()));
+    const BatchFree& tensor = graph_.batch_free[t];
+    batch_free_.push_back(at::empty({k, numel(tensor.shape())}, tensor.options()));
   }
   blocks_->ghosts = std::move(plan_.ghosts);
   blocks_->tables = std::move(plan_.tables);

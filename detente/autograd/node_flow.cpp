@@ -161,12 +161,10 @@ Flow flow_of(const std::string& name) {
   return found == rules.end() ? Flow::kMixes : found->second;
 }
 
-// Of a product of matrices: the left factor's edge. An addend comes before it.
 std::size_t left_factor(const std::string& name) {
   return name == "AddmmBackward0" || name == "BaddbmmBackward0" ? 1 : 0;
 }
 
-// A kind that works on dimension 0 as the batch and has parameters for arguments after the first.
 bool has_parameters(const std::string& name) {
   return name == "ConvolutionBackward0" || name == "NativeGroupNormBackward0";
 }
@@ -184,7 +182,6 @@ std::size_t permuted(const Node& node, std::size_t dim, std::size_t dims) {
   return dim == a ? b : dim == b ? a : dim;
 }
 
-// The dimensions of `dims` that the node works along.
 std::vector<bool> along(const Node& node, std::size_t dims) {
   std::vector<bool> marked(dims, false);
   read_as<gen::SoftmaxBackward0,
@@ -208,7 +205,6 @@ std::vector<bool> along(const Node& node, std::size_t dims) {
   return marked;
 }
 
-// The dimension of the input that becomes dimension `dim` of a sum, a mean, a norm, ...
 std::size_t unreduced(const Node& node, std::size_t dim, std::size_t dims) {
   std::vector<bool> reduced(dims, false);
   bool keep = false;
@@ -236,8 +232,6 @@ std::size_t unreduced(const Node& node, std::size_t dim, std::size_t dims) {
   return dims;
 }
 
-// The dimension of the input that dimension `dim` of the output comes from, entry by entry, where one
-// dimension is indexed; or where the first two are, the first by 0, 1, ... (one position of each example).
 std::size_t unindexed(const Node& node, std::size_t dim, std::size_t dims) {
   const auto& index = static_cast<const gen::IndexBackward0&>(node);
   std::vector<std::pair<std::size_t, at::Tensor>> given;

@@ -4,8 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/autograd/layered.h>
 #include <detente/autograd/layers.h>
+#include <detente/autograd/layers/segments.h>
 #include <detente/autograd/passes.h>
-#include <detente/tensor/graph_compat.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,9 +20,7 @@ namespace {
 TensorList with_batch_free(const TensorList& shared, const Graph& graph) {
   TensorList all = shared;
   for (const BatchFree& tensor : graph.batch_free) {
-    const auto& like = tensor.edge.function->input_metadata(tensor.edge.input_nr);
-    all.push_back(at::zeros({}, like.options())
-                      .expand(tensor::shape_at(*tensor.edge.function, tensor.edge.input_nr)));
+    all.push_back(at::zeros({}, tensor.options()).expand(tensor.shape()));
   }
   return all;
 }
@@ -144,22 +142,21 @@ void LayeredGradients::pass_batch_free(std::vector<bool>& written) {
   for (std::size_t k = 0; k < step.losses.size(); ++k) {
     TensorList starts;
     for (std::size_t r = 0; r < roots.size(); ++r) {
-      starts.push_back(batch_free_[tensors[r]][static_cast<std::int64_t>(k)].view(
-          tensor::shape_at(*roots[r].function, roots[r].input_nr)));
+      const std::size_t t = tensors[r];
+      starts.push_back(
+          batch_free_[t][static_cast<std::int64_t>(k)].view(graph_.batch_free[t].shape()));
     }
     const TensorList found = gradients_at(roots, starts, wanted, k + 1 < step.losses.size());
     const at::NoGradGuard no_grad;
     std::size_t j = 0;
     for (const std::size_t i : parameters) {
-      at::Tensor row = blocks_->block(i)[static_cast<std::int64_t>(k)];
-      if (!found[j].defined()) {
-        if (fresh[j]) row.zero_();
+      const TaskBlock to{.rows = blocks_->block(i), .add = !fresh[j]};
+      if (found[j].defined()) {
+        write_row(to, static_cast<std::int64_t>(k), found[j]);
+        blocks_->reached[i] = true;
       } else if (fresh[j]) {
-        row.copy_(found[j].reshape(-1));
-      } else {
-        row.add_(found[j].reshape(-1));
+        to.rows[static_cast<std::int64_t>(k)].zero_();
       }
-      if (found[j].defined()) blocks_->reached[i] = true;
       written[i] = true;
       ++j;
     }
@@ -191,8 +188,7 @@ bool LayeredGradients::form_segmented(std::string& why) {
   if (!plan_.named.empty()) {
     blocks_->notice = fmt::format(
         "{} of {} shared parameters, {:.2g} % of their numbers, need a pass per task from the "
-        "losses "
-        "down to them: the tasks' examples cannot be told apart at {}.",
+        "losses down to them: the tasks' examples cannot be told apart at {}.",
         plan_.named.size(),
         step.shared.size(),
         100.0 * static_cast<double>(named) / static_cast<double>(step.layout.size()),

@@ -313,9 +313,11 @@ std::shared_ptr<const LiveRun::Page> LiveRun::page() {
   return page_;
 }
 
+double LiveRun::Page::refresh_seconds() const { return std::clamp(200 * seconds, 2.0, 60.0); }
+
 double LiveRun::refresh_seconds() {
   const std::lock_guard lock(page_mutex_);
-  return page_ ? std::clamp(200 * page_->seconds, 2.0, 60.0) : 2.0;
+  return page_ ? page_->refresh_seconds() : 2.0;
 }
 
 void LiveRun::forget_unused(Clock::time_point now) {

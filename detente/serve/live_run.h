@@ -53,12 +53,15 @@ class LiveRun {
     std::string html;     // report::html_report of what is there now
     std::string version;  // of what it shows
     double seconds = 0;   // to make it
+
+    // After which asking for another is worth it: 2 to 60.
+    double refresh_seconds() const;
   };
   // Made at most every 200 times as long as it takes, so that a run costs half a percent of a core,
   // however many look at it; in between the earlier one is given. Null where the folder is no run
   // any more.
   std::shared_ptr<const Page> page();
-  // Seconds after which asking for another page is worth it: 2 to 60.
+  // Page::refresh_seconds of the page that was made last.
   double refresh_seconds();
   // Forgets what only pages need, where none was asked for in five minutes.
   void forget_unused(LogTail::Clock::time_point now);

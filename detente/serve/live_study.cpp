@@ -196,7 +196,7 @@ std::shared_ptr<const LiveRun::Page> LiveStudy::page() {
 
 double LiveStudy::refresh_seconds() {
   const std::lock_guard lock(mutex_);
-  return page_ ? std::clamp(kShare * page_->seconds, 2.0, 60.0) : 2.0;
+  return page_ ? page_->refresh_seconds() : 2.0;
 }
 
 void LiveStudy::forget_unused(Clock::time_point now) {

@@ -51,18 +51,21 @@ Answer moved(const std::string& address) {
   return answer;
 }
 
+// `state`: the address, before the segments, that the page asks for what is new.
+Answer live_page(const LiveRun::Page& page, const std::string& state, const Segments& segments) {
+  Answer answer;
+  answer.body = with_live_script(
+      page.html, state + report::href(joined(segments)), page.version, page.refresh_seconds());
+  return answer;
+}
+
 }  // namespace
 
 Answer Site::run_page(const Segments& segments) {
   const auto run = list_.find(segments);
   const auto page = run ? run->page() : nullptr;
   if (!page) return not_found();
-  Answer answer;
-  answer.body = with_live_script(page->html,
-                                 "/api/run/" + report::href(joined(segments)),
-                                 page->version,
-                                 run->refresh_seconds());
-  return answer;
+  return live_page(*page, "/api/run/", segments);
 }
 
 Answer Site::run_state(const Segments& segments) {
@@ -89,12 +92,7 @@ Answer Site::study_page(const Segments& segments) {
                    "Detente wrote it, or it is damaged). `detente report` on its folder, or the "
                    "command that made it, writes it again.");
   }
-  Answer answer;
-  answer.body = with_live_script(page->html,
-                                 "/api/study/" + report::href(joined(segments)),
-                                 page->version,
-                                 study->refresh_seconds());
-  return answer;
+  return live_page(*page, "/api/study/", segments);
 }
 
 Answer Site::study_state(const Segments& segments) {

@@ -57,14 +57,10 @@ void grouped_task_gradients(const LayerUse& use,
   for (std::size_t k = 0; k < segments.begin.size(); ++k) {
     const std::int64_t begin = segments.begin[k];
     const std::int64_t count = segments.end[k] - begin;
-    at::Tensor row = weight.rows[static_cast<std::int64_t>(k)];
-    const at::Tensor own = gradient_from(
-        use, rows.input.narrow(1, begin, count), rows.gradient.narrow(1, begin, count));
-    if (weight.add) {
-      row.add_(own.reshape(-1));
-    } else {
-      row.copy_(own.reshape(-1));
-    }
+    write_row(weight,
+              static_cast<std::int64_t>(k),
+              gradient_from(
+                  use, rows.input.narrow(1, begin, count), rows.gradient.narrow(1, begin, count)));
   }
 }
 

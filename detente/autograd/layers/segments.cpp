@@ -64,6 +64,15 @@ at::Tensor in_order(const at::Tensor& x, const Segments& segments) {
   return segments.order.defined() ? x.index_select(0, segments.order.to(x.device())) : x;
 }
 
+void write_row(const TaskBlock& to, std::int64_t k, const at::Tensor& values) {
+  at::Tensor row = to.rows[k];
+  if (to.add) {
+    row.add_(values.reshape(-1));
+  } else {
+    row.copy_(values.reshape(-1));
+  }
+}
+
 void write_product(const TaskBlock& to,
                    std::int64_t k,
                    at::IntArrayRef shape,
@@ -74,12 +83,7 @@ void write_product(const TaskBlock& to,
     if (!to.add) row.zero_();
   } else if (left.scalar_type() != row.scalar_type()) {
     // Activations of a smaller type than the parameters (autocast).
-    const at::Tensor product = left.mm(right);
-    if (to.add) {
-      row.add_(product);
-    } else {
-      row.copy_(product);
-    }
+    write_row(to, k, left.mm(right));
   } else if (to.add) {
     row.addmm_(left, right);
   } else {

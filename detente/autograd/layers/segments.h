@@ -32,6 +32,8 @@ struct Segments {
 Segments segments_of(const ExampleTasks& examples, std::int64_t outer, std::int64_t inner);
 at::Tensor in_order(const at::Tensor& x, const Segments& segments);
 
+// Task k's row of the block: `values`, as many numbers, written there or added.
+void write_row(const TaskBlock& to, std::int64_t k, const at::Tensor& values);
 // Task k's row of the block, as a matrix of `shape`: left times right, [m, R] and [R, n].
 void write_product(const TaskBlock& to,
                    std::int64_t k,

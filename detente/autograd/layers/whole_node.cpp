@@ -44,13 +44,7 @@ void whole_node_task_gradients(const LayerUse& use,
   for (std::int64_t k = 0; k < weight.rows.size(0); ++k) {
     std::vector<double> kept;
     for (const std::int64_t task : examples.task_of) kept.push_back(task == k ? 1.0 : 0.0);
-    const at::Tensor own = gradient_of(use, layer, rows_alone(use, gradient, kept)).reshape(-1);
-    at::Tensor row = weight.rows[k];
-    if (weight.add) {
-      row.add_(own);
-    } else {
-      row.copy_(own);
-    }
+    write_row(weight, k, gradient_of(use, layer, rows_alone(use, gradient, kept)));
   }
 }
 
