@@ -387,6 +387,7 @@ PyObject* exception_of(ErrorCode code) {
       return PyExc_OSError;
     case ErrorCode::kUnsupported:
       return PyExc_NotImplementedError;
+    case ErrorCode::kPeerLost:
     case ErrorCode::kInternal:
       break;
   }

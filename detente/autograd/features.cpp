@@ -13,7 +13,17 @@ namespace detente::autograd {
 
 bool FeatureGradients::form(const StepTensors& step, TaskBlocks& blocks, std::string& why) {
   release();
-  const Graph graph = read_graph(step.losses, step.shared, {});
+  TensorList here;
+  for (std::size_t i = 0; i < step.losses.size(); ++i) {
+    if (step.is_here(i)) here.push_back(step.losses[i]);
+  }
+  // One loss alone does not show where its way parts from that of the others.
+  if (step.spread() && tensor::any(*step.group, here.size() == 1)) {
+    why = "a process has examples of one task only, which does not show where the tasks part";
+    return false;
+  }
+  if (here.empty()) return form_nothing(step, blocks);
+  const Graph graph = read_graph(here, step.shared, {});
   if (graph.features.empty() || graph.heads_use_shared) {
     why = graph.features.empty()
               ? "the losses have no computed tensor in common, only parameters"
@@ -45,6 +55,10 @@ bool FeatureGradients::form(const StepTensors& step, TaskBlocks& blocks, std::st
   rows_ = at::empty({k, size}, step.shared[0].options().requires_grad(false));
   for (std::int64_t i = 0; i < k; ++i) {
     const auto task = static_cast<std::size_t>(i);
+    if (!step.is_here(task)) {
+      rows_[i].zero_();
+      continue;
+    }
     std::vector<Edge> wanted = features_;
     for (const auto& parameter : step.own[task]) wanted.push_back(edge_of(parameter));
     TensorList found = gradients_at({edge_of(step.losses[task])},
@@ -71,9 +85,19 @@ bool FeatureGradients::form(const StepTensors& step, TaskBlocks& blocks, std::st
   return true;
 }
 
+// No task has examples here; the others add what they have.
+bool FeatureGradients::form_nothing(const StepTensors& step, TaskBlocks& blocks) {
+  blocks.start(step);
+  rows_ = at::empty({static_cast<std::int64_t>(step.losses.size()), 0},
+                    step.shared[0].options().requires_grad(false));
+  blocks.finish();
+  return true;
+}
+
 TensorList FeatureGradients::pull_back(const StepTensors& step,
                                        const std::vector<double>& weights,
                                        const at::Tensor& combined) {
+  if (features_.empty()) return TensorList(step.shared.size());
   TensorList starts;
   {
     const at::NoGradGuard no_grad;

@@ -28,6 +28,8 @@ class FeatureGradients {
   void release();
 
  private:
+  bool form_nothing(const StepTensors& step, TaskBlocks& blocks);
+
   std::vector<Edge> features_;
   std::vector<std::vector<std::int64_t>> shapes_;
   at::Tensor rows_;

@@ -23,7 +23,7 @@ void TaskBlocks::start(const StepTensors& step) {
   ghosts.clear();
   tables.clear();
   blocks_.resize(step.shared.size());
-  shares_.assign(step.shared.size(), {});
+  shares_.start(*step_);
   matrix_.reset();
   kept_ = false;
   start_gram();
@@ -81,20 +81,6 @@ void TaskBlocks::add(std::size_t parameter, const Matrix& part) {
   add_to(group_grams[static_cast<std::size_t>(step_->groups[parameter])], part);
 }
 
-// Of the sum over the processes, this one's columns; their number is rounded up with zeros.
-at::Tensor TaskBlocks::own_columns(const at::Tensor& block) const {
-  const std::int64_t size = step_->group->size();
-  const std::int64_t each = (block.size(1) + size - 1) / size;
-  at::Tensor full = block;
-  if (each * size != block.size(1)) {
-    full = at::zeros({block.size(0), each * size}, block.options());
-    full.narrow(1, 0, block.size(1)).copy_(block);
-  }
-  at::Tensor own = at::empty({block.size(0), each}, block.options());
-  step_->group->scatter_sum(full.contiguous(), own);
-  return own;
-}
-
 void TaskBlocks::complete(std::size_t parameter) {
   // Processes may form blocks in different ways and orders; they meet in finish().
   if (step_->in_full || step_->spread()) return;
@@ -142,7 +128,10 @@ void TaskBlocks::finish() {
   const at::NoGradGuard no_grad;
   if (step_->in_full) return;
   if (step_->spread()) {
-    if (kept_ && !(matrix_.defined() && step_->coordinates)) share_out();
+    if (!(matrix_.defined() && step_->coordinates)) {
+      if (kept_) share_out();
+      shares_.add_gram([this](std::size_t parameter, const Matrix& part) { add(parameter, part); });
+    }
     agree();
     return;
   }
@@ -160,19 +149,28 @@ void TaskBlocks::share_out() {
   for (const EmbeddingTable& table : tables) {
     table_of[static_cast<std::size_t>(table.weight)] = &table;
   }
-  for (std::size_t i = 0; i < layout.count(); ++i) {
-    at::Tensor block = blocks_[i];
+  shares_.exchange([&](const ColumnShares::Bucket& bucket, const at::Tensor& into) {
     if (matrix_.defined()) {
-      block = matrix_.narrow(1, layout.offset(i), step_->shared[i].numel());
-    } else if (const EmbeddingTable* table = table_of[i]; table != nullptr) {
-      block = make(i);
-      table->write_to(block.unflatten(1, step_->shared[i].sizes()));
+      into.copy_(matrix_.narrow(1, bucket.begin, bucket.columns));
+      return;
     }
-    shares_[i] = own_columns(block);
-    add(i, tensor::gram(shares_[i]));
-    blocks_[i].reset();
-  }
+    for (std::size_t i = bucket.first; i < bucket.end; ++i) {
+      const std::int64_t size = step_->shared[i].numel();
+      const at::Tensor columns = into.narrow(1, layout.offset(i) - bucket.begin, size);
+      if (const EmbeddingTable* table = table_of[i]; table != nullptr) {
+        const at::Tensor block = at::empty({into.size(0), size}, into.options());
+        table->write_to(block.unflatten(1, step_->shared[i].sizes()));
+        columns.copy_(block);
+      } else {
+        columns.copy_(blocks_[i]);
+      }
+    }
+  });
   matrix_.reset();
+}
+
+void TaskBlocks::share_row(std::size_t task, const at::Tensor& row) {
+  shares_.exchange_row(task, row);
 }
 
 // Gram matrices of own columns become those of all; a task's own parameters get the sum of what
@@ -183,7 +181,7 @@ void TaskBlocks::agree() {
   const auto take_matrix = [&](const Matrix& m) {
     numbers.insert(numbers.end(), m.data(), m.data() + m.rows() * m.cols());
   };
-  const bool whole = matrix_.defined();  // every process has all columns
+  const bool whole = matrix_.defined() || step_->replicated;  // every process has all columns
   if (!whole) {
     take_matrix(gram);
     for (const Matrix& m : group_grams) take_matrix(m);
@@ -203,14 +201,16 @@ void TaskBlocks::agree() {
     for (Matrix& m : group_grams) put_matrix(m);
   }
   for (std::size_t i = 0; i < reached.size(); ++i) reached[i] = numbers[next++] > 0;
+  TensorList there;
   for (std::size_t k = 0; k < step_->own.size(); ++k) {
     for (std::size_t j = 0; j < step_->own[k].size(); ++j) {
       at::Tensor& gradient = own_gradients[k][j];
       if (numbers[next++] == 0) continue;
       if (!gradient.defined()) gradient = at::zeros_like(step_->own[k][j]).detach();
-      group.sum(gradient);
+      there.push_back(gradient);
     }
   }
+  tensor::sum_all(group, there);
 }
 
 at::Tensor TaskBlocks::piece(const at::Tensor& direction, std::size_t parameter) const {
@@ -226,7 +226,7 @@ void TaskBlocks::combine(const ParameterWeights& weights,
     return;
   }
   if (step_->spread()) {
-    combine_spread(weights, direction);
+    shares_.combine(weights, direction);
     return;
   }
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
@@ -266,17 +266,6 @@ void TaskBlocks::combine_matrix(const ParameterWeights& weights, at::Tensor& dir
       tensor::weighted_sum(rows, w, target);
     }
     first = end;
-  }
-}
-
-void TaskBlocks::combine_spread(const ParameterWeights& weights, at::Tensor& direction) const {
-  for (std::size_t i = 0; i < shares_.size(); ++i) {
-    if (!shares_[i].defined()) continue;
-    at::Tensor own = at::empty({shares_[i].size(1)}, shares_[i].options());
-    tensor::weighted_sum(shares_[i], weights.of(i), own);
-    at::Tensor all = at::empty({own.numel() * step_->group->size()}, own.options());
-    step_->group->gather(own, all);
-    piece(direction, i).copy_(all.narrow(0, 0, step_->shared[i].numel()));
   }
 }
 

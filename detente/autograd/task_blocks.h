@@ -8,6 +8,7 @@
 // processes' parts of it have been summed, of which each keeps its share of the columns.
 #pragma once
 
+#include <detente/autograd/column_shares.h>
 #include <detente/autograd/embedding_table.h>
 #include <detente/autograd/ghost_layer.h>
 #include <detente/autograd/step_tensors.h>
@@ -56,6 +57,9 @@ class TaskBlocks {
   // The block has all of this process's gradients: adds its part of the Gram matrix.
   void complete(std::size_t parameter);
   void complete_matrix();
+  // One task's whole gradient [P], where tasks come one after the other and all processes do the same:
+  // the others add theirs, and nothing but the own columns is kept.
+  void share_row(std::size_t task, const at::Tensor& row);
   // The same for gradients that are not kept: the blocks of `parameters` side by side.
   void complete_and_drop(const at::Tensor& rows, const std::vector<int>& parameters);
   // What a parameter adds to the Gram matrix.
@@ -84,12 +88,10 @@ class TaskBlocks {
  private:
   void start_gram();
   void combine_matrix(const ParameterWeights& weights, at::Tensor& direction) const;
-  void combine_spread(const ParameterWeights& weights, at::Tensor& direction) const;
   void combine_ghost(const GhostLayer& ghost,
                      const ParameterWeights& weights,
                      at::Tensor& direction) const;
   at::Tensor piece(const at::Tensor& direction, std::size_t parameter) const;
-  at::Tensor own_columns(const at::Tensor& block) const;
   void share_out();
   void agree();
 
@@ -97,7 +99,7 @@ class TaskBlocks {
   // Per parameter with a block by itself, one after the other so that equal segments are one
   // batched product.
   TensorList blocks_;
-  TensorList shares_;       // with several processes: per parameter, the own columns of the sum
+  ColumnShares shares_;     // with several processes
   at::Tensor matrix_room_;  // [K, P]
   at::Tensor matrix_;
   bool kept_ = false;  // there are blocks, or a matrix of them

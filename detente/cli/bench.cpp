@@ -35,6 +35,7 @@ void add_bench(CLI::App& app, Context& context) {
   add_bench_solve(*bench, context);
 #ifdef DETENTE_WITH_TORCH
   add_bench_kernels(*bench, context);
+  add_bench_parallel(*bench, context);
   add_bench_step(*bench, context);
 #endif
 }

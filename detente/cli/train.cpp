@@ -5,10 +5,15 @@
 #include <detente/cli/result_table.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
+#include <detente/launch/launch.h>
+#include <detente/parallel/process_group.h>
+#include <detente/tensor/device.h>
 #include <detente/text/printable.h>
+#include <detente/train/run_directory.h>
 #include <detente/train/trainer.h>
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -34,17 +39,52 @@ train::Progress::Style progress_style(const Context& context, bool quiet) {
   return terminal ? train::Progress::Style::kBar : train::Progress::Style::kLines;
 }
 
+// Each process of a machine takes a GPU of its own.
+std::string device_of(const launch::Launch& launch, const std::string& asked) {
+  const bool any_gpu = asked == "cuda" || (asked == "auto" && tensor::cuda_available());
+  if (!any_gpu) return asked;
+  return fmt::format("cuda:{}", launch.local_rank % tensor::cuda_devices());
+}
+
+// Nothing where this process is alone. A recipe that cannot be read here is everybody's error: the others
+// would wait for this process.
+std::shared_ptr<tensor::Group> join_others(const launch::Launch& launch,
+                                           const std::function<train::Recipe()>& load) {
+  if (launch.size == 1) return nullptr;
+  parallel::GroupOptions options;
+  try {
+    options.timeout_s = load().parallel.timeout_s;
+  } catch (const Error& error) {
+    parallel::ProcessGroup::join(launch, options)->give_up(error.what());
+    throw;
+  }
+  return parallel::ProcessGroup::join(launch, options);
+}
+
 void run_train(const TrainFlags& flags, Context& context) {
-  const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
+  const auto load = [&] { return train::load_recipe(flags.recipe, flags.overrides); };
+  const launch::Launch launch = launch::read_launch();
+  const std::shared_ptr<tensor::Group> group = join_others(launch, load);
+  const train::Recipe recipe = load();
   train::TrainOptions options;
   options.out = flags.out.empty() ? recipe.output : flags.out;
   if (options.out.empty()) options.out = "runs/" + recipe.name;
   options.existing = flags.resume  ? train::ExistingRun::kResume
                      : flags.force ? train::ExistingRun::kForce
                                    : train::ExistingRun::kRefuse;
+  if (launch.attempt > 0 && train::RunDirectory{options.out}.is_run()) {
+    // Started again by its launcher, with the command of the first time.
+    options.existing = train::ExistingRun::kResume;
+  }
   options.accept_changed = flags.accept_changed;
   options.progress = progress_style(context, flags.quiet);
+  options.group = group;
+  if (group) options.device = device_of(launch, recipe.device);
   const train::TrainOutcome outcome = train::train(recipe, options, context.err);
+  if (outcome.summary.is_null()) {
+    if (outcome.interrupted) context.exit_code = 130;
+    return;  // rank 0 speaks
+  }
   if (flags.json) {
     context.out << json_text(outcome.summary) << "\n";
   } else if (!flags.quiet) {

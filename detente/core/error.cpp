@@ -22,6 +22,8 @@ const char* name_of(ErrorCode code) {
       return "io";
     case ErrorCode::kUnsupported:
       return "unsupported";
+    case ErrorCode::kPeerLost:
+      return "peer_lost";
     case ErrorCode::kInternal:
       return "internal";
   }
@@ -39,6 +41,8 @@ int exit_code(ErrorCode code) {
       return 3;
     case ErrorCode::kNumeric:
       return 4;
+    case ErrorCode::kPeerLost:
+      return 75;
     case ErrorCode::kInternal:
       return 1;
   }

@@ -20,13 +20,15 @@ enum class ErrorCode {
   kData,             // a data file whose content is wrong
   kIo,               // a file that cannot be read or written
   kUnsupported,      // something this build or engine cannot do
+  kPeerLost,         // another process of the same run is gone, does not answer or has failed
   kInternal,         // our own fault
 };
 
 // Stable lower-case name, e.g. "invalid_argument".
 const char* name_of(ErrorCode code);
 
-// 0 ok, 1 internal, 2 usage/recipe, 3 data/io, 4 numeric (130 is used for an interrupted run).
+// 0 ok, 1 internal, 2 usage/recipe, 3 data/io, 4 numeric, 75 another process lost: try again (130 is
+// used for an interrupted run).
 int exit_code(ErrorCode code);
 
 class Error : public std::runtime_error {

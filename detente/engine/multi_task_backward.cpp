@@ -127,18 +127,24 @@ void MultiTaskBackward::balance_by_group(std::vector<std::shared_ptr<balance::Me
   impl_->check_group();
 }
 
-void MultiTaskBackward::set_group(std::shared_ptr<tensor::Group> group) {
+void MultiTaskBackward::set_group(std::shared_ptr<tensor::Group> group, Exchange exchange) {
   DETENTE_CHECK(group != nullptr,
                 ErrorCode::kInvalidArgument,
                 "[engine::MultiTaskBackward] set_group: there is no group; expected the processes "
                 "of the run.");
   impl_->group = std::move(group);
+  impl_->exchange = exchange;
   impl_->check_group();
 }
 
 void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_example) {
   impl_->check_examples(task_of_example);
   impl_->next.examples.assign(task_of_example.begin(), task_of_example.end());
+}
+
+void MultiTaskBackward::set_shares(std::span<const double> shares) {
+  impl_->next_shares.assign(shares.begin(), shares.end());
+  impl_->next.shares = impl_->next_shares;
 }
 
 void MultiTaskBackward::set_features(const at::Tensor& features) {

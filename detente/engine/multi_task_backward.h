@@ -32,6 +32,13 @@ class Group;
 
 namespace detente::engine {
 
+// What each of several processes keeps of the K gradients (set_group). Both give the same direction to
+// rounding.
+enum class Exchange {
+  kSharded,     // its part of the columns: (K + 1) P numbers are sent
+  kReplicated,  // all of them: 2 K P numbers, and K P kept in each process
+};
+
 // How the K gradients are obtained. All but kFeatures give the same direction to rounding; the page
 // docs/engine.md says when each is chosen and what it costs.
 enum class Strategy {
@@ -66,7 +73,8 @@ struct MultiTaskOptions {
   // of one after the other with all threads inside each: no thread waits for another inside an
   // operation. The graph is kept until all have ended, and hooks of yours in it run at once. The
   // same numbers to rounding. kAuto: side by side where the passes keep the threads busy (at
-  // least four fifths of their time) and the graph has no hooks.
+  // least four fifths of their time) and the graph has no hooks. Of several processes each makes its
+  // passes in turn.
   enum class Passes { kAuto, kInTurn, kSideBySide };
 
   Strategy strategy = Strategy::kAuto;
@@ -217,6 +225,7 @@ class MultiTaskBackward {
 
   // The same, and StepInput's other parts, given beforehand for the next call.
   void set_rows(std::span<const std::int64_t> task_of_example);
+  void set_shares(std::span<const double> shares);
   void set_features(const at::Tensor& features);
   void set_independent(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
   void set_estimate(std::span<const at::Tensor> losses_of_part);
@@ -251,8 +260,8 @@ class MultiTaskBackward {
   // own with the same method, options and steps, and gives it the losses of its examples of every
   // batch, with their shares. Losses, the Gram matrix, weights and gradients are those of all
   // examples, in every process the same; generators must be in the same state. Each keeps its share
-  // of the gradients' columns alone. Not with memory = low (kUnsupported).
-  void set_group(std::shared_ptr<tensor::Group> group);
+  // of the gradients' columns alone, or all as `exchange` says. Not with memory = low (kUnsupported).
+  void set_group(std::shared_ptr<tensor::Group> group, Exchange exchange = Exchange::kSharded);
 
   // The number of scalars in the shared parameters.
   std::int64_t shared_size() const;

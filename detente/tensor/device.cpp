@@ -40,8 +40,11 @@ DType dtype_of(const at::Tensor& tensor) {
 
 std::string Device::text() const { return cuda ? "cuda:" + std::to_string(index) : "cpu"; }
 
-bool cuda_available() {
-  return at::globalContext().hasCUDA() && at::detail::getCUDAHooks().getNumGPUs() > 0;
+bool cuda_available() { return cuda_devices() > 0; }
+
+int cuda_devices() {
+  if (!at::globalContext().hasCUDA()) return 0;
+  return static_cast<int>(at::detail::getCUDAHooks().getNumGPUs());
 }
 
 Device parse_device(std::string_view text) {

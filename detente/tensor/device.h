@@ -33,6 +33,7 @@ struct Device {
 // word, kUnsupported when this build or machine has no such device.
 Device parse_device(std::string_view text);
 bool cuda_available();
+int cuda_devices();
 
 // Waits until all that was asked of the device is done; on the CPU it always is.
 void synchronize(Device device);

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <detente/tensor/fwd.h>
 
 #include <span>
+#include <string>
 
 namespace detente::tensor {
 
@@ -29,6 +31,23 @@ class Group {
   virtual void scatter_sum(const at::Tensor& rows, at::Tensor& own) { own.copy_(rows); }
   // Everybody's `own` [m], process after process, into `all` [m · size()].
   virtual void gather(const at::Tensor& own, at::Tensor& all) { all.copy_(own); }
+
+  // The text of the process with rank 0, in all of them.
+  virtual std::string from_first(std::string text) { return text; }
+  // Until all are here, however long the others compute: before the first of the calls above that
+  // follows work of very different length (reading data, writing files).
+  virtual void wait() {}
+  // This process ends because of an error of its own, of which the others are told.
+  virtual void give_up(const std::string& /*message*/) noexcept {}
 };
+
+// Each tensor becomes its sum over the processes; many small ones travel together. Dense, of any types.
+void sum_all(Group& group, const TensorList& values);
+
+// Whether some process says so.
+bool any(Group& group, bool here);
+// All must have given the same text: kInvalidArgument in all of them otherwise, with the ranks that
+// differ from rank 0. `what` says what it is, in the plural.
+void check_same(Group& group, const std::string& what, const std::string& text);
 
 }  // namespace detente::tensor

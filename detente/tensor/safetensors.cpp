@@ -83,8 +83,14 @@ void write_safetensors(const std::filesystem::path& path,
 }
 
 NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata, bool check) {
-  const std::string content = read_file(path);
-  const SafetensorsLayout layout = read_safetensors_layout(content, path.string(), check);
+  return from_safetensors(read_file(path), path.string(), metadata, check);
+}
+
+NamedTensors from_safetensors(const std::string& content,
+                              const std::string& name,
+                              Metadata* metadata,
+                              bool check) {
+  const SafetensorsLayout layout = read_safetensors_layout(content, name, check);
   if (metadata != nullptr) *metadata = layout.metadata;
   NamedTensors tensors;
   const char* numbers = content.data() + layout.numbers;

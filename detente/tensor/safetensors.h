@@ -29,5 +29,10 @@ void write_safetensors(const std::filesystem::path& path,
 NamedTensors read_safetensors(const std::filesystem::path& path,
                               Metadata* metadata = nullptr,
                               bool check = true);
+// The same from memory; `name` stands in messages.
+NamedTensors from_safetensors(const std::string& content,
+                              const std::string& name,
+                              Metadata* metadata = nullptr,
+                              bool check = true);
 
 }  // namespace detente::tensor

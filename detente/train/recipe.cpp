@@ -176,6 +176,26 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                   "`detente inspect`, at one forward and two backward passes; 0: never.");
 }
 
+void ParallelRecipe::describe(FieldVisitor& visitor) {
+  visitor.choice("mode",
+                 mode,
+                 {{"auto", Mode::kAuto},
+                  {"sharded", Mode::kSharded},
+                  {"naive", Mode::kNaive},
+                  {"features", Mode::kFeatures},
+                  {"ddp", Mode::kDdp}},
+                 "How several processes share the tasks' gradients (docs/parallel.md). sharded: each "
+                 "keeps its part of all K, and the direction is collected. naive: each gets all K. "
+                 "features: as engine.strategy features, with the traffic of plain training. ddp: "
+                 "plain training's sum of one gradient, for methods that look at losses alone. auto: "
+                 "ddp where the method allows it, else sharded. One process takes no notice.");
+  visitor.number("timeout_s",
+                 timeout_s,
+                 {.min = 0, .max = 1e6, .min_open = true},
+                 "Seconds that a process waits for the others before it says which of them does not "
+                 "answer and ends.");
+}
+
 void Recipe::describe(FieldVisitor& visitor) {
   visitor.text("name", name, "Shown in reports.");
   visitor.integer("seed",
@@ -250,6 +270,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.section("optimizer", "", [this](FieldVisitor& s) { optimizer.describe(s); });
   visitor.section("schedule", "", [this](FieldVisitor& s) { schedule.describe(s); });
   visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });
+  visitor.section("parallel", "", [this](FieldVisitor& s) { parallel.describe(s); });
   visitor.section("output", "", [this](FieldVisitor& s) {
     s.text("dir", output, "Folder of the run; --out overrides it.");
     s.flag("tensorboard", tensorboard, "Also write a TensorBoard event file.");
@@ -385,6 +406,7 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "data.memory",
                                                  "output.dir",
                                                  "output.tensorboard",
+                                                 "parallel.timeout_s",
                                                  "train.curvature_every",
                                                  "train.epochs",
                                                  "train.keep",

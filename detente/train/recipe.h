@@ -97,6 +97,20 @@ struct LoopRecipe {
   void describe(FieldVisitor& visitor);
 };
 
+// A run of several processes.
+struct ParallelRecipe {
+  // How the tasks' gradients are shared: see docs/parallel.md.
+  enum class Mode { kAuto, kSharded, kNaive, kFeatures, kDdp };
+
+  Mode mode = Mode::kAuto;
+  double timeout_s = 60;
+
+  engine::Exchange exchange() const {
+    return mode == Mode::kNaive ? engine::Exchange::kReplicated : engine::Exchange::kSharded;
+  }
+  void describe(FieldVisitor& visitor);
+};
+
 struct Recipe {
   std::string name;
   std::int64_t seed = 0;
@@ -117,6 +131,7 @@ struct Recipe {
   AdamWOptions optimizer;
   ScheduleOptions schedule;
   LoopRecipe loop;
+  ParallelRecipe parallel;
   std::string output;
   bool tensorboard = true;
 

@@ -36,6 +36,8 @@ class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, std::ostream& log)
       : recipe_(recipe), options_(options) {
+    if (options_.group) group_ = options_.group;
+    if (!first()) return;  // one process writes and speaks
     observers_.add(files_);
     if (recipe_.tensorboard) observers_.add(std::make_shared<EventLog>());
     observers_.add(std::make_shared<ProgressLog>(log, options.progress));
@@ -46,18 +48,84 @@ class Trainer {
   TrainOutcome run() {
     const std::filesystem::path root =
         options_.out.empty() ? std::filesystem::path(recipe_.output) : options_.out;
-    check_run_directory(root, options_.existing);
-    if (RunDirectory{root}.is_run()) lock(root);
+    if (first()) {
+      check_run_directory(root, options_.existing);
+      if (RunDirectory{root}.is_run()) lock(root);
+    }
     // Before anything is made: the system may refuse so many.
     threads_ = tensor::set_threads(static_cast<int>(recipe_.threads));
-    read_snapshot_if_any(root);
+    check_processes();
+    if (first()) read_snapshot_if_any(root);
+    share_snapshot();
     prepare(root);
-    open(root);
+    share_model();
+    if (first()) open(root);
     const bool interrupted = loop();
     return finish(interrupted);
   }
 
  private:
+  bool first() const { return group_->rank() == 0; }
+  bool spread() const { return group_->size() > 1; }
+
+  // What all have to agree on before anything begins.
+  void check_processes() {
+    if (!spread()) return;
+    DETENTE_CHECK(recipe_.loop.curvature_every == 0,
+                  ErrorCode::kUnsupported,
+                  "[train::train] train.curvature_every measures the loss in one process; this run "
+                  "has {}. Leave it at 0, or train with one.",
+                  group_->size());
+    DETENTE_CHECK(recipe_.parallel.mode != ParallelRecipe::Mode::kDdp ||
+                      recipe_.balance->method_class() == balance::MethodClass::kLoss,
+                  ErrorCode::kInvalidArgument,
+                  "[train::train] parallel.mode ddp sums one gradient as plain training does, and "
+                  "method '{}' looks at one per task. Use auto or sharded.",
+                  recipe_.method);
+    const auto differences =
+        recipe_differences(group_->from_first(recipe_.to_yaml()), recipe_.to_yaml());
+    std::string text;
+    for (const auto& difference : differences) text += "\n  " + difference;
+    DETENTE_CHECK(!tensor::any(*group_, !differences.empty()),
+                  ErrorCode::kInvalidArgument,
+                  "[train::train] the {} processes of the run have different recipes; expected "
+                  "that of rank 0 in all.{}",
+                  group_->size(),
+                  differences.empty() ? " Others differ from it." : " Here it is another:" + text);
+  }
+
+  // Rank 0 reads; the others need no folder.
+  void share_snapshot() {
+    if (!spread()) return;
+    const std::string state =
+        group_->from_first(resumed_ && first() ? state_.to_json().dump() : "");
+    if (state.empty()) return;
+    const std::string tensors =
+        group_->from_first(first() ? tensor::to_safetensors(snapshot_tensors_) : "");
+    if (first()) return;
+    resumed_ = true;
+    state_ = RunState::from_json(Json::parse(state));
+    snapshot_tensors_ = tensor::from_safetensors(tensors, "the snapshot of rank 0");
+  }
+
+  // All begin with rank 0's numbers: another processor may have drawn or fitted others.
+  void share_model() {
+    if (!spread()) return;
+    std::string names;
+    for (const auto& [name, tensor] : model_->state()) {
+      names += name;
+      for (const std::int64_t size : tensor.sizes()) names += fmt::format(" {}", size);
+      names += "\n";
+    }
+    tensor::check_same(*group_, "models", names);
+    tensor::check_same(*group_, "training rows", corpus_.train->digest());
+    tensor::check_same(*group_, "validation rows", corpus_.dev->digest());
+    if (resumed_) return;
+    const std::string state =
+        group_->from_first(first() ? tensor::to_safetensors(model_->state()) : "");
+    if (!first()) model_->load_state(tensor::from_safetensors(state, "the model of rank 0"));
+  }
+
   void lock(const std::filesystem::path& root) {
     if (lock_.held()) return;
     lock_ = RunLock::take(root);
@@ -146,10 +214,15 @@ class Trainer {
     const bool had_root = std::filesystem::exists(root);
     const bool had_cache = std::filesystem::exists(cache);
     try {
-      make_directories(root);
-      load_data(root, cache);
+      if (first()) make_directories(root);
+      // Rank 0 writes the cache, the others find it there.
+      if (!first()) group_->wait();
+      load_data(root, first() || std::filesystem::exists(cache) ? cache : std::filesystem::path());
+      if (first()) group_->wait();
       build_model();
+      group_->wait();
     } catch (...) {
+      if (!first()) throw;
       std::error_code ignored;
       if (!had_cache) std::filesystem::remove_all(cache, ignored);
       if (!had_root) std::filesystem::remove(root, ignored);
@@ -159,7 +232,7 @@ class Trainer {
 
   void load_data(const std::filesystem::path& root, const std::filesystem::path& cache) {
     corpus_ = load_corpus(recipe_, cache);
-    if (resumed_ && !options_.accept_changed) {
+    if (first() && resumed_ && !options_.accept_changed) {
       check_run_manifest({root}, /*recipe=*/false);  // which is written anew in any case
       check_fitted(*corpus_.train, root);
     }
@@ -183,7 +256,7 @@ class Trainer {
   }
 
   void build_model() {
-    device_ = tensor::parse_device(recipe_.device);
+    device_ = tensor::parse_device(options_.device.empty() ? recipe_.device : options_.device);
     const tensor::DType dtype = tensor::parse_dtype(recipe_.precision);
     if (recipe_.deterministic) deterministic_.emplace(device_);
     model_ = make_model(recipe_, *corpus_.train);
@@ -202,7 +275,9 @@ class Trainer {
                   model_->named_shared_parameters(),
                   *losses_,
                   total_steps_,
-                  model_->shared_learning_rates());
+                  model_->shared_learning_rates(),
+                  group_,
+                  recipe_.parallel.exchange());
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),
@@ -261,7 +336,7 @@ class Trainer {
                          .train_rows = static_cast<std::int64_t>(corpus_.train->size())});
     observers_.on_message(fmt::format(
         "{}: {} training rows, {} validation rows, {} tasks, {} parameters, {} on {} with {} "
-        "threads.",
+        "threads{}.",
         recipe_.name,
         corpus_.train->size(),
         corpus_.dev->size(),
@@ -269,7 +344,8 @@ class Trainer {
         model_->parameter_count(),
         recipe_.method,
         device_.text(),
-        threads_));
+        threads_,
+        spread() ? fmt::format(" in each of {} processes", group_->size()) : ""));
   }
 
   // True when interrupted.
@@ -286,8 +362,8 @@ class Trainer {
       const auto batches = plan_->batches(static_cast<std::uint64_t>(state_.epoch));
       while (state_.batch < static_cast<std::int64_t>(batches.size())) {
         step(batches);
-        snapshots_->check();
-        if (interrupt.interrupted() || observers_.stop()) {
+        if (first()) snapshots_->check();
+        if (tensor::any(*group_, interrupt.interrupted() || observers_.stop())) {
           save_snapshot();
           return true;
         }
@@ -360,6 +436,16 @@ class Trainer {
   }
 
   void end_epoch() {
+    if (first()) measure_epoch();
+    group_->wait();
+    if (!first()) ++state_.epoch;
+    state_.batch = 0;
+    state_.begin_epoch(step_->tasks().size());
+    state_.finished = state_.epoch >= recipe_.loop.epochs;
+    save_snapshot();
+  }
+
+  void measure_epoch() {
     AnswerRecord answers(recipe_, *corpus_.train, *corpus_.dev);
     const auto predictions = predict_rows(*model_,
                                           *corpus_.dev,
@@ -371,7 +457,6 @@ class Trainer {
     const double value = value_of(metrics);
     const bool best = state_.is_best(value);
     ++state_.epoch;
-    state_.batch = 0;
     report::EpochRecord record;
     record.epoch = state_.epoch;
     record.step = state_.step;
@@ -392,9 +477,6 @@ class Trainer {
     }
     observers_.on_epoch(record);
     crash_point("epoch.logged");
-    state_.begin_epoch(step_->tasks().size());
-    state_.finished = state_.epoch >= recipe_.loop.epochs;
-    save_snapshot();
   }
 
   void save_model() {
@@ -404,6 +486,7 @@ class Trainer {
   }
 
   void save_snapshot() {
+    if (!first()) return;
     state_.seconds = seconds_before_ + run_time_.seconds();
     state_.log_bytes = files_->log().bytes();
     snapshots_->write(
@@ -412,6 +495,7 @@ class Trainer {
   }
 
   TrainOutcome finish(bool interrupted) {
+    if (!first()) return {run_, interrupted, nullptr};
     snapshots_->wait();
     if (state_.finished && state_.best_epoch > 0 && std::isnan(state_.best_value)) {
       observers_.on_message(
@@ -449,6 +533,7 @@ class Trainer {
 
   Recipe recipe_;
   TrainOptions options_;
+  std::shared_ptr<tensor::Group> group_ = std::make_shared<tensor::Group>();
   ObserverList observers_;
   std::shared_ptr<FileLog> files_ =
       std::make_shared<FileLog>([this](const std::string& text) { observers_.on_message(text); });
@@ -477,8 +562,13 @@ class Trainer {
 
 TrainOutcome train(const Recipe& recipe, const TrainOptions& options, std::ostream& log) {
   TrainOutcome outcome;
-  tensor::translate_errors("[train::train]",
-                           [&] { outcome = Trainer(recipe, options, log).run(); });
+  try {
+    tensor::translate_errors("[train::train]",
+                             [&] { outcome = Trainer(recipe, options, log).run(); });
+  } catch (const Error& error) {
+    if (options.group && error.code() != ErrorCode::kPeerLost) options.group->give_up(error.what());
+    throw;
+  }
   return outcome;
 }
 

@@ -4,6 +4,7 @@
 
 #include <detente/core/json.h>
 #include <detente/nn/model.h>
+#include <detente/tensor/group.h>
 #include <detente/train/corpus.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/progress.h>
@@ -36,6 +37,12 @@ struct TrainOptions {
   // Losses beside those of the recipe's tasks: further tasks of the run, which have no metrics. A
   // run is resumed with the losses it was started with.
   std::vector<MakeLosses> losses = {};
+  // The processes of the run; null: this one alone. All call train() with the same recipe and see the
+  // same data; the run's folder and the observers are rank 0's alone, which is the only one that writes
+  // anything. An error of one ends all.
+  std::shared_ptr<tensor::Group> group = nullptr;
+  // Where this process computes, as the recipe's `device`; empty: there.
+  std::string device = {};
   // Resume although the rows or a file of the snapshot have changed.
   bool accept_changed = false;
 };
@@ -43,7 +50,7 @@ struct TrainOptions {
 struct TrainOutcome {
   RunDirectory run;
   bool interrupted = false;
-  Json summary;  // as in summary.json
+  Json summary;  // as in summary.json; null in processes other than rank 0
 };
 
 // Trains until the last epoch, an interrupt (Ctrl-C, SIGTERM) or an observer's stop(): then

@@ -29,11 +29,15 @@ NamedTensors joined(NamedTensors first, const std::vector<NamedTensors>& more) {
 
 engine::MultiTaskBackward make_backward(const Recipe& recipe,
                                         const NamedTensors& shared,
-                                        const LossSource& losses) {
+                                        const LossSource& losses,
+                                        bool spread) {
   std::vector<TensorList> own;
   for (const NamedTensors& some : own_parameters(losses)) own.push_back(tensors_of(some));
   engine::MultiTaskOptions options = recipe.engine;
   options.sparse_tables = true;  // AdamW takes them
+  if (spread && recipe.parallel.mode == ParallelRecipe::Mode::kFeatures) {
+    options.strategy = engine::Strategy::kFeatures;
+  }
   return {tensors_of(shared), own, recipe.balance, losses.tasks(), options};
 }
 
@@ -43,7 +47,9 @@ TrainingStep::TrainingStep(const Recipe& recipe,
                            const NamedTensors& shared,
                            LossSource& losses,
                            std::int64_t total_steps,
-                           const std::vector<double>& shared_rates)
+                           const std::vector<double>& shared_rates,
+                           std::shared_ptr<tensor::Group> group,
+                           engine::Exchange exchange)
     : recipe_(recipe),
       losses_(losses),
       total_steps_(total_steps),
@@ -51,7 +57,9 @@ TrainingStep::TrainingStep(const Recipe& recipe,
       own_(tensors_of(joined({}, own_parameters(losses)))),
       optimizer_(joined(shared, own_parameters(losses)), recipe.optimizer, shared_rates),
       methods_{recipe.balance},
-      backward_(make_backward(recipe, shared, losses)) {
+      backward_(make_backward(recipe, shared, losses, group->size() > 1)),
+      group_(std::move(group)) {
+  backward_.set_group(group_, exchange);
   std::vector<std::string> names;
   for (const auto& [name, tensor] : shared) names.push_back(name);
   LayerGroups groups = parameter_groups(recipe.granularity, names);
@@ -110,29 +118,52 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
 }
 
 StepDraws TrainingStep::draws(RandomStream stream, std::int64_t step) const {
-  return {step_rng(recipe_.seed, stream, step), recipe_.autocast};
+  StepDraws draws{step_rng(recipe_.seed, stream, step), recipe_.autocast};
+  // Other rows, other chance.
+  if (group_->rank() > 0) {
+    draws.rng = draws.rng.fork(kFirstRankStream + static_cast<std::uint64_t>(group_->rank()));
+  }
+  return draws;
+}
+
+// Every so many'th row from the rank's on: neighbours are of like length and of one source, so all
+// processes get as much to do, and a row of every source where there are enough.
+data::RowList TrainingStep::own_rows(const data::RowList& rows) const {
+  const auto size = static_cast<std::size_t>(group_->size());
+  if (size == 1) return rows;
+  data::RowList own;
+  for (auto i = static_cast<std::size_t>(group_->rank()); i < rows.size(); i += size) {
+    own.push_back(rows[i]);
+  }
+  return own;
+}
+
+// Without rows no task is there.
+TaskLosses TrainingStep::losses_of(const data::RowList& own, const StepDraws& draws) const {
+  if (!own.empty()) return losses_(own, draws);
+  return {TensorList(tasks().size()), std::vector<double>(tasks().size(), 0.0)};
 }
 
 // What the method wants to know of other rows before the step.
 void TrainingStep::look_ahead(const std::vector<data::RowList>& batches,
                               const StepPosition& position) {
   const auto b = static_cast<std::size_t>(position.batch);
-  const auto losses_of = [&](const data::RowList& rows, const StepDraws& draws) {
-    return losses_(rows, draws).values;
+  const auto values_of = [&](const data::RowList& own, const StepDraws& draws) {
+    return losses_of(own, draws).values;
   };
   if (backward_.wants_independent()) {
     const std::size_t n = batches.size();
     // Fewer than three batches are not independent of this one: the engine takes it alone.
     if (n < 3) return;
     const TensorList first =
-        losses_of(batches[(b + n / 3) % n], draws(kFirstIndependentStream, position.step));
-    const TensorList second =
-        losses_of(batches[(b + 2 * n / 3) % n], draws(kSecondIndependentStream, position.step));
+        values_of(own_rows(batches[(b + n / 3) % n]), draws(kFirstIndependentStream, position.step));
+    const TensorList second = values_of(own_rows(batches[(b + 2 * n / 3) % n]),
+                                        draws(kSecondIndependentStream, position.step));
     backward_.set_independent(first, second);
   } else if (estimates_gram(recipe_) && backward_.wants_estimate()) {
     StepDraws estimate = draws(kEstimateStream, position.step);
     if (recipe_.gram_precision) estimate.precision = recipe_.gram_precision;
-    backward_.set_estimate(losses_of(part_of(batches[b], recipe_.gram_rows), estimate));
+    backward_.set_estimate(values_of(own_rows(part_of(batches[b], recipe_.gram_rows)), estimate));
   }
 }
 
@@ -140,12 +171,12 @@ void TrainingStep::for_each_part(const data::RowList& rows,
                                  std::int64_t step,
                                  const std::function<void(TaskLosses)>& use) const {
   const StepDraws whole = draws(kDropoutStream, step);
-  std::uint64_t part = 0;
-  for (const data::RowList& some : micro_batches(rows, recipe_.loop.micro_batches)) {
+  std::vector<data::RowList> parts = micro_batches(own_rows(rows), recipe_.loop.micro_batches);
+  if (parts.empty()) parts.emplace_back();
+  for (std::size_t part = 0; part < parts.size(); ++part) {
     StepDraws own = whole;
     if (part > 0) own.rng = whole.rng.fork(part);
-    use(losses_(some, own));
-    ++part;
+    use(losses_of(parts[part], own));
   }
 }
 
@@ -171,6 +202,8 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
     // Before the engine frees the losses' graph.
     if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);
     if (whole) {
+      // What rows count is between processes alone.
+      if (group_->size() > 1) backward_.set_shares(losses.rows);
       report = &backward_(losses.values, method_rng);
     } else {
       backward_.accumulate(losses.values, losses.rows);

@@ -6,6 +6,7 @@
 #include <detente/data/batches.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/tensor/fwd.h>
+#include <detente/tensor/group.h>
 #include <detente/train/adamw.h>
 #include <detente/train/curvature.h>
 #include <detente/train/loss_source.h>
@@ -17,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -46,11 +48,14 @@ class TrainingStep {
   // `shared`: the parameters whose gradients are balanced; each task's own ones come with the
   // losses. Recipe and losses must outlive it. `total_steps` is the whole run's, for the schedule.
   // `shared_rates`: each shared parameter's learning rate as a share of the recipe's; empty: all 1.
+  // `group`: the processes of the run; each takes its rows of every batch (see own_rows).
   TrainingStep(const Recipe& recipe,
                const NamedTensors& shared,
                LossSource& losses,
                std::int64_t total_steps,
-               const std::vector<double>& shared_rates = {});
+               const std::vector<double>& shared_rates = {},
+               std::shared_ptr<tensor::Group> group = std::make_shared<tensor::Group>(),
+               engine::Exchange exchange = engine::Exchange::kSharded);
 
   // The step on batches[position.batch]; methods that want independent batches take others of the
   // list. An error says which step it was.
@@ -80,6 +85,8 @@ class TrainingStep {
   // The same rows once more, under the parameters of now, with the draws of before.
   TensorList losses_again(const data::RowList& rows, std::int64_t step) const;
   StepDraws draws(RandomStream stream, std::int64_t step) const;
+  data::RowList own_rows(const data::RowList& rows) const;
+  TaskLosses losses_of(const data::RowList& own, const StepDraws& draws) const;
 
   const Recipe& recipe_;
   LossSource& losses_;
@@ -89,6 +96,7 @@ class TrainingStep {
   AdamW optimizer_;
   MethodList methods_;
   engine::MultiTaskBackward backward_;
+  std::shared_ptr<tensor::Group> group_;
   std::function<void()> before_update_ = [] {};
 };
 

@@ -55,11 +55,13 @@ void sum_gradients(tensor::Group& group, TensorList& gradients, const TensorList
   std::vector<double> defined;
   for (const auto& gradient : gradients) defined.push_back(gradient.defined() ? 1.0 : 0.0);
   group.sum(defined);
+  TensorList there;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (defined[i] == 0) continue;
     if (!gradients[i].defined()) gradients[i] = at::zeros_like(parameters[i]).detach();
-    group.sum(gradients[i]);
+    there.push_back(gradients[i]);
   }
+  tensor::sum_all(group, there);
 }
 
 at::Tensor no_loss(const at::Tensor& like) {

@@ -75,6 +75,7 @@ struct MultiTaskBackward::Impl {
   MultiTaskOptions options;
   solver::Solver solver;
   std::shared_ptr<tensor::Group> group = std::make_shared<tensor::Group>();
+  Exchange exchange = Exchange::kSharded;
   std::int64_t steps = 0;
   std::vector<std::string> group_names;
   std::vector<int> group_of;  // per parameter of all_shared
@@ -84,6 +85,7 @@ struct MultiTaskBackward::Impl {
   // What the setters have given for the next call.
   StepInput next;
   at::Tensor next_features;
+  std::vector<double> next_shares;
 
   // Of this step.
   StepInput input;
@@ -157,6 +159,7 @@ struct MultiTaskBackward::Impl {
   void run_formed(Strategy by, double passes_ms, Rng& rng);
   bool run_objectives(Rng& rng);
   void run_features(Rng& rng);
+  void sum_over_processes(TensorList& found);
   Strategy form(const autograd::StepTensors& step);
   bool form_by_layers(const autograd::StepTensors& step);
   bool side_by_side(const TensorList& losses) const;

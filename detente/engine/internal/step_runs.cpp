@@ -79,9 +79,8 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   for (const auto& list : own) {
     formed.own_gradients.push_back(autograd::owned_from(own_found, next_own, list));
     next_own += list.size();
-    internal::sum_gradients(*group, formed.own_gradients.back(), list);
   }
-  internal::sum_gradients(*group, found, shared);
+  sum_over_processes(found);
   Ending ending{.passes_ms = watch.milliseconds()};
   ending.own_weighted = true;
   ending.length = [&] {
@@ -90,6 +89,24 @@ void MultiTaskBackward::Impl::run_weighted(MatrixView gram, Rng& rng) {
   };
   ending.write = [&](double factor) { write_shared(std::move(found), factor); };
   finish(ending);
+}
+
+// The shared parameters' gradients and the tasks' own ones, in one go.
+void MultiTaskBackward::Impl::sum_over_processes(TensorList& found) {
+  if (!spread()) return;
+  TensorList all = std::move(found);
+  TensorList parameters = shared;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    all.insert(all.end(), formed.own_gradients[i].begin(), formed.own_gradients[i].end());
+    parameters.insert(parameters.end(), own[i].begin(), own[i].end());
+  }
+  internal::sum_gradients(*group, all, parameters);
+  auto next = all.begin() + static_cast<std::ptrdiff_t>(shared.size());
+  for (TensorList& list : formed.own_gradients) {
+    for (at::Tensor& gradient : list) gradient = *next++;
+  }
+  all.resize(shared.size());
+  found = std::move(all);
 }
 
 // Forms the gradients at the parameters; returns how.
@@ -106,7 +123,9 @@ Strategy MultiTaskBackward::Impl::form(const autograd::StepTensors& step) {
   if (!plain && form_by_layers(step)) {
     return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
   }
-  autograd::form_sequential(step, formed);
+  autograd::StepTensors in_turn = step;
+  in_turn.in_step = plain;  // what layers allow may differ between processes
+  autograd::form_sequential(in_turn, formed);
   return Strategy::kSequential;
 }
 
@@ -132,6 +151,10 @@ autograd::StepTensors MultiTaskBackward::Impl::step_tensors() const {
   autograd::StepTensors step{losses, shared, own, layout, examples, groups, loss_scale};
   step.side_by_side = side_by_side(losses);
   step.group = group.get();
+  step.replicated = exchange == Exchange::kReplicated;
+  for (const std::size_t i : present) {
+    if (spread()) step.elsewhere.push_back(parts[i] == 0);
+  }
   step.coordinates = solver.needs() == MethodClass::kCoordinates;
   if (!solver.by_group() && solver.sees_gram_alone()) {
     step.sketch_apart = due;
@@ -145,7 +168,7 @@ bool MultiTaskBackward::Impl::side_by_side(const TensorList& roots) const {
   using Passes = MultiTaskOptions::Passes;
   const std::size_t passes = roots.size();
   const auto threads = static_cast<std::size_t>(at::get_num_threads());
-  if (options.passes == Passes::kInTurn || passes < 2 || threads < 2 || shared.empty() ||
+  if (options.passes == Passes::kInTurn || spread() || passes < 2 || threads < 2 || shared.empty() ||
       !shared[0].is_cpu() || at::in_parallel_region()) {
     return false;
   }
@@ -283,6 +306,7 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
   autograd::StepTensors step{sums, shared, own_of, layout, objective_of_example, {}, loss_scale};
   step.side_by_side = side_by_side(sums);
   step.group = group.get();
+  step.replicated = exchange == Exchange::kReplicated;
   report.strategy = form(step);
   const at::NoGradGuard no_grad;
   for (std::size_t a = 0; a < objectives.size(); ++a) {

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <detente/core/error.h>
+#include <detente/core/json.h>
+#include <detente/core/version.h>
+#include <detente/parallel/c10d_store.h>
+#include <fmt/format.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+namespace detente::parallel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kBeat = 500ms;
+
+std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+std::string numeric(const sockaddr_storage& address, socklen_t length) {
+  char host[NI_MAXHOST] = "";
+  if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address),
+                    length,
+                    host,
+                    sizeof host,
+                    nullptr,
+                    0,
+                    NI_NUMERICHOST) != 0) {
+    return "";
+  }
+  return host;
+}
+
+// The address of this machine's side of the way to the meeting place. Nothing is sent.
+std::string address_towards(const std::string& host, int port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  const int code = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  DETENTE_CHECK(code == 0,
+                ErrorCode::kInvalidArgument,
+                "[parallel::join] the host name '{}', at which the processes of the run are to "
+                "meet, is not known here ({}). Set MASTER_ADDR to a name or an IP address of the "
+                "machine with rank 0 that all machines know.",
+                host,
+                ::gai_strerror(code));
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    const int socket = ::socket(one->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket < 0) continue;
+    sockaddr_storage own{};
+    socklen_t length = sizeof own;
+    std::string result;
+    if (::connect(socket, one->ai_addr, one->ai_addrlen) == 0 &&
+        ::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &length) == 0) {
+      result = numeric(own, length);
+    }
+    ::close(socket);
+    if (!result.empty()) return result;
+  }
+  fail(ErrorCode::kInvalidArgument,
+       "[parallel::join] there is no way from this machine to '{}', where the processes of the "
+       "run are to meet. Look at MASTER_ADDR and at the network between the machines.",
+       host);
+}
+
+c10::intrusive_ptr<c10d::Store> tcp_store(const launch::Launch& launch,
+                                          bool server,
+                                          std::chrono::milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(launch.port);
+  options.isServer = server;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  return c10::make_intrusive<c10d::TCPStore>(launch.address, options);
+}
+
+c10::intrusive_ptr<c10d::Store> of_attempt(const launch::Launch& launch,
+                                           const c10::intrusive_ptr<c10d::Store>& shared) {
+  return c10::make_intrusive<c10d::PrefixStore>(
+      fmt::format("detente/{}/attempt-{}", launch.job, launch.attempt), shared);
+}
+
+std::string one_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+void MeetingPlace::Store::set(const std::string& key, const std::string& value) const {
+  own->set(key, bytes_of(value));
+}
+
+std::string MeetingPlace::Store::get(const std::string& key) const {
+  return text_of(own->get(key));
+}
+
+bool MeetingPlace::Store::has(const std::string& key) const { return own->check({key}); }
+
+// The thread that says that this process lives. A connection of its own: others may wait on theirs.
+struct MeetingPlace::Beat {
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool end = false;
+  std::thread thread;
+};
+
+MeetingPlace::MeetingPlace(const launch::Launch& launch, std::chrono::milliseconds timeout)
+    : launch_(launch), timeout_(timeout), store_(std::make_unique<Store>()) {
+  own_address_ = address_towards(launch_.address, launch_.port);
+  connect();
+  greet();
+  beat_ = std::make_unique<Beat>();
+  beat_->thread = std::thread([this] { beat(); });
+}
+
+MeetingPlace::~MeetingPlace() {
+  if (!beat_) return;
+  {
+    const std::lock_guard lock(beat_->mutex);
+    beat_->end = true;
+  }
+  beat_->wake.notify_all();
+  beat_->thread.join();
+}
+
+void MeetingPlace::connect() {
+  const bool server = launch_.rank == 0 && !launch_.store_is_there;
+  try {
+    store_->shared = tcp_store(launch_, server, timeout_);
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    DETENTE_CHECK(!(server && (text.find("EADDRINUSE") != std::string::npos ||
+                               text.find("already in use") != std::string::npos)),
+                  ErrorCode::kInvalidArgument,
+                  "[parallel::join] port {} of {} is taken, so the processes cannot meet there: "
+                  "another run, or another program, uses it. Set MASTER_PORT (torchrun: "
+                  "--rdzv-endpoint or --master-port) to a free one for all of them.",
+                  launch_.port,
+                  launch_.address);
+    detente::fail(
+         ErrorCode::kPeerLost,
+         "[parallel::join] rank {} of {} cannot reach {}:{}, where the processes of the run are to "
+         "meet, within {} s ({}). Has rank 0 been started, is the address right, does a firewall "
+         "stand between?",
+         launch_.rank,
+         launch_.size,
+         launch_.address,
+         launch_.port,
+         timeout_.count() / 1000,
+         one_line(text));
+  }
+  store_->own = of_attempt(launch_, store_->shared);
+}
+
+void MeetingPlace::greet() {
+  const std::string job = "job " + launch_.job;
+  const auto there = text_of(store_->shared->compareSet("detente/job", {}, bytes_of(job)));
+  DETENTE_CHECK(there == job,
+                ErrorCode::kInvalidArgument,
+                "[parallel::join] another run ('{}') meets at {}:{} already, this one is '{}'. Give "
+                "each run a port of its own (MASTER_PORT).",
+                there.substr(4),
+                launch_.address,
+                launch_.port,
+                launch_.job);
+  DETENTE_CHECK(store_->own->add(fmt::format("count/{}", launch_.rank), 1) == 1,
+                ErrorCode::kInvalidArgument,
+                "[parallel::join] two processes say that they are rank {}. Each needs a RANK of its "
+                "own from 0 to {}.",
+                launch_.rank,
+                launch_.size - 1);
+  const std::string greeting =
+      Json{{"version", DETENTE_VERSION}, {"size", launch_.size}, {"by", launch_.by}}.dump();
+  store_->set(fmt::format("hello/{}", launch_.rank), greeting);
+  const Clock::time_point deadline = Clock::now() + timeout_;
+  const std::optional<Error> fault = fault_of_greetings(deadline);
+  // Rank 0 keeps the store: it must not leave, with a complaint of its own, before all have read.
+  store_->own->add("greeted", 1);
+  while (launch_.rank == 0 && store_->own->add("greeted", 0) < launch_.size &&
+         Clock::now() < deadline + 1s) {
+    std::this_thread::sleep_for(5ms);
+  }
+  if (fault) throw *fault;
+}
+
+std::optional<Error> MeetingPlace::fault_of_greetings(Clock::time_point deadline) {
+  std::vector<int> missing;
+  for (int rank = 0; rank < launch_.size; ++rank) {
+    const std::string key = fmt::format("hello/{}", rank);
+    while (!store_->has(key) && Clock::now() < deadline) std::this_thread::sleep_for(10ms);
+    if (!store_->has(key)) {
+      missing.push_back(rank);
+      continue;
+    }
+    const Json hello = Json::parse(store_->get(key));
+    if (hello["version"] == DETENTE_VERSION && hello["size"] == launch_.size) continue;
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("[parallel::join] rank {} is one of {} processes of Detente {}, rank {} one of {} "
+                    "of Detente {}. Start all of a run with one version and one WORLD_SIZE.",
+                    launch_.rank,
+                    launch_.size,
+                    DETENTE_VERSION,
+                    rank,
+                    hello["size"].dump(),
+                    hello["version"].get<std::string>()));
+  }
+  if (missing.empty()) return std::nullopt;
+  return Error(ErrorCode::kPeerLost,
+               fmt::format("[parallel::join] {} of {} has not come to {}:{} within {} s. Has it been "
+                           "started, and does it get this MASTER_ADDR, MASTER_PORT and WORLD_SIZE? "
+                           "parallel.timeout_s waits longer.",
+                           names(missing),
+                           launch_.size,
+                           launch_.address,
+                           launch_.port,
+                           timeout_.count() / 1000));
+}
+
+void MeetingPlace::beat() {
+  c10::intrusive_ptr<c10d::Store> store;
+  const std::string key = fmt::format("beat/{}", launch_.rank);
+  std::unique_lock lock(beat_->mutex);
+  while (!beat_->end) {
+    lock.unlock();
+    try {
+      if (!store) store = of_attempt(launch_, tcp_store(launch_, false, timeout_));
+      store->add(key, 1);
+      if (store->check({"failed"})) failed_ = true;
+    } catch (const std::exception&) {
+      // Rank 0 has gone, and with it the store. The next operation with the others says so.
+      failed_ = true;
+      return;
+    }
+    lock.lock();
+    beat_->wake.wait_for(lock, kBeat, [this] { return beat_->end; });
+  }
+}
+
+void MeetingPlace::wait() {
+  const std::string key = fmt::format("wait/{}", waits_++);
+  const auto of_rank = [&](int rank) { return fmt::format("{}/{}", key, rank); };
+  std::map<int, std::pair<std::int64_t, Clock::time_point>> heard;
+  try {
+    store_->set(of_rank(launch_.rank), "here");
+    auto pause = 1ms;
+    for (;;) {
+      std::vector<int> missing;
+      for (int rank = 0; rank < launch_.size; ++rank) {
+        if (!store_->has(of_rank(rank))) missing.push_back(rank);
+      }
+      if (missing.empty()) return;
+      if (failed_) throw Error(ErrorCode::kPeerLost, lost("waiting for them"));
+      for (const int rank : missing) {
+        const std::int64_t beats = store_->own->add(fmt::format("beat/{}", rank), 0);
+        auto [place, is_new] = heard.try_emplace(rank, beats, Clock::now());
+        if (is_new || place->second.first != beats) place->second = {beats, Clock::now()};
+        if (Clock::now() - place->second.second > timeout_) {
+          throw Error(ErrorCode::kPeerLost, lost("waiting for them"));
+        }
+      }
+      std::this_thread::sleep_for(pause);
+      pause = std::min(2 * pause, 50ms);
+    }
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {
+    throw Error(ErrorCode::kPeerLost, lost("waiting for them"));
+  }
+}
+
+void MeetingPlace::give_up(const std::string& message) noexcept {
+  try {
+    store_->set(fmt::format("failure/{}", launch_.rank), message);
+    store_->own->add("failed", 1);
+    // Two beats: the others look at it with theirs, and rank 0 takes the store with it.
+    std::this_thread::sleep_for(2 * kBeat + 100ms);
+  } catch (...) {
+    // Nobody can be told.
+  }
+}
+
+std::string MeetingPlace::names(const std::vector<int>& ranks) const {
+  std::string text = ranks.size() == 1 ? "rank" : "ranks";
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    text += fmt::format("{}{}", i == 0 ? " " : (i + 1 == ranks.size() ? " and " : ", "), ranks[i]);
+  }
+  return text;
+}
+
+// The processes whose beats stand still for the time of three.
+std::vector<int> MeetingPlace::silent() {
+  const auto beats = [this] {
+    std::vector<std::int64_t> all;
+    for (int rank = 0; rank < launch_.size; ++rank) {
+      all.push_back(store_->own->add(fmt::format("beat/{}", rank), 0));
+    }
+    return all;
+  };
+  const auto before = beats();
+  std::this_thread::sleep_for(3 * kBeat);
+  const auto now = beats();
+  std::vector<int> ranks;
+  for (int rank = 0; rank < launch_.size; ++rank) {
+    const auto r = static_cast<std::size_t>(rank);
+    if (rank != launch_.rank && before[r] == now[r]) ranks.push_back(rank);
+  }
+  return ranks;
+}
+
+std::string MeetingPlace::lost(const std::string& what) {
+  std::string why;
+  try {
+    for (int rank = 0; rank < launch_.size; ++rank) {
+      const std::string key = fmt::format("failure/{}", rank);
+      if (rank == launch_.rank || !store_->has(key)) continue;
+      why = fmt::format("rank {} has failed: {}", rank, store_->get(key));
+      break;
+    }
+    if (why.empty()) {
+      const std::vector<int> ranks = silent();
+      if (!ranks.empty()) {
+        why = fmt::format("{} {} not answer: ended, stopped, or cut off from the network",
+                          names(ranks),
+                          ranks.size() == 1 ? "does" : "do");
+      } else {
+        why = "all others are alive, but did not take part in time. parallel.timeout_s waits longer";
+      }
+    }
+  } catch (const std::exception&) {
+    why = launch_.store_is_there ? "the launcher, which keeps the meeting place, is gone"
+                                 : "rank 0, which keeps the meeting place, is gone";
+  }
+  return fmt::format("[parallel] rank {} of {} lost the others, {}: {}.",
+                     launch_.rank,
+                     launch_.size,
+                     what,
+                     why);
+}
+
+}  // namespace detente::parallel

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// LibTorch's headers hide what was not built in; Gloo is in every build for Linux.
+#ifndef USE_C10D_GLOO
+#define USE_C10D_GLOO
+#endif
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <detente/core/error.h>
+#include <detente/parallel/c10d_store.h>
+#include <detente/parallel/meeting_place.h>
+#include <detente/parallel/process_group.h>
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <vector>
+
+namespace detente::parallel {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// How often a wait looks whether another process has failed.
+constexpr auto kLook = 500ms;
+
+// Gloo reads and writes the host's memory.
+at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
+
+}  // namespace
+
+struct ProcessGroup::Impl {
+  launch::Launch launch;
+  std::optional<MeetingPlace> place;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  double bytes = 0;
+
+  double others() const { return launch.size - 1; }
+
+  // Starts the operation and waits for its end.
+  void run(const char* what, const std::function<c10::intrusive_ptr<c10d::Work>()>& start) {
+    try {
+      const c10::intrusive_ptr<c10d::Work> work = start();
+      while (!work->isCompleted()) {
+        if (place->failed()) throw Error(ErrorCode::kPeerLost, place->lost(what));
+        try {
+          work->wait(kLook);
+        } catch (const std::exception&) {
+          // Not done yet, or failed, which shows in the next line.
+          if (work->isCompleted()) throw;
+        }
+      }
+      work->wait();
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      const std::string text = error.what();
+      throw Error(ErrorCode::kPeerLost,
+                  fmt::format("{} ({})", place->lost(what), text.substr(0, text.find('\n'))));
+    }
+  }
+
+  void sum_on_host(at::Tensor values) {
+    std::vector<at::Tensor> list{std::move(values)};
+    bytes += 2 * others() / launch.size * static_cast<double>(list[0].nbytes());
+    run("adding up", [&] { return gloo->allreduce(list); });
+  }
+};
+
+std::shared_ptr<ProcessGroup> ProcessGroup::join(const launch::Launch& launch,
+                                                 const GroupOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->launch = launch;
+  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(1e3 * options.timeout_s));
+  impl->place.emplace(launch, timeout);
+  MeetingPlace& place = *impl->place;
+  try {
+    const auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
+    const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+    gloo_options->devices.push_back(
+        interface != nullptr && *interface != '\0'
+            ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+            : c10d::ProcessGroupGloo::createDeviceForHostname(place.own_address()));
+    impl->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
+        c10::make_intrusive<c10d::PrefixStore>("gloo", place.store().own),
+        launch.rank,
+        launch.size,
+        gloo_options);
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    throw Error(ErrorCode::kPeerLost,
+                place.lost(fmt::format("making connections from {} ({})",
+                                       place.own_address(),
+                                       text.substr(0, text.find('\n')))));
+  }
+  return std::shared_ptr<ProcessGroup>(new ProcessGroup(std::move(impl)));
+}
+
+ProcessGroup::ProcessGroup(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ProcessGroup::~ProcessGroup() = default;
+
+int ProcessGroup::rank() const { return impl_->launch.rank; }
+int ProcessGroup::size() const { return impl_->launch.size; }
+std::int64_t ProcessGroup::bytes_sent() const { return static_cast<std::int64_t>(impl_->bytes); }
+
+void ProcessGroup::sum(std::span<double> numbers) {
+  if (numbers.empty()) return;
+  impl_->sum_on_host(
+      at::from_blob(numbers.data(), {static_cast<std::int64_t>(numbers.size())}, at::kDouble));
+}
+
+void ProcessGroup::sum(at::Tensor& values) {
+  if (values.numel() == 0) return;
+  const at::NoGradGuard no_grad;
+  if (values.is_cpu() && values.is_contiguous()) {
+    impl_->sum_on_host(values.detach());
+    return;
+  }
+  const at::Tensor host = on_host(values);
+  impl_->sum_on_host(host);
+  values.copy_(host);
+}
+
+void ProcessGroup::scatter_sum(const at::Tensor& rows, at::Tensor& own) {
+  if (rows.numel() == 0) return;
+  const at::NoGradGuard no_grad;
+  const std::int64_t w = size();
+  const std::int64_t k = rows.size(0);
+  const std::int64_t each = rows.size(1) / w;
+  // Gloo's reduce-scatter would add everything up everywhere. Each gets its columns of all, and adds them
+  // up in the order of the ranks: the same bits in every run.
+  at::Tensor out = on_host(rows).view({k, w, each}).transpose(0, 1).contiguous();
+  at::Tensor in = at::empty_like(out);
+  std::vector<std::int64_t> even;
+  impl_->bytes += impl_->others() / static_cast<double>(w) * static_cast<double>(out.nbytes());
+  impl_->run("dividing gradients", [&] { return impl_->gloo->alltoall_base(in, out, even, even); });
+  for (std::int64_t r = 1; r < w; ++r) in[0].add_(in[r]);
+  own.copy_(in[0]);
+}
+
+void ProcessGroup::gather(const at::Tensor& own, at::Tensor& all) {
+  if (own.numel() == 0) return;
+  const at::NoGradGuard no_grad;
+  at::Tensor part = on_host(own);
+  at::Tensor whole = all.is_cpu() && all.is_contiguous()
+                         ? all.detach()
+                         : at::empty(all.sizes(), part.options());
+  impl_->bytes += impl_->others() * static_cast<double>(part.nbytes());
+  impl_->run("collecting", [&] { return impl_->gloo->_allgather_base(whole, part); });
+  if (!whole.is_alias_of(all)) all.copy_(whole);
+}
+
+std::string ProcessGroup::from_first(std::string text) {
+  double length = rank() == 0 ? static_cast<double>(text.size()) : 0.0;
+  sum(std::span(&length, 1));
+  text.resize(static_cast<std::size_t>(length));
+  if (text.empty()) return text;
+  std::vector<at::Tensor> list{
+      at::from_blob(text.data(), {static_cast<std::int64_t>(text.size())}, at::kByte)};
+  if (rank() == 0) impl_->bytes += impl_->others() * length;
+  impl_->run("hearing rank 0", [&] { return impl_->gloo->broadcast(list); });
+  return text;
+}
+
+void ProcessGroup::wait() { impl_->place->wait(); }
+
+void ProcessGroup::give_up(const std::string& message) noexcept { impl_->place->give_up(message); }
+
+}  // namespace detente::parallel
