@@ -3,9 +3,12 @@
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
+#include <detente/cli/train_workers.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
+#include <detente/launch/local_workers.h>
 #include <detente/text/printable.h>
+#include <detente/train/run_directory.h>
 #include <detente/train/trainer.h>
 
 #include <CLI/CLI.hpp>
@@ -26,6 +29,8 @@ struct TrainFlags {
   bool accept_changed = false;
   bool quiet = false;
   bool json = false;
+  int nproc = 1;
+  int max_restarts = 0;
 };
 
 train::Progress::Style progress_style(const Context& context, bool quiet) {
@@ -42,6 +47,15 @@ void run_train(const TrainFlags& flags, Context& context) {
   options.existing = flags.resume  ? train::ExistingRun::kResume
                      : flags.force ? train::ExistingRun::kForce
                                    : train::ExistingRun::kRefuse;
+  if (flags.nproc > 1 || flags.max_restarts > 0) {
+    train::check_run_directory(options.out, options.existing);  // one refusal instead of many
+    context.exit_code = train_in_workers({.processes = flags.nproc,
+                                          .max_restarts = flags.max_restarts,
+                                          .threads = recipe.threads,
+                                          .run = options.out},
+                                         context);
+    return;
+  }
   options.accept_changed = flags.accept_changed;
   options.progress = progress_style(context, flags.quiet);
   const train::TrainOutcome outcome = train::train(recipe, options, context.err);
@@ -75,6 +89,16 @@ void add_train(CLI::App& app, Context& context) {
   add_accept_changed_flag(*command, flags->accept_changed)->needs(resume);
   command->add_flag("--quiet", flags->quiet, "No progress, no table; warnings only");
   command->add_flag("--json", flags->json, "Print the summary as JSON");
+  auto* nproc = command->add_option(
+      "--nproc", flags->nproc, "Train in this many processes of this machine (docs/parallel.md)");
+  nproc->check(CLI::Range(1, launch::kMostLocalWorkers));
+  command
+      ->add_option(
+          "--max-restarts",
+          flags->max_restarts,
+          "Start them all again, from the last snapshot, up to this often after one was killed")
+      ->needs(nproc)
+      ->check(CLI::Range(0, 1000000));
   command->footer(
       "Example:\n  detente train recipes/klue_sts.yaml --set balance.method=ew --out runs/ew\n"
       "Ctrl-C saves everything and exits with 130; --resume goes on as if nothing had happened.");
