@@ -147,6 +147,7 @@ bool shown_on_terminal(const Context& context) {
 
 int run(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   Context context{out, err};
+  context.arguments.assign(args.begin(), args.end());
   try {
     const ThrowWhenLost watch(out);
     const int code = run_command(args, context);

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <iosfwd>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -18,6 +20,8 @@ struct Context {
   std::ostream& out;  // results: tables for people, JSON with --json
   std::ostream& err;  // progress, warnings, errors
   int exit_code = 0;  // a command may set it (doctor --strict, an interrupted run)
+  // The whole command line, the program's name left out.
+  std::vector<std::string> arguments = {};
 };
 
 // "WORD: TEXT" on err, e.g. of a warning; the text may hold words of others.

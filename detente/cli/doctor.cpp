@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente doctor: what this machine, this process and its engine are, and what is wrong with them.
 #include <detente/cli/command.h>
+#include <detente/cli/doctor_launch.h>
 #include <detente/core/crash_point.h>
 #include <detente/core/json_text.h>
 #include <detente/core/version.h>
@@ -25,6 +26,7 @@ namespace detente::cli {
 namespace {
 
 struct DoctorFlags {
+  bool launch = false;
   bool strict = false;
   bool json = false;
 };
@@ -160,6 +162,11 @@ void doctor_text(std::ostream& out,
 }
 
 void doctor_run(const DoctorFlags& flags, Context& context) {
+  if (flags.launch) {
+    const bool fits = explain_launch(flags.json, context);
+    if (flags.strict && !fits) context.exit_code = 1;
+    return;
+  }
   machine::Facts facts = machine::look_at_process();
 #ifdef DETENTE_WITH_TORCH
   facts.engine = doctor::look_at_engine(facts.libraries, facts.cpu.cores);
@@ -188,6 +195,9 @@ void add_doctor(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "doctor", "Say what engine and machine this is, what is slow, and the cure");
   const auto flags = std::make_shared<DoctorFlags>();
+  command->add_flag("--launch",
+                    flags->launch,
+                    "Say which process of a run this one would be, and how to start several");
   command->add_flag("--strict", flags->strict, "Exit with 1 when there is a warning");
   command->add_flag("--json", flags->json, "Print JSON");
   command->callback([flags, &context] { doctor_run(*flags, context); });

@@ -3,9 +3,11 @@
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
+#include <detente/cli/train_workers.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
 #include <detente/launch/launch.h>
+#include <detente/launch/local_workers.h>
 #include <detente/parallel/process_group.h>
 #include <detente/tensor/device.h>
 #include <detente/text/printable.h>
@@ -31,6 +33,8 @@ struct TrainFlags {
   bool accept_changed = false;
   bool quiet = false;
   bool json = false;
+  int nproc = 1;
+  int max_restarts = 0;
 };
 
 train::Progress::Style progress_style(const Context& context, bool quiet) {
@@ -61,19 +65,36 @@ std::shared_ptr<tensor::Group> join_others(const launch::Launch& launch,
   return parallel::ProcessGroup::join(launch, options);
 }
 
-void run_train(const TrainFlags& flags, Context& context) {
-  const auto load = [&] { return train::load_recipe(flags.recipe, flags.overrides); };
-  const launch::Launch launch = launch::read_launch();
-  const std::shared_ptr<tensor::Group> group = join_others(launch, load);
-  const train::Recipe recipe = load();
+train::TrainOptions options_of(const TrainFlags& flags, const train::Recipe& recipe) {
   train::TrainOptions options;
   options.out = flags.out.empty() ? recipe.output : flags.out;
   if (options.out.empty()) options.out = "runs/" + recipe.name;
   options.existing = flags.resume  ? train::ExistingRun::kResume
                      : flags.force ? train::ExistingRun::kForce
                                    : train::ExistingRun::kRefuse;
-  if (launch.attempt > 0 && train::RunDirectory{options.out}.is_run()) {
-    // Started again by its launcher, with the command of the first time.
+  return options;
+}
+
+void run_train(const TrainFlags& flags, Context& context) {
+  const auto load = [&] { return train::load_recipe(flags.recipe, flags.overrides); };
+  if (flags.nproc > 1 || flags.max_restarts > 0) {
+    const train::Recipe recipe = load();
+    const train::TrainOptions options = options_of(flags, recipe);
+    train::check_run_directory(options.out, options.existing);  // one refusal instead of many
+    context.exit_code = train_in_workers({.processes = flags.nproc,
+                                          .max_restarts = flags.max_restarts,
+                                          .threads = recipe.threads,
+                                          .run = options.out},
+                                         context);
+    return;
+  }
+  const launch::Launch launch = launch::read_launch();
+  const std::shared_ptr<tensor::Group> group = join_others(launch, load);
+  const train::Recipe recipe = load();
+  train::TrainOptions options = options_of(flags, recipe);
+  // Started again by a launcher that knows nothing of runs, with the command of the first time.
+  if (launch.attempt > 0 && launch.by != "detente" &&
+      train::RunDirectory{options.out}.is_run()) {
     options.existing = train::ExistingRun::kResume;
   }
   options.accept_changed = flags.accept_changed;
@@ -115,6 +136,16 @@ void add_train(CLI::App& app, Context& context) {
   add_accept_changed_flag(*command, flags->accept_changed)->needs(resume);
   command->add_flag("--quiet", flags->quiet, "No progress, no table; warnings only");
   command->add_flag("--json", flags->json, "Print the summary as JSON");
+  auto* nproc = command->add_option(
+      "--nproc", flags->nproc, "Train in this many processes of this machine (docs/parallel.md)");
+  nproc->check(CLI::Range(1, launch::kMostLocalWorkers));
+  command
+      ->add_option(
+          "--max-restarts",
+          flags->max_restarts,
+          "Start them all again, from the last snapshot, up to this often after one was killed")
+      ->needs(nproc)
+      ->check(CLI::Range(0, 1000000));
   command->footer(
       "Example:\n  detente train recipes/klue_sts.yaml --set balance.method=ew --out runs/ew\n"
       "Ctrl-C saves everything and exits with 130; --resume goes on as if nothing had happened.");

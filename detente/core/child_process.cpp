@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace detente {
@@ -60,6 +62,52 @@ class Descriptor {
   int fd_;
 };
 
+// This program's environment with some variables set anew, as NAME=value.
+std::vector<std::string> environment_with(
+    const std::vector<std::pair<std::string, std::string>>& variables) {
+  std::vector<std::string> result;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (std::none_of(variables.begin(), variables.end(), [&](const auto& one) {
+          return one.first == name;
+        })) {
+      result.emplace_back(text);
+    }
+  }
+  for (const auto& [name, value] : variables) result.push_back(name + "=" + value);
+  return result;
+}
+
+// In the child, before its signals are let in: a handler of the parent's would write to the parent's pipes.
+void forget_handlers() {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = SIG_DFL;
+    ::sigaction(signal, &action, nullptr);
+  }
+}
+
+// All of it may be called between fork() and exec: other threads may have held locks.
+int become(const ProgramStart& start,
+           char* const* arguments,
+           char* const* environment,
+           pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, start.at_parents_end);
+  if (::getppid() != parent) return ESRCH;
+  if ((start.input >= 0 && ::dup2(start.input, STDIN_FILENO) < 0) ||
+      (start.output >= 0 && ::dup2(start.output, STDOUT_FILENO) < 0) ||
+      (start.errors >= 0 && ::dup2(start.errors, STDERR_FILENO) < 0)) {
+    return errno;
+  }
+  // `stty tostop` would stop it at its first word to the terminal: its group is in the background.
+  if (start.output < 0 || start.errors < 0) std::signal(SIGTTOU, SIG_IGN);
+  ::execvpe(arguments[0], arguments, environment);
+  return errno;
+}
+
 }  // namespace
 
 int run_program(const std::vector<std::string>& arguments) {
@@ -78,15 +126,11 @@ int run_program(const std::vector<std::string>& arguments) {
   return exit_of(status);
 }
 
-ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
-                           const std::filesystem::path& log,
-                           const std::filesystem::path& output) {
-  // All that may fail or needs memory comes before fork(): other threads may hold locks.
-  const auto argv = argument_list(arguments);
-  const Descriptor nothing("/dev/null", O_RDONLY);
-  const Descriptor errors(log, O_WRONLY | O_CREAT | O_APPEND);
-  const Descriptor own(output.empty() ? std::filesystem::path("/dev/null") : output,
-                       O_WRONLY | O_CREAT | O_TRUNC);
+pid_t start_program(const ProgramStart& start) {
+  // All that may fail or needs memory comes before fork().
+  const auto argv = argument_list(start.arguments);
+  const auto environment = environment_with(start.variables);
+  const auto variables = argument_list(environment);
   int ends[2];
   DETENTE_CHECK(::pipe2(ends, O_CLOEXEC) == 0,
                 ErrorCode::kIo,
@@ -95,28 +139,27 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
   Descriptor told(ends[0]);
   Descriptor tells(ends[1]);
   const pid_t parent = ::getpid();
-  const bool separate = !output.empty();
-  pid_ = ::fork();
-  if (pid_ < 0) cannot_start(arguments.front(), errno);
-  if (pid_ == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    // A group of its own: Ctrl-C at a terminal is the parent's to pass on, or the child would get two.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t child = ::fork();
+  const int fork_error = errno;
+  if (child == 0) {
+    forget_handlers();
+    sigset_t none;
+    sigemptyset(&none);
+    // In its own group first: what the terminal sends meanwhile is the parent's to pass on.
     ::setpgid(0, 0);
-    int error = ::getppid() == parent ? 0 : ESRCH;
-    if (error == 0 && (::dup2(nothing.get(), STDIN_FILENO) < 0 ||
-                       ::dup2(separate ? own.get() : errors.get(), STDOUT_FILENO) < 0 ||
-                       ::dup2(errors.get(), STDERR_FILENO) < 0)) {
-      error = errno;
-    }
-    if (error == 0) {
-      ::execvp(argv[0], argv.data());
-      error = errno;
-    }
+    pthread_sigmask(SIG_SETMASK, &none, nullptr);
+    const int error = become(start, argv.data(), variables.data(), parent);
     // The pipe closes by itself when the program starts.
     const ssize_t ignored = ::write(tells.get(), &error, sizeof error);
     static_cast<void>(ignored);
     ::_exit(127);
   }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (child < 0) cannot_start(start.arguments.front(), fork_error);
   tells.close();
   int error = 0;
   ssize_t count = 0;
@@ -124,9 +167,24 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
     count = ::read(told.get(), &error, sizeof error);
   } while (count < 0 && errno == EINTR);
   if (count == sizeof error) {
-    wait();
-    cannot_start(arguments.front(), error);
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    cannot_start(start.arguments.front(), error);
   }
+  return child;
+}
+
+ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
+                           const std::filesystem::path& log,
+                           const std::filesystem::path& output) {
+  const Descriptor nothing("/dev/null", O_RDONLY);
+  const Descriptor errors(log, O_WRONLY | O_CREAT | O_APPEND);
+  const Descriptor own(output.empty() ? std::filesystem::path("/dev/null") : output,
+                       O_WRONLY | O_CREAT | O_TRUNC);
+  pid_ = start_program({.arguments = arguments,
+                        .input = nothing.get(),
+                        .output = output.empty() ? errors.get() : own.get(),
+                        .errors = errors.get()});
 }
 
 ChildProcess::~ChildProcess() {

@@ -4,9 +4,11 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace detente {
@@ -14,6 +16,20 @@ namespace detente {
 // Runs a program to its end with this one's input, output and environment. Its exit code, or 128 and the
 // signal that ended it. Throws kIo when it cannot be started.
 int run_program(const std::vector<std::string>& arguments);
+
+struct ProgramStart {
+  std::vector<std::string> arguments;                          // the program and what it is told
+  std::vector<std::pair<std::string, std::string>> variables;  // set beside this one's environment
+  int input = -1;                                              // file descriptors; -1: this one's
+  int output = -1;
+  int errors = -1;
+  int at_parents_end = SIGTERM;  // what it gets when this one ends, however that ends (Linux)
+};
+
+// Starts a program in a process group of its own, so that what a terminal sends (Ctrl-C) reaches this one
+// alone. Signals that are ignored here are ignored there; handlers and blocked signals are not handed on to
+// it. Who calls waits for it. Throws kIo where it cannot be started.
+pid_t start_program(const ProgramStart& start);
 
 // A program beside this one. It gets SIGTERM when this one ends, however it ends (Linux), and when the
 // object goes.

@@ -51,12 +51,6 @@ std::string cpu_model() {
   return "unknown";
 }
 
-int usable_cores() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
 Cpu look_at_cpu() {
   Cpu cpu;
   cpu.model = cpu_model();
@@ -124,6 +118,12 @@ BlasLibrary look_at_blas(const std::vector<std::string>& libraries) {
 }
 
 }  // namespace
+
+int usable_cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 Facts look_at_process() {
   Facts facts;

@@ -10,6 +10,9 @@ namespace detente::machine {
 // looked up in the process, so nothing is loaded that is not there.
 Facts look_at_process();
 
+// The processors that this process may use, at least 1.
+int usable_cores();
+
 // The most memory this process has held at once (resident), in MiB; NaN where the system does not
 // say.
 double peak_memory_mib();

@@ -34,6 +34,42 @@ TEST(RunProgram, NamesAProgramThatIsNotThere) {
   EXPECT_THAT(error.what(), HasSubstr("'detente-no-such-program'"));
 }
 
+TEST(StartProgram, SetsVariablesBesideThoseThatAreThere) {
+  const test::TempDir folder;
+  ::setenv("DETENTE_TEST_KEPT", "kept", 1);
+  ::setenv("DETENTE_TEST_CHANGED", "before", 1);
+  const std::string script =
+      "echo \"$DETENTE_TEST_KEPT $DETENTE_TEST_CHANGED $DETENTE_TEST_NEW\" > " +
+      folder.file("said");
+  const pid_t child = start_program(
+      {.arguments = {"sh", "-c", script},
+       .variables = {{"DETENTE_TEST_CHANGED", "after"}, {"DETENTE_TEST_NEW", "a b=c"}}});
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(read_file(folder.file("said")), "kept after a b=c\n");
+  ::unsetenv("DETENTE_TEST_KEPT");
+  ::unsetenv("DETENTE_TEST_CHANGED");
+}
+
+TEST(StartProgram, BlocksNoSignalsThereAndKeepsThoseThatAreBlockedHere) {
+  sigset_t blocked;
+  sigset_t before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  const pid_t child = start_program({.arguments = {"sleep", "60"}});
+  sigset_t now;
+  pthread_sigmask(SIG_SETMASK, &before, &now);
+  EXPECT_EQ(sigismember(&now, SIGTERM), 1);
+  EXPECT_EQ(sigismember(&now, SIGINT), 0);
+  EXPECT_EQ(::getpgid(child), child);
+  ::kill(child, SIGTERM);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
 TEST(ChildProcess, KeepsItsOutputAndItsErrors) {
   const test::TempDir folder;
   const std::string log = folder.write("log", "before\n");
