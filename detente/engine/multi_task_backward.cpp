@@ -141,6 +141,11 @@ void MultiTaskBackward::set_rows(std::span<const std::int64_t> task_of_example) 
   impl_->next.examples.assign(task_of_example.begin(), task_of_example.end());
 }
 
+void MultiTaskBackward::set_shares(std::span<const double> shares) {
+  impl_->next_shares.assign(shares.begin(), shares.end());
+  impl_->next.shares = impl_->next_shares;
+}
+
 void MultiTaskBackward::set_features(const at::Tensor& features) {
   impl_->next_features = features;
   impl_->next.features = &impl_->next_features;

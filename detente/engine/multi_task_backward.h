@@ -217,6 +217,7 @@ class MultiTaskBackward {
 
   // The same, and StepInput's other parts, given beforehand for the next call.
   void set_rows(std::span<const std::int64_t> task_of_example);
+  void set_shares(std::span<const double> shares);
   void set_features(const at::Tensor& features);
   void set_independent(std::span<const at::Tensor> first, std::span<const at::Tensor> second);
   void set_estimate(std::span<const at::Tensor> losses_of_part);

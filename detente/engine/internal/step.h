@@ -84,6 +84,7 @@ struct MultiTaskBackward::Impl {
   // What the setters have given for the next call.
   StepInput next;
   at::Tensor next_features;
+  std::vector<double> next_shares;
 
   // Of this step.
   StepInput input;
