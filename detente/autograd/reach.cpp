@@ -10,6 +10,20 @@
 #include <unordered_set>
 
 namespace detente::autograd {
+namespace {
+
+// DistributedDataParallel (unused parameters looked for, or a static graph) hands all outputs of a
+// model through one node, gradient by gradient: past it, where this one came from.
+const Edge& past_sink(const Edge& edge) {
+  const Node* node = edge.function.get();
+  if (node == nullptr || node->num_inputs() < 2 || node->num_inputs() != node->num_outputs() ||
+      node->name() != "_DDPSinkBackward") {
+    return edge;
+  }
+  return past_sink(node->next_edge(edge.input_nr));
+}
+
+}  // namespace
 
 Reach parameters_behind(std::span<const at::Tensor> losses) {
   Reach reach;
@@ -27,7 +41,7 @@ Reach parameters_behind(std::span<const at::Tensor> losses) {
     std::unordered_set<const Node*> seen;
     // Kept alive: the node that accumulates into a leaf is made when it is asked for.
     const Edge start = edge_of(losses[k]);
-    std::vector<const Node*> stack{start.function.get()};
+    std::vector<const Node*> stack{past_sink(start).function.get()};
     seen.insert(stack.front());
     while (!stack.empty()) {
       const Node* node = stack.back();
@@ -45,7 +59,7 @@ Reach parameters_behind(std::span<const at::Tensor> losses) {
       }
       // The last first, so that the first input's side is visited first.
       for (auto edge = node->next_edges().rbegin(); edge != node->next_edges().rend(); ++edge) {
-        const Node* next = edge->function.get();
+        const Node* next = past_sink(*edge).function.get();
         if (next != nullptr && seen.insert(next).second) stack.push_back(next);
       }
     }
