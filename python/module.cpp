@@ -15,6 +15,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <python/python_group.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/utils/pybind.h>
 
@@ -253,6 +254,7 @@ class Engine {
 
   py::dict backward(const OptionalTensors& losses,
                     const std::vector<std::int64_t>& rows,
+                    const std::vector<double>& shares,
                     Rng& rng) {
     const TensorList list = tensors_of(losses);
     const engine::StepReport* report = nullptr;
@@ -260,6 +262,7 @@ class Engine {
       const py::gil_scoped_release free;
       const TensorList before = gradients();
       if (!rows.empty()) engine_->set_rows(rows);
+      if (!shares.empty()) engine_->set_shares(shares);
       report = &(*engine_)(std::span<const at::Tensor>(list), rng);
       add(before, *report);
     }
@@ -298,6 +301,9 @@ class Engine {
   }
   void set_groups(std::vector<std::string> names, std::vector<int> group_of) {
     engine_->set_groups(std::move(names), std::move(group_of));
+  }
+  void set_group(const py::object& processes) {
+    engine_->set_group(std::make_shared<PythonGroup>(processes));
   }
   bool wants_independent() const { return engine_->wants_independent(); }
   bool wants_estimate() const { return engine_->wants_estimate(); }
@@ -484,6 +490,7 @@ PYBIND11_MODULE(_core, m) {
       .def("set_estimate", &Engine::set_estimate)
       .def("after_step", &Engine::after_step)
       .def("set_groups", &Engine::set_groups)
+      .def("set_group", &Engine::set_group)
       .def("set_loss_scale", &Engine::set_loss_scale)
       .def_property_readonly("wants_independent", &Engine::wants_independent)
       .def_property_readonly("wants_estimate", &Engine::wants_estimate)

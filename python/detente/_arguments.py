@@ -12,6 +12,8 @@ from torch import Tensor
 from . import _core
 
 Losses = Union[Mapping[str, Optional[Tensor]], Sequence[Optional[Tensor]]]
+# What losses count: one number for all, or one each.
+Shares = Union[float, Sequence[float], Mapping[str, float]]
 Own = Union[Mapping[str, Iterable[Tensor]], Sequence[Iterable[Tensor]]]
 
 
@@ -65,16 +67,42 @@ def generator(seed: Any) -> "_core.Rng":
     return _core.Rng(int(seed))
 
 
-def share_list(shares: Optional[Sequence[float]], names: Sequence[str]) -> List[float]:
+def share_list(
+    shares: Optional[Shares], names: Sequence[str], values: Sequence[Optional[Tensor]]
+) -> List[float]:
+    """One number per loss, 1 for absent ones; empty: all the same."""
     if shares is None:
         return []
+    if isinstance(shares, Mapping):
+        unknown = [name for name in shares if name not in names]
+        if unknown:
+            raise ValueError(f"shares names {unknown}; expected names of the losses: {list(names)}")
+        listed: List[Any] = [shares.get(name) for name in names]
+    elif isinstance(shares, (str, bytes)) or not hasattr(shares, "__iter__"):
+        listed = [shares] * len(names)
+    else:
+        listed = list(shares)
+    if len(listed) != len(names):
+        raise ValueError(f"{len(listed)} shares for {len(names)} losses; expected one each")
     try:
-        found = [float(share) for share in shares]
+        return [1.0 if value is None else float(share) for share, value in zip(listed, values)]
     except (TypeError, ValueError):
         raise TypeError(
             f"shares is {shares!r}; expected one number above 0 for each loss, such as how many examples are "
             "in its mean"
         ) from None
-    if len(found) != len(names):
-        raise ValueError(f"{len(found)} shares for {len(names)} losses; expected one each")
-    return found
+
+
+def row_list(rows: Optional[Tensor], tasks: int) -> List[int]:
+    """The task of each example; empty: not given."""
+    if rows is None:
+        return []
+    task_of = torch.as_tensor(rows)
+    if task_of.dim() != 1 or task_of.is_floating_point() or task_of.dtype == torch.bool:
+        raise ValueError(
+            f"rows is one whole number per example, got {task_of.dtype} of shape {tuple(task_of.shape)}"
+        )
+    where = [int(row) for row in task_of.tolist()]
+    if where and not -1 <= min(where) <= max(where) < tasks:
+        raise ValueError(f"rows names task {max(where)} of {tasks}; expected -1 to {tasks - 1}")
+    return where

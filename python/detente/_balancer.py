@@ -6,15 +6,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from . import _core, _scaling
-from ._arguments import Losses, Own, generator, share_list, split_losses, tensor_list
+from ._arguments import Losses, Own, Shares, generator, row_list, share_list, split_losses, tensor_list
 from ._methods import Method, make_method, option_names, option_text, table
+from ._owners import Owners, Split
+from ._processes import Compared, processes_of, summary, warn_if_others
 from ._report import Report, report_of, skipped_report
 
 # Options of the engine; all others are the method's.
@@ -51,6 +54,11 @@ class Balancer:
     `groups`: names with their shared parameters, or modules; steps that `diagnose_every` names then report a
     Gram matrix for each in report.groups, and one of the rest, which shows in which layers tasks conflict.
 
+    `process_group`: of torch.distributed, such as torch.distributed.group.WORLD. This is then one of several
+    processes that train one model, each on its examples of every batch: `.grad` becomes what one process
+    would get from all of them, the same to the bit in every process, whether or not the model is wrapped in
+    DistributedDataParallel. Every process makes the same calls; an error in one is raised in all.
+
     Raises ValueError for an unknown method or option, TypeError for what is no method or no list of
     parameters. Not thread-safe; one per training run."""
 
@@ -64,6 +72,7 @@ class Balancer:
         engine: Optional[Mapping[str, Any]] = None,
         scaler: Optional[Any] = None,
         groups: Optional[Mapping[str, Iterable[Tensor]]] = None,
+        process_group: Optional[Any] = None,
         **options: Any,
     ) -> None:
         if engine is not None and not isinstance(engine, Mapping):
@@ -80,21 +89,18 @@ class Balancer:
             of_engine["loss_scaling"] = "dynamic"
         self._method = make_method(method, options)
         self._engine_options = [(name, option_text(value)) for name, value in of_engine.items()]
-        self._shared = None if shared is None else tensor_list(shared, "shared")
-        self._given_own = own
-        if own is not None and shared is None:
-            raise ValueError("own without shared; give both, or neither: then they are found from the graph")
+        self._owners = Owners(shared, own)
         self._rng = generator(seed)
         self._engine: Optional[_core.Engine] = None
         self._names: Tuple[str, ...] = ()
         self._named = False
-        self._masks: Dict[int, Tuple[Tensor, int]] = {}  # id → parameter, bits of the tasks that reach it
-        self._seen = 0  # bits of the tasks that have taken part
-        self._split: Tuple[Any, ...] = ()
+        self._split: Split = ([], [])
         self._engine_state: Optional[str] = None
         self._groups = {
             str(name): tensor_list(part, f"groups['{name}']") for name, part in (groups or {}).items()
         }
+        self._processes = processes_of(process_group)
+        self._compared = Compared()
         self._accumulating = False
         self._prepares = False  # independent() or estimate() was called for the step to come
         self._overflow = ""  # of a batch of the step that is being accumulated: what was not finite
@@ -103,52 +109,55 @@ class Balancer:
 
     # ---- steps
 
-    def backward(self, losses: Losses, *, rows: Optional[Tensor] = None) -> Report:
+    def backward(
+        self, losses: Losses, *, rows: Optional[Tensor] = None, shares: Optional[Shares] = None
+    ) -> Report:
         """In place of `sum(losses).backward()`: adds the balanced gradient to .grad of the shared
         parameters and each loss's own to its own parameters, and frees the graph. `losses`: scalars with
         their graphs, a dict by task or a list; None for a task that takes no part. `rows`: where tasks have
         examples of their own in one joint batch, the task of each example (position among the losses, -1:
-        none), if the engine does not find it itself.
+        none), if the engine does not find it itself. `shares`: what each loss counts beside those of the same
+        task in other processes, such as the number of examples in its mean; one number for all, a list, or a
+        dict by task. Left out: all the same.
 
         Raises ArithmeticError for a loss or gradient that is not finite (with a scaler: skips), ValueError
         for what is no scalar or has no graph; .grad is then as it was before."""
-        names, values, named = self._values_of(losses)
-        engine = self._prepared(names, values, named)
-        where: List[int] = []
-        if rows is not None:
-            task_of = torch.as_tensor(rows)
-            if task_of.dim() != 1 or task_of.is_floating_point() or task_of.dtype == torch.bool:
-                raise ValueError(
-                    "rows is one whole number per example, got "
-                    f"{task_of.dtype} of shape {tuple(task_of.shape)}"
-                )
-            where = [int(row) for row in task_of.tolist()]
-            if where and not -1 <= min(where) <= max(where) < len(values):
-                raise ValueError(
-                    f"rows names task {max(where)} of {len(values)}; expected -1 to {len(values) - 1}"
-                )
-        self._ask_for_losses()
-        self._prepares = False
-        if self._scaler is not None:
-            engine.set_loss_scale(float(self._scaler.get_scale()))
-        return self._ended(lambda: engine.backward(values, where, self._rng), values, named)
-
-    def accumulate(self, losses: Losses, *, shares: Optional[Sequence[float]] = None) -> None:
-        """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
-        the number of examples in its mean; left out, all the same."""
-        names, values, named = self._values_of(losses)
-        parts = share_list(shares, names)
-        engine = self._prepared(names, values, named)
-        self._accumulating = True
-        if self._overflow:
-            return  # the step is lost already
-        try:
+        with self._together("backward()"):
+            names, values, named = self._values_of(losses)
+            given = dict(zip(names, share_list(shares, names, values)))
+            engine = self._prepared(names, values, named)
+            parts = [given[name] for name in self._names] if given else []
+            where = row_list(rows, len(values))
+            self._ask_for_losses()
+            self._prepares = False
             if self._scaler is not None:
                 engine.set_loss_scale(float(self._scaler.get_scale()))
-            engine.accumulate(values, parts)
-        except ArithmeticError as error:
-            self._accumulating = False
-            if type(error) is not ArithmeticError:
+            return self._ended(lambda: engine.backward(values, where, parts, self._rng), values, named)
+
+    def accumulate(self, losses: Losses, *, shares: Optional[Shares] = None) -> None:
+        """A part of a step over several batches; `finish` ends it. `shares`: what each loss counts, such as
+        the number of examples in its mean: one number for all, a list, or a dict by task. Left out: all the
+        same."""
+        values: List[Optional[Tensor]] = []
+        try:
+            with self._together("accumulate()"):
+                names, values, named = self._values_of(losses)
+                given = dict(zip(names, share_list(shares, names, values)))
+                engine = self._prepared(names, values, named)
+                parts = [given[name] for name in self._names] if given else []
+                self._accumulating = True
+                if self._overflow:
+                    return  # the step is lost already
+                if self._scaler is not None:
+                    engine.set_loss_scale(float(self._scaler.get_scale()))
+                engine.accumulate(values, parts)
+        except Exception as error:
+            numeric = type(error) is ArithmeticError  # not ZeroDivisionError of a method in Python
+            if self._processes is not None:
+                self._forget_batches()  # another process may be the one that failed
+            elif numeric:
+                self._accumulating = False
+            if not numeric:
                 raise
             if self._scaler is None:
                 raise ArithmeticError(f"{error}{_scaling.hint(values)}") from None
@@ -157,15 +166,25 @@ class Balancer:
 
     def finish(self) -> Report:
         """Balances what was accumulated and adds it to .grad."""
-        engine = self._engine
-        if engine is None or not self._accumulating:
-            raise RuntimeError("finish() without accumulate() before it")
+        with self._together("finish()"):
+            engine = self._engine
+            if engine is None or not self._accumulating:
+                raise RuntimeError("finish() without accumulate() before it")
+            self._accumulating = False
+            lost, self._overflow = self._overflow, ""
+            if lost:
+                return self._skipped(lost, [None] * len(self._names), self._named)
+            self._ask_for_losses()
+            return self._ended(lambda: engine.finish(self._rng), [], self._named)
+
+    def _together(self, doing: str) -> AbstractContextManager[None]:
+        """Around what all processes do; an error in one is one in all."""
+        return nullcontext() if self._processes is None else self._processes.step(doing)
+
+    def _forget_batches(self) -> None:
         self._accumulating = False
-        lost, self._overflow = self._overflow, ""
-        if lost:
-            return self._skipped(lost, [None] * len(self._names), self._named)
-        self._ask_for_losses()
-        return self._ended(lambda: engine.finish(self._rng), [], self._named)
+        if self._engine is not None:
+            self._make_engine(self._split, self._names)
 
     def _ended(
         self, step: Callable[[], Dict[str, Any]], values: List[Optional[Tensor]], named: bool
@@ -184,6 +203,9 @@ class Balancer:
             report = dataclasses.replace(report, message=words)
             _scaling.overflow(p for part in (self._split[0], *self._split[1]) for p in part)
         self._owes_losses = self.wants_losses_after_step and not report.skipped
+        if self._processes is not None:
+            weights = report.weights.values() if isinstance(report.weights, dict) else report.weights
+            self._processes.set_result(np.array(list(weights)).tobytes())
         return report
 
     def _skipped(self, message: str, values: List[Optional[Tensor]], named: bool) -> Report:
@@ -204,36 +226,39 @@ class Balancer:
     def after_step(self, losses: Losses) -> None:
         """For methods with `wants_losses_after_step` (famo): the losses of the same batch after
         optimizer.step()."""
-        if self._engine is None:
-            raise RuntimeError("after_step() without backward() before it")
-        names, values, _ = split_losses(losses)
-        self._owes_losses = False
-        if names != self._names:
-            raise ValueError(
-                f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}"
-            )
-        self._engine.after_step([None if v is None else v.detach() for v in values])
+        with self._together("after_step()"):
+            if self._engine is None:
+                raise RuntimeError("after_step() without backward() before it")
+            names, values, _ = split_losses(losses)
+            self._owes_losses = False
+            if names != self._names:
+                raise ValueError(
+                    f"after_step() got the losses of {list(names)}; expected those of {list(self._names)}"
+                )
+            self._engine.after_step([None if v is None else v.detach() for v in values])
 
     def independent(self, first: Losses, second: Losses) -> None:
         """For methods with `wants_independent` (class X: sdmgrad, modo): the losses of two more batches,
         before `backward` with those of the step's own. Without them a step uses its own batch twice, which is
         biased. 2K passes."""
-        a, b = (self._values_of(losses) for losses in (first, second))
-        engine = self._prepared(a[0], a[1], a[2])
-        if b[0] != a[0]:
-            raise ValueError(
-                f"the second batch has the losses of {list(b[0])}; expected those of {list(a[0])}"
-            )
-        engine.set_independent(a[1], b[1])
-        self._prepares = True
+        with self._together("independent()"):
+            a, b = (self._values_of(losses) for losses in (first, second))
+            engine = self._prepared(a[0], a[1], a[2])
+            if b[0] != a[0]:
+                raise ValueError(
+                    f"the second batch has the losses of {list(b[0])}; expected those of {list(a[0])}"
+                )
+            engine.set_independent(a[1], b[1])
+            self._prepares = True
 
     def estimate(self, losses_of_part: Losses) -> None:
         """Where `wants_estimate`: losses on some of the step's examples, with graphs of their own, before
         `backward` with those on all. The Gram matrix comes from these, and the step needs one pass; its
         quality is measured on steps that `diagnose_every` names."""
-        names, values, named = self._values_of(losses_of_part)
-        self._prepared(names, values, named).set_estimate(values)
-        self._prepares = True
+        with self._together("estimate()"):
+            names, values, named = self._values_of(losses_of_part)
+            self._prepared(names, values, named).set_estimate(values)
+            self._prepares = True
 
     def _values_of(self, losses: Losses) -> Tuple[Tuple[str, ...], List[Optional[Tensor]], bool]:
         names, values, named = split_losses(losses)
@@ -311,27 +336,48 @@ class Balancer:
                 f"losses of {list(names)}; expected those of {list(self._names)} as before, None for a "
                 "task that takes no part"
             )
-        split = self._split
-        if self._shared is not None:
-            if self._engine is None:
-                split = (self._shared, self._own_lists(names))
-                self._check_given(values, split)
-        else:
-            split = self._found(values)
+        split = self._owners.split(names, values, may_lack_all=self._processes is not None)
         if self._engine is not None and split is not self._split and (self._accumulating or self._prepares):
             raise ValueError(
                 "this batch shows that other parameters are shared than those before it did; expected "
                 "shared=... and own=... where the batches of one step have different tasks"
             )
-        if self._engine is None or split is not self._split:
-            state = self._engine.state() if self._engine is not None else self._engine_state
-            self._engine = _core.Engine(split[0], split[1], self._method, list(names), self._engine_options)
-            if state is not None:
-                self._engine.load_state(state)
-            self._split = split
-            self._set_groups()
+        if self._engine is None and self._processes is None:
+            warn_if_others()
+        engine = self._engine
+        if engine is None or split is not self._split:
+            engine = self._make_engine(split, names)
         self._names, self._named = names, named
-        return self._engine
+        self._compare()
+        return engine
+
+    def _make_engine(self, split: Split, names: Tuple[str, ...]) -> "_core.Engine":
+        state = self._engine.state() if self._engine is not None else self._engine_state
+        engine = _core.Engine(split[0], split[1], self._method, list(names), self._engine_options)
+        if state is not None:
+            engine.load_state(state)
+        if self._processes is not None:
+            engine.set_group(self._processes)
+            self._processes.set_device(next(iter(split[0]), torch.empty(0)))
+        self._engine, self._split = engine, split
+        self._set_groups()
+        return engine
+
+    def _compare(self) -> None:
+        """With the other processes: whether all do the same, on parameters that begin alike."""
+        if self._processes is None:
+            return
+        first = not self._compared
+        options = {**(json.loads(self._method.options()) or {}), **dict(self._engine_options)}
+        words = f"method {self._method.name} with {options}, losses {list(self._names)}"
+        state = [self._method.state(), self._engine_state] if first else []
+        self._processes.set_setup(words, f"{_core.version} {self._rng.state()} {state}")
+        words, parameters = summary(self._split[0], self._split[1])
+        self._processes.set_parameters(words, parameters)
+        new = [parameter for parameter in parameters if parameter not in self._compared]
+        if new:
+            self._processes.compare(new)
+            self._compared.update((parameter, True) for parameter in new)
 
     def _set_groups(self) -> None:
         if not self._groups or self._engine is None:
@@ -347,84 +393,9 @@ class Balancer:
         names = [*self._groups, "rest"] if len(self._groups) in places else list(self._groups)
         self._engine.set_groups(names, places)
 
-    def _check_given(self, values: List[Optional[Tensor]], split: Tuple[Any, ...]) -> None:
-        leaves = _core.reach(values)[0]
-        reached = {id(p) for p in leaves}
-        if not any(id(p) in reached for p in split[0]):
-            raise ValueError(
-                f"no loss depends on any of the {len(split[0])} parameters in shared=...; expected those of "
-                "the network that the losses were computed with"
-            )
-        given = {id(p) for part in (split[0], *split[1]) for p in part}
-        left = [p for p in leaves if isinstance(p, torch.nn.Parameter) and id(p) not in given]
-        if left:
-            warnings.warn(
-                f"{len(left)} parameters that the losses depend on are in neither shared=... nor own=... and "
-                "get no gradient",
-                stacklevel=4,
-            )
-
-    def _own_lists(self, names: Tuple[str, ...]) -> List[List[Tensor]]:
-        own = self._given_own
-        if own is None:
-            return []
-        if isinstance(own, Mapping):
-            unknown = [name for name in own if name not in names]
-            if unknown:
-                raise ValueError(f"own names {unknown}; expected names of the losses: {list(names)}")
-            return [tensor_list(own.get(name, ()), f"own['{name}']") for name in names]
-        lists = [tensor_list(part, f"own[{k}]") for k, part in enumerate(own)]
-        if len(lists) != len(names):
-            raise ValueError(f"own has {len(lists)} lists for {len(names)} losses; expected one each")
-        return lists
-
-    def _found(self, values: List[Optional[Tensor]]) -> Tuple[Any, ...]:
-        parameters, by_loss, compiled = _core.reach(values)
-        if compiled and not self._split:
-            warnings.warn(
-                "a part of the graph is compiled to one piece (torch.compile), which hides what each loss "
-                "depends on: all parameters in it count as shared. Heads that are compiled with the trunk "
-                "need shared=... and own=...",
-                stacklevel=4,
-            )
-        if any(isinstance(p, torch.nn.Parameter) for p in parameters):
-            kept = [j for j, p in enumerate(parameters) if isinstance(p, torch.nn.Parameter)]
-        else:
-            kept = list(range(len(parameters)))
-        changed = not self._split
-        for k, value in enumerate(values):
-            if value is not None and not self._seen >> k & 1:
-                self._seen |= 1 << k
-                changed = True
-        for j in kept:
-            bits = sum(1 << k for k, row in enumerate(by_loss) if row[j])
-            parameter = parameters[j]
-            known = self._masks.get(id(parameter))
-            if known is None or known[0] is not parameter:
-                self._masks[id(parameter)] = (parameter, bits)
-                changed = True
-            elif known[1] | bits != known[1]:
-                self._masks[id(parameter)] = (parameter, known[1] | bits)
-                changed = True
-        if not changed:
-            return self._split
-        alone = bin(self._seen).count("1") < 2
-        shared: List[Tensor] = []
-        own: List[List[Tensor]] = [[] for _ in values]
-        for parameter, bits in self._masks.values():
-            if alone or bits & (bits - 1):
-                shared.append(parameter)
-            else:
-                own[bits.bit_length() - 1].append(parameter)
-        if not shared:
-            raise ValueError(
-                "the losses share no parameter that requires a gradient: there is nothing to balance; "
-                "expected losses of one network (is its trunk frozen?), or shared=... with the parameters"
-            )
-        return (shared, own)
-
 
 _rng = _core.Rng(0)
+_compared = Compared()
 
 
 def backward(
@@ -434,6 +405,7 @@ def backward(
     shared: Optional[Iterable[Tensor]] = None,
     own: Optional[Own] = None,
     rows: Optional[Tensor] = None,
+    shares: Optional[Shares] = None,
     **options: Any,
 ) -> Report:
     """In place of `sum(losses).backward()`, for methods that keep nothing between steps; others need a
@@ -446,4 +418,5 @@ def backward(
         )
     balancer = Balancer(method, shared, own, **options)
     balancer._rng = _rng
-    return balancer.backward(losses, rows=rows)
+    balancer._compared = _compared  # parameters are compared with other processes once
+    return balancer.backward(losses, rows=rows, shares=shares)

@@ -27,6 +27,8 @@ SNIPPETS = snippets("python.md") + snippets("python_migrating.md")
 def test_snippet(snippet, tmp_path, monkeypatch):
     if "detente.train(" in snippet:
         pytest.skip("test_runs.py has recipes and rows for it")
+    if "init_process_group(" in snippet:
+        pytest.skip("test_processes.py has processes for it, in the example that it starts")
     for package in re.findall(r"^(?:from|import) (\w+)", snippet, re.M):
         pytest.importorskip(package)
     if "import detente.lightning" in snippet:

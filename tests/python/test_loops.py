@@ -251,7 +251,7 @@ def test_famo_says_once_that_it_waits_for_losses():
         lambda l: detente.Balancer(seed="one"),
         lambda l: detente.Balancer(seed=0.5),
         lambda l: detente.Balancer(seed=None),
-        lambda l: detente.Balancer().accumulate(l, shares=3),
+        lambda l: detente.Balancer().accumulate(l, shares="three"),
         lambda l: detente.Balancer().accumulate(l, shares=["a", "b", "c"]),
         lambda l: detente.Balancer().load_state_dict(None),
         lambda l: detente.diagnose(7),
