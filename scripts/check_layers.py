@@ -20,7 +20,7 @@ TORCH_FREE = [
 ]
 TORCH = [
     ["tensor"],
-    ["losses", "nn", "doctor", "autograd"],
+    ["losses", "nn", "doctor", "autograd", "parallel"],
     ["engine"],
     ["train"],
     ["measure", "deploy"],

@@ -16,16 +16,19 @@ void ColumnShares::start(const StepTensors& step) {
   const tensor::FlatLayout& layout = step.layout;
   const auto k = static_cast<std::int64_t>(step.losses.size());
   const std::int64_t size = step.group->size();
-  for (std::size_t first = 0; first < layout.count();) {
-    std::size_t end = first + 1;
-    while (end < layout.count() && k * (layout.end(end - 1) - layout.offset(first)) < kBucket) {
-      ++end;
+  const std::int64_t most = std::max<std::int64_t>(kBucket / (k * size), 64) * size;
+  std::size_t first = 0;
+  for (std::int64_t begin = 0; begin < layout.size(); begin += most) {
+    Bucket bucket;
+    bucket.begin = begin;
+    bucket.columns = std::min(most, layout.size() - begin);
+    while (layout.end(first) <= begin) ++first;
+    bucket.first = bucket.end = first;
+    while (bucket.end < layout.count() && layout.offset(bucket.end) < begin + bucket.columns) {
+      ++bucket.end;
     }
-    Bucket bucket{.first = first, .end = end, .begin = layout.offset(first)};
-    bucket.columns = layout.end(end - 1) - bucket.begin;
     bucket.each = step.replicated ? bucket.columns : (bucket.columns + size - 1) / size;
     buckets_.push_back(std::move(bucket));
-    first = end;
   }
 }
 

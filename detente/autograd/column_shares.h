@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one of several processes keeps of the K gradients: of their sum over the processes its own columns, in
-// buckets of neighbouring parameters, each divided evenly among the processes. With (K + 1) P numbers sent by
+// buckets of so many neighbouring columns, each divided evenly among the processes. With (K + 1) P numbers sent by
 // all but one of the processes instead of 2 K P, the Gram matrix is the sum of the processes' parts.
 #pragma once
 
@@ -18,16 +18,15 @@ namespace detente::autograd {
 
 class ColumnShares {
  public:
-  // Numbers of all tasks together that a bucket has at least, but for the last: large enough that a collective is
-  // worth its start.
+  // Numbers of all tasks together in a bucket, but for the last: large enough that a collective is worth its
+  // start, small beside the gradients of the models that need several processes.
   static constexpr std::int64_t kBucket = 1 << 20;
 
-  // Parameters [first, end) of the step.
   struct Bucket {
-    std::size_t first = 0;
-    std::size_t end = 0;
     std::int64_t begin = 0;    // its first column of all
     std::int64_t columns = 0;
+    std::size_t first = 0;     // the parameters [first, end) have some of them
+    std::size_t end = 0;
     std::int64_t each = 0;     // columns kept here; with those that fill up, columns ≤ each · size
     at::Tensor own;            // [K, each]; undefined before anything was exchanged
   };

@@ -155,17 +155,19 @@ void TaskBlocks::share_out() {
       return;
     }
     for (std::size_t i = bucket.first; i < bucket.end; ++i) {
-      const std::int64_t size = step_->shared[i].numel();
-      const at::Tensor columns = into.narrow(1, layout.offset(i) - bucket.begin, size);
-      if (const EmbeddingTable* table = table_of[i]; table != nullptr) {
-        const at::Tensor block = at::empty({into.size(0), size}, into.options());
-        table->write_to(block.unflatten(1, step_->shared[i].sizes()));
-        columns.copy_(block);
-      } else {
-        columns.copy_(blocks_[i]);
+      const std::int64_t from = std::max(bucket.begin, layout.offset(i));
+      const std::int64_t to = std::min(bucket.begin + bucket.columns, layout.end(i));
+      if (from >= to) continue;  // a parameter without numbers
+      if (table_of[i] != nullptr && !blocks_[i].defined()) {
+        table_of[i]->write_to(make(i).unflatten(1, step_->shared[i].sizes()));
       }
+      into.narrow(1, from - bucket.begin, to - from)
+          .copy_(blocks_[i].narrow(1, from - layout.offset(i), to - from));
     }
   });
+  for (std::size_t i = 0; i < table_of.size(); ++i) {
+    if (table_of[i] != nullptr) blocks_[i].reset();
+  }
   matrix_.reset();
 }
 

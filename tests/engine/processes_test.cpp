@@ -4,6 +4,7 @@
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
 #include <detente/engine/multi_task_backward.h>
+#include <detente/tensor/allocation_peak.h>
 #include <detente/tensor/group.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -330,6 +331,240 @@ INSTANTIATE_TEST_SUITE_P(
         Case{
             .name = "independent", .method = "sdmgrad", .single_input = true, .independent = true}),
     [](const auto& info) { return info.param.name; });
+
+// --- Every method, many tasks, sizes that do not divide ---
+
+// A network of 3 · 7 + 7 + 7 · 5 + 5 = 68 shared numbers and K heads on one batch; task `few` is looked at by
+// the first example alone.
+struct Small {
+  TensorList shared;
+  std::vector<TensorList> heads;
+  at::Tensor input, targets;
+  std::int64_t few = -1;
+
+  Small(std::int64_t k, std::int64_t rows) {
+    torch::manual_seed(11);
+    const auto make = [](at::IntArrayRef sizes) {
+      return torch::randn(sizes, torch::kDouble).requires_grad_();
+    };
+    shared = {make({7, 3}), make({7}), make({5, 7}), make({5})};
+    for (std::int64_t i = 0; i < k; ++i) heads.push_back({make({5})});
+    input = torch::randn({rows, 3}, torch::kDouble);
+    targets = torch::randn({k, rows}, torch::kDouble);
+  }
+  TensorList losses(std::int64_t begin, std::int64_t end, std::vector<double>& shares) const {
+    const at::Tensor x = input.narrow(0, begin, end - begin);
+    const at::Tensor hidden = torch::tanh(torch::linear(x, shared[0], shared[1]));
+    const at::Tensor z = torch::tanh(torch::linear(hidden, shared[2], shared[3]));
+    TensorList result;
+    shares.clear();
+    for (std::size_t i = 0; i < heads.size(); ++i) {
+      const auto k = static_cast<std::int64_t>(i);
+      at::Tensor error = z.matmul(heads[i][0]) - targets[k].narrow(0, begin, end - begin);
+      if (k == few) error = begin == 0 ? error.narrow(0, 0, 1) : at::Tensor();
+      result.push_back(error.defined() ? error.square().mean() : at::Tensor());
+      shares.push_back(error.defined() ? static_cast<double>(error.numel()) : 0.0);
+    }
+    return result;
+  }
+  TensorList gradients() const {
+    TensorList result;
+    for (const auto& parameter : shared) result.push_back(parameter.grad());
+    for (const auto& head : heads) result.push_back(head[0].grad());
+    return result;
+  }
+};
+
+struct World {
+  std::string method;
+  int size = 2;
+  std::int64_t tasks = 2;
+  MultiTaskOptions options = {};
+  Exchange exchange = Exchange::kSharded;
+  bool one_task_in_one_process = false;
+};
+
+// Two steps (some methods begin with the second) of each process, or of this one alone.
+std::vector<double> two_steps(const World& w,
+                              const Small& model,
+                              std::int64_t begin,
+                              std::int64_t end,
+                              const std::shared_ptr<tensor::Group>& group) {
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < w.tasks; ++i) names.push_back("t" + std::to_string(i));
+  MultiTaskBackward backward(
+      model.shared, model.heads, balance::make_method(w.method), names, w.options);
+  if (group) backward.set_group(group, w.exchange);
+  Rng rng(4);
+  std::vector<double> shares;
+  std::vector<double> weights;
+  for (int step = 0; step < 2; ++step) {
+    const TensorList losses = model.losses(begin, end, shares);
+    if (group) backward.set_shares(shares);
+    const StepReport& report = backward(losses, rng);
+    weights = report.weights;
+    if (report.gram.rows() > 0) {
+      weights.insert(weights.end(), report.gram.data(), report.gram.data() + w.tasks * w.tasks);
+    }
+    backward.after_step(model.losses(begin, end, shares));
+  }
+  return weights;
+}
+
+void expect_the_same(const World& w) {
+  SCOPED_TRACE(w.method + ", " + std::to_string(w.size) + " processes, " +
+               std::to_string(w.tasks) + " tasks");
+  constexpr std::int64_t kRows = 11;
+  Small alone(w.tasks, kRows);
+  if (w.one_task_in_one_process) alone.few = w.tasks - 1;
+  std::vector<double> expected;
+  try {
+    expected = two_steps(w, alone, 0, kRows, nullptr);
+  } catch (const Error& error) {
+    ADD_FAILURE() << error.what();
+    return;
+  }
+  const auto size = static_cast<std::size_t>(w.size);
+  std::vector<Small> models(size, Small(w.tasks, kRows));
+  for (std::size_t r = 0; r < size; ++r) {
+    models[r] = Small(w.tasks, kRows);
+    models[r].few = alone.few;
+  }
+  Meeting meeting(w.size);
+  std::vector<std::vector<double>> weights(size);
+  std::vector<std::string> said(size);
+  std::vector<std::thread> threads;
+  for (std::size_t r = 0; r < size; ++r) {
+    threads.emplace_back([&, r] {
+      const auto group = std::make_shared<ThreadGroup>(meeting, static_cast<int>(r));
+      const auto rank = static_cast<std::int64_t>(r);
+      try {
+        weights[r] = two_steps(
+            w, models[r], rank * kRows / w.size, (rank + 1) * kRows / w.size, group);
+      } catch (const Error& error) {
+        said[r] = error.what();
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  const TensorList one = alone.gradients();
+  for (std::size_t r = 0; r < size; ++r) {
+    ASSERT_EQ(said[r], "");
+    EXPECT_EQ(weights[r], weights[0]) << "the processes' bits differ";
+    ASSERT_EQ(weights[r].size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(weights[r][i], expected[i], 1e-6 * (1 + std::abs(expected[i]))) << i;
+    }
+    const TensorList mine = models[r].gradients();
+    for (std::size_t p = 0; p < one.size(); ++p) {
+      ASSERT_EQ(mine[p].defined(), one[p].defined()) << p;
+      if (!one[p].defined()) continue;
+      EXPECT_TRUE(torch::allclose(mine[p], one[p], 1e-5, 1e-7)) << p;
+      EXPECT_TRUE(torch::equal(mine[p], models[0].gradients()[p])) << p;
+    }
+  }
+}
+
+class EveryMethod : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryMethod, IsTheSameInAnyNumberOfProcesses) {
+  const auto method = balance::make_method(GetParam());
+  if (method->at_features() && method->method_class() == balance::MethodClass::kCoordinates) {
+    GTEST_SKIP() << "writes the direction at the representation: refused, see below";
+  }
+  for (const std::int64_t tasks : {2, 4, 8}) {
+    for (const int size : {1, 2, 3, 4}) expect_the_same({GetParam(), size, tasks});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(OfTheRegistry,
+                         EveryMethod,
+                         testing::ValuesIn(balance::method_names()),
+                         [](const auto& info) { return info.param; });
+
+TEST(Exchanges, GiveOneDirection) {
+  for (const Exchange exchange : {Exchange::kSharded, Exchange::kReplicated}) {
+    for (const Strategy strategy : {Strategy::kAuto, Strategy::kSequential}) {
+      for (const int size : {2, 3}) {
+        expect_the_same({"upgrad",
+                         size,
+                         4,
+                         {.strategy = strategy, .diagnose_every = 1, .clip_norm = 0.1},
+                         exchange});
+        expect_the_same({"upgrad", size, 4, {.strategy = strategy}, exchange, true});
+      }
+    }
+  }
+}
+
+TEST(Exchanges, FeaturesDoWithoutATaskHere) {
+  for (const int size : {2, 3}) {
+    expect_the_same(
+        {"mgda", size, 4, {.strategy = Strategy::kFeatures}, Exchange::kSharded, true});
+  }
+}
+
+// Solving in each process and averaging is another direction: the law above can fail.
+TEST(Exchanges, SolvingApartIsSomethingElse) {
+  constexpr std::int64_t kRows = 11;
+  const World w{"mgda", 2, 4};
+  Small alone(w.tasks, kRows);
+  two_steps(w, alone, 0, kRows, nullptr);
+  TensorList mean;
+  for (int r = 0; r < 2; ++r) {
+    Small part(w.tasks, kRows);
+    two_steps(w, part, r * kRows / 2, (r + 1) * kRows / 2, nullptr);
+    for (std::size_t p = 0; p < 4; ++p) {
+      const at::Tensor half = part.shared[p].grad() * 0.5;
+      if (r == 0) {
+        mean.push_back(half);
+      } else {
+        mean[p] = mean[p] + half;
+      }
+    }
+  }
+  EXPECT_FALSE(torch::allclose(mean[0], alone.shared[0].grad(), 1e-2, 1e-4));
+}
+
+// P + K P / W numbers and some buckets, with a pass per task.
+TEST(Exchanges, KeepOneGradientAndTheirShares) {
+  constexpr std::int64_t kWide = 1500;
+  constexpr std::int64_t kTasks = 8;
+  constexpr int kSize = 4;
+  std::vector<std::int64_t> peaks(kSize);
+  Meeting meeting(kSize);
+  std::vector<std::thread> threads;
+  for (int r = 0; r < kSize; ++r) {
+    threads.emplace_back([&, r] {
+      tensor::AllocationPeak counter;
+      const auto weight = torch::full({kWide, kWide}, 1e-3).requires_grad_();
+      const auto x = torch::randn({2, kWide});
+      std::vector<std::string> names;
+      for (std::int64_t k = 0; k < kTasks; ++k) names.push_back(std::to_string(k));
+      MultiTaskBackward backward({weight},
+                                 {},
+                                 balance::make_method("upgrad"),
+                                 names,
+                                 {.strategy = Strategy::kSequential});
+      backward.set_group(std::make_shared<ThreadGroup>(meeting, r));
+      Rng rng(1);
+      const std::int64_t before = counter.now();
+      counter.restart();
+      const at::Tensor z = torch::tanh(torch::matmul(x, weight.t()));
+      TensorList losses;
+      for (std::int64_t k = 0; k < kTasks; ++k) losses.push_back(z.narrow(1, k, 700).square().mean());
+      backward(losses, rng);
+      peaks[static_cast<std::size_t>(r)] = counter.peak() - before;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  const double p = kWide * kWide;
+  // LibTorch's own gradient of a pass is one more P for as long as it is copied; the direction is P.
+  const double allowed = 4 * (2 * p + kTasks * p / kSize + 4.0 * (1 << 20)) + 1e6;
+  for (const auto peak : peaks) EXPECT_LT(static_cast<double>(peak), allowed);
+  // All K gradients whole would be 8 P.
+  EXPECT_LT(allowed, 4 * (kTasks + 1) * p);
+}
 
 TEST(Processes, SayWhenTheyGoDifferentWays) {
   const Zoo zoo{"mlp", zoo::make_mlp};
