@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 base_packages=(g++ make cmake ninja-build ccache mold pkg-config git
   libeigen3-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev libfmt-dev libspdlog-dev zlib1g-dev
-  libhwy-dev libutf8proc-dev libjpeg-dev libpng-dev libcairo2-dev fonts-dejavu-core libgtest-dev libgmock-dev libbenchmark-dev python3)
+  libhwy-dev libutf8proc-dev libjpeg-dev libpng-dev libcairo2-dev libgloo-dev fonts-dejavu-core libgtest-dev libgmock-dev libbenchmark-dev python3)
 wheel_packages=(python3-venv python3-dev)
 # The second is no dependency of the first, and 18 times faster than the BLAS that is one.
 system_packages=(libtorch-dev libopenblas0-openmp)

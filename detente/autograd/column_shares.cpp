@@ -11,12 +11,13 @@ namespace detente::autograd {
 
 void ColumnShares::start(const StepTensors& step) {
   step_ = &step;
-  buckets_.clear();
+  clear();
   if (!step.spread()) return;
   const tensor::FlatLayout& layout = step.layout;
   const auto k = static_cast<std::int64_t>(step.losses.size());
   const std::int64_t size = step.group->size();
-  const std::int64_t most = std::max<std::int64_t>(kBucket / (k * size), 64) * size;
+  const std::int64_t message = std::max(kBucket / size, kMessage);  // of all tasks
+  const std::int64_t most = std::max<std::int64_t>(message / k, 64) * size;
   std::size_t first = 0;
   for (std::int64_t begin = 0; begin < layout.size(); begin += most) {
     Bucket bucket;
@@ -46,15 +47,29 @@ void ColumnShares::make_own(Bucket& bucket) const {
                          step_->shared[0].options().requires_grad(false));
 }
 
-void ColumnShares::exchange_bucket(const at::Tensor& full, const at::Tensor& own) const {
+void ColumnShares::exchange_bucket(const at::Tensor& full, const at::Tensor& own) {
   if (step_->replicated) {
     at::Tensor sum = full;
     step_->group->sum(sum);
     own.copy_(sum);
   } else {
-    at::Tensor target = own;
-    step_->group->scatter_sum(full, target);
+    under_way_.push_back({full, step_->group->start_scatter_sum(full, own)});
+    while (under_way_.size() > kUnderWay) finish_first();
   }
+}
+
+void ColumnShares::finish_first() {
+  under_way_.front().pending->finish();
+  under_way_.pop_front();
+}
+
+void ColumnShares::settle() {
+  while (!under_way_.empty()) finish_first();
+}
+
+void ColumnShares::clear() {
+  under_way_.clear();  // a step that failed has some
+  buckets_.clear();
 }
 
 void ColumnShares::exchange(

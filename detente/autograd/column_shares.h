@@ -11,7 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace detente::autograd {
@@ -21,6 +23,10 @@ class ColumnShares {
   // Numbers of all tasks together in a bucket, but for the last: large enough that a collective is worth its
   // start, small beside the gradients of the models that need several processes.
   static constexpr std::int64_t kBucket = 1 << 20;
+  // ... and at least so many for each process, for among many it is the number of messages that takes time.
+  static constexpr std::int64_t kMessage = 1 << 16;
+  // Buckets that may be on their way while the next gradients are computed.
+  static constexpr std::size_t kUnderWay = 4;
 
   struct Bucket {
     std::int64_t begin = 0;    // its first column of all
@@ -34,13 +40,15 @@ class ColumnShares {
   // Nothing kept yet. The step outlives the use.
   void start(const StepTensors& step);
   bool empty() const { return buckets_.empty(); }
-  void clear() { buckets_.clear(); }
+  void clear();
 
   // `fill` writes the bucket's columns of all tasks, [K, columns]; bucket after bucket.
   void exchange(const std::function<void(const Bucket&, const at::Tensor& into)>& fill);
   // One task's whole gradient [P], for those that are formed one after the other.
   void exchange_row(std::size_t task, const at::Tensor& row);
 
+  // Waits for what is on its way; before the next two.
+  void settle();
   // Calls add(parameter, part of the Gram matrix) for the columns kept here.
   void add_gram(const std::function<void(std::size_t, const Matrix&)>& add) const;
   // d = Σ_k w_k ∇L_k, all of it in every process, into `direction` [P].
@@ -57,12 +65,18 @@ class ColumnShares {
   std::vector<Segment> segments(const Bucket& bucket,
                                 const std::function<bool(std::size_t, std::size_t)>& same) const;
   std::int64_t shift(const Bucket& bucket) const;
-  void exchange_bucket(const at::Tensor& full, const at::Tensor& own) const;
+  void exchange_bucket(const at::Tensor& full, const at::Tensor& own);
   void make_own(Bucket& bucket) const;
+  void finish_first();
   at::Tensor room(const Bucket& bucket, std::int64_t rows) const;
 
   const StepTensors* step_ = nullptr;
   std::vector<Bucket> buckets_;
+  struct Way {
+    at::Tensor full;  // is read until the end
+    std::unique_ptr<tensor::Group::Pending> pending;
+  };
+  std::deque<Way> under_way_;
 };
 
 }  // namespace detente::autograd

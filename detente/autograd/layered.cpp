@@ -29,17 +29,25 @@ bool LayeredGradients::try_modes(LayeredMode mode, std::string& why) {
     blocks_->own_gradients = std::move(finder_.own);
     graph_ = read_graph(step.losses, step.shared, finder_.task_of_example);
   }
-  if (mode != LayeredMode::kGhost) {
-    segmented_ = form_segmented(why);
-    if (segmented_ || mode == LayeredMode::kSegmented) return segmented_;
+  segmented_ = mode != LayeredMode::kGhost && plan_segmented(why);
+  if (step.spread()) {
+    // All go one way. What other processes add must be added to gradients, not to what stands for
+    // them, so the other way is a pass per task.
+    const bool everywhere = !tensor::any(*step.group, !segmented_);
+    if (segmented_ && !everywhere) why = "the tasks' examples cannot be told apart in another process";
+    if (!segmented_ && why.empty()) why = "several processes add up whole gradients";
+    segmented_ = everywhere;
   }
-  segmented_ = false;
+  if (segmented_) {
+    pass_segmented();
+    return true;
+  }
+  plan_ = {};
+  if (step.spread() || mode == LayeredMode::kSegmented) return false;
   graph_.forget_batch_free();
-  // What other processes add must be added to gradients, not to what stands for them.
-  const auto rule = step.spread() || (step.in_full && mode != LayeredMode::kGhost)
-                        ? GhostRule::kNever
-                    : mode == LayeredMode::kGhost ? GhostRule::kAlways
-                                                  : GhostRule::kByCost;
+  const auto rule = step.in_full && mode != LayeredMode::kGhost ? GhostRule::kNever
+                    : mode == LayeredMode::kGhost               ? GhostRule::kAlways
+                                                                : GhostRule::kByCost;
   if (form_ghost(rule)) return true;
   why = "no shared layer can be taken by itself";
   return false;

@@ -44,7 +44,8 @@ class LayeredGradients {
   // Drops what belongs to the step.
   void release();
   // segmented.cpp
-  bool form_segmented(std::string& why);
+  bool plan_segmented(std::string& why);
+  void pass_segmented();
   TensorList pass_segments(const std::function<UseBlocks(const LayerUse&)>& blocks_of);
   bool needs_graph_after() const;
   void pass_named();

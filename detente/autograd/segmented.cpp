@@ -163,7 +163,8 @@ void LayeredGradients::pass_batch_free(std::vector<bool>& written) {
   }
 }
 
-bool LayeredGradients::form_segmented(std::string& why) {
+// False where one pass cannot tell the tasks apart; `why` says so.
+bool LayeredGradients::plan_segmented(std::string& why) {
   const StepTensors& step = *step_;
   if (graph_.examples.empty()) {
     why = "the tasks' losses do not come from separate rows of one batch";
@@ -182,7 +183,6 @@ bool LayeredGradients::form_segmented(std::string& why) {
   if (graph_.uses.empty() || 2 * named > step.layout.size()) {
     why = "most shared parameters lie below an operation that segments cannot follow" +
           (by.empty() ? std::string() : " (" + by + ")");
-    plan_ = {};
     return false;
   }
   if (!plan_.named.empty()) {
@@ -194,6 +194,11 @@ bool LayeredGradients::form_segmented(std::string& why) {
         100.0 * static_cast<double>(named) / static_cast<double>(step.layout.size()),
         by);
   }
+  return true;
+}
+
+void LayeredGradients::pass_segmented() {
+  const StepTensors& step = *step_;
   const TensorList parameters = with_batch_free(step.shared, graph_);
   for (const LayerUse& use : graph_.uses) inputs_.push_back(read_layer_input(use, parameters));
   make_blocks();
@@ -238,7 +243,6 @@ bool LayeredGradients::form_segmented(std::string& why) {
     if (plan_.has_block(i)) blocks_->complete(i);
   }
   blocks_->finish();
-  return true;
 }
 
 }  // namespace detente::autograd

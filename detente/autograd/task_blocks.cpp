@@ -130,6 +130,7 @@ void TaskBlocks::finish() {
   if (step_->spread()) {
     if (!(matrix_.defined() && step_->coordinates)) {
       if (kept_) share_out();
+      shares_.settle();
       shares_.add_gram([this](std::size_t parameter, const Matrix& part) { add(parameter, part); });
     }
     agree();

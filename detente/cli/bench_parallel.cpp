@@ -7,7 +7,6 @@
 #include <detente/launch/local_workers.h>
 #include <detente/machine/process.h>
 #include <detente/measure/parallel_benchmark.h>
-#include <detente/parallel/process_group.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -47,18 +46,20 @@ void show(std::ostream& out,
       options.batch,
       options.method,
       bench_machine_text());
-  out << fmt::format("{:<10}{:>12}{:>14}{:>14}{:>16}{:>18}\n",
+  out << fmt::format("{:<10}{:>12}{:>14}{:>10}{:>12}{:>14}{:>16}\n",
                      "mode",
                      "ms a step",
                      "of it waiting",
+                     "overlap",
                      "MB sent",
                      "MB of scheme",
                      "MB of gradients");
   for (const auto& row : result.rows) {
-    out << fmt::format("{:<10}{:>12.2f}{:>14.2f}{:>14}{:>16}{:>18}\n",
+    out << fmt::format("{:<10}{:>12.2f}{:>14.2f}{:>9.0f}%{:>12}{:>14}{:>16}\n",
                        row.mode,
                        row.ms_step,
-                       row.ms_exchange,
+                       row.ms_wait,
+                       100 * row.overlap,
                        megabytes(row.bytes_sent),
                        megabytes(row.bytes_bound),
                        megabytes(row.gradient_bytes));
@@ -70,14 +71,7 @@ void show(std::ostream& out,
 }
 
 void measure_here(const ParallelFlags& flags, const launch::Launch& launch, Context& context) {
-  std::shared_ptr<tensor::Group> group = std::make_shared<tensor::Group>();
-  std::function<std::int64_t()> bytes_sent = [] { return std::int64_t{0}; };
-  if (launch.size > 1) {
-    const auto joined = parallel::ProcessGroup::join(launch);
-    bytes_sent = [joined] { return joined->bytes_sent(); };
-    group = joined;
-  }
-  const auto result = measure::measure_parallel(flags.options, group, bytes_sent);
+  const auto result = measure::measure_parallel(flags.options, launch);
   if (launch.rank == 0 && flags.json) {
     measure::ParallelBenchmarkOptions given = flags.options;
     Json json = fields_to_json([&](FieldVisitor& v) { given.describe(v); });
@@ -91,7 +85,6 @@ void measure_here(const ParallelFlags& flags, const launch::Launch& launch, Cont
   } else if (launch.rank == 0) {
     show(context.out, flags, result);
   }
-  group->wait();
 }
 
 void run_parallel(const ParallelFlags& flags, Context& context) {

@@ -8,7 +8,7 @@
 #include <detente/core/terminal.h>
 #include <detente/launch/launch.h>
 #include <detente/launch/local_workers.h>
-#include <detente/parallel/process_group.h>
+#include <detente/parallel/join.h>
 #include <detente/tensor/device.h>
 #include <detente/text/printable.h>
 #include <detente/train/run_directory.h>
@@ -59,10 +59,10 @@ std::shared_ptr<tensor::Group> join_others(const launch::Launch& launch,
   try {
     options.timeout_s = load().parallel.timeout_s;
   } catch (const Error& error) {
-    parallel::ProcessGroup::join(launch, options)->give_up(error.what());
+    parallel::refuse_others(launch, error.what());
     throw;
   }
-  return parallel::ProcessGroup::join(launch, options);
+  return parallel::join(launch, options);
 }
 
 train::TrainOptions options_of(const TrainFlags& flags, const train::Recipe& recipe) {

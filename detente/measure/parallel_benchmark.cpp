@@ -6,11 +6,14 @@
 #include <detente/measure/models.h>
 #include <detente/measure/parallel_benchmark.h>
 #include <detente/measure/timing.h>
+#include <detente/parallel/process_group.h>
 #include <detente/tensor/allocation_peak.h>
 #include <detente/tensor/compat.h>
 #include <detente/train/adamw.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 #include <utility>
 
 namespace detente::measure {
@@ -34,6 +37,13 @@ class TimedGroup final : public tensor::Group {
   void scatter_sum(const at::Tensor& rows, at::Tensor& own) override {
     timed([&] { group_->scatter_sum(rows, own); });
   }
+  std::unique_ptr<Pending> start_scatter_sum(const at::Tensor& rows, at::Tensor own) override {
+    auto timed_one = std::make_unique<TimedPending>();
+    timed_one->group = this;
+    timed_one->begun = now_ms();
+    timed([&] { timed_one->inner = group_->start_scatter_sum(rows, std::move(own)); });
+    return timed_one;
+  }
   void gather(const at::Tensor& own, at::Tensor& all) override {
     timed([&] { group_->gather(own, all); });
   }
@@ -41,19 +51,41 @@ class TimedGroup final : public tensor::Group {
   void wait() override { group_->wait(); }
   void give_up(const std::string& message) noexcept override { group_->give_up(message); }
 
-  // Since the last call.
-  double milliseconds() { return std::exchange(ms_, 0.0); }
+  // Since the last call: in which this process waited, and in which something was under way.
+  std::pair<double, double> milliseconds() {
+    return {std::exchange(waited_, 0.0), std::exchange(under_way_, 0.0)};
+  }
 
  private:
+  struct TimedPending final : Pending {
+    TimedGroup* group = nullptr;
+    std::unique_ptr<Pending> inner;
+    double begun = 0;
+
+    void finish() override {
+      const double begin = now_ms();
+      inner->finish();
+      const double end = now_ms();
+      group->waited_ += end - begin;
+      // Several overlap each other: time counts once.
+      group->under_way_ += end - std::max(begun, group->last_end_);
+      group->last_end_ = end;
+    }
+  };
+
   template <class Call>
   void timed(Call call) {
     const double begin = now_ms();
     call();
-    ms_ += now_ms() - begin;
+    const double took = now_ms() - begin;
+    waited_ += took;
+    under_way_ += took;
   }
 
   std::shared_ptr<tensor::Group> group_;
-  double ms_ = 0;
+  double waited_ = 0;
+  double under_way_ = 0;
+  double last_end_ = 0;
 };
 
 class ParallelBenchmark {
@@ -101,13 +133,17 @@ class ParallelBenchmark {
   }
 
   void forward() { model_.losses(0); }
-  // Milliseconds of the step, and of its exchange.
-  std::pair<double, double> step() {
+  struct Times {
+    double total, waited, under_way;
+  };
+  Times step() {
     group_->milliseconds();
     const double begin = now_ms();
     (*backward_)(model_.losses(0), rng_);
     adamw_->step(1.0);
-    return {now_ms() - begin, group_->milliseconds()};
+    const double total = now_ms() - begin;
+    const auto [waited, under_way] = group_->milliseconds();
+    return {total, waited, under_way};
   }
 
   std::int64_t parameters = 0;
@@ -150,23 +186,27 @@ ParallelBenchmarkRow measure_mode(const ParallelBenchmarkOptions& options,
   result.parameters = bench.parameters;
   result.own_parameters = bench.own_parameters;
   std::vector<double> times;
-  std::vector<double> exchanges;
+  std::vector<double> waits;
+  std::vector<double> ways;
   std::int64_t before = 0;
   for (std::int64_t i = -kParallelWarmUp; i < options.steps; ++i) {
     double nothing = 0;
     group->sum(std::span(&nothing, 1));  // all begin at once
     if (i == options.steps - 1) before = bytes_sent();
-    const auto [total, exchange] = bench.step();
+    const auto one = bench.step();
     if (i == options.steps - 1) row.bytes_sent = bytes_sent() - before;
     if (i < 0) continue;
-    times.push_back(total);
-    exchanges.push_back(exchange);
+    times.push_back(one.total);
+    waits.push_back(one.waited);
+    ways.push_back(one.under_way);
   }
   double sent = static_cast<double>(row.bytes_sent);
   group->sum(std::span(&sent, 1));
   row.bytes_sent = static_cast<std::int64_t>(sent);
   row.ms_step = slowest(*group, median(times));
-  row.ms_exchange = slowest(*group, median(exchanges));
+  row.ms_wait = slowest(*group, median(waits));
+  const double under_way = slowest(*group, median(ways));
+  row.overlap = under_way > 0 ? std::max(0.0, 1 - row.ms_wait / under_way) : 0;
   row.bytes_bound = bound_of(mode,
                              group->size(),
                              options.tasks,
@@ -210,11 +250,17 @@ void ParallelBenchmarkOptions::describe(FieldVisitor& visitor) {
 }
 
 ParallelBenchmarkResult measure_parallel(const ParallelBenchmarkOptions& given,
-                                         const std::shared_ptr<tensor::Group>& group,
-                                         const std::function<std::int64_t()>& bytes_sent) {
+                                         const launch::Launch& launch) {
   ParallelBenchmarkOptions options = given;
   validate_fields([&](FieldVisitor& v) { options.describe(v); }, "[measure::parallel] option");
   const Threads threads(options.threads);
+  std::shared_ptr<tensor::Group> group = std::make_shared<tensor::Group>();
+  std::function<std::int64_t()> bytes_sent = [] { return std::int64_t{0}; };
+  if (launch.size > 1) {
+    const auto joined = parallel::ProcessGroup::join(launch);
+    bytes_sent = [joined] { return joined->bytes_sent(); };
+    group = joined;
+  }
   ParallelBenchmarkResult result;
   result.world = group->size();
   tensor::translate_errors("measure::parallel", [&] {
@@ -229,7 +275,7 @@ ParallelBenchmarkResult measure_parallel(const ParallelBenchmarkOptions& given,
 Json ParallelBenchmarkRow::to_json() const {
   return {{"mode", mode},
           {"ms_step", ms_step},
-          {"ms_exchange", ms_exchange},
+          {"ms_wait", ms_wait},
           {"bytes_sent", bytes_sent},
           {"bytes_bound", bytes_bound},
           {"gradient_bytes", gradient_bytes},

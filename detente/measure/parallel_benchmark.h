@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a step of several processes costs: time, bytes sent, memory for gradients. Each process calls this with its
-// place in the group; all measure the same and rank 0's numbers count.
+// place among them; all measure the same.
 #pragma once
 
 #include <detente/core/fields.h>
 #include <detente/core/json.h>
-#include <detente/tensor/group.h>
+#include <detente/launch/launch.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,11 +35,11 @@ std::vector<std::string> mode_names();
 struct ParallelBenchmarkRow {
   std::string mode;
   double ms_step = 0;            // median, the slowest process
-  double ms_exchange = 0;        // of it: spent in the group's operations
+  double ms_wait = 0;            // of it: in which it waited for an operation of the group
   std::int64_t bytes_sent = 0;   // in a step, by all processes
   std::int64_t bytes_bound = 0;  // what the scheme needs at least: (W-1)(K+1)·4P and so on
   std::int64_t gradient_bytes = 0;  // at the peak, beyond plain training alone; of one process
-  double overlap = 0;            // share of the exchange's time in which the process computed
+  double overlap = 0;            // share of the time with an operation under way in which it computed
 
   Json to_json() const;
 };
@@ -52,8 +51,8 @@ struct ParallelBenchmarkResult {
   std::int64_t own_parameters = 0;  // of all tasks
 };
 
+// Joins the processes that `launch` says.
 ParallelBenchmarkResult measure_parallel(const ParallelBenchmarkOptions& options,
-                                         const std::shared_ptr<tensor::Group>& group,
-                                         const std::function<std::int64_t()>& bytes_sent);
+                                         const launch::Launch& launch);
 
 }  // namespace detente::measure

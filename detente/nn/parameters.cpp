@@ -167,7 +167,23 @@ void Parameters::to(tensor::Device device, tensor::DType dtype) {
   }
 }
 
-void load_named(const NamedTensors& state, const NamedTensors& own) {
+namespace {
+
+// PyTorch's DataParallel and DistributedDataParallel put a word before every name.
+NamedTensors without_wrapper(NamedTensors state) {
+  static constexpr std::string_view kWrapper = "module.";
+  const bool wrapped = !state.empty() && std::all_of(state.begin(), state.end(), [](const auto& e) {
+    return e.first.starts_with(kWrapper);
+  });
+  if (!wrapped) return state;
+  for (auto& [name, tensor] : state) name.erase(0, kWrapper.size());
+  return state;
+}
+
+}  // namespace
+
+void load_named(const NamedTensors& given, const NamedTensors& own) {
+  const NamedTensors state = without_wrapper(given);
   const auto find = [](const NamedTensors& list, const std::string& name) {
     return std::find_if(
         list.begin(), list.end(), [&](const auto& entry) { return entry.first == name; });

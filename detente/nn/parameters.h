@@ -104,7 +104,8 @@ class Parameters {
   std::map<std::string, Place> places_;
 };
 
-// Copies `state` into `own` by name; throws kData for a name that is missing or unknown or a
+// Copies `state` into `own` by name, "module." before every name left out (PyTorch's data-parallel
+// wrappers put it there); throws kData for a name that is missing or unknown or a
 // tensor of another shape.
 void load_named(const NamedTensors& state, const NamedTensors& own);
 

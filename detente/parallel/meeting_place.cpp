@@ -130,6 +130,22 @@ MeetingPlace::~MeetingPlace() {
   }
   beat_->wake.notify_all();
   beat_->thread.join();
+  leave();
+}
+
+// The others may still be asking: the process that keeps the store goes last.
+void MeetingPlace::leave() noexcept {
+  if (broken_) return;
+  try {
+    store_->own->add("left", 1);
+    if (launch_.rank != 0 || launch_.store_is_there) return;
+    const Clock::time_point deadline = Clock::now() + 5s;
+    while (store_->own->add("left", 0) < launch_.size && Clock::now() < deadline) {
+      std::this_thread::sleep_for(2ms);
+    }
+  } catch (const std::exception&) {
+    // Nobody is left to be told.
+  }
 }
 
 void MeetingPlace::connect() {
@@ -279,6 +295,7 @@ void MeetingPlace::wait() {
 }
 
 void MeetingPlace::give_up(const std::string& message) noexcept {
+  broken_ = true;
   try {
     store_->set(fmt::format("failure/{}", launch_.rank), message);
     store_->own->add("failed", 1);
@@ -318,6 +335,7 @@ std::vector<int> MeetingPlace::silent() {
 }
 
 std::string MeetingPlace::lost(const std::string& what) {
+  broken_ = true;
   std::string why;
   try {
     for (int rank = 0; rank < launch_.size; ++rank) {

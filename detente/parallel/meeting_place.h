@@ -51,6 +51,7 @@ class MeetingPlace {
   void greet();
   std::optional<Error> fault_of_greetings(Clock::time_point deadline);
   void beat();
+  void leave() noexcept;
   std::vector<int> silent();
   std::string names(const std::vector<int>& ranks) const;
 
@@ -60,6 +61,7 @@ class MeetingPlace {
   std::unique_ptr<Store> store_;
   std::int64_t waits_ = 0;
   std::atomic<bool> failed_ = false;
+  std::atomic<bool> broken_ = false;  // the others are not waited for any more
   struct Beat;
   std::unique_ptr<Beat> beat_;
 };

@@ -40,10 +40,24 @@ struct ProcessGroup::Impl {
 
   double others() const { return launch.size - 1; }
 
-  // Starts the operation and waits for its end.
-  void run(const char* what, const std::function<c10::intrusive_ptr<c10d::Work>()>& start) {
+  using Work = c10::intrusive_ptr<c10d::Work>;
+
+  // Calls what is c10d's, and says what is known of the others where it fails.
+  template <class Call>
+  auto guarded(const char* what, Call call) {
     try {
-      const c10::intrusive_ptr<c10d::Work> work = start();
+      return call();
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      const std::string text = error.what();
+      throw Error(ErrorCode::kPeerLost,
+                  fmt::format("{} ({})", place->lost(what), text.substr(0, text.find('\n'))));
+    }
+  }
+
+  void wait_for(const char* what, const Work& work) {
+    guarded(what, [&] {
       while (!work->isCompleted()) {
         if (place->failed()) throw Error(ErrorCode::kPeerLost, place->lost(what));
         try {
@@ -54,13 +68,12 @@ struct ProcessGroup::Impl {
         }
       }
       work->wait();
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception& error) {
-      const std::string text = error.what();
-      throw Error(ErrorCode::kPeerLost,
-                  fmt::format("{} ({})", place->lost(what), text.substr(0, text.find('\n'))));
-    }
+      return true;
+    });
+  }
+
+  void run(const char* what, const std::function<Work()>& start) {
+    wait_for(what, guarded(what, start));
   }
 
   void sum_on_host(at::Tensor values) {
@@ -124,21 +137,53 @@ void ProcessGroup::sum(at::Tensor& values) {
   values.copy_(host);
 }
 
+namespace {
+
+constexpr const char* kDividing = "dividing gradients";
+
+}  // namespace
+
+// Everybody's columns of this process's rows are on their way.
+struct ProcessGroup::Scatter final : tensor::Group::Pending {
+  Impl* impl = nullptr;
+  Impl::Work work;
+  at::Tensor in;
+  at::Tensor out;  // read until the end
+  at::Tensor own;
+
+  void finish() override {
+    const at::NoGradGuard no_grad;
+    impl->wait_for(kDividing, work);
+    for (std::int64_t r = 1; r < in.size(0); ++r) in[0].add_(in[r]);
+    own.copy_(in[0]);
+  }
+};
+
 void ProcessGroup::scatter_sum(const at::Tensor& rows, at::Tensor& own) {
-  if (rows.numel() == 0) return;
+  start_scatter_sum(rows, own)->finish();
+}
+
+std::unique_ptr<tensor::Group::Pending> ProcessGroup::start_scatter_sum(const at::Tensor& rows,
+                                                                        at::Tensor own) {
+  if (rows.numel() == 0) return std::make_unique<Pending>();
   const at::NoGradGuard no_grad;
   const std::int64_t w = size();
   const std::int64_t k = rows.size(0);
   const std::int64_t each = rows.size(1) / w;
   // Gloo's reduce-scatter would add everything up everywhere. Each gets its columns of all, and adds them
   // up in the order of the ranks: the same bits in every run.
-  at::Tensor out = on_host(rows).view({k, w, each}).transpose(0, 1).contiguous();
-  at::Tensor in = at::empty_like(out);
+  auto scatter = std::make_unique<Scatter>();
+  scatter->impl = impl_.get();
+  scatter->own = std::move(own);
+  scatter->out = on_host(rows).view({k, w, each}).transpose(0, 1).contiguous();
+  scatter->in = at::empty_like(scatter->out);
   std::vector<std::int64_t> even;
-  impl_->bytes += impl_->others() / static_cast<double>(w) * static_cast<double>(out.nbytes());
-  impl_->run("dividing gradients", [&] { return impl_->gloo->alltoall_base(in, out, even, even); });
-  for (std::int64_t r = 1; r < w; ++r) in[0].add_(in[r]);
-  own.copy_(in[0]);
+  const auto size = static_cast<double>(scatter->out.nbytes());
+  impl_->bytes += impl_->others() / static_cast<double>(w) * size;
+  scatter->work = impl_->guarded(kDividing, [&] {
+    return impl_->gloo->alltoall_base(scatter->in, scatter->out, even, even);
+  });
+  return scatter;
 }
 
 void ProcessGroup::gather(const at::Tensor& own, at::Tensor& all) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <detente/launch/launch.h>
+#include <detente/parallel/join.h>
 #include <detente/tensor/group.h>
 
 #include <cstdint>
@@ -19,11 +20,6 @@
 #include <string>
 
 namespace detente::parallel {
-
-struct GroupOptions {
-  // How long an operation waits for the others, and the start for all to come; > 0.
-  double timeout_s = 60;
-};
 
 class ProcessGroup final : public tensor::Group {
  public:
@@ -37,6 +33,7 @@ class ProcessGroup final : public tensor::Group {
   void sum(std::span<double> numbers) override;
   void sum(at::Tensor& values) override;
   void scatter_sum(const at::Tensor& rows, at::Tensor& own) override;
+  std::unique_ptr<Pending> start_scatter_sum(const at::Tensor& rows, at::Tensor own) override;
   void gather(const at::Tensor& own, at::Tensor& all) override;
   std::string from_first(std::string text) override;
   void wait() override;
@@ -50,6 +47,7 @@ class ProcessGroup final : public tensor::Group {
 
  private:
   struct Impl;
+  struct Scatter;
   explicit ProcessGroup(std::unique_ptr<Impl> impl);
 
   std::unique_ptr<Impl> impl_;

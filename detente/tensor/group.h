@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 #include <detente/tensor/fwd.h>
 
+#include <memory>
 #include <span>
 #include <string>
 
@@ -29,6 +30,20 @@ class Group {
   // `rows` [K, n] with n a multiple of size(): of the processes' sum each gets its own columns,
   // `own` [K, n / size()], process after process.
   virtual void scatter_sum(const at::Tensor& rows, at::Tensor& own) { own.copy_(rows); }
+  // The same, while this process goes on: `own` is there once finish() has come back, until when `rows`
+  // must stay as they are. Several may be under way; all processes start and finish them in one order.
+  class Pending {
+   public:
+    Pending() = default;
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    virtual ~Pending() = default;
+    virtual void finish() {}
+  };
+  virtual std::unique_ptr<Pending> start_scatter_sum(const at::Tensor& rows, at::Tensor own) {
+    scatter_sum(rows, own);
+    return std::make_unique<Pending>();
+  }
   // Everybody's `own` [m], process after process, into `all` [m · size()].
   virtual void gather(const at::Tensor& own, at::Tensor& all) { all.copy_(own); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/simd/adamw.h>
+#include <detente/tensor/group.h>
 #include <detente/tensor/parallel.h>
 #include <detente/train/adamw.h>
 #include <torch/types.h>
@@ -113,32 +114,98 @@ struct AdamW::Impl {
   struct Slot {
     std::string name;
     at::Tensor theta;
-    at::Tensor m;
+    at::Tensor m;  // of the numbers [begin, end) of theta; where nobody shares of all, with theta's shape
     at::Tensor v;
     bool decays = true;
     double rate = 1.0;
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
   };
   AdamWOptions options;
   std::vector<Slot> slots;
   std::int64_t steps = 0;
+  std::shared_ptr<tensor::Group> sharers;  // null: nobody
+  std::int64_t each = 0;                   // numbers that each of them keeps, but for the last
+
+  at::Tensor own(const Slot& slot, const at::Tensor& whole) const {
+    if (sharers == nullptr) return whole;
+    return whole.view({-1}).narrow(0, slot.begin, slot.end - slot.begin);
+  }
+  void share(const NamedTensors& parameters);
+  void exchange();
+  at::Tensor whole(const Slot& slot, const at::Tensor& own_part) const;
 };
 
-AdamW::AdamW(NamedTensors parameters, const AdamWOptions& options, const std::vector<double>& rates)
+// The numbers of all parameters in a row, in as many even parts as there are processes.
+void AdamW::Impl::share(const NamedTensors& parameters) {
+  std::int64_t all = 0;
+  for (const auto& [name, theta] : parameters) all += theta.numel();
+  each = (all + sharers->size() - 1) / sharers->size();
+  const std::int64_t first = each * sharers->rank();
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    Slot& slot = slots[i];
+    const std::int64_t size = slot.theta.numel();
+    slot.begin = std::clamp<std::int64_t>(first - offset, 0, size);
+    slot.end = std::clamp<std::int64_t>(first + each - offset, 0, size);
+    offset += size;
+    slot.m = at::zeros({slot.end - slot.begin}, slot.theta.options().requires_grad(false));
+    slot.v = at::zeros_like(slot.m);
+  }
+}
+
+// Everybody gets what the others have moved.
+void AdamW::Impl::exchange() {
+  if (slots.empty()) return;
+  at::Tensor mine = at::zeros({each}, slots[0].theta.options().requires_grad(false));
+  std::int64_t place = 0;
+  for (const Slot& slot : slots) {
+    const std::int64_t size = slot.end - slot.begin;
+    mine.narrow(0, place, size).copy_(own(slot, slot.theta.detach()));
+    place += size;
+  }
+  at::Tensor all = at::empty({each * sharers->size()}, mine.options());
+  sharers->gather(mine, all);
+  std::int64_t offset = 0;
+  for (const Slot& slot : slots) {
+    at::Tensor theta = slot.theta.detach().view({-1});
+    theta.copy_(all.narrow(0, offset, theta.numel()));
+    offset += theta.numel();
+  }
+}
+
+at::Tensor AdamW::Impl::whole(const Slot& slot, const at::Tensor& own_part) const {
+  if (sharers == nullptr) return own_part;
+  at::Tensor all = at::zeros({slot.theta.numel()}, own_part.options());
+  all.narrow(0, slot.begin, slot.end - slot.begin).copy_(own_part);
+  sharers->sum(all);
+  return all.view(slot.theta.sizes());
+}
+
+AdamW::AdamW(NamedTensors parameters,
+             const AdamWOptions& options,
+             const std::vector<double>& rates,
+             std::shared_ptr<tensor::Group> sharers)
     : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
+  if (sharers != nullptr && sharers->size() > 1) impl_->sharers = std::move(sharers);
   for (auto& [name, theta] : parameters) {
     DETENTE_CHECK(theta.is_contiguous(),
                   ErrorCode::kUnsupported,
                   "[train::AdamW] parameter '{}' is not contiguous.",
                   name);
-    impl_->slots.push_back({name,
-                            theta,
-                            at::zeros_like(theta).requires_grad_(false),
-                            at::zeros_like(theta).requires_grad_(false),
-                            theta.dim() >= 2});
+    Impl::Slot& slot = impl_->slots.emplace_back();
+    slot.name = name;
+    slot.theta = theta;
+    slot.decays = theta.dim() >= 2;
+    if (impl_->sharers == nullptr) {
+      slot.m = at::zeros_like(theta).requires_grad_(false);
+      slot.v = at::zeros_like(theta).requires_grad_(false);
+    }
     const std::size_t place = impl_->slots.size() - 1;
     if (place < rates.size()) impl_->slots.back().rate = rates[place];
   }
+  if (impl_->sharers != nullptr) impl_->share(parameters);
 }
 
 AdamW::~AdamW() = default;
@@ -158,13 +225,14 @@ void AdamW::step(double factor) {
     f.decay = slot.decays ? 1.0 - slot.rate * lr * o.weight_decay : 1.0;
     f.step_size = slot.rate * step_size;
     at::Tensor gradient = slot.theta.grad();
-    at::Tensor theta = slot.theta.detach();
-    const bool by_rows = gradient.is_sparse() && gradient.sparse_dim() == 1 && theta.is_cpu() &&
+    at::Tensor theta = impl_->own(slot, slot.theta.detach());
+    const bool by_rows = gradient.is_sparse() && impl_->sharers == nullptr && gradient.sparse_dim() == 1 && theta.is_cpu() &&
                          (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble);
     if (by_rows) {
       gradient = gradient.coalesce();
     } else {
       gradient = (gradient.is_sparse() ? gradient.to_dense() : gradient).contiguous();
+      gradient = impl_->own(slot, gradient);
     }
     if (theta.is_cpu() && theta.scalar_type() == at::kFloat) {
       adamw_update_cpu<float>(theta, gradient, slot.m, slot.v, f);
@@ -174,13 +242,14 @@ void AdamW::step(double factor) {
       adamw_update_generic(theta, gradient, slot.m, slot.v, f);
     }
   }
+  if (impl_->sharers != nullptr) impl_->exchange();
 }
 
 NamedTensors AdamW::state() const {
   NamedTensors state;
   for (const auto& slot : impl_->slots) {
-    state.emplace_back("m." + slot.name, slot.m);
-    state.emplace_back("v." + slot.name, slot.v);
+    state.emplace_back("m." + slot.name, impl_->whole(slot, slot.m));
+    state.emplace_back("v." + slot.name, impl_->whole(slot, slot.v));
   }
   return state;
 }
@@ -202,8 +271,8 @@ void AdamW::load_state(const NamedTensors& state, std::int64_t steps) {
   };
   const torch::NoGradGuard no_grad;
   for (auto& slot : impl_->slots) {
-    slot.m.copy_(find("m." + slot.name, slot.m));
-    slot.v.copy_(find("v." + slot.name, slot.v));
+    slot.m.copy_(impl_->own(slot, find("m." + slot.name, slot.theta)));
+    slot.v.copy_(impl_->own(slot, find("v." + slot.name, slot.theta)));
   }
   impl_->steps = steps;
 }

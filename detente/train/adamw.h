@@ -16,6 +16,10 @@
 #include <memory>
 #include <vector>
 
+namespace detente::tensor {
+class Group;
+}
+
 namespace detente::train {
 
 struct AdamWOptions {
@@ -31,10 +35,13 @@ struct AdamWOptions {
 class AdamW {
  public:
   // One-dimensional parameters (biases, gains) are not decayed. `rates`: of each parameter in turn, its
-  // learning rate as a share of the options'; parameters beyond the list have all of it.
+  // learning rate as a share of the options'; parameters beyond the list have all of it. With several
+  // processes in `sharers` each keeps the moments of its share of the numbers alone, moves these, and
+  // hands them to the others (ZeRO stage 1, Rajbhandari et al. 2020); gradients are then dense.
   AdamW(NamedTensors parameters,
         const AdamWOptions& options,
-        const std::vector<double>& rates = {});
+        const std::vector<double>& rates = {},
+        std::shared_ptr<tensor::Group> sharers = nullptr);
   ~AdamW();
   AdamW(AdamW&&) noexcept;
   AdamW& operator=(AdamW&&) noexcept;
@@ -44,7 +51,8 @@ class AdamW {
   // entries move where it is zero, too.
   void step(double factor);
 
-  // "m.<name>" and "v.<name>", and the number of steps taken.
+  // "m.<name>" and "v.<name>", whole whoever keeps them (sharers call this together), and the number of
+  // steps taken.
   NamedTensors state() const;
   void load_state(const NamedTensors& state, std::int64_t steps);
   std::int64_t steps() const;

@@ -189,6 +189,11 @@ void ParallelRecipe::describe(FieldVisitor& visitor) {
                  "features: as engine.strategy features, with the traffic of plain training. ddp: "
                  "plain training's sum of one gradient, for methods that look at losses alone. auto: "
                  "ddp where the method allows it, else sharded. One process takes no notice.");
+  visitor.integer("zero",
+                  zero,
+                  {.min = 0, .max = 1},
+                  "1: each process keeps its share of the optimiser's moments alone (ZeRO stage 1); P "
+                  "more numbers are sent in each step.");
   visitor.number("timeout_s",
                  timeout_s,
                  {.min = 0, .max = 1e6, .min_open = true},
@@ -407,6 +412,7 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
                                                  "output.dir",
                                                  "output.tensorboard",
                                                  "parallel.timeout_s",
+                                                 "parallel.zero",
                                                  "train.curvature_every",
                                                  "train.epochs",
                                                  "train.keep",

@@ -103,6 +103,7 @@ struct ParallelRecipe {
   enum class Mode { kAuto, kSharded, kNaive, kFeatures, kDdp };
 
   Mode mode = Mode::kAuto;
+  std::int64_t zero = 0;
   double timeout_s = 60;
 
   engine::Exchange exchange() const {

@@ -9,6 +9,7 @@
 #include <detente/data/epoch_plan.h>
 #include <detente/machine/process.h>
 #include <detente/tensor/compat.h>
+#include <detente/tensor/group.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/answer_record.h>
 #include <detente/train/corpus.h>
@@ -363,14 +364,15 @@ class Trainer {
       while (state_.batch < static_cast<std::int64_t>(batches.size())) {
         step(batches);
         if (first()) snapshots_->check();
-        if (tensor::any(*group_, interrupt.interrupted() || observers_.stop())) {
-          save_snapshot();
-          return true;
-        }
+        // What one process wants all do: [to end, a snapshot].
         const double minutes = since_snapshot_.seconds() / 60.0;
-        if (recipe_.loop.snapshot_minutes > 0 && minutes >= recipe_.loop.snapshot_minutes) {
-          save_snapshot();
-        }
+        const bool due =
+            recipe_.loop.snapshot_minutes > 0 && minutes >= recipe_.loop.snapshot_minutes;
+        double wanted[] = {interrupt.interrupted() || observers_.stop() ? 1.0 : 0.0,
+                           first() && due ? 1.0 : 0.0};
+        group_->sum(wanted);
+        if (wanted[0] + wanted[1] > 0) save_snapshot();
+        if (wanted[0] > 0) return true;
       }
       end_epoch();
     }
@@ -486,7 +488,13 @@ class Trainer {
   }
 
   void save_snapshot() {
-    if (!first()) return;
+    if (!first()) {
+      // Rank 0 may need what is kept here.
+      if (recipe_.parallel.zero == 1) {
+        for (const StatePart& part : step_->state_parts(state_)) part.save();
+      }
+      return;
+    }
     state_.seconds = seconds_before_ + run_time_.seconds();
     state_.log_bytes = files_->log().bytes();
     snapshots_->write(

@@ -4,7 +4,6 @@
 
 #include <detente/core/json.h>
 #include <detente/nn/model.h>
-#include <detente/tensor/group.h>
 #include <detente/train/corpus.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/progress.h>
@@ -17,6 +16,10 @@
 #include <iosfwd>
 #include <memory>
 #include <vector>
+
+namespace detente::tensor {
+class Group;
+}
 
 namespace detente::train {
 

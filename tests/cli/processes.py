@@ -149,6 +149,13 @@ def test_modes_agree(folder):
     whole = train(folder, "sharded", 2, "--set", "precision=float64")
     other = train(folder, "naive", 2, "--set", "precision=float64", "--set", "parallel.mode=naive")
     assert largest_difference(whole, other) < 1e-6
+    zero = train(folder, "zero", 2, "--set", "precision=float64", "--set", "parallel.zero=1")
+    assert largest_difference(whole, zero) == 0
+    # Each kept half of the moments, the snapshot has all.
+    kept = [newest_snapshot(out) / "optimizer.safetensors" for out in (whole, zero)]
+    assert kept[0].read_bytes() == kept[1].read_bytes()
+    train(folder, "zero", 3, "--resume", "--set", "precision=float64", "--set", "parallel.zero=1", "--set",
+          "train.epochs=4")
     plain = ("--set", "precision=float64", "--set", "balance.method=ew")
     one = train(folder, "plain1", 1, *plain)
     two = train(folder, "plain2", 2, *plain, "--set", "parallel.mode=ddp")
@@ -231,12 +238,11 @@ def test_an_interrupt_of_one_saves_all(folder):
 
 
 def test_the_number_of_processes_may_change(folder):
-    out = folder / "run"
+    how = ("--set", "precision=float64", "--set", "schedule.kind=constant", "--set", "schedule.warmup=0")
     for epochs, size in ((1, 4), (2, 2), (3, 3)):
-        train(folder, "run", size, *(("--resume",) if epochs > 1 else ()), "--set", "precision=float64",
-              "--set", f"train.epochs={epochs}", "--set", "schedule.kind=constant")
-    alone = train(folder, "alone", 1, "--set", "precision=float64", "--set", "train.epochs=3", "--set",
-                  "schedule.kind=constant")
+        resume = ("--resume",) if epochs > 1 else ()
+        out = train(folder, "run", size, *resume, *how, "--set", f"train.epochs={epochs}")
+    alone = train(folder, "alone", 1, *how)
     assert largest_difference(out, alone) < 1e-5
 
 

@@ -245,13 +245,17 @@ TEST(ProcessGroup, WaitsForSomebodyWhoWorksLongerThanTheTimeout) {
 }
 
 // Each process alone, in a thread of its own.
-std::vector<std::string> join_all(const std::vector<launch::Launch>& launches, double timeout_s) {
+// Those who come late must find the others still there.
+std::vector<std::string> join_all(const std::vector<launch::Launch>& launches,
+                                  double timeout_s,
+                                  std::chrono::milliseconds stay = 0ms) {
   std::vector<std::string> said(launches.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < launches.size(); ++i) {
     threads.emplace_back([&, i] {
       try {
         const Group group = ProcessGroup::join(launches[i], {.timeout_s = timeout_s});
+        std::this_thread::sleep_for(stay);
         group->wait();
       } catch (const Error& error) {
         said[i] = error.what();
@@ -301,7 +305,7 @@ TEST(ProcessGroup, TwoSizesAreSaidByBoth) {
 
 TEST(ProcessGroup, TwoOfOneRankAreRefused) {
   const int port = free_port();
-  const auto said = join_all({place(0, 2, port), place(1, 2, port), place(1, 2, port)}, 3);
+  const auto said = join_all({place(0, 2, port), place(1, 2, port), place(1, 2, port)}, 3, 2s);
   EXPECT_THAT(said[1] + said[2], HasSubstr("two processes say that they are rank 1"));
 }
 

@@ -123,9 +123,7 @@ Strategy MultiTaskBackward::Impl::form(const autograd::StepTensors& step) {
   if (!plain && form_by_layers(step)) {
     return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
   }
-  autograd::StepTensors in_turn = step;
-  in_turn.in_step = plain;  // what layers allow may differ between processes
-  autograd::form_sequential(in_turn, formed);
+  autograd::form_sequential(step, formed);
   return Strategy::kSequential;
 }
 
