@@ -392,6 +392,58 @@ def test_two_hosts_give_the_bits_of_loopback(folder):
     assert times[1] > times[0] + 2, times
 
 
+def test_a_cut_cable_ends_both_hosts(folder):
+    for side in (0, 1):
+        out = ROOT / f"hosts-cut-{side}"
+        with Hosts() as hosts, on_hosts(hosts, out, *ENDLESS, timeout=4) as both:
+            both.ranks[0].trains()
+            hosts.cut(side)
+            cut = time.monotonic()
+            said = both.ends(75, 75)
+            took = time.monotonic() - cut
+        print(f"  both ended {took:.1f} s after rank {side}'s interface was down; the timeout is 4 s")
+        assert took < 4 + 8, took
+        assert "rank 1" in said[0].split("lost the others")[1], said
+        assert "rank 0" in said[1].split("lost the others")[1], said
+
+
+def test_a_first_process_that_stands_still_is_named(folder):
+    """It keeps the place where they meet, so nobody can ask there who is alive."""
+    out = ROOT / "stopped-first"
+    with Hosts() as hosts, on_hosts(hosts, out, *ENDLESS, timeout=3) as both:
+        both.ranks[0].trains()
+        both.ranks[0].process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        said = both.ranks[1].ends(75)[1]
+        took = time.monotonic() - stopped
+    assert "rank 0" in said.split("lost the others")[1], said
+    assert took < 3 + 8, took
+
+
+def test_hosts_that_cannot_meet_say_why(folder):
+    with Hosts() as hosts:
+        out = ROOT / "hosts-nowhere"
+        with on_hosts(hosts, out, address="nowhere.invalid", timeout=4) as both:
+            said = both.ends(2, 2)
+        assert all("nowhere.invalid" in one and "MASTER_ADDR" in one for one in said), said
+        listen = ("import socket, sys; s = socket.socket(socket.AF_INET6); s.bind(('::', 29500)); s.listen();"
+                  "print(flush=True); sys.stdin.read()")
+        taken = subprocess.Popen([*hosts.inside(0), sys.executable, "-c", listen], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        try:
+            taken.stdout.readline()
+            begun = time.monotonic()
+            with on_hosts(hosts, out, timeout=4) as both:
+                said = both.ends(2, 75)
+            took = time.monotonic() - begun
+        finally:
+            taken.kill()
+            taken.communicate()
+        assert "port 29500" in said[0] and "is taken" in said[0], said
+        assert "fdde::1" in said[1] and took < 4 + 8, (took, said)
+        assert not out.exists()
+
+
 # bytes
 
 def test_sharded_gradients_send_what_is_promised(folder):
