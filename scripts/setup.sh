@@ -3,7 +3,8 @@
 # Installs what a build needs and is not there yet: packages through apt, the LibTorch engine into
 # build/venv. Says what it does before doing it; does nothing, quickly, when nothing is missing.
 #
-#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video] [--slurm] [--frameworks]
+#   scripts/setup.sh [--torch auto|wheel|system|none|PATH] [--lint] [--tidy] [--video] [--slurm] [--mpi]
+#                    [--frameworks]
 #
 #   auto    the PyTorch that python3 imports, if it is new enough, else wheel
 #   wheel   the pinned PyTorch in the virtual environment build/venv
@@ -23,8 +24,9 @@ lint_packages=(clang-format-14)
 tidy_packages=(clang-tidy-14 clang-14 libclang-rt-14-dev)
 # Video files (data.kind: video); the rest needs none of it.
 video_packages=(libavformat-dev libavcodec-dev libswscale-dev)
-# For the test of `compare --submit slurm` alone, which starts a cluster of its own.
+# For tests alone, which start what people start training with: a cluster of their own, and mpirun.
 slurm_packages=(slurm-wlm)
+mpi_packages=(openmpi-bin)
 
 oldest_torch=2.7  # as in cmake/DetenteTorch.cmake
 
@@ -36,6 +38,7 @@ lint=no
 tidy=no
 video=no
 slurm=no
+mpi=no
 frameworks=no
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -44,6 +47,7 @@ while [ $# -gt 0 ]; do
     --tidy) tidy=yes; shift ;;
     --video) video=yes; shift ;;
     --slurm) slurm=yes; shift ;;
+    --mpi) mpi=yes; shift ;;
     --frameworks) frameworks=yes; shift ;;
     *) stop "unknown argument '$1'; see the top of scripts/setup.sh" ;;
   esac
@@ -96,6 +100,7 @@ if [ "$lint" = yes ]; then packages+=("${lint_packages[@]}"); fi
 if [ "$tidy" = yes ]; then packages+=("${tidy_packages[@]}"); fi
 if [ "$video" = yes ]; then packages+=("${video_packages[@]}"); fi
 if [ "$slurm" = yes ]; then packages+=("${slurm_packages[@]}"); fi
+if [ "$mpi" = yes ]; then packages+=("${mpi_packages[@]}"); fi
 
 install_packages() {
   local missing=() package

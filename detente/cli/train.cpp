@@ -15,6 +15,7 @@
 #include <detente/train/trainer.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -102,6 +103,9 @@ void run_train(const TrainFlags& flags, Context& context) {
   options.group = group;
   if (group) options.device = device_of(launch, recipe.device);
   const train::TrainOutcome outcome = train::train(recipe, options, context.err);
+  // Everything is saved. The first that leaves with 130 makes launchers send the others SIGTERM, which
+  // must not make another exit code of theirs.
+  if (group && outcome.interrupted) std::signal(SIGTERM, SIG_IGN);
   if (outcome.summary.is_null()) {
     if (outcome.interrupted) context.exit_code = 130;
     return;  // rank 0 speaks

@@ -61,8 +61,9 @@ class Trainer {
     prepare(root);
     share_model();
     if (first()) open(root);
-    const bool interrupted = loop();
-    return finish(interrupted);
+    // To the end: an end that is asked for must not come while the last of the run is written.
+    const InterruptGuard interrupt;
+    return finish(loop(interrupt));
   }
 
  private:
@@ -350,8 +351,7 @@ class Trainer {
   }
 
   // True when interrupted.
-  bool loop() {
-    const InterruptGuard interrupt;
+  bool loop(const InterruptGuard& interrupt) {
     run_time_ = Stopwatch();
     seconds_before_ = state_.seconds;
     since_snapshot_ = Stopwatch();
@@ -503,7 +503,10 @@ class Trainer {
   }
 
   TrainOutcome finish(bool interrupted) {
-    if (!first()) return {run_, interrupted, nullptr};
+    if (!first()) {
+      leave_together();
+      return {run_, interrupted, nullptr};
+    }
     snapshots_->wait();
     if (state_.finished && state_.best_epoch > 0 && std::isnan(state_.best_value)) {
       observers_.on_message(
@@ -536,7 +539,17 @@ class Trainer {
                  {"engine", "LibTorch " + tensor::engine_version()},
                  {"detente", DETENTE_VERSION}};
     observers_.on_finish(summary);
+    leave_together();
     return {run_, interrupted, std::move(summary)};
+  }
+
+  // Launchers end all at the first exit code that is not 0, which is what an interrupted run has:
+  // nobody leaves before rank 0 has saved everything. Who is gone by then is needed no more.
+  void leave_together() {
+    try {
+      group_->wait();
+    } catch (const Error&) {
+    }
   }
 
   Recipe recipe_;

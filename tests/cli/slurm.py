@@ -3,20 +3,16 @@
 """detente compare --submit slurm with a cluster of its own: slurmctld and slurmd on loopback in a
 temporary folder. Two methods with two seeds, one of them killed while it trains; what comes out is what the
 sweep on this machine gives. Skipped (77), with words, where SLURM is not installed or cannot be started."""
-import getpass
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from comparison import without_times
+from slurm_cluster import NotHere, cluster, wait_for
 
 program = sys.argv[1]
 METHODS, SEEDS = "ew,uw", "2"
@@ -30,91 +26,6 @@ tasks:
   - {name: b, column: "target:b", metrics: [mae]}
 train: {epochs: 4, batch_size: 4}
 """
-
-
-def skip(words):
-    print("skipped:", words)
-    sys.exit(77)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_for(what, seconds, words, facts=lambda: ""):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f"{words}: not within {seconds} s; {facts()}"
-        time.sleep(0.3)
-
-
-@contextmanager
-def cluster(folder):
-    for name in ("slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo"):
-        if shutil.which(name) is None:
-            skip(f"there is no {name}; scripts/setup.sh --slurm installs SLURM")
-    config = folder / "slurm.conf"
-    (folder / "state").mkdir()
-    (folder / "spool").mkdir()
-    me = getpass.getuser()
-    config.write_text(f"""
-ClusterName=private
-SlurmctldHost={socket.gethostname().split(".")[0]}(127.0.0.1)
-SlurmctldPort={free_port()}
-SlurmdPort={free_port()}
-SlurmUser={me}
-SlurmdUser={me}
-AuthType=auth/none
-CredType=cred/none
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-SwitchType=switch/none
-ReturnToService=2
-SlurmdParameters=config_overrides
-KillWait=20
-NodeName=here NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=all Nodes=here Default=YES MaxTime=INFINITE State=UP
-""")
-    environment = {**os.environ, "SLURM_CONF": str(config)}
-    daemons = []
-    try:
-        for words in (["slurmctld", "-D", "-c", "-f", str(config)],
-                      ["slurmd", "-D", "-N", "here", "-f", str(config)]):
-            daemons.append(subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL,
-                                            stderr=(folder / f"{words[0]}.err").open("w")))
-        end = time.monotonic() + 40
-        while True:
-            found = subprocess.run(["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True,
-                                   text=True, timeout=30)
-            if found.stdout.strip() in ("idle", "mixed"):
-                break
-            if time.monotonic() > end or any(d.poll() is not None for d in daemons):
-                logs = "".join(p.read_text()[-800:] for p in folder.glob("slurm*.[le]*") if p.is_file())
-                skip(f"no cluster of its own could be started here ({found.stdout} {found.stderr}): {logs}")
-            time.sleep(0.5)
-        yield environment
-    finally:
-        subprocess.run(["scancel", "--user", me], env=environment, capture_output=True, timeout=30)
-        for daemon in reversed(daemons):
-            daemon.send_signal(signal.SIGTERM)
-            try:
-                daemon.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
 
 
 with tempfile.TemporaryDirectory() as path:
@@ -134,7 +45,13 @@ with tempfile.TemporaryDirectory() as path:
 
     cluster_folder = folder / "cluster"
     cluster_folder.mkdir()
-    with cluster(cluster_folder) as environment:
+    with ExitStack() as ending:
+        try:
+            environment = ending.enter_context(cluster(cluster_folder))
+        except NotHere as reason:
+            print("skipped:", reason)
+            sys.exit(77)
+
         def queue():
             found = subprocess.run(["squeue", "-h", "-r", "-o", "%K %T"], env=environment, check=True,
                                    capture_output=True, text=True, timeout=30).stdout
