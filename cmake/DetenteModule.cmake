@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# detente_add_module(name SOURCES ... HEADERS ... [DEPENDS ...] [PRIVATE ...] [TORCH])
+# detente_add_module(name SOURCES ... HEADERS ... [DEPENDS ...] [PRIVATE ...] [TORCH|UNITY])
 # One library per folder: C++20, warnings, sanitizers, position-independent code, alias
 # Detente::<name>. Nothing of this is repeated in the folders.
 include_guard(GLOBAL)
@@ -39,8 +39,17 @@ function(_detente_torch_target target)
   endif()
 endfunction()
 
+# UNITY: the files may share batches (no name twice among them). It halves the work of a build from nothing, and
+# lengthens that after a change, so only CI, which begins with nothing, does it.
+function(_detente_shared_batches target)
+  if(DETENTE_UNITY AND DEFINED ENV{CI})
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8
+                                               UNITY_BUILD_UNIQUE_ID DETENTE_UNITY_ID)
+  endif()
+endfunction()
+
 function(detente_add_module name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;HEADERS;DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;UNITY" "" "SOURCES;HEADERS;DEPENDS;PRIVATE" ${ARGN})
   set(target detente_${name})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(Detente::${name} ALIAS ${target})
@@ -63,6 +72,8 @@ function(detente_add_module name)
     target_link_libraries(${target} PUBLIC detente_torch)
     list(APPEND links detente_torch)
     _detente_torch_target(${target})
+  elseif(ARG_UNITY)
+    _detente_shared_batches(${target})
   endif()
   # For cmake/DetentePackage.cmake.
   set_property(GLOBAL APPEND PROPERTY DETENTE_MODULES ${name})
@@ -80,10 +91,10 @@ function(_detente_is_headers_only library out)
   endif()
 endfunction()
 
-# detente_add_tests(folder SOURCES ... LIBS ... [TORCH] [LABELS ...])
+# detente_add_tests(folder SOURCES ... LIBS ... [TORCH|UNITY] [LABELS ...])
 # One test executable per folder; every TEST becomes a ctest entry.
 function(detente_add_tests folder)
-  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;UNITY" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
   set(target ${folder}_test)
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE ${ARG_LIBS} detente_flags GTest::gmock GTest::gtest_main)
@@ -98,6 +109,8 @@ function(detente_add_tests folder)
   endif()
   if(ARG_TORCH)
     _detente_torch_target(${target})
+  elseif(ARG_UNITY)
+    _detente_shared_batches(${target})
   endif()
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_TIMEOUT 120
