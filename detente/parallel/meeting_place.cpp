@@ -3,13 +3,19 @@
 #include <detente/core/error.h>
 #include <detente/core/json.h>
 #include <detente/core/version.h>
+#include <detente/core/whole_number.h>
 #include <detente/parallel/c10d_store.h>
 #include <fmt/format.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <filesystem>
+#include <future>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -74,6 +80,45 @@ std::string address_towards(const std::string& host, int port) {
        host);
 }
 
+int port_of(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  }
+  return address.ss_family == AF_INET6
+             ? ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port)
+             : 0;
+}
+
+// This process's connections to the store. LibTorch's client waits for answers without a limit, and does not say
+// which sockets are its.
+std::vector<int> connections_to(int port) {
+  std::vector<int> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const auto descriptor = whole_number<int>(entry.path().filename().string());
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    if (descriptor &&
+        ::getpeername(*descriptor, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
+        port_of(peer) == port) {
+      found.push_back(*descriptor);
+    }
+  }
+  return found;
+}
+
+// An answer that takes longer becomes an exception. A store answers at once or not at all.
+void limit_answers(int port, std::chrono::milliseconds most) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(most);
+  timeval limit{};
+  limit.tv_sec = seconds.count();
+  limit.tv_usec = std::chrono::microseconds(most - seconds).count();
+  for (const int socket : connections_to(port)) {
+    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  }
+}
+
 c10::intrusive_ptr<c10d::Store> tcp_store(const launch::Launch& launch,
                                           bool server,
                                           std::chrono::milliseconds timeout) {
@@ -82,7 +127,19 @@ c10::intrusive_ptr<c10d::Store> tcp_store(const launch::Launch& launch,
   options.isServer = server;
   options.waitWorkers = false;
   options.timeout = timeout;
-  return c10::make_intrusive<c10d::TCPStore>(launch.address, options);
+  // Who keeps the store reaches it whatever becomes of the network.
+  const bool own = launch.rank == 0 && !launch.store_is_there;
+  const std::string host = own ? "127.0.0.1" : launch.address;
+  auto made = std::async(std::launch::async, [&]() -> c10::intrusive_ptr<c10d::Store> {
+    return c10::make_intrusive<c10d::TCPStore>(host, options);
+  });
+  // What listens there may be no store and say nothing.
+  if (made.wait_for(timeout + 1s) != std::future_status::ready) {
+    for (const int socket : connections_to(launch.port)) ::shutdown(socket, SHUT_RDWR);
+  }
+  auto store = made.get();
+  limit_answers(launch.port, timeout);
+  return store;
 }
 
 c10::intrusive_ptr<c10d::Store> of_attempt(const launch::Launch& launch,
@@ -163,16 +220,16 @@ void MeetingPlace::connect() {
                   launch_.port,
                   launch_.address);
     detente::fail(
-         ErrorCode::kPeerLost,
-         "[parallel::join] rank {} of {} cannot reach {}:{}, where the processes of the run are to "
-         "meet, within {} s ({}). Has rank 0 been started, is the address right, does a firewall "
-         "stand between?",
-         launch_.rank,
-         launch_.size,
-         launch_.address,
-         launch_.port,
-         timeout_.count() / 1000,
-         one_line(text));
+        ErrorCode::kPeerLost,
+        "[parallel::join] rank {} of {} cannot reach {}:{}, where the processes of the run are to "
+        "meet, within {} s ({}). Has rank 0 been started, is the address right, does a firewall "
+        "stand between?",
+        launch_.rank,
+        launch_.size,
+        launch_.address,
+        launch_.port,
+        timeout_.count() / 1000,
+        one_line(text));
   }
   store_->own = of_attempt(launch_, store_->shared);
 }
@@ -180,20 +237,22 @@ void MeetingPlace::connect() {
 void MeetingPlace::greet() {
   const std::string job = "job " + launch_.job;
   const auto there = text_of(store_->shared->compareSet("detente/job", {}, bytes_of(job)));
-  DETENTE_CHECK(there == job,
-                ErrorCode::kInvalidArgument,
-                "[parallel::join] another run ('{}') meets at {}:{} already, this one is '{}'. Give "
-                "each run a port of its own (MASTER_PORT).",
-                there.substr(4),
-                launch_.address,
-                launch_.port,
-                launch_.job);
-  DETENTE_CHECK(store_->own->add(fmt::format("count/{}", launch_.rank), 1) == 1,
-                ErrorCode::kInvalidArgument,
-                "[parallel::join] two processes say that they are rank {}. Each needs a RANK of its "
-                "own from 0 to {}.",
-                launch_.rank,
-                launch_.size - 1);
+  DETENTE_CHECK(
+      there == job,
+      ErrorCode::kInvalidArgument,
+      "[parallel::join] another run ('{}') meets at {}:{} already, this one is '{}'. Give "
+      "each run a port of its own (MASTER_PORT).",
+      there.substr(4),
+      launch_.address,
+      launch_.port,
+      launch_.job);
+  DETENTE_CHECK(
+      store_->own->add(fmt::format("count/{}", launch_.rank), 1) == 1,
+      ErrorCode::kInvalidArgument,
+      "[parallel::join] two processes say that they are rank {}. Each needs a RANK of its "
+      "own from 0 to {}.",
+      launch_.rank,
+      launch_.size - 1);
   const std::string greeting =
       Json{{"version", DETENTE_VERSION}, {"size", launch_.size}, {"by", launch_.by}}.dump();
   store_->set(fmt::format("hello/{}", launch_.rank), greeting);
@@ -221,25 +280,27 @@ std::optional<Error> MeetingPlace::fault_of_greetings(Clock::time_point deadline
     if (hello["version"] == DETENTE_VERSION && hello["size"] == launch_.size) continue;
     return Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("[parallel::join] rank {} is one of {} processes of Detente {}, rank {} one of {} "
-                    "of Detente {}. Start all of a run with one version and one WORLD_SIZE.",
-                    launch_.rank,
-                    launch_.size,
-                    DETENTE_VERSION,
-                    rank,
-                    hello["size"].dump(),
-                    hello["version"].get<std::string>()));
+        fmt::format(
+            "[parallel::join] rank {} is one of {} processes of Detente {}, rank {} one of {} "
+            "of Detente {}. Start all of a run with one version and one WORLD_SIZE.",
+            launch_.rank,
+            launch_.size,
+            DETENTE_VERSION,
+            rank,
+            hello["size"].dump(),
+            hello["version"].get<std::string>()));
   }
   if (missing.empty()) return std::nullopt;
-  return Error(ErrorCode::kPeerLost,
-               fmt::format("[parallel::join] {} of {} has not come to {}:{} within {} s. Has it been "
-                           "started, and does it get this MASTER_ADDR, MASTER_PORT and WORLD_SIZE? "
-                           "parallel.timeout_s waits longer.",
-                           names(missing),
-                           launch_.size,
-                           launch_.address,
-                           launch_.port,
-                           timeout_.count() / 1000));
+  return Error(
+      ErrorCode::kPeerLost,
+      fmt::format("[parallel::join] {} of {} has not come to {}:{} within {} s. Has it been "
+                  "started, and does it get this MASTER_ADDR, MASTER_PORT and WORLD_SIZE? "
+                  "parallel.timeout_s waits longer.",
+                  names(missing),
+                  launch_.size,
+                  launch_.address,
+                  launch_.port,
+                  timeout_.count() / 1000));
 }
 
 void MeetingPlace::beat() {
@@ -338,6 +399,7 @@ std::string MeetingPlace::lost(const std::string& what) {
   broken_ = true;
   std::string why;
   try {
+    limit_answers(launch_.port, std::min<std::chrono::milliseconds>(timeout_, 3s));
     for (int rank = 0; rank < launch_.size; ++rank) {
       const std::string key = fmt::format("failure/{}", rank);
       if (rank == launch_.rank || !store_->has(key)) continue;
@@ -351,18 +413,18 @@ std::string MeetingPlace::lost(const std::string& what) {
                           names(ranks),
                           ranks.size() == 1 ? "does" : "do");
       } else {
-        why = "all others are alive, but did not take part in time. parallel.timeout_s waits longer";
+        why =
+            "all others are alive, but did not take part in time. parallel.timeout_s waits longer";
       }
     }
   } catch (const std::exception&) {
-    why = launch_.store_is_there ? "the launcher, which keeps the meeting place, is gone"
-                                 : "rank 0, which keeps the meeting place, is gone";
+    why = fmt::format(
+        "{}, which keeps the meeting place, does not answer: ended, stopped, or cut off from the "
+        "network",
+        launch_.store_is_there ? "the launcher" : "rank 0");
   }
-  return fmt::format("[parallel] rank {} of {} lost the others, {}: {}.",
-                     launch_.rank,
-                     launch_.size,
-                     what,
-                     why);
+  return fmt::format(
+      "[parallel] rank {} of {} lost the others, {}: {}.", launch_.rank, launch_.size, what, why);
 }
 
 }  // namespace detente::parallel

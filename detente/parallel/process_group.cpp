@@ -5,18 +5,22 @@
 #endif
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/util/Flags.h>
 #include <detente/core/error.h>
 #include <detente/parallel/c10d_store.h>
 #include <detente/parallel/meeting_place.h>
 #include <detente/parallel/process_group.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <optional>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <vector>
+
+C10_DECLARE_int(caffe2_log_level);
 
 namespace detente::parallel {
 
@@ -85,6 +89,8 @@ struct ProcessGroup::Impl {
 
 std::shared_ptr<ProcessGroup> ProcessGroup::join(const launch::Launch& launch,
                                                  const GroupOptions& options) {
+  // LibTorch writes a page about every connection that ends, beside the exception that we put into words.
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = 3;  // fatal ones only
   auto impl = std::make_unique<Impl>();
   impl->launch = launch;
   const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(1e3 * options.timeout_s));
