@@ -39,8 +39,8 @@ function(_detente_torch_target target)
   endif()
 endfunction()
 
-# UNITY: the files may share batches (no name twice among them). It halves the work of a build from nothing, and
-# lengthens that after a change, so only CI, which begins with nothing, does it.
+# UNITY: the files may share batches (no name twice among them). It halves the work of a build from
+# nothing, and lengthens that after a change, so only CI, which begins with nothing, does it.
 function(_detente_shared_batches target)
   if(DETENTE_UNITY AND DEFINED ENV{CI})
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8

@@ -15,7 +15,7 @@ processes, with the algorithms that are used (Gloo's ring, pairwise exchange):
     collect  (W-1)/W n / B + (W-1) a
 
 Nothing of it is hidden behind computation. Not in it: what several
-processes of one machine do to each other, switches that are full, how long the slowest process lets the others
+processes of one machine do to each other, full switches, how long the slowest process lets the others
 wait, hierarchical algorithms (NCCL's trees), which need fewer than W-1 messages in a row.
 """
 import argparse
@@ -28,7 +28,8 @@ NETWORKS = {
     "InfiniBand NDR (400 Gbit/s)": (50e9, 3e-6),
     "NVLink 4 (450 GB/s)": (450e9, 2e-6),
 }
-BUCKET = 1 << 20  # numbers of all tasks in a bucket, and at least for each process (detente/autograd/column_shares.h)
+# Numbers of all tasks in a bucket, and at least for each process (detente/autograd/column_shares.h).
+BUCKET = 1 << 20
 MESSAGE = 1 << 16
 PLAIN_BUCKET = 4 << 20  # numbers in one sum of plain gradients, detente/tensor/group.cpp
 
@@ -62,8 +63,8 @@ def table(options):
               + f"{'sharded/naive':>15}")
         world = 2
         while world <= 1024:
-            times = {mode: 1e3 * exchange_seconds(mode, world, options.tasks, options.shared, options.own, network)
-                     for mode in ("ddp", "sharded", "naive")}
+            times = {mode: 1e3 * exchange_seconds(mode, world, options.tasks, options.shared, options.own,
+                                                  network) for mode in ("ddp", "sharded", "naive")}
             print(f"{world:>10}" + "".join(f"{time:>10.2f}" for time in times.values())
                   + f"{times['sharded'] / times['naive']:>15.2f}")
             world *= 4 if world > 2 else 2
@@ -104,7 +105,8 @@ def measured(options, files):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=8)
     parser.add_argument("--shared", type=int, default=110_000_000, help="BERT-base has 110 million")
     parser.add_argument("--own", type=int, default=50_000)

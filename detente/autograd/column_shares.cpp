@@ -35,7 +35,8 @@ void ColumnShares::start(const StepTensors& step) {
 
 // For the whole bucket, filled up with zeros so that it can be divided.
 at::Tensor ColumnShares::room(const Bucket& bucket, std::int64_t rows) const {
-  const std::int64_t whole = step_->replicated ? bucket.columns : bucket.each * step_->group->size();
+  const std::int64_t whole =
+      step_->replicated ? bucket.columns : bucket.each * step_->group->size();
   at::Tensor full = at::empty({rows, whole}, step_->shared[0].options().requires_grad(false));
   if (whole > bucket.columns) full.narrow(1, bucket.columns, whole - bucket.columns).zero_();
   return full;

@@ -29,12 +29,12 @@ class ColumnShares {
   static constexpr std::size_t kUnderWay = 4;
 
   struct Bucket {
-    std::int64_t begin = 0;    // its first column of all
+    std::int64_t begin = 0;  // its first column of all
     std::int64_t columns = 0;
-    std::size_t first = 0;     // the parameters [first, end) have some of them
+    std::size_t first = 0;  // the parameters [first, end) have some of them
     std::size_t end = 0;
-    std::int64_t each = 0;     // columns kept here; with those that fill up, columns ≤ each · size
-    at::Tensor own;            // [K, each]; undefined before anything was exchanged
+    std::int64_t each = 0;  // columns kept here; with those that fill up, columns ≤ each · size
+    at::Tensor own;         // [K, each]; undefined before anything was exchanged
   };
 
   // Nothing kept yet. The step outlives the use.

@@ -34,7 +34,8 @@ bool LayeredGradients::try_modes(LayeredMode mode, std::string& why) {
     // All go one way. What other processes add must be added to gradients, not to what stands for
     // them, so the other way is a pass per task.
     const bool everywhere = !tensor::any(*step.group, !segmented_);
-    if (segmented_ && !everywhere) why = "the tasks' examples cannot be told apart in another process";
+    if (segmented_ && !everywhere)
+      why = "the tasks' examples cannot be told apart in another process";
     if (!segmented_ && why.empty()) why = "several processes add up whole gradients";
     segmented_ = everywhere;
   }

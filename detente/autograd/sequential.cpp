@@ -11,9 +11,9 @@ void form_sequential(const StepTensors& step, TaskBlocks& blocks) {
   // With several processes one gradient at a time is kept whole.
   const bool one_by_one = step.spread() && !step.in_full && !step.coordinates &&
                           !step.side_by_side && !step.shared.empty();
-  const at::Tensor rows = one_by_one ? at::empty({1, step.layout.size()},
-                                                 step.shared[0].options().requires_grad(false))
-                                     : blocks.make_matrix();
+  const at::Tensor rows =
+      one_by_one ? at::empty({1, step.layout.size()}, step.shared[0].options().requires_grad(false))
+                 : blocks.make_matrix();
   const std::size_t tasks = step.losses.size();
   std::vector<std::vector<char>> reached(tasks);  // not of bits: threads write side by side
   for_each_pass(tasks, step.side_by_side, [&](std::size_t i) {

@@ -64,7 +64,8 @@ void show(std::ostream& out,
                        megabytes(row.bytes_bound),
                        megabytes(row.gradient_bytes));
   }
-  out << "\nalone: no exchange; ddp: plain training, one gradient summed; the others: docs/parallel.md."
+  out << "\nalone: no exchange; ddp: plain training, one gradient summed; the others: "
+         "docs/parallel.md."
          "\nMB sent are those of a step by all processes together; times are the slowest process's "
          "medians.\nAll processes share this machine: its loopback is no network, its cores are "
          "shared.\n";
@@ -114,8 +115,7 @@ void add_bench_parallel(CLI::App& bench, Context& context) {
       ->check(CLI::Range(1, launch::kMostLocalWorkers))
       ->capture_default_str();
   command->add_option("--tasks", options.tasks, "Number of tasks")->capture_default_str();
-  command
-      ->add_option("--mode", options.mode, "alone, ddp, features, naive, sharded; all: in turn")
+  command->add_option("--mode", options.mode, "alone, ddp, features, naive, sharded; all: in turn")
       ->capture_default_str();
   command->add_option("--model", options.model, "mlp, cnn, transformer or siamese")
       ->capture_default_str();

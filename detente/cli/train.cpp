@@ -94,8 +94,7 @@ void run_train(const TrainFlags& flags, Context& context) {
   const train::Recipe recipe = load();
   train::TrainOptions options = options_of(flags, recipe);
   // Started again by a launcher that knows nothing of runs, with the command of the first time.
-  if (launch.attempt > 0 && launch.by != "detente" &&
-      train::RunDirectory{options.out}.is_run()) {
+  if (launch.attempt > 0 && launch.by != "detente" && train::RunDirectory{options.out}.is_run()) {
     options.existing = train::ExistingRun::kResume;
   }
   options.accept_changed = flags.accept_changed;

@@ -95,11 +95,8 @@ class ParallelBenchmark {
                     std::shared_ptr<tensor::Group> group)
       : group_(std::make_shared<TimedGroup>(std::move(group))),
         // Examples of its own, the parameters of all: data are drawn after them.
-        model_(make_model(options.model,
-                          options.input == "multi",
-                          options.tasks,
-                          options.batch,
-                          options.seed)),
+        model_(make_model(
+            options.model, options.input == "multi", options.tasks, options.batch, options.seed)),
         rng_(options.seed) {
     NamedTensors named;
     std::vector<std::string> names;
@@ -165,7 +162,8 @@ double slowest(tensor::Group& group, double mine) {
   return *std::max_element(all.begin(), all.end());
 }
 
-std::int64_t bound_of(const std::string& mode, std::int64_t world, std::int64_t k, double p, double own) {
+std::int64_t bound_of(
+    const std::string& mode, std::int64_t world, std::int64_t k, double p, double own) {
   const auto others = static_cast<double>(world - 1);
   const auto tasks = static_cast<double>(k);
   double numbers = 0;

@@ -18,11 +18,11 @@ struct ParallelBenchmarkOptions {
   std::string model = "mlp";  // see models.h
   std::string input = "single";
   std::int64_t tasks = 8;
-  std::int64_t batch = 128;        // examples of each process and task, or of each process
-  std::string method = "cagrad";   // of the modes that look at gradients
-  std::string mode = "all";        // one of mode_names(), or all
-  std::int64_t threads = 1;        // of each process
-  std::int64_t steps = 20;         // timed steps of each mode, after three for warming up
+  std::int64_t batch = 128;       // examples of each process and task, or of each process
+  std::string method = "cagrad";  // of the modes that look at gradients
+  std::string mode = "all";       // one of mode_names(), or all
+  std::int64_t threads = 1;       // of each process
+  std::int64_t steps = 20;        // timed steps of each mode, after three for warming up
   std::uint64_t seed = 1;
 
   void describe(FieldVisitor& visitor);
@@ -34,12 +34,12 @@ std::vector<std::string> mode_names();
 
 struct ParallelBenchmarkRow {
   std::string mode;
-  double ms_step = 0;            // median, the slowest process
-  double ms_wait = 0;            // of it: in which it waited for an operation of the group
-  std::int64_t bytes_sent = 0;   // in a step, by all processes
-  std::int64_t bytes_bound = 0;  // what the scheme needs at least: (W-1)(K+1)·4P and so on
+  double ms_step = 0;               // median, the slowest process
+  double ms_wait = 0;               // of it: in which it waited for an operation of the group
+  std::int64_t bytes_sent = 0;      // in a step, by all processes
+  std::int64_t bytes_bound = 0;     // what the scheme needs at least: (W-1)(K+1)·4P and so on
   std::int64_t gradient_bytes = 0;  // at the peak, beyond plain training alone; of one process
-  double overlap = 0;            // share of the time with an operation under way in which it computed
+  double overlap = 0;  // share of the time with an operation under way in which it computed
 
   Json to_json() const;
 };

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <detente/parallel/meeting_place.h>
-#include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include <string>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 
 namespace detente::parallel {
 

@@ -93,7 +93,8 @@ std::shared_ptr<ProcessGroup> ProcessGroup::join(const launch::Launch& launch,
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = 3;  // fatal ones only
   auto impl = std::make_unique<Impl>();
   impl->launch = launch;
-  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(1e3 * options.timeout_s));
+  const auto timeout =
+      std::chrono::milliseconds(static_cast<std::int64_t>(1e3 * options.timeout_s));
   impl->place.emplace(launch, timeout);
   MeetingPlace& place = *impl->place;
   try {
@@ -186,9 +187,8 @@ std::unique_ptr<tensor::Group::Pending> ProcessGroup::start_scatter_sum(const at
   std::vector<std::int64_t> even;
   const auto size = static_cast<double>(scatter->out.nbytes());
   impl_->bytes += impl_->others() / static_cast<double>(w) * size;
-  scatter->work = impl_->guarded(kDividing, [&] {
-    return impl_->gloo->alltoall_base(scatter->in, scatter->out, even, even);
-  });
+  scatter->work = impl_->guarded(
+      kDividing, [&] { return impl_->gloo->alltoall_base(scatter->in, scatter->out, even, even); });
   return scatter;
 }
 
@@ -196,9 +196,8 @@ void ProcessGroup::gather(const at::Tensor& own, at::Tensor& all) {
   if (own.numel() == 0) return;
   const at::NoGradGuard no_grad;
   at::Tensor part = on_host(own);
-  at::Tensor whole = all.is_cpu() && all.is_contiguous()
-                         ? all.detach()
-                         : at::empty(all.sizes(), part.options());
+  at::Tensor whole =
+      all.is_cpu() && all.is_contiguous() ? all.detach() : at::empty(all.sizes(), part.options());
   impl_->bytes += impl_->others() * static_cast<double>(part.nbytes());
   impl_->run("collecting", [&] { return impl_->gloo->_allgather_base(whole, part); });
   if (!whole.is_alias_of(all)) all.copy_(whole);

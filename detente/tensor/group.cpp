@@ -54,12 +54,13 @@ void check_same(Group& group, const std::string& what, const std::string& text) 
   for (std::size_t r = 0; r < differs.size(); ++r) {
     if (differs[r] > 0) ranks += fmt::format("{}{}", ranks.empty() ? "" : ", ", r);
   }
-  DETENTE_CHECK(ranks.empty(),
-                ErrorCode::kInvalidArgument,
-                "[tensor::check_same] the processes of the run have different {}: rank {} not those "
-                "of rank 0. Give all of them the same recipe, data and version.",
-                what,
-                ranks);
+  DETENTE_CHECK(
+      ranks.empty(),
+      ErrorCode::kInvalidArgument,
+      "[tensor::check_same] the processes of the run have different {}: rank {} not those "
+      "of rank 0. Give all of them the same recipe, data and version.",
+      what,
+      ranks);
 }
 
 }  // namespace detente::tensor

@@ -114,7 +114,8 @@ struct AdamW::Impl {
   struct Slot {
     std::string name;
     at::Tensor theta;
-    at::Tensor m;  // of the numbers [begin, end) of theta; where nobody shares of all, with theta's shape
+    at::Tensor
+        m;  // of the numbers [begin, end) of theta; where nobody shares of all, with theta's shape
     at::Tensor v;
     bool decays = true;
     double rate = 1.0;
@@ -226,7 +227,8 @@ void AdamW::step(double factor) {
     f.step_size = slot.rate * step_size;
     at::Tensor gradient = slot.theta.grad();
     at::Tensor theta = impl_->own(slot, slot.theta.detach());
-    const bool by_rows = gradient.is_sparse() && impl_->sharers == nullptr && gradient.sparse_dim() == 1 && theta.is_cpu() &&
+    const bool by_rows = gradient.is_sparse() && impl_->sharers == nullptr &&
+                         gradient.sparse_dim() == 1 && theta.is_cpu() &&
                          (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble);
     if (by_rows) {
       gradient = gradient.coalesce();

@@ -177,28 +177,31 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
 }
 
 void ParallelRecipe::describe(FieldVisitor& visitor) {
-  visitor.choice("mode",
-                 mode,
-                 {{"auto", Mode::kAuto},
-                  {"sharded", Mode::kSharded},
-                  {"naive", Mode::kNaive},
-                  {"features", Mode::kFeatures},
-                  {"ddp", Mode::kDdp}},
-                 "How several processes share the tasks' gradients (docs/parallel.md). sharded: each "
-                 "keeps its part of all K, and the direction is collected. naive: each gets all K. "
-                 "features: as engine.strategy features, with the traffic of plain training. ddp: "
-                 "plain training's sum of one gradient, for methods that look at losses alone. auto: "
-                 "ddp where the method allows it, else sharded. One process takes no notice.");
-  visitor.integer("zero",
-                  zero,
-                  {.min = 0, .max = 1},
-                  "1: each process keeps its share of the optimiser's moments alone (ZeRO stage 1); P "
-                  "more numbers are sent in each step.");
-  visitor.number("timeout_s",
-                 timeout_s,
-                 {.min = 0, .max = 1e6, .min_open = true},
-                 "Seconds that a process waits for the others before it says which of them does not "
-                 "answer and ends.");
+  visitor.choice(
+      "mode",
+      mode,
+      {{"auto", Mode::kAuto},
+       {"sharded", Mode::kSharded},
+       {"naive", Mode::kNaive},
+       {"features", Mode::kFeatures},
+       {"ddp", Mode::kDdp}},
+      "How several processes share the tasks' gradients (docs/parallel.md). sharded: each "
+      "keeps its part of all K, and the direction is collected. naive: each gets all K. "
+      "features: as engine.strategy features, with the traffic of plain training. ddp: "
+      "plain training's sum of one gradient, for methods that look at losses alone. auto: "
+      "ddp where the method allows it, else sharded. One process takes no notice.");
+  visitor.integer(
+      "zero",
+      zero,
+      {.min = 0, .max = 1},
+      "1: each process keeps its share of the optimiser's moments alone (ZeRO stage 1); P "
+      "more numbers are sent in each step.");
+  visitor.number(
+      "timeout_s",
+      timeout_s,
+      {.min = 0, .max = 1e6, .min_open = true},
+      "Seconds that a process waits for the others before it says which of them does not "
+      "answer and ends.");
 }
 
 void Recipe::describe(FieldVisitor& visitor) {

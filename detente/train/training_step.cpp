@@ -158,8 +158,8 @@ void TrainingStep::look_ahead(const std::vector<data::RowList>& batches,
     const std::size_t n = batches.size();
     // Fewer than three batches are not independent of this one: the engine takes it alone.
     if (n < 3) return;
-    const TensorList first =
-        values_of(own_rows(batches[(b + n / 3) % n]), draws(kFirstIndependentStream, position.step));
+    const TensorList first = values_of(own_rows(batches[(b + n / 3) % n]),
+                                       draws(kFirstIndependentStream, position.step));
     const TensorList second = values_of(own_rows(batches[(b + 2 * n / 3) % n]),
                                         draws(kSecondIndependentStream, position.step));
     backward_.set_independent(first, second);

@@ -412,8 +412,8 @@ std::vector<double> two_steps(const World& w,
 }
 
 void expect_the_same(const World& w) {
-  SCOPED_TRACE(w.method + ", " + std::to_string(w.size) + " processes, " +
-               std::to_string(w.tasks) + " tasks");
+  SCOPED_TRACE(w.method + ", " + std::to_string(w.size) + " processes, " + std::to_string(w.tasks) +
+               " tasks");
   constexpr std::int64_t kRows = 11;
   Small alone(w.tasks, kRows);
   if (w.one_task_in_one_process) alone.few = w.tasks - 1;
@@ -439,8 +439,8 @@ void expect_the_same(const World& w) {
       const auto group = std::make_shared<ThreadGroup>(meeting, static_cast<int>(r));
       const auto rank = static_cast<std::int64_t>(r);
       try {
-        weights[r] = two_steps(
-            w, models[r], rank * kRows / w.size, (rank + 1) * kRows / w.size, group);
+        weights[r] =
+            two_steps(w, models[r], rank * kRows / w.size, (rank + 1) * kRows / w.size, group);
       } catch (const Error& error) {
         said[r] = error.what();
       }
@@ -499,8 +499,7 @@ TEST(Exchanges, GiveOneDirection) {
 
 TEST(Exchanges, FeaturesDoWithoutATaskHere) {
   for (const int size : {2, 3}) {
-    expect_the_same(
-        {"mgda", size, 4, {.strategy = Strategy::kFeatures}, Exchange::kSharded, true});
+    expect_the_same({"mgda", size, 4, {.strategy = Strategy::kFeatures}, Exchange::kSharded, true});
   }
 }
 
@@ -541,18 +540,16 @@ TEST(Exchanges, KeepOneGradientAndTheirShares) {
       const auto x = torch::randn({2, kWide});
       std::vector<std::string> names;
       for (std::int64_t k = 0; k < kTasks; ++k) names.push_back(std::to_string(k));
-      MultiTaskBackward backward({weight},
-                                 {},
-                                 balance::make_method("upgrad"),
-                                 names,
-                                 {.strategy = Strategy::kSequential});
+      MultiTaskBackward backward(
+          {weight}, {}, balance::make_method("upgrad"), names, {.strategy = Strategy::kSequential});
       backward.set_group(std::make_shared<ThreadGroup>(meeting, r));
       Rng rng(1);
       const std::int64_t before = counter.now();
       counter.restart();
       const at::Tensor z = torch::tanh(torch::matmul(x, weight.t()));
       TensorList losses;
-      for (std::int64_t k = 0; k < kTasks; ++k) losses.push_back(z.narrow(1, k, 700).square().mean());
+      for (std::int64_t k = 0; k < kTasks; ++k)
+        losses.push_back(z.narrow(1, k, 700).square().mean());
       backward(losses, rng);
       peaks[static_cast<std::size_t>(r)] = counter.peak() - before;
     });

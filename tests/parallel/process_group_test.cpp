@@ -60,8 +60,7 @@ std::vector<std::optional<Error>> in_all(int size,
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([&, rank] {
       try {
-        const Group group =
-            ProcessGroup::join(place(rank, size, port), {.timeout_s = timeout_s});
+        const Group group = ProcessGroup::join(place(rank, size, port), {.timeout_s = timeout_s});
         work(group);
         group->wait();  // rank 0 keeps the meeting place
       } catch (const Error& error) {

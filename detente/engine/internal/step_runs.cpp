@@ -166,8 +166,8 @@ bool MultiTaskBackward::Impl::side_by_side(const TensorList& roots) const {
   using Passes = MultiTaskOptions::Passes;
   const std::size_t passes = roots.size();
   const auto threads = static_cast<std::size_t>(at::get_num_threads());
-  if (options.passes == Passes::kInTurn || spread() || passes < 2 || threads < 2 || shared.empty() ||
-      !shared[0].is_cpu() || at::in_parallel_region()) {
+  if (options.passes == Passes::kInTurn || spread() || passes < 2 || threads < 2 ||
+      shared.empty() || !shared[0].is_cpu() || at::in_parallel_region()) {
     return false;
   }
   if (options.passes == Passes::kSideBySide) return true;
