@@ -30,21 +30,17 @@ bool LayeredGradients::try_modes(LayeredMode mode, std::string& why) {
     graph_ = read_graph(step.losses, step.shared, finder_.task_of_example);
   }
   segmented_ = mode != LayeredMode::kGhost && plan_segmented(why);
-  if (step.spread()) {
-    // All go one way. What other processes add must be added to gradients, not to what stands for
-    // them, so the other way is a pass per task.
-    const bool everywhere = !tensor::any(*step.group, !segmented_);
-    if (segmented_ && !everywhere)
-      why = "the tasks' examples cannot be told apart in another process";
-    if (!segmented_ && why.empty()) why = "several processes add up whole gradients";
-    segmented_ = everywhere;
-  }
   if (segmented_) {
     pass_segmented();
     return true;
   }
   plan_ = {};
-  if (step.spread() || mode == LayeredMode::kSegmented) return false;
+  if (mode == LayeredMode::kSegmented) return false;
+  if (step.spread()) {
+    // What others add must be added to gradients, not to what stands for them.
+    if (why.empty()) why = "several processes add up whole gradients";
+    return false;
+  }
   graph_.forget_batch_free();
   const auto rule = step.in_full && mode != LayeredMode::kGhost ? GhostRule::kNever
                     : mode == LayeredMode::kGhost               ? GhostRule::kAlways

@@ -8,8 +8,9 @@ namespace detente::autograd {
 
 void form_sequential(const StepTensors& step, TaskBlocks& blocks) {
   blocks.start(step);
+  blocks.pass_per_task = true;
   // With several processes one gradient at a time is kept whole.
-  const bool one_by_one = step.spread() && !step.in_full && !step.coordinates &&
+  const bool one_by_one = step.spread() && step.in_step && !step.in_full && !step.coordinates &&
                           !step.side_by_side && !step.shared.empty();
   const at::Tensor rows =
       one_by_one ? at::empty({1, step.layout.size()}, step.shared[0].options().requires_grad(false))

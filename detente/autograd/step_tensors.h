@@ -33,6 +33,8 @@ struct StepTensors {
   bool coordinates = false;
   tensor::Group* group = nullptr;  // null: this process alone
   bool replicated = false;         // each process keeps all columns of the sum, not its part
+  // All processes make a pass per task, so they can add up each gradient when it is there.
+  bool in_step = false;
   // Tasks of which this process has no examples, but others have: their losses here are 0 and reach nothing.
   // Empty: none.
   std::vector<bool> elsewhere = {};

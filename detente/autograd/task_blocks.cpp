@@ -20,6 +20,7 @@ void TaskBlocks::start(const StepTensors& step) {
   own_gradients.assign(step.own.size(), {});
   reached.assign(step.shared.size(), false);
   notice.clear();
+  pass_per_task = false;
   ghosts.clear();
   tables.clear();
   blocks_.resize(step.shared.size());
@@ -189,6 +190,7 @@ void TaskBlocks::agree() {
     take_matrix(gram);
     for (const Matrix& m : group_grams) take_matrix(m);
   }
+  numbers.push_back(pass_per_task ? 1.0 : 0.0);
   for (const bool one : reached) numbers.push_back(one ? 1.0 : 0.0);
   for (std::size_t k = 0; k < step_->own.size(); ++k) {
     own_gradients[k].resize(step_->own[k].size());
@@ -203,6 +205,7 @@ void TaskBlocks::agree() {
     put_matrix(gram);
     for (Matrix& m : group_grams) put_matrix(m);
   }
+  all_pass_per_task = numbers[next++] == group.size();
   for (std::size_t i = 0; i < reached.size(); ++i) reached[i] = numbers[next++] > 0;
   TensorList there;
   for (std::size_t k = 0; k < step_->own.size(); ++k) {

@@ -13,10 +13,11 @@ namespace detente::engine::internal {
 Agreement agree(tensor::Group& group,
                 const std::vector<double>& losses,
                 const std::vector<double>& shares,
-                int way) {
+                int way,
+                bool remembers) {
   const std::size_t k = losses.size();
-  // Presence, shares and losses of the tasks, then the way and its square.
-  std::vector<double> sums(3 * k + 2, 0.0);
+  // Presence, shares and losses of the tasks, then the way and its square, and what is remembered.
+  std::vector<double> sums(3 * k + 3, 0.0);
   std::vector<bool> here(k);
   for (std::size_t i = 0; i < k; ++i) {
     here[i] = shares[i] > 0;
@@ -27,6 +28,7 @@ Agreement agree(tensor::Group& group,
   }
   sums[3 * k] = way;
   sums[3 * k + 1] = static_cast<double>(way) * way;
+  sums[3 * k + 2] = remembers ? 1.0 : 0.0;
   group.sum(sums);
   const auto size = static_cast<double>(group.size());
   DETENTE_CHECK(sums[3 * k] * sums[3 * k] == size * sums[3 * k + 1],
@@ -36,6 +38,7 @@ Agreement agree(tensor::Group& group,
                 "snapshots of one step.",
                 group.size());
   Agreement result;
+  result.all_remember = sums[3 * k + 2] == size;
   result.losses.assign(k, std::numeric_limits<double>::quiet_NaN());
   result.parts.assign(k, 0.0);
   for (std::size_t i = 0; i < k; ++i) {

@@ -18,6 +18,7 @@ struct Agreement {
   std::vector<double> losses;        // per task: the mean, counted by shares; NaN where absent
   // Per task: this process's part of all shares; 0 where it lacks the task.
   std::vector<double> parts;
+  bool all_remember = false;  // what agree() was asked, true in all processes
 };
 
 // `losses` per task, NaN for absent ones; `shares` what they count (> 0 where present). `way`: a
@@ -26,7 +27,8 @@ struct Agreement {
 Agreement agree(tensor::Group& group,
                 const std::vector<double>& losses,
                 const std::vector<double>& shares,
-                int way);
+                int way,
+                bool remembers = false);
 
 // Sums each gradient over the processes; one that none has stays undefined.
 void sum_gradients(tensor::Group& group, TensorList& gradients, const TensorList& parameters);

@@ -98,7 +98,8 @@ struct MultiTaskBackward::Impl {
   std::vector<TensorList> own;  // trainable ones of each present task
   std::vector<std::int64_t> examples;  // task of each, among the present ones
   bool due = false;                    // for diagnosis
-  std::vector<int> groups;             // per parameter of `shared`
+  bool pass_per_task_before = false;  // of all processes: in the step before, see all_pass_per_task
+  std::vector<int> groups;            // per parameter of `shared`
   autograd::TaskBlocks formed;
 
   // Batches of a step that is not finished.
@@ -161,6 +162,7 @@ struct MultiTaskBackward::Impl {
   void run_features(Rng& rng);
   void sum_over_processes(TensorList& found);
   Strategy form(const autograd::StepTensors& step);
+  bool all_pass_per_task() const;
   bool form_by_layers(const autograd::StepTensors& step);
   bool side_by_side(const TensorList& losses) const;
   autograd::StepTensors step_tensors() const;

@@ -119,12 +119,20 @@ Strategy MultiTaskBackward::Impl::form(const autograd::StepTensors& step) {
   }
   const bool plain = options.strategy == Strategy::kSequential ||
                      options.strategy == Strategy::kWeighted || step.coordinates ||
-                     present.size() == 1 || shared.empty();
+                     present.size() == 1 || shared.empty() || all_pass_per_task();
   if (!plain && form_by_layers(step)) {
     return layered.segmented() ? Strategy::kSegmented : Strategy::kGhost;
   }
-  autograd::form_sequential(step, formed);
+  autograd::StepTensors in_turn = step;
+  in_turn.in_step = plain;  // what layers allow may differ between processes
+  autograd::form_sequential(in_turn, formed);
   return Strategy::kSequential;
+}
+
+// Of several processes all know that none could do better in the step before. They look again now and then.
+bool MultiTaskBackward::Impl::all_pass_per_task() const {
+  constexpr std::int64_t kLookAgain = 64;
+  return spread() && pass_per_task_before && steps % kLookAgain != 0;
 }
 
 bool MultiTaskBackward::Impl::form_by_layers(const autograd::StepTensors& step) {
