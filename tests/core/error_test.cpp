@@ -19,6 +19,7 @@ TEST(Error, MapsEachCodeToTheDocumentedExitCode) {
   EXPECT_EQ(exit_code(ErrorCode::kData), 3);
   EXPECT_EQ(exit_code(ErrorCode::kIo), 3);
   EXPECT_EQ(exit_code(ErrorCode::kNumeric), 4);
+  EXPECT_EQ(exit_code(ErrorCode::kPeerLost), 75);
 }
 
 TEST(Error, CarriesCodeAndMessage) {
