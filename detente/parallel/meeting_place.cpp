@@ -174,7 +174,22 @@ MeetingPlace::MeetingPlace(const launch::Launch& launch, std::chrono::millisecon
     : launch_(launch), timeout_(timeout), store_(std::make_unique<Store>()) {
   own_address_ = address_towards(launch_.address, launch_.port);
   connect();
-  greet();
+  try {
+    greet();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(
+        ErrorCode::kPeerLost,
+        fmt::format(
+            "[parallel::join] the meeting place at {}:{} is gone while rank {} of {} waited for "
+            "the others ({}): its keeper, rank 0 or the launcher, has ended and says why.",
+            launch_.address,
+            launch_.port,
+            launch_.rank,
+            launch_.size,
+            one_line(error.what())));
+  }
   beat_ = std::make_unique<Beat>();
   beat_->thread = std::thread([this] { beat(); });
 }
