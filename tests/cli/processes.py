@@ -207,7 +207,7 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(folder):
         other = 1 - victim
         assert codes[victim] == -signal.SIGKILL and codes[other] == 75, (codes, said)
         assert f"rank {victim}" in said[other], said
-        assert took < 5, took
+        assert took < 20, took
         same_run(whole, train(folder, out.name, 2, *LONG, "--resume"))
 
 
@@ -223,7 +223,7 @@ def test_a_stopped_process_is_named(folder):
         said = [process.communicate()[1] for process in world.processes[:2]]
         assert [process.returncode for process in world.processes[:2]] == [75, 75], said
         assert all("rank 2" in one for one in said), said
-        assert took < 15, took
+        assert took < 30, took
 
 
 def test_an_interrupt_of_one_saves_all(folder):
@@ -265,7 +265,7 @@ def test_what_differs_is_said_by_all(folder):
         codes, said = world.wait()
         took = time.time() - world.begun
     assert codes == [75, 2] and "rank 1 has failed" in said[0], (codes, said)
-    assert took < 10, took
+    assert took < 30, took
 
 
 def test_an_error_of_one_is_known_to_all(folder):

@@ -209,7 +209,7 @@ TEST(ProcessGroup, OneProcessThatGivesUpEndsTheWaitOfAll) {
     EXPECT_EQ(errors[rank]->code(), ErrorCode::kPeerLost);
     EXPECT_THAT(errors[rank]->what(), HasSubstr("rank 1 has failed: the file x.csv is missing"));
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
 }
 
 TEST(ProcessGroup, SomebodyWhoDoesNotTakePartIsNotWaitedForLongerThanTheTimeout) {
