@@ -54,13 +54,13 @@ void ColumnShares::exchange_bucket(const at::Tensor& full, const at::Tensor& own
     step_->group->sum(sum);
     own.copy_(sum);
   } else {
-    under_way_.push_back({full, step_->group->start_scatter_sum(full, own)});
+    under_way_.push_back(step_->group->start_scatter_sum(full, own));
     while (under_way_.size() > kUnderWay) finish_first();
   }
 }
 
 void ColumnShares::finish_first() {
-  under_way_.front().pending->finish();
+  under_way_.front()->finish();
   under_way_.pop_front();
 }
 

@@ -39,7 +39,6 @@ class ColumnShares {
 
   // Nothing kept yet. The step outlives the use.
   void start(const StepTensors& step);
-  bool empty() const { return buckets_.empty(); }
   void clear();
 
   // `fill` writes the bucket's columns of all tasks, [K, columns]; bucket after bucket.
@@ -72,11 +71,7 @@ class ColumnShares {
 
   const StepTensors* step_ = nullptr;
   std::vector<Bucket> buckets_;
-  struct Way {
-    at::Tensor full;  // is read until the end
-    std::unique_ptr<tensor::Group::Pending> pending;
-  };
-  std::deque<Way> under_way_;
+  std::deque<std::unique_ptr<tensor::Group::Pending>> under_way_;
 };
 
 }  // namespace detente::autograd

@@ -190,7 +190,6 @@ void TaskBlocks::agree() {
     take_matrix(gram);
     for (const Matrix& m : group_grams) take_matrix(m);
   }
-  numbers.push_back(pass_per_task ? 1.0 : 0.0);
   for (const bool one : reached) numbers.push_back(one ? 1.0 : 0.0);
   for (std::size_t k = 0; k < step_->own.size(); ++k) {
     own_gradients[k].resize(step_->own[k].size());
@@ -205,7 +204,6 @@ void TaskBlocks::agree() {
     put_matrix(gram);
     for (Matrix& m : group_grams) put_matrix(m);
   }
-  all_pass_per_task = numbers[next++] == group.size();
   for (std::size_t i = 0; i < reached.size(); ++i) reached[i] = numbers[next++] > 0;
   TensorList there;
   for (std::size_t k = 0; k < step_->own.size(); ++k) {

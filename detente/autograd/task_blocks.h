@@ -33,10 +33,8 @@ class TaskBlocks {
   std::vector<bool> reached;              // per shared parameter: some task depends on it
   std::string notice;                     // what slowed this step down, for the user; usually empty
   bool estimated = false;                 // `gram` comes from a sketch
-  bool pass_per_task = false;             // formed so
-  // Of several processes: all formed theirs so when they last finished together.
-  bool all_pass_per_task = false;
-  Matrix estimate;  // with sketch_apart: what it would have been
+  bool pass_per_task = false;             // formed so; stays until the next start
+  Matrix estimate;                        // with sketch_apart: what it would have been
 
   // What stands for blocks.
   std::vector<GhostLayer> ghosts;

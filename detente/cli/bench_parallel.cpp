@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente bench parallel: a step of several processes, for every way of sharing the tasks' gradients.
 #include <detente/cli/bench.h>
+#include <detente/core/child_process.h>
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
 #include <detente/launch/launch.h>
@@ -10,7 +11,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -97,7 +97,7 @@ void run_parallel(const ParallelFlags& flags, Context& context) {
   launch::LocalWorkers workers;
   workers.count = flags.world;
   workers.command = [&](int) {
-    std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string()};
+    std::vector<std::string> command{own_program().string()};
     command.insert(command.end(), context.arguments.begin(), context.arguments.end());
     return command;
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/compare_methods.h>
 #include <detente/cli/study_folder.h>
+#include <detente/core/child_process.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/interrupt.h>
@@ -243,7 +244,7 @@ void compare_methods(const CompareMethodsFlags& flags, Context& context) {
   const std::vector<Variant>& variants = study.written.variants;
   const std::vector<study::StudyTask>& tasks = study.written.tasks;
   study::SweepOptions& options = study.options;
-  options.program = fs::read_symlink("/proc/self/exe");
+  options.program = own_program();
   options.out = fs::absolute(flags.out);
   options.seeds = study.written.seeds;
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

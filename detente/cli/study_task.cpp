@@ -3,6 +3,7 @@
 // people, so --help does not show it.
 #include <detente/cli/command.h>
 #include <detente/cli/compare_methods.h>
+#include <detente/core/child_process.h>
 #include <detente/core/interrupt.h>
 #include <detente/core/stopwatch.h>
 #include <detente/study/slurm.h>
@@ -37,8 +38,7 @@ void run_study_task(const StudyTaskFlags& flags, Context& context) {
   hooks.on_change = [&](const study::SweepProgress& progress) {
     if (!progress.text.empty()) context.out << text::printable(progress.text) << "\n" << std::flush;
   };
-  const auto results = study::train_listed(
-      flags.list, flags.index, std::filesystem::read_symlink("/proc/self/exe"), hooks);
+  const auto results = study::train_listed(flags.list, flags.index, own_program(), hooks);
   if (results.empty()) {
     context.exit_code = 130;
   } else if (!results.front().failure.empty()) {

@@ -16,7 +16,6 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -51,19 +50,14 @@ std::string device_of(const launch::Launch& launch, const std::string& asked) {
   return fmt::format("cuda:{}", launch.local_rank % tensor::cuda_devices());
 }
 
-// Nothing where this process is alone. A recipe that cannot be read here is everybody's error: the others
-// would wait for this process.
-std::shared_ptr<tensor::Group> join_others(const launch::Launch& launch,
-                                           const std::function<train::Recipe()>& load) {
-  if (launch.size == 1) return nullptr;
-  parallel::GroupOptions options;
+// One that cannot be read here is everybody's error: the others would wait for this process.
+train::Recipe load_for_all(const TrainFlags& flags, const launch::Launch& launch) {
   try {
-    options.timeout_s = load().parallel.timeout_s;
+    return train::load_recipe(flags.recipe, flags.overrides);
   } catch (const Error& error) {
-    parallel::refuse_others(launch, error.what());
+    if (launch.size > 1) parallel::refuse_others(launch, error.what());
     throw;
   }
-  return parallel::join(launch, options);
 }
 
 train::TrainOptions options_of(const TrainFlags& flags, const train::Recipe& recipe) {
@@ -77,9 +71,8 @@ train::TrainOptions options_of(const TrainFlags& flags, const train::Recipe& rec
 }
 
 void run_train(const TrainFlags& flags, Context& context) {
-  const auto load = [&] { return train::load_recipe(flags.recipe, flags.overrides); };
   if (flags.nproc > 1 || flags.max_restarts > 0) {
-    const train::Recipe recipe = load();
+    const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
     const train::TrainOptions options = options_of(flags, recipe);
     train::check_run_directory(options.out, options.existing);  // one refusal instead of many
     context.exit_code = train_in_workers({.processes = flags.nproc,
@@ -90,21 +83,22 @@ void run_train(const TrainFlags& flags, Context& context) {
     return;
   }
   const launch::Launch launch = launch::read_launch();
-  const std::shared_ptr<tensor::Group> group = join_others(launch, load);
-  const train::Recipe recipe = load();
+  const train::Recipe recipe = load_for_all(flags, launch);
   train::TrainOptions options = options_of(flags, recipe);
+  if (launch.size > 1) {
+    options.group = parallel::join(launch, {.timeout_s = recipe.parallel.timeout_s});
+    options.device = device_of(launch, recipe.device);
+  }
   // Started again by a launcher that knows nothing of runs, with the command of the first time.
   if (launch.attempt > 0 && launch.by != "detente" && train::RunDirectory{options.out}.is_run()) {
     options.existing = train::ExistingRun::kResume;
   }
   options.accept_changed = flags.accept_changed;
   options.progress = progress_style(context, flags.quiet);
-  options.group = group;
-  if (group) options.device = device_of(launch, recipe.device);
   const train::TrainOutcome outcome = train::train(recipe, options, context.err);
   // Everything is saved. The first that leaves with 130 makes launchers send the others SIGTERM, which
   // must not make another exit code of theirs.
-  if (group && outcome.interrupted) std::signal(SIGTERM, SIG_IGN);
+  if (options.group && outcome.interrupted) std::signal(SIGTERM, SIG_IGN);
   if (outcome.summary.is_null()) {
     if (outcome.interrupted) context.exit_code = 130;
     return;  // rank 0 speaks

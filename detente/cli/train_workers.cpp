@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/train_workers.h>
+#include <detente/core/child_process.h>
 #include <detente/core/error.h>
 #include <detente/core/terminal.h>
 #include <detente/launch/launch.h>
@@ -108,7 +109,7 @@ int train_in_workers(const TrainWorkers& workers, Context& context) {
                         (restart == 0 || has_begun_here(workers, context.arguments, start)) &&
                         train::RunDirectory{workers.run}.has_begun();
     std::vector<std::string> command = worker_arguments(context.arguments, resume);
-    command.insert(command.begin(), fs::read_symlink("/proc/self/exe").string());
+    command.insert(command.begin(), own_program().string());
     return command;
   };
   share_cores(workers, plan, context);

@@ -110,6 +110,8 @@ int become(const ProgramStart& start,
 
 }  // namespace
 
+std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
 int run_program(const std::vector<std::string>& arguments) {
   const auto argv = argument_list(arguments);
   pid_t child = 0;

@@ -13,6 +13,9 @@
 
 namespace detente {
 
+// The file of the program that this process is. Throws std::filesystem::filesystem_error.
+std::filesystem::path own_program();
+
 // Runs a program to its end with this one's input, output and environment. Its exit code, or 128 and the
 // signal that ended it. Throws kIo when it cannot be started.
 int run_program(const std::vector<std::string>& arguments);

@@ -3,6 +3,8 @@
 // torchrun, mpirun (Open MPI, MPICH), srun, or the plain variables RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
 #pragma once
 
+#include <detente/core/error.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -32,7 +34,7 @@ struct Launch {
 
 // What a process ends with that has lost the others and can say no more: a launcher ends the rest and starts
 // all of them again. It is never the cause of the failure.
-inline constexpr int kLostOthers = 75;
+inline const int kLostOthers = exit_code(ErrorCode::kPeerLost);
 
 // A variable's value, nothing where it is not set; tests give their own.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;

@@ -5,6 +5,7 @@
 #include <detente/core/version.h>
 #include <detente/core/whole_number.h>
 #include <detente/parallel/c10d_store.h>
+#include <detente/tensor/compat.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -148,8 +149,6 @@ c10::intrusive_ptr<c10d::Store> of_attempt(const launch::Launch& launch,
       fmt::format("detente/{}/attempt-{}", launch.job, launch.attempt), shared);
 }
 
-std::string one_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 }  // namespace
 
 void MeetingPlace::Store::set(const std::string& key, const std::string& value) const {
@@ -188,7 +187,7 @@ MeetingPlace::MeetingPlace(const launch::Launch& launch, std::chrono::millisecon
             launch_.port,
             launch_.rank,
             launch_.size,
-            one_line(error.what())));
+            tensor::first_line(error.what())));
   }
   beat_ = std::make_unique<Beat>();
   beat_->thread = std::thread([this] { beat(); });
@@ -244,7 +243,7 @@ void MeetingPlace::connect() {
         launch_.address,
         launch_.port,
         timeout_.count() / 1000,
-        one_line(text));
+        tensor::first_line(text));
   }
   store_->own = of_attempt(launch_, store_->shared);
 }

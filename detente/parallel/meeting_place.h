@@ -38,7 +38,6 @@ class MeetingPlace {
   std::string lost(const std::string& what);
   // The local address by which the others reach this process.
   const std::string& own_address() const { return own_address_; }
-  std::chrono::milliseconds timeout() const { return timeout_; }
 
   // For the group that is made on it: hides c10d's types.
   struct Store;

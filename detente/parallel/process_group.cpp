@@ -10,6 +10,7 @@
 #include <detente/parallel/c10d_store.h>
 #include <detente/parallel/meeting_place.h>
 #include <detente/parallel/process_group.h>
+#include <detente/tensor/compat.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -54,9 +55,8 @@ struct ProcessGroup::Impl {
     } catch (const Error&) {
       throw;
     } catch (const std::exception& error) {
-      const std::string text = error.what();
       throw Error(ErrorCode::kPeerLost,
-                  fmt::format("{} ({})", place->lost(what), text.substr(0, text.find('\n'))));
+                  fmt::format("{} ({})", place->lost(what), tensor::first_line(error.what())));
     }
   }
 
@@ -110,11 +110,10 @@ std::shared_ptr<ProcessGroup> ProcessGroup::join(const launch::Launch& launch,
         launch.size,
         gloo_options);
   } catch (const std::exception& error) {
-    const std::string text = error.what();
     throw Error(ErrorCode::kPeerLost,
                 place.lost(fmt::format("making connections from {} ({})",
                                        place.own_address(),
-                                       text.substr(0, text.find('\n')))));
+                                       tensor::first_line(error.what()))));
   }
   return std::shared_ptr<ProcessGroup>(new ProcessGroup(std::move(impl)));
 }

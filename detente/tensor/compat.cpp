@@ -5,15 +5,8 @@
 #include <detente/tensor/compat.h>
 #include <torch/version.h>
 
-#include <string_view>
-
 namespace detente::tensor {
 namespace {
-
-std::string compat_first_line(const char* text) {
-  const std::string_view all = text;
-  return std::string(all.substr(0, all.find('\n')));
-}
 
 // "[function]", as messages begin, whether the brackets are there already or not.
 std::string compat_bracketed(const char* where) {
@@ -21,6 +14,10 @@ std::string compat_bracketed(const char* where) {
 }
 
 }  // namespace
+
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
 
 std::string engine_version() {
   return fmt::format("{}.{}.{}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR, TORCH_VERSION_PATCH);
@@ -33,9 +30,9 @@ void translate_errors(const char* where, const std::function<void()>& body) {
     fail(ErrorCode::kUnsupported,
          "{} the device is out of memory: {} Use a smaller batch.",
          compat_bracketed(where),
-         compat_first_line(error.what_without_backtrace()));
+         first_line(error.what_without_backtrace()));
   } catch (const c10::Error& error) {
-    const std::string text = compat_first_line(error.what_without_backtrace());
+    const std::string text = first_line(error.what_without_backtrace());
     // The CPU's allocator has no type of its own for it.
     const bool memory = text.find("DefaultCPUAllocator") != std::string::npos;
     DETENTE_CHECK(!memory,

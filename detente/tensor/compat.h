@@ -7,11 +7,15 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace detente::tensor {
 
 // "2.13.0", the version of the LibTorch compiled against.
 std::string engine_version();
+
+// Of an error's text: what follows in LibTorch's is a C++ stack trace.
+std::string first_line(std::string_view text);
 
 // Runs `body`; an error of LibTorch becomes a detente::Error (kInternal; kUnsupported when the
 // device is out of memory) with `where` in front and only the first line of its text, which

@@ -30,8 +30,8 @@ class Group {
   // `rows` [K, n] with n a multiple of size(): of the processes' sum each gets its own columns,
   // `own` [K, n / size()], process after process.
   virtual void scatter_sum(const at::Tensor& rows, at::Tensor& own) { own.copy_(rows); }
-  // The same, while this process goes on: `own` is there once finish() has come back, until when `rows`
-  // must stay as they are. Several may be under way; all processes start and finish them in one order.
+  // The same, while this process goes on: `own` is there once finish() has come back. `rows` are not written
+  // until then; what is returned keeps what it needs of them. Several may be under way; all processes start and finish them in one order.
   class Pending {
    public:
     Pending() = default;

@@ -133,8 +133,7 @@ void MultiTaskBackward::Impl::take_part(const std::vector<double>& values,
   for (std::size_t i = 0; i < k; ++i) {
     if (input.losses[i].defined()) counted[i] = shares.empty() ? 1.0 : shares[i];
   }
-  internal::Agreement all =
-      internal::agree(*group, values, counted, way(), formed.all_pass_per_task);
+  internal::Agreement all = internal::agree(*group, values, counted, way(), formed.pass_per_task);
   pass_per_task_before = all.all_remember;
   present = std::move(all.present);
   report.losses = std::move(all.losses);

@@ -164,6 +164,7 @@ struct MultiTaskBackward::Impl {
   Strategy form(const autograd::StepTensors& step);
   bool all_pass_per_task() const;
   bool form_by_layers(const autograd::StepTensors& step);
+  void among_processes(autograd::StepTensors& step) const;
   bool side_by_side(const TensorList& losses) const;
   autograd::StepTensors step_tensors() const;
   void solve(MatrixView gram, Rng& rng);

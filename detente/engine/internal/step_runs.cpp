@@ -155,9 +155,7 @@ bool MultiTaskBackward::Impl::form_by_layers(const autograd::StepTensors& step) 
 
 autograd::StepTensors MultiTaskBackward::Impl::step_tensors() const {
   autograd::StepTensors step{losses, shared, own, layout, examples, groups, loss_scale};
-  step.side_by_side = side_by_side(losses);
-  step.group = group.get();
-  step.replicated = exchange == Exchange::kReplicated;
+  among_processes(step);
   for (const std::size_t i : present) {
     if (spread()) step.elsewhere.push_back(parts[i] == 0);
   }
@@ -168,6 +166,13 @@ autograd::StepTensors MultiTaskBackward::Impl::step_tensors() const {
     step.seed = static_cast<std::uint64_t>(steps);
   }
   return step;
+}
+
+// Who works on the step's passes: threads here, other processes.
+void MultiTaskBackward::Impl::among_processes(autograd::StepTensors& step) const {
+  step.side_by_side = side_by_side(step.losses);
+  step.group = group.get();
+  step.replicated = exchange == Exchange::kReplicated;
 }
 
 bool MultiTaskBackward::Impl::side_by_side(const TensorList& roots) const {
@@ -310,9 +315,7 @@ bool MultiTaskBackward::Impl::run_objectives(Rng& rng) {
     internal::sum_gradients(*group, own_gradients[i], own[i]);
   }
   autograd::StepTensors step{sums, shared, own_of, layout, objective_of_example, {}, loss_scale};
-  step.side_by_side = side_by_side(sums);
-  step.group = group.get();
-  step.replicated = exchange == Exchange::kReplicated;
+  among_processes(step);
   report.strategy = form(step);
   const at::NoGradGuard no_grad;
   for (std::size_t a = 0; a < objectives.size(); ++a) {
