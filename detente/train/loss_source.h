@@ -42,6 +42,9 @@ struct StepDraws {
   Rng rng;
   // The model computes in this type where it can; nothing: all in the parameters' type.
   std::optional<tensor::LowPrecision> precision;
+  // For chance that belongs to an example, whichever process or part of the batch it falls to: fork it
+  // for a purpose and then for the row.
+  Rng examples = Rng();
 };
 
 class LossSource {

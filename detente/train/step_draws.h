@@ -21,6 +21,8 @@ enum RandomStream : std::uint64_t {
 
 // Where a step's draws divide once more: other processes of the run. Far from the parts of a batch.
 inline constexpr std::uint64_t kFirstRankStream = std::uint64_t{1} << 40;
+// And for what belongs to a single example.
+inline constexpr std::uint64_t kExampleStream = std::uint64_t{1} << 41;
 
 inline Rng step_rng(std::int64_t seed, RandomStream stream, std::int64_t step) {
   return Rng(static_cast<std::uint64_t>(seed)).fork(stream).fork(static_cast<std::uint64_t>(step));

@@ -122,6 +122,7 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
 
 StepDraws TrainingStep::draws(RandomStream stream, std::int64_t step) const {
   StepDraws draws{step_rng(recipe_.seed, stream, step), recipe_.autocast};
+  draws.examples = draws.rng.fork(kExampleStream);
   // Other rows, other chance.
   if (group_->rank() > 0) {
     draws.rng = draws.rng.fork(kFirstRankStream + static_cast<std::uint64_t>(group_->rank()));
