@@ -21,7 +21,7 @@ TORCH_FREE = [
 TORCH = [
     ["tensor"],
     ["losses", "nn", "doctor", "autograd", "parallel"],
-    ["engine"],
+    ["engine", "distill"],
     ["train"],
     ["measure", "deploy"],
     ["cli"],

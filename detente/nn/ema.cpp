@@ -109,10 +109,15 @@ Ema::~Ema() = default;
 Ema::Ema(Ema&&) noexcept = default;
 Ema& Ema::operator=(Ema&&) noexcept = default;
 
-void Ema::update() {
+void Ema::update() { update(ema_decay(impl_->options, impl_->updates + 1)); }
+
+void Ema::update(double decay) {
+  DETENTE_CHECK(decay >= 0 && decay <= 1,
+                ErrorCode::kInvalidArgument,
+                "[nn::ema] decay must be in [0, 1], got {}.",
+                decay);
   const at::NoGradGuard no_grad;
   ++impl_->updates;
-  const double decay = ema_decay(impl_->options, impl_->updates);
   impl_->kept *= decay;
   if (impl_->kept < 1.0) impl_->first.clear();
   for (std::size_t i = 0; i < impl_->averages.size(); ++i) {

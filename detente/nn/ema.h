@@ -53,6 +53,9 @@ class Ema {
 
   // Takes the followed tensors' present values in.
   void update();
+  // The same with this d_t, in [0, 1], in place of the schedule's: for schedules of the caller's.
+  // Throws kInvalidArgument for another.
+  void update(double decay);
   std::int64_t updates() const;
 
   // By name, in the followed tensors' types, without a graph; copies.
