@@ -1,37 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/data/image.h>
+#include <detente/data/resize_windows.h>
 
 #include <algorithm>
 #include <cmath>
 
 namespace detente::data {
 namespace {
-
-// The source positions that a target position is the weighted mean of.
-struct Window {
-  std::size_t first = 0;
-  std::vector<double> weights;  // sum 1
-};
-
-std::vector<Window> windows(std::size_t from, std::size_t to) {
-  const double step = static_cast<double>(from) / static_cast<double>(to);
-  const double reach = std::max(1.0, step);
-  std::vector<Window> result(to);
-  for (std::size_t i = 0; i < to; ++i) {
-    const double centre = (static_cast<double>(i) + 0.5) * step - 0.5;
-    const double last = std::min(static_cast<double>(from - 1), std::floor(centre + reach));
-    Window& window = result[i];
-    window.first = static_cast<std::size_t>(std::max(0.0, std::ceil(centre - reach)));
-    double sum = 0;
-    for (auto j = static_cast<double>(window.first); j <= last; ++j) {
-      window.weights.push_back(std::max(0.0, 1.0 - std::abs(j - centre) / reach));
-      sum += window.weights.back();
-    }
-    for (double& weight : window.weights) weight /= sum;
-  }
-  return result;
-}
 
 std::uint8_t rounded(double value) {
   return static_cast<std::uint8_t>(std::clamp(std::lround(value), 0L, 255L));
@@ -51,17 +27,36 @@ Image cut(
 
 }  // namespace
 
+std::vector<ResizeWindow> resize_windows(std::size_t from, std::size_t to) {
+  const double step = static_cast<double>(from) / static_cast<double>(to);
+  const double reach = std::max(1.0, step);
+  std::vector<ResizeWindow> result(to);
+  for (std::size_t i = 0; i < to; ++i) {
+    const double centre = (static_cast<double>(i) + 0.5) * step - 0.5;
+    const double last = std::min(static_cast<double>(from - 1), std::floor(centre + reach));
+    ResizeWindow& window = result[i];
+    window.first = static_cast<std::size_t>(std::max(0.0, std::ceil(centre - reach)));
+    double sum = 0;
+    for (auto j = static_cast<double>(window.first); j <= last; ++j) {
+      window.weights.push_back(std::max(0.0, 1.0 - std::abs(j - centre) / reach));
+      sum += window.weights.back();
+    }
+    for (double& weight : window.weights) weight /= sum;
+  }
+  return result;
+}
+
 Image resize(const Image& image, std::size_t height, std::size_t width) {
   DETENTE_DCHECK(height > 0 && width > 0 && image.shape.size() > 0);
   if (image.shape.height == height && image.shape.width == width) return image;
   const std::size_t channels = image.shape.channels;
-  const auto across = windows(image.shape.width, width);
-  const auto down = windows(image.shape.height, height);
+  const auto across = resize_windows(image.shape.width, width);
+  const auto down = resize_windows(image.shape.height, height);
   std::vector<double> narrowed(image.shape.height * width * channels);
   double* out = narrowed.data();
   for (std::size_t y = 0; y < image.shape.height; ++y) {
     const std::uint8_t* row = image.values.data() + y * image.shape.width * channels;
-    for (const Window& window : across) {
+    for (const ResizeWindow& window : across) {
       for (std::size_t c = 0; c < channels; ++c) {
         double sum = 0;
         for (std::size_t j = 0; j < window.weights.size(); ++j) {
@@ -75,7 +70,7 @@ Image resize(const Image& image, std::size_t height, std::size_t width) {
   Image result{{height, width, channels}, {}};
   result.values.reserve(result.shape.size());
   std::vector<double> sums(line);
-  for (const Window& window : down) {
+  for (const ResizeWindow& window : down) {
     std::fill(sums.begin(), sums.end(), 0.0);
     for (std::size_t j = 0; j < window.weights.size(); ++j) {
       const double* row = narrowed.data() + (window.first + j) * line;
