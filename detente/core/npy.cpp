@@ -256,11 +256,15 @@ std::vector<double> read_npy_vector(const std::filesystem::path& path) {
   return std::move(array.values);
 }
 
-void write_npy(const std::filesystem::path& path,
-               const std::vector<std::size_t>& shape,
-               const double* values) {
-  std::string header =
-      "{'descr': '<f8', 'fortran_order': False, 'shape': " + npy_shape_text(shape) + ", }";
+namespace {
+
+void write_numbers(const std::filesystem::path& path,
+                   const std::vector<std::size_t>& shape,
+                   const char* dtype,
+                   const void* values,
+                   std::size_t item) {
+  std::string header = std::string("{'descr': '") + dtype +
+                       "', 'fortran_order': False, 'shape': " + npy_shape_text(shape) + ", }";
   const std::size_t unpadded = 10 + header.size() + 1;
   header.append((64 - unpadded % 64) % 64, ' ');
   header += '\n';
@@ -270,8 +274,22 @@ void write_npy(const std::filesystem::path& path,
   bytes += header;
   std::size_t count = 1;
   for (const std::size_t n : shape) count *= n;
-  bytes.append(reinterpret_cast<const char*>(values), count * sizeof(double));
+  bytes.append(static_cast<const char*>(values), count * item);
   write_file_atomic(path, bytes);
+}
+
+}  // namespace
+
+void write_npy(const std::filesystem::path& path,
+               const std::vector<std::size_t>& shape,
+               const double* values) {
+  write_numbers(path, shape, "<f8", values, sizeof(double));
+}
+
+void write_npy(const std::filesystem::path& path,
+               const std::vector<std::size_t>& shape,
+               const float* values) {
+  write_numbers(path, shape, "<f4", values, sizeof(float));
 }
 
 }  // namespace detente

@@ -47,9 +47,12 @@ Matrix read_npy_matrix(const std::filesystem::path& path);
 // A 1-D array (or one row or column).
 std::vector<double> read_npy_vector(const std::filesystem::path& path);
 
-// Writes float64, C order, version 1.0, atomically.
+// Writes float64 or float32, C order, version 1.0, atomically.
 void write_npy(const std::filesystem::path& path,
                const std::vector<std::size_t>& shape,
                const double* values);
+void write_npy(const std::filesystem::path& path,
+               const std::vector<std::size_t>& shape,
+               const float* values);
 
 }  // namespace detente

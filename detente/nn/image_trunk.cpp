@@ -167,6 +167,15 @@ at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
     sides = {along_time() ? shape_.channels : shape_.height, shape_.width};
   }
   const data::Array* array = data::find_array(batch, array_);
+  if (array != nullptr && array_ == "image" && array->shape.size() == 4) {
+    const auto height = static_cast<std::int64_t>(array->shape[2]);
+    const auto width = static_cast<std::int64_t>(array->shape[3]);
+    if (takes_sides(height, width)) {
+      sides[1] = array->shape[2];
+      sides[2] = array->shape[3];
+      view = {-1, view[1], height, width};
+    }
+  }
   const bool fits = array != nullptr && array->shape.size() == sides.size() + 1 &&
                     array->shape[0] > 0 &&
                     std::equal(sides.begin(), sides.end(), array->shape.begin() + 1);

@@ -19,7 +19,8 @@ class ImageTrunk : public Trunk {
  public:
   void prepare(data::Source& source) const override;
   void build(const data::Source& fitted, Draw& draw) override;
-  // kShape for images of another size.
+  // Images of other sides than build was given are taken where takes_sides() says so (views of an image,
+  // data/views.h); kShape otherwise.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
   // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255, "clip" [B, C, T, H, W] likewise;
   // "audio" [B, bands, frames] float32, log-mel energies (data/log_mel.h); "series" [B, c, t] float32; of
@@ -35,7 +36,9 @@ class ImageTrunk : public Trunk {
   virtual bool along_time() const { return false; }
   // Whether it takes clips, whole, and nothing else.
   virtual bool whole_clips() const { return false; }
-  // From standardised images [B, C, H, W] of the shape that build was given, or clips [B, C, T, H, W].
+  // Whether images may have these sides, too.
+  virtual bool takes_sides(std::int64_t /*height*/, std::int64_t /*width*/) const { return false; }
+  // From standardised images [B, C, H, W] of the shape that build was given or sides that it takes, or clips [B, C, T, H, W].
   virtual at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const = 0;
 
   data::ImageShape shape_;

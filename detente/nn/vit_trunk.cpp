@@ -100,20 +100,38 @@ at::Tensor VitTrunk::attention(const at::Tensor& x, const std::string& name) con
                             name + "proj");
 }
 
+bool VitTrunk::takes_sides(std::int64_t height, std::int64_t width) const {
+  return height >= patch_ && width >= patch_ && height % patch_ == 0 && width % patch_ == 0;
+}
+
+at::Tensor VitTrunk::positions(std::int64_t rows, std::int64_t columns) const {
+  const at::Tensor& own = parameters_("pos_embed");
+  const auto own_rows = static_cast<std::int64_t>(shape_.height) / patch_;
+  const auto own_columns = static_cast<std::int64_t>(shape_.width) / patch_;
+  if (rows == own_rows && columns == own_columns) return own;
+  const std::int64_t tokens = pooling_ == Pooling::kCls ? 1 : 0;
+  const at::Tensor grid =
+      own.slice(1, tokens).reshape({1, own_rows, own_columns, width_}).permute({0, 3, 1, 2});
+  const at::Tensor between = at::upsample_bicubic2d(grid, {rows, columns}, /*align_corners=*/false)
+                                 .permute({0, 2, 3, 1})
+                                 .reshape({1, rows * columns, width_});
+  return tokens == 0 ? between : torch::cat({own.slice(1, 0, tokens), between}, 1);
+}
+
 // The class token and the positions are sums with parameters, which the engine reads per task as it does
 // the layers; an expanded parameter would cost it a pass per task.
 at::Tensor VitTrunk::forward(at::Tensor x, Dropout& drop, BatchStatistics /*statistics*/) const {
   x = torch::conv2d(x,
                     parameters_("patch_embed.proj.weight"),
                     parameters_("patch_embed.proj.bias"),
-                    /*stride=*/patch_)
-          .flatten(2)
-          .transpose(1, 2);
+                    /*stride=*/patch_);
+  const at::Tensor places = positions(x.size(2), x.size(3));
+  x = x.flatten(2).transpose(1, 2);
   if (pooling_ == Pooling::kCls) {
     const at::Tensor token = torch::zeros_like(x.slice(1, 0, 1)) + parameters_("cls_token");
     x = torch::cat({token, x}, 1);
   }
-  x = drop(x + parameters_("pos_embed"), dropout_);
+  x = drop(x + places, dropout_);
   for (std::int64_t i = 0; i < layers_; ++i) {
     const std::string name = vit_block(i);
     x = x + drop(attention(norm(x, name + "norm1"), name + "attn."), dropout_);

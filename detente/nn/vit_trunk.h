@@ -34,9 +34,13 @@ class VitTrunk final : public ImageTrunk {
   void build(const data::ImageShape& shape, Draw& draw) override;
 
  protected:
+  // Whole patches; the positions are interpolated.
+  bool takes_sides(std::int64_t height, std::int64_t width) const override;
   at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const override;
 
  private:
+  // Of a grid of so many patches: those of the parameters or, bicubically, between them.
+  at::Tensor positions(std::int64_t rows, std::int64_t columns) const;
   at::Tensor norm(const at::Tensor& x, const std::string& name) const;
   at::Tensor attention(const at::Tensor& x, const std::string& name) const;
 

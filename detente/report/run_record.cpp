@@ -150,6 +150,7 @@ Json StepRecord::to_json() const {
     if (Json told = diagnosis_json(*diagnosis); !told.is_null())
       line["diagnosis"] = std::move(told);
   }
+  if (!monitor.empty()) line["monitor"] = report::to_json(monitor);
   line["ms"] = report::to_json(ms);
   return line;
 }
@@ -178,6 +179,7 @@ std::optional<StepRecord> StepRecord::from_json(const Json& line) {
   if (const Json* diagnosis = object_at(line, "diagnosis")) {
     record.diagnosis = diagnosis_from(*diagnosis);
   }
+  record.monitor = numbers_at(line, "monitor");
   record.ms = numbers_at(line, "ms");
   return record;
 }

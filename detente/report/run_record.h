@@ -86,6 +86,8 @@ struct StepRecord {
   bool skipped = false;
   std::string notice;  // empty: none
   std::optional<DiagnosisRecord> diagnosis;
+  // What the losses say of themselves (train/loss_source.h): entropies of a teacher, a centre's length.
+  NamedNumbers monitor;
   NamedNumbers ms;
 
   Json to_json() const;

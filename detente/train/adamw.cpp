@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace detente::train {
 namespace {
@@ -80,6 +81,13 @@ void adamw_update_cpu(at::Tensor& theta,
   });
 }
 
+// Of the whole tensor, whoever keeps a part of its moments.
+at::Tensor clipped(const at::Tensor& gradient, double most) {
+  const at::Tensor values = gradient.is_sparse() ? gradient.coalesce().values() : gradient;
+  const double norm = values.norm().item<double>();
+  return norm + 1e-6 <= most ? gradient : gradient * (most / (norm + 1e-6));
+}
+
 void adamw_update_generic(at::Tensor& theta,
                           const at::Tensor& gradient,
                           at::Tensor& m,
@@ -107,6 +115,16 @@ void AdamWOptions::describe(FieldVisitor& visitor) {
                  beta2,
                  {.min = 0, .max = 1, .max_open = true},
                  "Decay of the squared gradient's running mean.");
+  visitor.number("last_weight_decay",
+                 last_weight_decay,
+                 {.min = -1, .max = 1},
+                 "weight_decay moves to this by half a cosine in the course of the run (DINO: 0.04 "
+                 "to 0.4); below 0: it stays.");
+  visitor.number("clip_each",
+                 clip_each,
+                 {.min = 0, .max = 1e9},
+                 "The gradient of each parameter tensor is cut to this norm by itself (DINO: 3); "
+                 "0: no. engine.clip_norm cuts that of all together.");
   visitor.number("eps", eps, {.min = 0, .max = 1, .min_open = true}, "Added to the denominator.");
 }
 
@@ -121,6 +139,7 @@ struct AdamW::Impl {
     double rate = 1.0;
     std::int64_t begin = 0;
     std::int64_t end = 0;
+    std::int64_t missed = 0;  // steps without a gradient
   };
   AdamWOptions options;
   std::vector<Slot> slots;
@@ -213,19 +232,33 @@ AdamW::~AdamW() = default;
 AdamW::AdamW(AdamW&&) noexcept = default;
 AdamW& AdamW::operator=(AdamW&&) noexcept = default;
 
-void AdamW::step(double factor) {
+double decay_course(const AdamWOptions& options, std::int64_t step, std::int64_t total) {
+  if (options.last_weight_decay < 0) return options.weight_decay;
+  const double done = std::clamp(
+      static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(1, total)), 0.0, 1.0);
+  return options.last_weight_decay + 0.5 * (options.weight_decay - options.last_weight_decay) *
+                                         (1.0 + std::cos(std::numbers::pi * done));
+}
+
+void AdamW::step(double factor) { step(factor, impl_->options.weight_decay); }
+
+void AdamW::step(double factor, double weight_decay) {
   const torch::NoGradGuard no_grad;
   const AdamWOptions& o = impl_->options;
-  const double t = static_cast<double>(++impl_->steps);
+  ++impl_->steps;
   const double lr = o.lr * factor;
-  const double step_size = lr / (1.0 - std::pow(o.beta1, t));
-  AdamWFactors f{
-      1.0, o.beta1, o.beta2, step_size, 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t)), o.eps};
+  AdamWFactors f{1.0, o.beta1, o.beta2, 0.0, 1.0, o.eps};
   for (auto& slot : impl_->slots) {
-    if (!slot.theta.grad().defined()) continue;
-    f.decay = slot.decays ? 1.0 - slot.rate * lr * o.weight_decay : 1.0;
-    f.step_size = slot.rate * step_size;
     at::Tensor gradient = slot.theta.grad();
+    if (!gradient.defined()) {
+      ++slot.missed;
+      continue;
+    }
+    const auto t = static_cast<double>(impl_->steps - slot.missed);
+    f.decay = slot.decays ? 1.0 - slot.rate * lr * weight_decay : 1.0;
+    f.step_size = slot.rate * lr / (1.0 - std::pow(o.beta1, t));
+    f.scale = 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t));
+    if (o.clip_each > 0) gradient = clipped(gradient, o.clip_each);
     at::Tensor theta = impl_->own(slot, slot.theta.detach());
     const bool by_rows = gradient.is_sparse() && impl_->sharers == nullptr &&
                          gradient.sparse_dim() == 1 && theta.is_cpu() &&
@@ -253,6 +286,12 @@ NamedTensors AdamW::state() const {
     state.emplace_back("m." + slot.name, impl_->whole(slot, slot.m));
     state.emplace_back("v." + slot.name, impl_->whole(slot, slot.v));
   }
+  const auto& slots = impl_->slots;
+  if (std::any_of(slots.begin(), slots.end(), [](const auto& slot) { return slot.missed > 0; })) {
+    std::vector<std::int64_t> missed;
+    for (const auto& slot : slots) missed.push_back(slot.missed);
+    state.emplace_back("missed", torch::tensor(missed, torch::kInt64));
+  }
   return state;
 }
 
@@ -277,6 +316,20 @@ void AdamW::load_state(const NamedTensors& state, std::int64_t steps) {
     slot.v.copy_(impl_->own(slot, find("v." + slot.name, slot.theta)));
   }
   impl_->steps = steps;
+  for (auto& slot : impl_->slots) slot.missed = 0;
+  for (const auto& [key, tensor] : state) {
+    if (key != "missed") continue;
+    DETENTE_CHECK(tensor.numel() == static_cast<std::int64_t>(impl_->slots.size()),
+                  ErrorCode::kData,
+                  "[train::AdamW] the snapshot counts the steps of {} parameters, the model has "
+                  "{}; it belongs to another model.",
+                  tensor.numel(),
+                  impl_->slots.size());
+    const at::Tensor missed = tensor.to(at::kCPU, at::kLong).contiguous();
+    for (std::size_t i = 0; i < impl_->slots.size(); ++i) {
+      impl_->slots[i].missed = missed.data_ptr<std::int64_t>()[i];
+    }
+  }
 }
 
 std::int64_t AdamW::steps() const { return impl_->steps; }

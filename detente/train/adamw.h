@@ -28,9 +28,15 @@ struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
+  double last_weight_decay = -1;  // < 0: weight_decay throughout
+  double clip_each = 0;           // 0: none
 
   void describe(FieldVisitor& visitor);
 };
+
+// The weight decay of step 0 <= step < total: from weight_decay to last_weight_decay by half a cosine,
+// which it would reach after the last step.
+double decay_course(const AdamWOptions& options, std::int64_t step, std::int64_t total);
 
 class AdamW {
  public:
@@ -46,13 +52,15 @@ class AdamW {
   AdamW(AdamW&&) noexcept;
   AdamW& operator=(AdamW&&) noexcept;
 
-  // One step with rate lr × factor; parameters without a gradient are left alone. A sparse gradient
+  // One step with rate lr × factor and, instead of the options', this decay; parameters without a
+  // gradient are left alone, and of their own steps (t in the formula) this is none. A sparse gradient
   // (MultiTaskOptions::sparse_tables) counts as the dense one that it stands for: moments decay and
   // entries move where it is zero, too.
+  void step(double factor, double weight_decay);
   void step(double factor);
 
-  // "m.<name>" and "v.<name>", whole whoever keeps them (sharers call this together), and the number of
-  // steps taken.
+  // "m.<name>" and "v.<name>", whole whoever keeps them (sharers call this together), where some parameter
+  // has missed steps "missed", how many each has; and the number of steps taken.
   NamedTensors state() const;
   void load_state(const NamedTensors& state, std::int64_t steps);
   std::int64_t steps() const;

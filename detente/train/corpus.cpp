@@ -11,7 +11,11 @@ namespace detente::train {
 
 std::vector<data::TargetColumn> target_columns(const Recipe& recipe) {
   std::vector<data::TargetColumn> columns;
-  for (const TaskRecipe& task : recipe.tasks) {
+  std::vector<const TaskRecipe*> tasks;
+  for (const TaskRecipe& task : recipe.tasks) tasks.push_back(&task);
+  for (const TaskRecipe& probe : recipe.probes) tasks.push_back(&probe);
+  for (const TaskRecipe* one : tasks) {
+    const TaskRecipe& task = *one;
     columns.push_back(task.target());
     // The standard output shifts and scales a target before it becomes a float.
     const bool as_it_is = task.head.output != nn::HeadOptions::Output::kStandard;

@@ -18,7 +18,7 @@ struct Corpus {
   std::unique_ptr<data::Source> dev;
 };
 
-// What the tasks ask of the files, in their order.
+// What the tasks ask of the files, in their order, then what the probes do.
 std::vector<data::TargetColumn> target_columns(const Recipe& recipe);
 
 // Reads the training rows, fits the encoding to them and encodes the validation rows with it.

@@ -1,42 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
-// The losses of a recipe's tasks on the labels of the training rows.
+// The losses of a recipe's tasks on the labels of the training rows, and of its tasks of the kind distill on
+// a teacher's answers: one pass of the model has both.
 #pragma once
 
 #include <detente/data/source.h>
 #include <detente/nn/model.h>
 #include <detente/tensor/device.h>
+#include <detente/train/loss_context.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/recipe.h>
+#include <detente/train/teacher.h>
+
+#include <memory>
+#include <vector>
 
 namespace detente::train {
 
 // What it is made from must outlive it.
 class LabelLosses final : public LossSource {
  public:
+  // Of labels alone.
   LabelLosses(const Recipe& recipe,
               const data::Source& data,
               const nn::Model& model,
               tensor::Device device,
-              tensor::DType dtype)
-      : recipe_(recipe), data_(data), model_(model), device_(device), dtype_(dtype) {
-    for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
-      class_weights_.push_back(recipe.tasks[k].weights_of_classes(data.targets().at(k).values));
-    }
-  }
+              tensor::DType dtype);
+  // Of teachers, too. Throws as make_teacher does.
+  explicit LabelLosses(const LossContext& context);
 
+  // Those with labels first.
   std::vector<std::string> tasks() const override;
-  NamedTensors own_parameters(std::size_t task) const override;  // of its head
+  // Of its head; of features to be met also the projection. A head that learns from a teacher, too,
+  // is shared.
+  NamedTensors own_parameters(std::size_t task) const override;
+  NamedTensors shared_parameters() const override;
   // After the tasks' factors (tasks.weight); the losses are computed in the parameters' type,
   // whatever the model computes in.
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override;
+  // Also what the model said, per head.
+  TaskLosses with_predictions(const data::RowList& rows,
+                              const StepDraws& draws,
+                              TensorList* predictions);
+  void after_step(std::int64_t step) override;
+  NamedTensors state() const override;
+  void load_state(const NamedTensors& state) override;
 
  private:
+  // A task of the kind distill.
+  struct Lesson {
+    const TaskRecipe* task = nullptr;
+    std::size_t head = 0;
+    std::unique_ptr<Teacher> teacher;
+    nn::Parameters projection;  // of features: "weight" [F of the teacher, F], "bias"
+  };
+
+  bool is_taught(std::size_t head) const;
+  at::Tensor lesson_loss(Lesson& lesson,
+                         const TeacherAnswers& taught,
+                         const at::Tensor& prediction,
+                         const at::Tensor& features,
+                         const at::Tensor& target,
+                         double* rows) const;
+
   const Recipe& recipe_;
   const data::Source& data_;
   const nn::Model& model_;
   tensor::Device device_;
   tensor::DType dtype_;
   std::vector<std::vector<double>> class_weights_;  // per task, empty: none
+  std::vector<Lesson> lessons_;
 };
 
 }  // namespace detente::train

@@ -17,6 +17,14 @@ constexpr std::uint64_t kFirstSourceStream = std::uint64_t{1} << 32;
 
 NamedTensors LossSource::own_parameters(std::size_t /*task*/) const { return {}; }
 
+NamedTensors LossSource::shared_parameters() const { return {}; }
+
+report::NamedNumbers LossSource::numbers() const { return {}; }
+
+std::vector<std::string> LossSource::messages() { return {}; }
+
+std::optional<NamedTensors> LossSource::kept_model() const { return std::nullopt; }
+
 NamedTensors LossSource::state() const { return {}; }
 
 void LossSource::load_state(const NamedTensors& state) {
@@ -31,7 +39,15 @@ JoinedLosses::JoinedLosses(std::vector<std::unique_ptr<LossSource>> sources)
     : sources_(std::move(sources)) {
   std::set<std::string> names;
   std::set<std::string> parameters;
+  const auto take_name = [&](const std::string& name) {
+    DETENTE_CHECK(parameters.insert(name).second,
+                  ErrorCode::kInvalidArgument,
+                  "[train::losses] two own parameters are named '{}'. Give one of them another "
+                  "name.",
+                  name);
+  };
   for (std::size_t i = 0; i < sources_.size(); ++i) {
+    for (const auto& [name, tensor] : sources_[i]->shared_parameters()) take_name(name);
     const auto own = sources_[i]->tasks();
     for (std::size_t k = 0; k < own.size(); ++k) {
       DETENTE_CHECK(!own[k].empty() && own[k].find_first_of(".|/ \t\n") == std::string::npos,
@@ -43,13 +59,7 @@ JoinedLosses::JoinedLosses(std::vector<std::unique_ptr<LossSource>> sources)
                     ErrorCode::kInvalidArgument,
                     "[train::losses] two losses are named '{}'. Give one of them another name.",
                     own[k]);
-      for (const auto& [name, tensor] : sources_[i]->own_parameters(k)) {
-        DETENTE_CHECK(parameters.insert(name).second,
-                      ErrorCode::kInvalidArgument,
-                      "[train::losses] two own parameters are named '{}'. Give one of them another "
-                      "name.",
-                      name);
-      }
+      for (const auto& [name, tensor] : sources_[i]->own_parameters(k)) take_name(name);
       tasks_.push_back(own[k]);
       places_.emplace_back(i, k);
     }
@@ -78,6 +88,41 @@ TaskLosses JoinedLosses::operator()(const data::RowList& rows, const StepDraws& 
     all.rows.insert(all.rows.end(), losses.rows.begin(), losses.rows.end());
   }
   return all;
+}
+
+NamedTensors JoinedLosses::shared_parameters() const {
+  NamedTensors all;
+  for (const auto& source : sources_) {
+    for (auto& named : source->shared_parameters()) all.push_back(std::move(named));
+  }
+  return all;
+}
+
+void JoinedLosses::before_update(std::int64_t step) {
+  for (const auto& source : sources_) source->before_update(step);
+}
+
+report::NamedNumbers JoinedLosses::numbers() const {
+  report::NamedNumbers all;
+  for (const auto& source : sources_) {
+    for (auto& number : source->numbers()) all.push_back(std::move(number));
+  }
+  return all;
+}
+
+std::vector<std::string> JoinedLosses::messages() {
+  std::vector<std::string> all;
+  for (const auto& source : sources_) {
+    for (std::string& message : source->messages()) all.push_back(std::move(message));
+  }
+  return all;
+}
+
+std::optional<NamedTensors> JoinedLosses::kept_model() const {
+  for (const auto& source : sources_) {
+    if (auto kept = source->kept_model()) return kept;
+  }
+  return std::nullopt;
 }
 
 void JoinedLosses::after_step(std::int64_t step) {

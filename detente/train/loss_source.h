@@ -17,6 +17,7 @@
 
 #include <detente/core/rng.h>
 #include <detente/data/batches.h>
+#include <detente/report/run_record.h>
 #include <detente/tensor/autocast.h>
 #include <detente/tensor/fwd.h>
 
@@ -45,6 +46,11 @@ struct StepDraws {
   // For chance that belongs to an example, whichever process or part of the batch it falls to: fork it
   // for a purpose and then for the row.
   Rng examples = Rng();
+  // Steps done in the whole run before this one.
+  std::int64_t step = 0;
+  // Whether the step is made of this pass (or, of a batch in parts, of this and others): what a source
+  // gathers for after_step comes from such passes alone.
+  bool makes_step = false;
 };
 
 class LossSource {
@@ -57,15 +63,29 @@ class LossSource {
   // Parameters that the loss of this task alone trains (heads, projections), by names that no other
   // parameter has; `task` is an index into tasks(). All others must be the model's shared ones.
   virtual NamedTensors own_parameters(std::size_t task) const;
+  // Parameters beside the model's shared ones that several of the tasks train; likewise.
+  virtual NamedTensors shared_parameters() const;
 
   // The losses on these training rows. Called once or more for each step: for parts of the batch,
   // for other batches, for the same rows again after the step (then perhaps without a graph); so it
   // must change nothing by which a later call would differ.
   virtual TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) = 0;
 
+  // With the gradients of step number `step` (from 0) in place and no parameter moved: the moment to
+  // drop some of them, whose parameters then stay as they are.
+  virtual void before_update(std::int64_t /*step*/) {}
   // After everything else of a step; `step` are done now. Not after a step that was skipped because
   // its gradients overflowed. The place for teachers and centres to move.
   virtual void after_step(std::int64_t /*step*/) {}
+
+  // What the last step says about itself beside its losses, for the log: names of a word, the same
+  // ones at every call. NaN: not known.
+  virtual report::NamedNumbers numbers() const;
+  // Sentences for the user that have come up since the last call.
+  virtual std::vector<std::string> messages();
+  // What the run keeps in place of the model it trained: the tensors' values by the names of the
+  // model's state. Nothing: the trained model.
+  virtual std::optional<NamedTensors> kept_model() const;
 
   // What a resumed run needs to go on as if it had never stopped, own parameters included (those of
   // the run's model are saved anyway). load_state throws kData for what does not fit.
@@ -83,8 +103,14 @@ class JoinedLosses final : public LossSource {
 
   std::vector<std::string> tasks() const override { return tasks_; }
   NamedTensors own_parameters(std::size_t task) const override;
+  NamedTensors shared_parameters() const override;
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override;
+  void before_update(std::int64_t step) override;
   void after_step(std::int64_t step) override;
+  report::NamedNumbers numbers() const override;
+  std::vector<std::string> messages() override;
+  // Of the first that has one.
+  std::optional<NamedTensors> kept_model() const override;
   // "<i>.<name>" for the i-th source.
   NamedTensors state() const override;
   void load_state(const NamedTensors& state) override;

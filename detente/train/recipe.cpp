@@ -9,6 +9,7 @@
 #include <detente/tensor/device.h>
 #include <detente/text/shell_word.h>
 #include <detente/text/unicode.h>
+#include <detente/train/objective.h>
 #include <detente/train/recipe.h>
 #include <detente/train/selection.h>
 #include <detente/train/step_rules.h>
@@ -132,6 +133,24 @@ std::int64_t LoopRecipe::kept_snapshots() const {
 }
 
 void LoopRecipe::describe(FieldVisitor& visitor) {
+  visitor.kind("objective",
+               objective_name,
+               objective_names(),
+               objective,
+               make_objective,
+               "What the model learns beside or instead of its tasks' labels (docs/distill.md). "
+               "supervised: nothing. dino: that views of an image agree, without labels. ddgsd: "
+               "from two distortions of an image at once. mutual: from peers that learn beside "
+               "it. Its options stand beside it, in a section of its name.");
+  visitor.file("start_from",
+               start_from,
+               "A run's folder, or its model.safetensors: the trunk begins with that one's "
+               "parameters, heads as without.");
+  visitor.integer("probe_every",
+                  probe_every,
+                  kCount,
+                  "Tasks of the kind probe are measured after every so many epochs, and at the "
+                  "end.");
   visitor.integer("epochs", epochs, kCount, "Passes over the training rows.");
   visitor.integer("batch_size", batches.batch_size, kCount, "Rows per step.");
   visitor.choice("head_start",
@@ -238,18 +257,31 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.section("data", "", [this](FieldVisitor& s) { data.describe(s); });
   data.source->describe_sections(visitor);
   visitor.section("model", "", [this](FieldVisitor& s) { model.describe(s, *data.source); });
+  std::vector<TaskRecipe> entries = tasks;
+  entries.insert(entries.end(), probes.begin(), probes.end());
+  entries.insert(entries.end(), distill.begin(), distill.end());
   visitor.sections(
       "tasks",
-      tasks.size(),
-      [this](std::size_t n) {
+      entries.size(),
+      [&](std::size_t n) {
         TaskRecipe task;
         if (data.source->standard_targets()) {
           task.head.output = nn::HeadOptions::Output::kStandard;
         }
-        tasks.resize(n, task);
+        entries.resize(n, task);
       },
-      [this](std::size_t i, FieldVisitor& s) { tasks[i].describe(s); },
+      [&](std::size_t i, FieldVisitor& s) { entries[i].describe(s); },
       "One entry per task.");
+  const auto take = [&entries](TaskRecipe::Kind kind) {
+    std::vector<TaskRecipe> taken;
+    for (const TaskRecipe& entry : entries) {
+      if (entry.kind == kind) taken.push_back(entry);
+    }
+    return taken;
+  };
+  tasks = take(TaskRecipe::Kind::kSupervised);
+  probes = take(TaskRecipe::Kind::kProbe);
+  distill = take(TaskRecipe::Kind::kDistill);
   visitor.section("balance", "", [this](FieldVisitor& s) {
     s.kind("method",
            method,
@@ -355,12 +387,23 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   recipe.model.sharing->validate();
   recipe.model.trunk->prepare(*recipe.data.source);
   parse_selection(recipe.loop.select, recipe.tasks);
+  recipe.loop.objective->check(recipe, where);
   recipe.loop.kept_snapshots();
   if (const std::string conflict = step_conflict(recipe); !conflict.empty()) {
     fail(ErrorCode::kInvalidArgument, "{}: {}", where, conflict);
   }
   recipe.data.files.resolve_paths(folder);
   recipe.data.source->resolve_paths(folder);
+  if (!recipe.loop.start_from.empty()) {
+    recipe.loop.start_from = data::absolute_path(recipe.loop.start_from, folder);
+  }
+  for (TaskRecipe& task : recipe.distill) {
+    std::string& teacher = task.distill.teacher;
+    // A word, wherever it was typed.
+    const bool word =
+        std::filesystem::path(teacher).filename() == "ema" && !std::filesystem::exists(teacher);
+    teacher = word ? "ema" : data::absolute_path(teacher, folder);
+  }
   return recipe;
 }
 

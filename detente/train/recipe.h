@@ -28,6 +28,8 @@
 
 namespace detente::train {
 
+class Objective;
+
 struct DataRecipe {
   std::string kind = "pairs";
   data::SourceFiles files;
@@ -37,8 +39,34 @@ struct DataRecipe {
   void describe(FieldVisitor& visitor);
 };
 
+// A loss that takes another model's answers, or features, for targets.
+struct DistillRecipe {
+  enum class What { kAnswers, kFeatures };
+  enum class Rows { kAll, kLabelled, kUnlabelled };
+
+  std::string of;            // the task whose head learns
+  std::string teacher;       // a run's folder, its model.safetensors, or "ema"
+  std::string teacher_task;  // empty: called as here
+  What what = What::kAnswers;
+  double temperature = 4;
+  bool hard = false;
+  double confidence = 0;
+  Rows rows = Rows::kAll;
+  double decay = 0.999;  // of the teacher ema
+
+  void describe(FieldVisitor& visitor);
+};
+
 struct TaskRecipe {
+  enum class Kind {
+    kSupervised,  // has a head that is trained on a column
+    kProbe,       // a column that features are judged by and nothing is trained on
+    kDistill,     // has no head of its own
+  };
+
   std::string name;
+  Kind kind = Kind::kSupervised;
+  DistillRecipe distill;             // kDistill; with name and weight all there is of it
   std::string source;                // one of data.files.sources; empty: there are none
   std::string column;                // empty where there are several
   std::vector<std::string> columns;  // regression, labels
@@ -88,6 +116,10 @@ struct LoopRecipe {
   std::int64_t micro_batches = 1;  // parts of a batch that go through the model one by one
   std::string select;              // which metrics choose the epoch to keep (selection.h)
   std::vector<std::string> tasks;  // names of the tasks to train; empty: all
+  std::string objective_name = "supervised";
+  std::shared_ptr<Objective> objective;  // its options
+  std::string start_from;                // empty: nothing
+  std::int64_t probe_every = 1;          // epochs
   double snapshot_minutes = 10;
   std::string keep = "2";  // snapshots: a number, or "all"
   std::int64_t curvature_every = 0;
@@ -122,7 +154,9 @@ struct Recipe {
   bool deterministic = false;
   DataRecipe data;
   ModelRecipe model;
-  std::vector<TaskRecipe> tasks;
+  std::vector<TaskRecipe> tasks;    // kSupervised; each has a head of the model
+  std::vector<TaskRecipe> probes;   // kProbe
+  std::vector<TaskRecipe> distill;  // kDistill
   std::string method = "cagrad";
   std::shared_ptr<balance::Method> balance;
   engine::MultiTaskOptions engine;

@@ -62,6 +62,7 @@ void EventLog::on_step(const report::StepRecord& record) {
   for (const auto& [task, weight] : record.weights) {
     add("train/weight/" + task, record.step, weight);
   }
+  for (const auto& [name, value] : record.monitor) add("train/" + name, record.step, value);
   if (!record.gradients) return;
   for (const auto& [task, norm] : record.gradients->norms) {
     add("train/gradient_norm/" + task, record.step, norm);

@@ -21,13 +21,28 @@ void ScheduleOptions::describe(FieldVisitor& visitor) {
                  floor,
                  {.min = 0, .max = 1},
                  "Share of the peak rate that is left at the end of the decay.");
+  visitor.choice(
+      "ends",
+      ends,
+      {{"open", Ends::kOpen}, {"reference", Ends::kReference}, {"inclusive", Ends::kInclusive}},
+      "Where the course stands at its ends. open: the first step of the warm-up has its "
+      "share of the rate, and the decay would reach its end one step after the last. "
+      "reference: the first step has 0 (the published code of DINO). inclusive: the "
+      "last step has the end itself.");
 }
 
 double schedule_factor(const ScheduleOptions& options, std::int64_t step, std::int64_t total) {
   const auto warmup =
       static_cast<std::int64_t>(std::llround(options.warmup * static_cast<double>(total)));
-  if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
-  const double rest = static_cast<double>(std::max<std::int64_t>(1, total - warmup));
+  if (step < warmup) {
+    if (options.ends != ScheduleOptions::Ends::kReference) {
+      return static_cast<double>(step + 1) / static_cast<double>(warmup);
+    }
+    // One step alone has the first of both ends.
+    return static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(1, warmup - 1));
+  }
+  const std::int64_t last = options.ends == ScheduleOptions::Ends::kInclusive ? 1 : 0;
+  const double rest = static_cast<double>(std::max<std::int64_t>(1, total - warmup - last));
   const double done = std::clamp(static_cast<double>(step - warmup) / rest, 0.0, 1.0);
   double shape = 1.0;
   switch (options.kind) {

@@ -10,15 +10,21 @@ namespace detente::train {
 
 struct ScheduleOptions {
   enum class Kind { kConstant, kLinear, kCosine };
+  // How the first and the last step stand to the course's ends; with w steps of warm-up of T in all:
+  //   kOpen       warm-up (j + 1)/w; decay (j - w)/(T - w), which is 1 after the last step
+  //   kReference  warm-up j/(w - 1), from 0 on; the same decay (the published code of DINO)
+  //   kInclusive  warm-up (j + 1)/w; decay (j - w)/(T - w - 1), which is 1 at the last step
+  enum class Ends { kOpen, kReference, kInclusive };
   Kind kind = Kind::kCosine;
   double warmup = 0.1;  // share of all steps
   double floor = 0.0;   // share of the peak rate kept at the end
+  Ends ends = Ends::kOpen;
 
   void describe(FieldVisitor& visitor);
 };
 
-// The factor on the peak rate for step 0 <= step < total; in (0, 1] during warm-up's last step
-// and after, never 0 at the first step.
+// The factor on the peak rate for step 0 <= step < total; 1 after the warm-up; 0 at the first step
+// with a warm-up of the ends kReference alone.
 double schedule_factor(const ScheduleOptions& options, std::int64_t step, std::int64_t total);
 
 }  // namespace detente::train

@@ -53,6 +53,14 @@ std::vector<SelectedMetric> one_of_every_task(std::span<const TaskRecipe> tasks)
 
 std::vector<SelectedMetric> parse_selection(std::string_view select,
                                             std::span<const TaskRecipe> tasks) {
+  if (tasks.empty()) {
+    DETENTE_CHECK(select.empty(),
+                  ErrorCode::kInvalidArgument,
+                  "[train::selection] 'train.select' is '{}', and there is no supervised task; "
+                  "leave it out: the first probe's knn20 chooses the epoch, or the last is kept.",
+                  select);
+    return {};
+  }
   if (select.empty()) {
     const std::string& metric = tasks.front().metrics.front();
     return {{0, metric, more_is_better(tasks.front(), metric)}};

@@ -22,7 +22,7 @@ struct SelectedMetric {
 // Of `train.select`: "" (the first metric of the first task), "task.metric", several of these with
 // commas between them, or "mean" (of every task the first of its metrics of which more is better).
 // Several are shares and correlations, which are 1 at best and can be averaged: one of which less
-// is better (an error in its target's unit) is refused. Throws kInvalidArgument.
+// is better (an error in its target's unit) is refused. Without tasks: none. Throws kInvalidArgument.
 std::vector<SelectedMetric> parse_selection(std::string_view select,
                                             std::span<const TaskRecipe> tasks);
 

@@ -16,8 +16,55 @@ const std::vector<std::string>& class_weight_words() {
 
 }  // namespace
 
+void DistillRecipe::describe(FieldVisitor& visitor) {
+  visitor.text("of", of, "kind: distill: the task whose head, and the features below it, learn.");
+  visitor.file("teacher",
+               teacher,
+               "Whose answers are the targets: a run's folder (or its model.safetensors), or 'ema' "
+               "for the running average of the model itself.");
+  visitor.text("teacher_task", teacher_task, "The teacher's name of the task; default: as here.");
+  visitor.choice("what",
+                 what,
+                 {{"answers", What::kAnswers}, {"features", What::kFeatures}},
+                 "answers: of the teacher's head; features: the vector below it, which a learned "
+                 "projection of this model's must meet.");
+  visitor.number("temperature",
+                 temperature,
+                 {.min = 0, .max = 1e6, .min_open = true},
+                 "Of classes: both answers are softened by it, and the loss has its square for a "
+                 "factor (Hinton et al. 2015).");
+  visitor.flag("hard", hard, "Of classes: the teacher's first choice alone is the target.");
+  visitor.number("confidence",
+                 confidence,
+                 {.min = 0, .max = 1},
+                 "Only rows where the teacher's first choice is at least this probable count.");
+  visitor.choice(
+      "rows",
+      rows,
+      {{"all", Rows::kAll}, {"labelled", Rows::kLabelled}, {"unlabelled", Rows::kUnlabelled}},
+      "Which rows count: with a target of the task, without one, or both.");
+  visitor.number(
+      "decay", decay, {.min = 0, .max = 1}, "teacher: ema: what an update keeps of the average.");
+}
+
 void TaskRecipe::describe(FieldVisitor& visitor) {
   visitor.text("name", name, "The task's name in every output.");
+  visitor.choice(
+      "kind",
+      kind,
+      {{"supervised", Kind::kSupervised}, {"probe", Kind::kProbe}, {"distill", Kind::kDistill}},
+      "supervised: learned from a column. probe: a column of classes that the features "
+      "are judged by (nearest neighbours, a linear classifier) and nothing is trained "
+      "on. distill: the head of another task learns from a teacher's answers "
+      "(docs/distill.md); it has the keys from 'of' on, and 'weight'.");
+  if (kind == Kind::kDistill) {
+    distill.describe(visitor);
+    visitor.number("weight",
+                   weight,
+                   {.min = 0, .max = 1e6, .min_open = true},
+                   "Factor on this task's loss before balancing.");
+    return;
+  }
   visitor.text(
       "source",
       source,

@@ -7,6 +7,7 @@
 #include <detente/losses/registry.h>
 #include <detente/metrics/registry.h>
 #include <detente/text/printable.h>
+#include <detente/train/objective.h>
 #include <detente/train/task_rules.h>
 
 #include <algorithm>
@@ -147,14 +148,23 @@ void check_sources(Recipe& recipe, const std::string& where) {
   }
 }
 
+std::vector<TaskRecipe*> every_entry(Recipe& recipe) {
+  std::vector<TaskRecipe*> entries;
+  for (auto* list : {&recipe.tasks, &recipe.probes, &recipe.distill}) {
+    for (TaskRecipe& task : *list) entries.push_back(&task);
+  }
+  return entries;
+}
+
 void check_tasks(Recipe& recipe, const std::string& where) {
-  if (recipe.tasks.empty()) {
+  if (recipe.tasks.empty() && recipe.loop.objective->needs_tasks()) {
     refuse(where,
            "there is no task; expected a list 'tasks:' with at least one "
            "{name, column, head}.");
   }
   std::set<std::string> names;
-  for (TaskRecipe& task : recipe.tasks) {
+  for (TaskRecipe* entry : every_entry(recipe)) {
+    TaskRecipe& task = *entry;
     if (task.name.empty()) refuse(where, "a task has no 'name'.");
     if (task.name.find_first_of(".|/ ") != std::string::npos ||
         text::printable(task.name) != task.name) {
@@ -166,6 +176,7 @@ void check_tasks(Recipe& recipe, const std::string& where) {
     if (!names.insert(task.name).second) {
       refuse(where, "two tasks are named '" + task.name + "'.");
     }
+    if (task.kind == TaskRecipe::Kind::kDistill) continue;
     take_columns(task, where);
     if (task.column.empty() && task.columns.empty()) task.column = task.name;
     task.head.validate();
@@ -192,6 +203,56 @@ void check_tasks(Recipe& recipe, const std::string& where) {
     }
     if (!task.class_names.empty()) take_class_names(task, where);
     check_class_weights(task, where);
+    if (task.kind == TaskRecipe::Kind::kProbe && task.head.kind != TaskKind::kClasses &&
+        task.head.kind != TaskKind::kBinary) {
+      refuse(where,
+             "task '" + task.name +
+                 "': kind probe judges features by classes; expected head: "
+                 "class or binary, got " +
+                 name_of(task.head.kind) + ".");
+    }
+  }
+}
+
+// A teacher's answers are learned by the head of a task that is there.
+void check_distill(Recipe& recipe, const std::string& where) {
+  std::vector<std::string> names;
+  for (const TaskRecipe& task : recipe.tasks) names.push_back(task.name);
+  for (TaskRecipe& entry : recipe.distill) {
+    const std::string what = "task '" + entry.name + "': ";
+    DistillRecipe& distill = entry.distill;
+    if (distill.teacher.empty()) {
+      refuse(where,
+             what +
+                 "'teacher' is missing; expected a run's folder, or ema for the running average "
+                 "of this model.");
+    }
+    if (distill.of.empty() && names.size() == 1) distill.of = names.front();
+    if (std::find(names.begin(), names.end(), distill.of) == names.end()) {
+      refuse(
+          where,
+          what +
+              (distill.of.empty()
+                   ? std::string("'of' is missing; ")
+                   : "'of' is '" + text::printable(distill.of) + "', which is no task; ") +
+              "expected the supervised task whose head learns" +
+              (names.empty() ? std::string(", and there is none.")
+                             : ": " + join_names(names) + "." + did_you_mean(distill.of, names)));
+    }
+    if (distill.teacher_task.empty()) distill.teacher_task = distill.of;
+    const auto of = std::find_if(recipe.tasks.begin(), recipe.tasks.end(), [&](const auto& task) {
+      return task.name == distill.of;
+    });
+    const bool classes = of->head.kind == TaskKind::kClasses;
+    if (is_map(of->head.kind) || of->head.kind == TaskKind::kOrdinal) {
+      refuse(where,
+             what + "a " + name_of(of->head.kind) +
+                 " head cannot learn from a teacher yet; expected class, binary, labels or "
+                 "regression.");
+    }
+    if ((distill.hard || distill.confidence > 0) && !classes) {
+      refuse(where, what + "'hard' and 'confidence' are for tasks of classes.");
+    }
   }
 }
 
@@ -221,6 +282,7 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& where) {
   if (recipe.loop.tasks.empty()) return;
   std::vector<std::string> names;
   for (const auto& task : recipe.tasks) names.push_back(task.name);
+  for (const auto& task : recipe.distill) names.push_back(task.name);
   for (const auto& wanted : recipe.loop.tasks) {
     if (std::find(names.begin(), names.end(), wanted) == names.end()) {
       refuse(where,
@@ -237,6 +299,10 @@ void keep_chosen_tasks(Recipe& recipe, const std::string& where) {
       (chosen ? kept : others).push_back(std::move(column));
     }
     return !chosen;
+  });
+  std::erase_if(recipe.distill, [&](const TaskRecipe& task) {
+    return std::find(recipe.loop.tasks.begin(), recipe.loop.tasks.end(), task.name) ==
+           recipe.loop.tasks.end();
   });
   // Rows that no task is left for would only be in the way.
   std::erase_if(recipe.data.files.sources, [&](const data::NamedFiles& source) {
@@ -280,6 +346,7 @@ void settle_tasks(Recipe& recipe, const std::string& where) {
   check_tasks(recipe, where);
   check_sources(recipe, where);
   keep_chosen_tasks(recipe, where);
+  check_distill(recipe, where);
   check_prediction_names(recipe, where);
 }
 

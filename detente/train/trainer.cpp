@@ -18,6 +18,8 @@
 #include <detente/train/evaluate.h>
 #include <detente/train/initial_model.h>
 #include <detente/train/label_losses.h>
+#include <detente/train/objective.h>
+#include <detente/train/probe.h>
 #include <detente/train/run_lock.h>
 #include <detente/train/run_log.h>
 #include <detente/train/selection.h>
@@ -270,16 +272,19 @@ class Trainer {
         observers_.on_message("Fitting the heads to the features before training.");
       }
       start_from_data(recipe_, *corpus_.train, *model_);
+      // The others get rank 0's parameters.
+      if (!recipe_.loop.start_from.empty() && first()) {
+        start_from_run(recipe_.loop.start_from, *model_);
+      }
     }
     model_->to(device_, dtype);
     make_losses(dtype);
-    step_.emplace(recipe_,
-                  model_->named_shared_parameters(),
-                  *losses_,
-                  total_steps_,
-                  model_->shared_learning_rates(),
-                  group_,
-                  recipe_.parallel.exchange());
+    NamedTensors shared = model_->named_shared_parameters();
+    std::vector<double> rates = model_->shared_learning_rates();
+    for (auto& named : losses_->shared_parameters()) shared.push_back(std::move(named));
+    if (!rates.empty()) rates.resize(shared.size(), 1.0);
+    step_.emplace(
+        recipe_, shared, *losses_, total_steps_, rates, group_, recipe_.parallel.exchange());
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),
@@ -298,11 +303,14 @@ class Trainer {
 
   void make_losses(tensor::DType dtype) {
     std::vector<std::unique_ptr<LossSource>> sources;
-    sources.push_back(
-        std::make_unique<LabelLosses>(recipe_, *corpus_.train, *model_, device_, dtype));
-    for (const MakeLosses& make : options_.losses) {
-      sources.push_back(make({recipe_, corpus_, *model_}));
+    const LossContext context{
+        recipe_, corpus_, *model_, device_, dtype, steps_per_epoch_, total_steps_, group_};
+    const Objective& objective = *recipe_.loop.objective;
+    if (!recipe_.tasks.empty() && !objective.takes_labels()) {
+      sources.push_back(std::make_unique<LabelLosses>(context));
     }
+    if (auto losses = objective.losses(context)) sources.push_back(std::move(losses));
+    for (const MakeLosses& make : options_.losses) sources.push_back(make(context));
     losses_ = std::make_unique<JoinedLosses>(std::move(sources));
   }
 
@@ -396,6 +404,8 @@ class Trainer {
                  {"backward", result.report->backward_ms},
                  {"solve", result.report->solve_ms},
                  {"extra", result.extra_ms}};
+    if (!record.skipped) record.monitor = losses_->numbers();
+    for (const std::string& message : losses_->messages()) observers_.on_message(message);
     notice(record);
     state_.count(record);
     observers_.on_step(record);
@@ -421,7 +431,16 @@ class Trainer {
   }
 
   // Of the metrics that choose the best epoch; more is better; NaN where they are undefined.
-  double value_of(const std::vector<std::vector<MetricValue>>& metrics) {
+  double value_of(const std::vector<std::vector<MetricValue>>& metrics,
+                  const report::NamedTables& probes) {
+    if (recipe_.tasks.empty()) {
+      // Nothing to choose by: the last one.
+      if (!probes_->any()) return static_cast<double>(state_.epoch + 1);
+      // Epochs without a measurement.
+      if (probes.empty()) return std::nan("");
+      const auto& numbers = probes.front().second;
+      return numbers.empty() ? std::nan("") : numbers.front().second;
+    }
     const auto selection = parse_selection(recipe_.loop.select, recipe_.tasks);
     return selected_value(
         selection, metrics, [&](const SelectedMetric& one, const std::string& reason) {
@@ -449,14 +468,18 @@ class Trainer {
 
   void measure_epoch() {
     AnswerRecord answers(recipe_, *corpus_.train, *corpus_.dev);
-    const auto predictions = predict_rows(*model_,
-                                          *corpus_.dev,
-                                          4 * recipe_.loop.batches.batch_size,
-                                          wanted_probabilities(recipe_),
-                                          answers.sink());
+    std::vector<TaskPredictions> predictions;
+    if (!recipe_.tasks.empty()) {
+      predictions = predict_rows(*model_,
+                                 *corpus_.dev,
+                                 4 * recipe_.loop.batches.batch_size,
+                                 wanted_probabilities(recipe_),
+                                 answers.sink());
+    }
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
+    const report::NamedTables probes = probe_features();
     crash_point("epoch.evaluated");
-    const double value = value_of(metrics);
+    const double value = value_of(metrics, probes);
     const bool best = state_.is_best(value);
     ++state_.epoch;
     report::EpochRecord record;
@@ -464,6 +487,7 @@ class Trainer {
     record.step = state_.step;
     record.train_losses = by_task(step_->tasks(), state_.train_losses());
     record.dev = metrics_by_task(recipe_, metrics);
+    record.dev.insert(record.dev.end(), probes.begin(), probes.end());
     record.seconds = state_.epoch_seconds;
     record.examples_per_second =
         static_cast<double>(plan_->rows()) / std::max(1e-9, state_.epoch_seconds);
@@ -474,17 +498,31 @@ class Trainer {
       state_.best_metrics = report::to_json(record.dev);
       save_model();
       crash_point("epoch.model");
-      write_own_file(run_.answers(), answers.text(state_.epoch, predictions));
+      if (!recipe_.tasks.empty()) {
+        write_own_file(run_.answers(), answers.text(state_.epoch, predictions));
+      }
       crash_point("epoch.answers");
     }
     observers_.on_epoch(record);
     crash_point("epoch.logged");
   }
 
+  report::NamedTables probe_features() {
+    if (!probes_) probes_.emplace(recipe_, corpus_);
+    const std::int64_t epoch = state_.epoch + 1;
+    if (epoch % recipe_.loop.probe_every != 0 && epoch != recipe_.loop.epochs) return {};
+    const auto kept = losses_->kept_model();
+    if (!kept) return probes_->measure(*model_);
+    nn::Model other = model_->clone();
+    other.load_state(*kept);
+    return probes_->measure(other);
+  }
+
   void save_model() {
-    write_own_file(run_.model(),
-                   tensor::to_safetensors(
-                       model_->state(), {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}}));
+    const NamedTensors state = losses_->kept_model().value_or(model_->state());
+    write_own_file(
+        run_.model(),
+        tensor::to_safetensors(state, {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}}));
   }
 
   void save_snapshot() {
@@ -518,6 +556,7 @@ class Trainer {
     };
     Json summary{{"name", recipe_.name},
                  {"method", recipe_.method},
+                 {"objective", recipe_.loop.objective_name},
                  {"status", interrupted ? "interrupted" : "finished"},
                  {"seed", recipe_.seed},
                  {"epochs", state_.epoch},
@@ -538,6 +577,13 @@ class Trainer {
                  {"processor", machine::look_at_process().cpu.model},
                  {"engine", "LibTorch " + tensor::engine_version()},
                  {"detente", DETENTE_VERSION}};
+    // Where features alone were learned, what they are worth stands where a reader looks first.
+    if (recipe_.probes.size() == 1 && state_.best_metrics.contains(recipe_.probes[0].name)) {
+      const Json& scores = state_.best_metrics[recipe_.probes[0].name];
+      for (const char* metric : {"knn20", "linear"}) {
+        if (scores.contains(metric)) summary[metric] = scores[metric];
+      }
+    }
     observers_.on_finish(summary);
     leave_together();
     return {run_, interrupted, std::move(summary)};
@@ -570,6 +616,7 @@ class Trainer {
   std::unique_ptr<nn::Model> model_;
   std::unique_ptr<LossSource> losses_;
   std::optional<TrainingStep> step_;
+  std::optional<Probes> probes_;
   RunState state_;
   NamedTensors snapshot_tensors_;
   bool resumed_ = false;

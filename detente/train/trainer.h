@@ -5,6 +5,7 @@
 #include <detente/core/json.h>
 #include <detente/nn/model.h>
 #include <detente/train/corpus.h>
+#include <detente/train/loss_context.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/progress.h>
 #include <detente/train/recipe.h>
@@ -23,12 +24,6 @@ class Group;
 
 namespace detente::train {
 
-// What a source of losses is made from; all of it outlives the source.
-struct LossContext {
-  const Recipe& recipe;
-  const Corpus& corpus;    // the rows that the source is asked about are those of corpus.train
-  const nn::Model& model;  // on its device
-};
 using MakeLosses = std::function<std::unique_ptr<LossSource>(const LossContext&)>;
 
 struct TrainOptions {

@@ -103,8 +103,9 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   if (!result.report->skipped) {
     const Stopwatch waiting;
     before_update_();
+    losses_.before_update(position.step);
     result.extra_ms += waiting.milliseconds();
-    optimizer_.step(factor);
+    optimizer_.step(factor, decay_course(recipe_.optimizer, position.step, total_steps_));
     const Stopwatch after;
     if (recipe_.balance->wants_losses_after_step()) {
       const at::NoGradGuard no_grad;
@@ -123,6 +124,7 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
 StepDraws TrainingStep::draws(RandomStream stream, std::int64_t step) const {
   StepDraws draws{step_rng(recipe_.seed, stream, step), recipe_.autocast};
   draws.examples = draws.rng.fork(kExampleStream);
+  draws.step = step;
   // Other rows, other chance.
   if (group_->rank() > 0) {
     draws.rng = draws.rng.fork(kFirstRankStream + static_cast<std::uint64_t>(group_->rank()));
@@ -173,8 +175,10 @@ void TrainingStep::look_ahead(const std::vector<data::RowList>& batches,
 
 void TrainingStep::for_each_part(const data::RowList& rows,
                                  std::int64_t step,
+                                 bool makes_step,
                                  const std::function<void(TaskLosses)>& use) const {
-  const StepDraws whole = draws(kDropoutStream, step);
+  StepDraws whole = draws(kDropoutStream, step);
+  whole.makes_step = makes_step;
   std::vector<data::RowList> parts = micro_batches(own_rows(rows), recipe_.loop.micro_batches);
   if (parts.empty()) parts.emplace_back();
   for (std::size_t part = 0; part < parts.size(); ++part) {
@@ -186,7 +190,7 @@ void TrainingStep::for_each_part(const data::RowList& rows,
 
 TensorList TrainingStep::losses_again(const data::RowList& rows, std::int64_t step) const {
   std::vector<TaskLosses> parts;
-  for_each_part(rows, step, [&](TaskLosses losses) { parts.push_back(std::move(losses)); });
+  for_each_part(rows, step, false, [&](TaskLosses losses) { parts.push_back(std::move(losses)); });
   return joined_losses(parts);
 }
 
@@ -201,7 +205,7 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
   const bool whole = recipe_.loop.micro_batches == 1;
   const engine::StepReport* report = nullptr;
   Stopwatch forward;
-  for_each_part(rows, step, [&](const TaskLosses& losses) {
+  for_each_part(rows, step, true, [&](const TaskLosses& losses) {
     forward_ms += forward.milliseconds();
     // Before the engine frees the losses' graph.
     if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);

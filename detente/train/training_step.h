@@ -81,6 +81,7 @@ class TrainingStep {
   // The face of "the losses of this batch": of its parts, one after the other.
   void for_each_part(const data::RowList& rows,
                      std::int64_t step,
+                     bool makes_step,
                      const std::function<void(TaskLosses)>& use) const;
   // The same rows once more, under the parameters of now, with the draws of before.
   TensorList losses_again(const data::RowList& rows, std::int64_t step) const;

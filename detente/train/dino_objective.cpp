@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/data/image_source.h>
+#include <detente/distill/collapse.h>
+#include <detente/distill/schedules.h>
+#include <detente/nn/ema.h>
+#include <detente/train/dino_objective.h>
+#include <detente/train/step_draws.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+namespace detente::train {
+namespace {
+
+constexpr std::uint64_t kViewStream = 0x76696577;
+constexpr std::uint64_t kHeadStream = 0x64696e6f;
+constexpr const char* kHeadPrefix = "dino.";
+constexpr const char* kTeacherPrefix = "teacher.";
+
+NamedTensors prefixed(const NamedTensors& named, const std::string& prefix) {
+  NamedTensors all;
+  for (const auto& [name, tensor] : named) all.emplace_back(prefix + name, tensor);
+  return all;
+}
+
+// Views of one size as one batch, view after view.
+struct ViewGroup {
+  data::Batch batch;
+  std::size_t views = 0;
+};
+
+std::vector<ViewGroup> by_size(std::vector<data::Batch> views) {
+  std::vector<ViewGroup> groups;
+  for (data::Batch& view : views) {
+    data::Array& array = view.front();
+    const bool fits = !groups.empty() && std::equal(array.shape.begin() + 1,
+                                                    array.shape.end(),
+                                                    groups.back().batch.front().shape.begin() + 1,
+                                                    groups.back().batch.front().shape.end());
+    if (!fits) {
+      groups.push_back({std::move(view), 1});
+      continue;
+    }
+    data::Array& all = groups.back().batch.front();
+    auto& values = std::get<std::vector<float>>(all.values);
+    const auto& more = std::get<std::vector<float>>(array.values);
+    values.insert(values.end(), more.begin(), more.end());
+    all.shape[0] += array.shape[0];
+    ++groups.back().views;
+  }
+  return groups;
+}
+
+class DinoLosses final : public LossSource {
+ public:
+  DinoLosses(const DinoRecipe& options, const LossContext& context)
+      : options_(options),
+        context_(context),
+        source_(dynamic_cast<const data::ImageSource&>(*context.corpus.train)),
+        views_(options.crops.views(source_.shape())),
+        head_(make_head()),
+        centre_(torch::zeros({1, options.head.out},
+                             tensor::tensor_options(context.device, context.dtype))),
+        monitor_(options.head.out) {
+    head_.parameters().to(context.device, context.dtype);
+  }
+
+  std::vector<std::string> tasks() const override {
+    if (!as_tasks()) return {"dino"};
+    return {"global_to_global", "local_to_global"};
+  }
+
+  NamedTensors own_parameters(std::size_t /*task*/) const override {
+    return as_tasks() ? NamedTensors{} : head_parameters();
+  }
+  NamedTensors shared_parameters() const override {
+    return as_tasks() ? head_parameters() : NamedTensors{};
+  }
+
+  TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override {
+    begin();
+    const std::vector<ViewGroup> groups =
+        by_size(data::view_batches(source_,
+                                   rows,
+                                   views_,
+                                   draws.examples.fork(kViewStream),
+                                   static_cast<int>(context_.recipe.threads)));
+    const auto globals = options_.crops.global_crops;
+    at::Tensor taught;
+    at::Tensor teacher_features;
+    at::Tensor learned;
+    {
+      std::optional<tensor::Autocast> autocast;
+      if (draws.precision) autocast.emplace(context_.device, *draws.precision);
+      {
+        const torch::NoGradGuard no_grad;
+        teacher_features = teacher_->trunk->features(global_batch(groups, rows.size()));
+        taught = teacher_->head(teacher_features);
+      }
+      Rng dropout = draws.rng;
+      TensorList features;
+      for (const ViewGroup& group : groups) {
+        features.push_back(context_.model.trunk().features(group.batch, &dropout));
+      }
+      learned = head_(features.size() == 1 ? features[0] : torch::cat(features, 0));
+    }
+    const auto type = context_.dtype == tensor::DType::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+    taught = taught.to(type);
+    const double temperature = distill::teacher_temperature(options_.loss, epoch(draws.step));
+    const distill::DinoTerms terms = distill::dino_terms(learned.to(type),
+                                                         taught,
+                                                         centre_,
+                                                         static_cast<std::int64_t>(views_.size()),
+                                                         globals,
+                                                         options_.loss.student_temperature,
+                                                         temperature);
+    if (draws.makes_step) {
+      gather(draws.step, taught, teacher_features.slice(0, 0, rows_of(rows)).to(type), terms);
+    }
+    const auto count = static_cast<double>(rows.size());
+    if (!as_tasks()) return {{terms.total}, {count}};
+    return {{terms.global_to_global, terms.local_to_global}, {count, count}};
+  }
+
+  void before_update(std::int64_t step) override {
+    if (epoch(step) >= options_.freeze_last_layer) return;
+    for (const auto& [name, tensor] : head_.parameters().trained()) {
+      if (distill::DinoHead::is_last_layer(name)) at::Tensor(tensor).mutable_grad().reset();
+    }
+  }
+
+  void after_step(std::int64_t step) override {
+    begin();
+    const torch::NoGradGuard no_grad;
+    if (!seen_.sum.defined() || seen_.step != step - 1) seen_ = Seen(centre_, step - 1);
+    context_.group->sum(seen_.sum);
+    context_.group->sum(seen_.numbers);
+    const double rows = seen_.numbers[kRows];
+    if (rows > 0) {
+      centre_ = distill::moved_centre(centre_,
+                                      seen_.sum,
+                                      rows * static_cast<double>(options_.crops.global_crops),
+                                      options_.loss.centre_momentum);
+    }
+    const double momentum =
+        distill::cosine_course(options_.momentum, 1.0, step - 1, context_.total_steps);
+    ema_->update(momentum);
+    ema_->copy_to(teacher_parameters());
+    copy_fixed();
+    const auto mean = [&](Number number) {
+      return rows > 0 ? seen_.numbers[number] / rows : std::nan("");
+    };
+    const double share = std::log(static_cast<double>(options_.head.out));
+    numbers_ = {
+        {"mean_entropy", mean(kMeanEntropy) / share},
+        {"entropy_of_mean", mean(kEntropyOfMean) / share},
+        {"kl", mean(kCrossEntropy) - mean(kMeanEntropy)},
+        {"feature_deviation", mean(kDeviation)},
+        {"teacher_momentum", momentum},
+        {"teacher_temperature", distill::teacher_temperature(options_.loss, epoch(step - 1))}};
+    watch(mean(kMeanEntropy), mean(kEntropyOfMean), mean(kDeviation), step);
+    seen_ = Seen(centre_, step);
+  }
+
+  report::NamedNumbers numbers() const override { return numbers_; }
+  std::vector<std::string> messages() override { return std::exchange(messages_, {}); }
+
+  // Of a run without tasks the teacher is what is used.
+  std::optional<NamedTensors> kept_model() const override {
+    if (!context_.recipe.tasks.empty() || teacher_ == nullptr) return std::nullopt;
+    NamedTensors state = context_.model.state();
+    const NamedTensors taught = teacher_->trunk->parameters().trained();
+    for (auto& [name, tensor] : state) {
+      for (const auto& [own, value] : taught) {
+        if (own == name) tensor = value;
+      }
+    }
+    return state;
+  }
+
+  NamedTensors state() const override {
+    // A run that ends before its first step has a student alone.
+    const_cast<DinoLosses*>(this)->begin();
+    NamedTensors all = prefixed(head_.parameters().trained(), kHeadPrefix);
+    for (auto& named : prefixed(ema_->state(), kTeacherPrefix)) all.push_back(std::move(named));
+    all.emplace_back("centre", centre_);
+    all.emplace_back("monitor", torch::tensor(monitor_.state(), torch::kFloat64));
+    return all;
+  }
+
+  void load_state(const NamedTensors& state) override {
+    begin();
+    NamedTensors head;
+    NamedTensors teacher;
+    const torch::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : state) {
+      if (name.starts_with(kHeadPrefix)) {
+        head.emplace_back(name.substr(std::string(kHeadPrefix).size()), tensor);
+      } else if (name.starts_with(kTeacherPrefix)) {
+        teacher.emplace_back(name.substr(std::string(kTeacherPrefix).size()), tensor);
+      } else if (name == "centre" && tensor.sizes() == centre_.sizes()) {
+        centre_.copy_(tensor);
+      } else if (name == "monitor") {
+        const at::Tensor numbers = tensor.to(torch::kCPU, torch::kFloat64).contiguous();
+        monitor_.load_state(
+            {numbers.data_ptr<double>(), static_cast<std::size_t>(numbers.numel())});
+      } else {
+        fail(ErrorCode::kData,
+             "[train::dino] the snapshot's '{}' does not fit this recipe's train.dino; it belongs "
+             "to another run.",
+             name);
+      }
+    }
+    nn::load_named(head, head_.parameters().trained());
+    ema_->load_state(teacher);
+    ema_->copy_to(teacher_parameters());
+    copy_fixed();
+  }
+
+ private:
+  enum Number : std::size_t { kRows, kMeanEntropy, kEntropyOfMean, kCrossEntropy, kDeviation };
+
+  // What the passes of a step have shown, each number times its rows.
+  struct Seen {
+    Seen() = default;
+    Seen(const at::Tensor& like, std::int64_t of) : step(of), sum(torch::zeros_like(like)) {}
+    std::int64_t step = -1;
+    at::Tensor sum;
+    std::array<double, 5> numbers{};
+  };
+
+  struct Teacher {
+    std::unique_ptr<nn::Trunk> trunk;
+    distill::DinoHead head;
+  };
+
+  bool as_tasks() const { return options_.terms == DinoRecipe::Terms::kTasks; }
+  std::int64_t epoch(std::int64_t step) const { return step / context_.steps_per_epoch; }
+  static std::int64_t rows_of(const data::RowList& rows) {
+    return static_cast<std::int64_t>(rows.size());
+  }
+
+  distill::DinoHead make_head() const {
+    Rng rng =
+        nn::Model::initial_rng(static_cast<std::uint64_t>(context_.recipe.seed)).fork(kHeadStream);
+    nn::Draw draw(rng);
+    return {options_.head, context_.model.trunk().width(), draw};
+  }
+
+  NamedTensors head_parameters() const {
+    return prefixed(head_.parameters().trained(), kHeadPrefix);
+  }
+
+  NamedTensors student_parameters() const {
+    NamedTensors all = context_.model.trunk().parameters().trained();
+    for (auto& named : head_parameters()) all.push_back(std::move(named));
+    return all;
+  }
+
+  NamedTensors teacher_parameters() const {
+    NamedTensors all = teacher_->trunk->parameters().trained();
+    for (auto& named : prefixed(teacher_->head.parameters().trained(), kHeadPrefix)) {
+      all.push_back(std::move(named));
+    }
+    return all;
+  }
+
+  // The teacher starts as a copy of the student, which has its first parameters when it is asked for
+  // its first loss and not before.
+  void begin() {
+    if (teacher_ != nullptr) return;
+    teacher_ = std::make_unique<Teacher>(Teacher{context_.model.trunk().clone(), head_});
+    for (const auto& [name, tensor] : teacher_parameters()) tensor.set_requires_grad(false);
+    ema_.emplace(student_parameters(), nn::EmaOptions{});
+  }
+
+  // Running statistics of the layers that have some are the student's.
+  void copy_fixed() {
+    const torch::NoGradGuard no_grad;
+    const NamedTensors& from = context_.model.trunk().parameters().fixed();
+    const NamedTensors& to = teacher_->trunk->parameters().fixed();
+    for (std::size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
+  }
+
+  // The global views come first, and with local ones of their size they are the head of one batch.
+  data::Batch global_batch(const std::vector<ViewGroup>& groups, std::size_t rows) const {
+    data::Array array = groups.front().batch.front();
+    const std::size_t count = static_cast<std::size_t>(options_.crops.global_crops) * rows;
+    auto& values = std::get<std::vector<float>>(array.values);
+    values.resize(values.size() / array.shape[0] * count);
+    array.shape[0] = count;
+    return {std::move(array)};
+  }
+
+  // `features`: the teacher's of one global view.
+  void gather(std::int64_t step,
+              const at::Tensor& taught,
+              const at::Tensor& features,
+              const distill::DinoTerms& terms) {
+    const torch::NoGradGuard no_grad;
+    if (seen_.step != step || !seen_.sum.defined()) seen_ = Seen(centre_, step);
+    seen_.sum += taught.sum(0, /*keepdim=*/true);
+    const auto n = static_cast<double>(features.size(0));
+    const double deviation = distill::feature_deviation(features);
+    const double values[] = {
+        1.0, terms.mean_entropy, terms.entropy_of_mean, terms.cross_entropy, deviation};
+    for (std::size_t i = 0; i < seen_.numbers.size(); ++i) seen_.numbers[i] += n * values[i];
+  }
+
+  void watch(double mean_entropy, double entropy_of_mean, double deviation, std::int64_t step) {
+    if (options_.collapse == DinoRecipe::Collapse::kIgnore || std::isnan(mean_entropy)) return;
+    // While the temperature rises the answers are what it makes them.
+    if (epoch(step - 1) < options_.loss.teacher_warmup_epochs) return;
+    const auto state = monitor_.add(mean_entropy, entropy_of_mean, deviation);
+    if (state == distill::CollapseMonitor::State::kFine) return;
+    const std::string remedy = monitor_.remedy(state, options_.loss);
+    if (options_.collapse == DinoRecipe::Collapse::kStop) {
+      fail(ErrorCode::kNumeric,
+           "[train::dino] {} (train.dino.collapse: warn goes on all the same.)",
+           remedy);
+    }
+    if (!warned_) messages_.push_back("warning: " + remedy);
+    warned_ = true;
+  }
+
+  DinoRecipe options_;
+  LossContext context_;
+  const data::ImageSource& source_;
+  std::vector<data::ViewOptions> views_;
+  distill::DinoHead head_;
+  at::Tensor centre_;
+  distill::CollapseMonitor monitor_;
+  std::unique_ptr<Teacher> teacher_;
+  std::optional<nn::Ema> ema_;
+  Seen seen_;
+  report::NamedNumbers numbers_;
+  std::vector<std::string> messages_;
+  bool warned_ = false;
+};
+
+}  // namespace
+
+void DinoObjective::describe(FieldVisitor& train) {
+  train.section("dino", "Self-distillation without labels.", [this](FieldVisitor& s) {
+    options_.crops.describe(s);
+    s.section("head", "The network between features and what views agree on.", [this](auto& h) {
+      options_.head.describe(h);
+    });
+    options_.loss.describe(s);
+    s.number("momentum",
+             options_.momentum,
+             {.min = 0, .max = 1},
+             "What the teacher keeps of itself in the first step; it rises to 1 by half a cosine. "
+             "0.9995 for batches of 256 and less.");
+    s.integer("freeze_last_layer",
+              options_.freeze_last_layer,
+              {.min = 0, .max = 1e9},
+              "Epochs in which the head's last layer stays as it is.");
+    s.choice("terms",
+             options_.terms,
+             {{"one", DinoRecipe::Terms::kOne}, {"tasks", DinoRecipe::Terms::kTasks}},
+             "tasks: pairs of two global views and pairs with a local one are losses of their own, "
+             "which the method reconciles.");
+    s.choice("collapse",
+             options_.collapse,
+             {{"stop", DinoRecipe::Collapse::kStop},
+              {"warn", DinoRecipe::Collapse::kWarn},
+              {"ignore", DinoRecipe::Collapse::kIgnore}},
+             "What happens when all answers have become one, or say nothing, for 50 steps.");
+  });
+}
+
+void DinoObjective::check(const Recipe& recipe, const std::string& where) const {
+  DETENTE_CHECK(recipe.data.kind == "images",
+                ErrorCode::kInvalidArgument,
+                "{}: 'train.objective: dino' learns from views of images; expected data.kind: "
+                "images, got {}.",
+                where,
+                recipe.data.kind);
+  DETENTE_CHECK(options_.crops.global_crops + options_.crops.local_crops >= 2,
+                ErrorCode::kInvalidArgument,
+                "{}: 'train.dino' has one view of an image, which nothing can agree with; expected "
+                "two or more (global_crops + local_crops).",
+                where);
+  DETENTE_CHECK(options_.terms == DinoRecipe::Terms::kOne ||
+                    (options_.crops.global_crops >= 2 && options_.crops.local_crops >= 1),
+                ErrorCode::kInvalidArgument,
+                "{}: 'train.dino.terms: tasks' needs pairs of both kinds; expected two global "
+                "crops and a local one at least, got {} and {}.",
+                where,
+                options_.crops.global_crops,
+                options_.crops.local_crops);
+  DETENTE_CHECK(options_.loss.teacher_warmup_epochs <= recipe.loop.epochs,
+                ErrorCode::kInvalidArgument,
+                "{}: 'train.dino.teacher_warmup_epochs' is {}, longer than the run of {} epochs.",
+                where,
+                options_.loss.teacher_warmup_epochs,
+                recipe.loop.epochs);
+  DETENTE_CHECK(options_.head.out >= 2,
+                ErrorCode::kInvalidArgument,
+                "{}: 'train.dino.head.out' is {}; expected two or more numbers to agree on.",
+                where,
+                options_.head.out);
+}
+
+std::unique_ptr<LossSource> DinoObjective::losses(const LossContext& context) const {
+  DETENTE_CHECK(!context.model.trunk().per_task() && !context.model.trunk().maps(),
+                ErrorCode::kInvalidArgument,
+                "[train::dino] model.kind {} has no one vector for an image; expected vit or "
+                "resnet.",
+                context.model.trunk().kind());
+  return std::make_unique<DinoLosses>(options_, context);
+}
+
+}  // namespace detente::train
