@@ -139,6 +139,56 @@ TEST(Ema, DecayNoughtCopies) {
   EXPECT_EQ(only(ema.average()), 4);
 }
 
+TEST(Ema, TakesADecayOfTheCallers) {
+  // θ jumps from 1 to 3 and stays: a_t = 3 − 2 Π d_i, whatever the d_i.
+  at::Tensor x = scalar(1);
+  Ema ema({{"x", x}}, {.decay = 0.5});
+  x.fill_(3);
+  double kept = 1;
+  for (int t = 0; t < 20; ++t) {
+    const double decay = 0.9 + 0.005 * t;
+    ema.update(decay);
+    kept *= decay;
+    EXPECT_NEAR(only(ema.average()), 3 - 2 * kept, 1e-12);
+    EXPECT_EQ(ema.updates(), t + 1);
+  }
+  ema.update(1);
+  EXPECT_NEAR(only(ema.average()), 3 - 2 * kept, 1e-12);
+  ema.update(0);
+  EXPECT_EQ(only(ema.average()), 3);
+}
+
+TEST(Ema, TheSchedulesOwnDecayGivenByTheCallerIsTheSameToTheBit) {
+  for (const auto start : {Options::Start::kValues, Options::Start::kZero}) {
+    const Options options{.decay = 0.9, .schedule = Options::Schedule::kWarmup, .start = start};
+    at::Tensor x = torch::zeros({6}, torch::kFloat);
+    Ema own({{"x", x}}, options);
+    Ema given({{"x", x}}, options);
+    for (int t = 1; t < 8; ++t) {
+      x.copy_(torch::sin(torch::arange(6, torch::kFloat) * t));
+      own.update();
+      given.update(ema_decay(options, t));
+      EXPECT_TRUE(torch::equal(own.average()[0].second, given.average()[0].second));
+    }
+  }
+}
+
+TEST(Ema, ADecayThatIsNoneChangesNothing) {
+  at::Tensor x = scalar(1);
+  Ema ema({{"x", x}}, {});
+  x.fill_(3);
+  for (const double decay : {-0.1, 1.1, std::nan("")}) {
+    try {
+      ema.update(decay);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    }
+  }
+  EXPECT_EQ(ema.updates(), 0);
+  EXPECT_EQ(only(ema.average()), 1);
+}
+
 TEST(Ema, AveragesHalfPrecisionInFloat32AndCopiesWholeNumbers) {
   // In bf16 an increment of 1/1000 of the distance would be lost at once.
   at::Tensor x = scalar(1, torch::kBFloat16);
