@@ -24,11 +24,9 @@ NamedTensors LabelLosses::own_parameters(std::size_t task) const {
 
 TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& draws) {
   Rng dropout = draws.rng;
-  // Sources without augmentation draw nothing from it.
-  Rng augment = dropout.fork(kAugmentStream);
-  Rng same_augment = augment;  // maps change with their images
+  const Rng augment = draws.examples.fork(kAugmentStream);
   const data::Batch batch = data_.batch(rows, &augment);
-  const TensorList labels = make_targets(data_, rows, &same_augment);
+  const TensorList labels = make_targets(data_, rows, &augment);
   TensorList predictions;
   {
     std::optional<tensor::Autocast> autocast;

@@ -145,6 +145,40 @@ def test_any_number_of_processes_is_one(folder):
         same_run(several, again)
 
 
+def write_pictures(folder, model, rows=60, more=""):
+    draw = numpy.random.default_rng(5)
+    for name, count in (("train", rows), ("dev", 12)):
+        numbers = draw.integers(0, 256, (count, 8, 8), dtype=numpy.uint8)
+        labels = (numbers[:, :, 4:].mean((1, 2)) > numbers[:, :, :4].mean((1, 2))).astype(numpy.uint8)
+        for kind, values in (("images", numbers), ("labels", labels)):
+            head = bytes((0, 0, 8, values.ndim)) + b"".join(n.to_bytes(4, "big") for n in values.shape)
+            (folder / f"{name}-{kind}-idx{values.ndim}-ubyte").write_bytes(head + values.tobytes())
+    (folder / "recipe.yaml").write_text(
+        "data: {kind: images, train: train-images-idx3-ubyte, dev: dev-images-idx3-ubyte}\n"
+        "tasks:\n"
+        "  - {name: side, column: label, head: binary}\n"
+        "  - {name: again, column: label, head: classes, classes: 2}\n"
+        f"model: {model}\n"
+        "balance: {method: cagrad}\n"
+        "train: {epochs: 3, batch_size: 12, min_batch: 1}\n"
+        "parallel: {timeout_s: 20}\n"
+        "precision: float64\n"
+        "threads: 1\n" + more)
+
+
+def test_augmentation_belongs_to_the_rows(folder):
+    write_pictures(folder, "{kind: convnet, channels: [4, 8], hidden: 8, dropout: 0}")
+    changed = [word for name in ("flip=true", "crop=2", "erase=0.5", "jitter=0.2")
+               for word in ("--set", f"data.augment.{name}")]
+    alone = train(folder, "one", 1, *changed)
+    plain = train(folder, "plain", 1)
+    assert largest_difference(alone, plain) > 1e-3, "nothing is changed"
+    for size, parts in ((1, 2), (2, 1), (2, 2), (3, 1)):
+        other = train(folder, f"w{size}p{parts}", size, *changed, "--set", f"train.micro_batches={parts}")
+        difference = largest_difference(alone, other)
+        assert difference < 1e-5, (size, parts, difference)
+
+
 def test_modes_agree(folder):
     whole = train(folder, "sharded", 2, "--set", "precision=float64")
     other = train(folder, "naive", 2, "--set", "precision=float64", "--set", "parallel.mode=naive")
