@@ -268,6 +268,7 @@ def test_an_interrupt_of_one_saves_all(folder):
         world.processes[1].send_signal(signal.SIGTERM)
         codes, said = world.wait()
     assert codes == [130, 130], (codes, said)
+    assert "Go on in 2 processes with: detente train" in said[0], said
     same_run(whole, train(folder, out.name, 2, *LONG, "--resume"))
 
 
