@@ -8,6 +8,7 @@
 #include <detente/core/version.h>
 #include <detente/data/epoch_plan.h>
 #include <detente/machine/process.h>
+#include <detente/nn/image_layers.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/group.h>
 #include <detente/tensor/safetensors.h>
@@ -280,6 +281,7 @@ class Trainer {
                   model_->shared_learning_rates(),
                   group_,
                   recipe_.parallel.exchange());
+    if (spread()) average_statistics();
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),
@@ -294,6 +296,20 @@ class Trainer {
     } else {
       state_.begin_epoch(step_->tasks().size());
     }
+  }
+
+  void average_statistics() {
+    TensorList statistics = nn::running_statistics(model_->state());
+    if (statistics.empty()) return;
+    observers_.on_message(fmt::format(
+        "notice: batch normalisation takes its statistics from the rows of each of the {} "
+        "processes, "
+        "about {} of a batch, so another number of processes is another training; group "
+        "normalisation (model.norm: group) does not depend on it. Running statistics are those of "
+        "all.",
+        group_->size(),
+        std::max<std::int64_t>(1, recipe_.loop.batches.batch_size / group_->size())));
+    step_->average(std::move(statistics));
   }
 
   void make_losses(tensor::DType dtype) {

@@ -179,6 +179,35 @@ def test_augmentation_belongs_to_the_rows(folder):
         assert difference < 1e-5, (size, parts, difference)
 
 
+# Each process normalises by its own rows; what predictions use is of all of them.
+def test_running_statistics_are_those_of_all(folder):
+    write_pictures(folder, "{kind: convnet, channels: [4, 8], hidden: 8, norm: batch, dropout: 0}")
+    one_step = ("--set", "train.epochs=1", "--set", "train.batch_size=60")
+    runs = [tensors(newest_snapshot(train(folder, f"step{size}", size, *one_step)) / "model.safetensors")
+            for size in (1, 2, 3)]
+    first = next(name for name in runs[0] if name.endswith("running_mean"))
+    assert numpy.abs(runs[0][first]).max() > 0
+    for several in runs[1:]:
+        # Before the first normalisation nothing differs: the mean is that of all rows, ...
+        assert numpy.abs(several[first] - runs[0][first]).max() < 1e-12, first
+        # ... and the variance within the processes' parts is nearly that of all.
+        variance = first.replace("mean", "var")
+        assert numpy.allclose(several[variance], runs[0][variance], rtol=0.1), variance
+    # In every process: rank 0's snapshot holds all there is.
+    how = ("--set", "train.snapshot_minutes=0.00001", "--set", "train.keep=all")
+    whole = train(folder, "whole", 2, *how)
+    environments = {0: {"DETENTE_CRASH_AT": "snapshot.renamed:7"}}
+    with World(folder, "killed", 2, *how, environments=environments) as world:
+        codes, said = world.wait()
+    assert codes == [-signal.SIGKILL, 75], (codes, said)
+    same_run(whole, train(folder, "killed", 2, *how, "--resume"))
+    # Nobody learns of it by chance.
+    said = subprocess.run([PROGRAM, "train", str(folder / "recipe.yaml"), "--out", str(folder / "told"),
+                           "--nproc", "2", *one_step],
+                          capture_output=True, text=True, timeout=PATIENCE).stderr
+    assert said.count("rows of each of the 2 processes") == 1, said
+
+
 def test_modes_agree(folder):
     whole = train(folder, "sharded", 2, "--set", "precision=float64")
     other = train(folder, "naive", 2, "--set", "precision=float64", "--set", "parallel.mode=naive")
