@@ -4,6 +4,7 @@
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/cli/train_workers.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
 #include <detente/launch/launch.h>
@@ -96,6 +97,7 @@ void run_train(const TrainFlags& flags, Context& context) {
     return;
   }
   const launch::Launch launch = launch::read_launch();
+  set_crash_rank(launch.rank);
   const train::Recipe recipe = load_for_all(flags, launch);
   train::TrainOptions options = options_of(flags, recipe);
   if (launch.size > 1) {

@@ -61,6 +61,7 @@ class Trainer {
     share_snapshot();
     prepare(root);
     share_model();
+    crash_point("start.alike");
     if (first()) open(root);
     // To the end: an end that is asked for must not come while the last of the run is written.
     const InterruptGuard interrupt;
@@ -387,6 +388,7 @@ class Trainer {
         double wanted[] = {interrupt.interrupted() || observers_.stop() ? 1.0 : 0.0,
                            first() && due ? 1.0 : 0.0};
         group_->sum(wanted);
+        crash_point("step.asked");
         if (wanted[0] + wanted[1] > 0) save_snapshot();
         if (wanted[0] > 0) return true;
       }
@@ -454,6 +456,7 @@ class Trainer {
   }
 
   void end_epoch() {
+    crash_point("epoch.trained");
     if (first()) measure_epoch();
     group_->wait();
     if (!first()) ++state_.epoch;
@@ -504,6 +507,7 @@ class Trainer {
   }
 
   void save_snapshot() {
+    crash_point("snapshot.due");
     if (!first()) {
       // Rank 0 may need what is kept here.
       if (recipe_.parallel.zero == 1) {
@@ -562,6 +566,7 @@ class Trainer {
   // Launchers end all at the first exit code that is not 0, which is what an interrupted run has:
   // nobody leaves before rank 0 has saved everything. Who is gone by then is needed no more.
   void leave_together() {
+    crash_point("finish.saved");
     try {
       group_->wait();
     } catch (const Error&) {

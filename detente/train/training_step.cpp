@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/error.h>
 #include <detente/core/stopwatch.h>
 #include <detente/tensor/group.h>
@@ -102,11 +103,13 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   std::optional<CurvatureProbe> probe;
   result.report = &gradients(rows, position.step, probe, result.forward_ms);
   average_statistics(rows);
+  crash_point("step.gradients");
   if (!result.report->skipped) {
     const Stopwatch waiting;
     before_update_();
     result.extra_ms += waiting.milliseconds();
     optimizer_.step(factor);
+    crash_point("step.updated");
     const Stopwatch after;
     if (recipe_.balance->wants_losses_after_step()) {
       const at::NoGradGuard no_grad;
@@ -215,6 +218,7 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
   Stopwatch forward;
   for_each_part(rows, step, [&](const TaskLosses& losses) {
     forward_ms += forward.milliseconds();
+    crash_point("step.losses");
     // Before the engine frees the losses' graph.
     if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);
     if (whole) {
