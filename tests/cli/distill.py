@@ -181,7 +181,7 @@ def test_dino_learns_features_and_says_what_they_are_worth(folder):
     for metric in ("knn20", "knn10", "knn100", "knn200", "linear", "raw_knn20", "untrained_linear"):
         assert 0 <= scores[metric] <= 1, scores
     assert summary["knn20"] == scores["knn20"] and summary["linear"] == scores["linear"]
-    assert scores["raw_linear"] > 0.9, scores  # the classes are colours
+    assert scores["raw_knn20"] > 0.9, scores  # the classes are colours
     # The model kept is the teacher's trunk, and a trunk alone.
     kept = tensors(out / "model.safetensors")
     assert "cls_token" in kept and not any(name.startswith(("heads.", "dino.")) for name in kept)
