@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/result_table.h>
 #include <detente/report/html_page.h>
+#include <detente/report/run_data.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <fmt/format.h>
@@ -13,9 +14,10 @@ void print_task_metrics(const Json& tasks, std::ostream& out) {
   report::Table table({{"task"}, {"metric"}, {"value", report::Align::kRight}});
   for (const auto& [task, metrics] : tasks.items()) {
     for (const auto& [metric, value] : metrics.items()) {
+      const auto baseline = report::baseline_of(metric);
       table.add_row(
           {task,
-           metric,
+           baseline ? baseline->metric + " of the " + baseline->of : metric,
            value.is_number() ? report::value_text(value.get<double>()) : std::string("undefined")});
     }
   }
