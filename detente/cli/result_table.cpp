@@ -14,10 +14,9 @@ void print_task_metrics(const Json& tasks, std::ostream& out) {
   report::Table table({{"task"}, {"metric"}, {"value", report::Align::kRight}});
   for (const auto& [task, metrics] : tasks.items()) {
     for (const auto& [metric, value] : metrics.items()) {
-      const auto baseline = report::baseline_of(metric);
       table.add_row(
           {task,
-           baseline ? baseline->metric + " of the " + baseline->of : metric,
+           report::metric_text(metric),
            value.is_number() ? report::value_text(value.get<double>()) : std::string("undefined")});
     }
   }

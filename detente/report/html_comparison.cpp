@@ -125,7 +125,7 @@ Comparison compare_runs(std::span<const ComparedRun> runs, std::span<const Basel
       ++known;
       if (!std::isfinite(best) || (lower ? v < best : v > best)) best = v;
     }
-    std::vector<std::string> cells = {row.task, row.metric};
+    std::vector<std::string> cells = {row.task, metric_text(row.metric)};
     if (!last_task.empty() && row.task != last_task) out.table.add_rule();
     last_task = row.task;
     for (std::size_t j = 0; j < values.size(); ++j) {

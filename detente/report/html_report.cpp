@@ -115,8 +115,11 @@ std::string last_loss(const RunData& run, const std::string& task) {
     const double loss = value_in(run.epochs.back().train_losses, task);
     if (std::isfinite(loss)) return value_text(loss);
   }
+  const auto* steps = run.losses.find(task);
+  // Probes have none.
+  if (steps == nullptr && !run.losses.empty()) return "";
   std::string text = "–";
-  if (const auto* steps = run.losses.find(task)) {
+  if (steps != nullptr) {
     for (const double v : *steps) {
       if (std::isfinite(v)) text = value_text(v);
     }

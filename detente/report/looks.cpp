@@ -54,6 +54,7 @@ RunLooks pictures_of_side(const LookPixels& looks, std::size_t side, std::size_t
     to.row = from.row;
     to.image = look_picture(from.image, side, used);
     to.attention = look_picture(from.attention, side, used);
+    to.peak = from.peak;
   }
   for (const auto& from : looks.asked) {
     auto& to = out.asked.emplace_back();
@@ -100,8 +101,10 @@ Json looks_json(const RunLooks& looks) {
         {{"row", viewed.row}, {"image", viewed.image}, {"views", std::move(views)}});
   }
   for (const auto& one : looks.attention) {
-    json["attention"].push_back(
-        {{"row", one.row}, {"image", one.image}, {"attention", one.attention}});
+    json["attention"].push_back({{"row", one.row},
+                                 {"image", one.image},
+                                 {"attention", one.attention},
+                                 {"peak", json_number(one.peak)}});
   }
   if (looks.asked.empty()) return json;
   Json asked = Json::array();
@@ -153,6 +156,7 @@ RunLooks looks_from(const Json& json) {
       to.row = whole_at(one, "row");
       to.image = picture(one, "image");
       to.attention = picture(one, "attention");
+      to.peak = real_at(one, "peak");
     }
   }
   const Json* neighbours = optional_at(json, "neighbours");
@@ -200,7 +204,9 @@ Pixels attention_pixels(const Pixels& image,
                 columns);
   // Of the colours so much, the rest of a grey picture.
   constexpr double kColored = 0.62;
-  const auto most = static_cast<double>(*std::max_element(weights.begin(), weights.end()));
+  const auto [low, high] = std::minmax_element(weights.begin(), weights.end());
+  const auto least = static_cast<double>(*low);
+  const double range = static_cast<double>(*high) - least;
   Pixels out{image.height, image.width, {}};
   out.rgb.reserve(image.rgb.size());
   for (std::size_t y = 0; y < image.height; ++y) {
@@ -212,7 +218,7 @@ Pixels attention_pixels(const Pixels& image,
       const double weight = weight_at(
           weights, rows, columns, place(y, image.height, rows), place(x, image.width, columns));
       const double share =
-          most > 0 && std::isfinite(weight) ? std::clamp(weight / most, 0.0, 1.0) : 0;
+          range > 0 && std::isfinite(weight) ? std::clamp((weight - least) / range, 0.0, 1.0) : 0;
       const Color color = ramp_color(share);
       const std::uint8_t* from = image.rgb.data() + 3 * (y * image.width + x);
       const double grey = 0.299 * from[0] + 0.587 * from[1] + 0.114 * from[2];

@@ -45,6 +45,7 @@ struct Looks {
     std::uint64_t row = 0;
     Picture image;
     Picture attention;
+    double peak = kNoNumber;  // the largest weight over the mean of all
   };
   struct Neighbour {
     std::uint64_t row = 0;      // of the training rows
@@ -76,8 +77,8 @@ using RunLooks = Looks<std::string>;
 // these are too many, none. Names are cut as short_name does.
 RunLooks look_pictures(const LookPixels& looks);
 
-// The image with weights (rows × columns, >= 0, from the top; the largest counts as one) drawn over it:
-// dark where they are small, light where they are large, smooth between the middles of the fields.
+// The image with weights (rows × columns from the top) drawn over it: from dark for the smallest to light
+// for the largest, smooth between the middles of the fields; dark where all are equal.
 // Throws kShape for another number of weights, or none.
 Pixels attention_pixels(const Pixels& image,
                         std::span<const float> weights,

@@ -171,15 +171,19 @@ void add_attention_pictures(HtmlPage& page, const RunLooks& looks) {
   HtmlPage::PictureRow row;
   row.small = true;
   for (const auto& one : looks.attention) {
-    row.groups.push_back({{"row " + count_text(static_cast<double>(one.row)), one.image},
-                          {"attention", one.attention}});
+    row.groups.push_back(
+        {{"row " + count_text(static_cast<double>(one.row)), one.image},
+         {std::isfinite(one.peak) ? fmt::format("up to {:.3g} ×", one.peak) : "attention",
+          one.attention}});
   }
   row.name = "validation rows";
-  page.pictures("What it looks at",
-                {row},
-                {{"", {{ramp_color(0), "little"}, {ramp_color(1), "most"}}}},
-                "Attention of the last layer's class token to the patches of the image, mean over "
-                "the heads.");
+  page.pictures(
+      "What it looks at",
+      {row},
+      {{"", {{ramp_color(0), "least"}, {ramp_color(1), "most"}}}},
+      "Attention of the last layer's class token to the patches of the image, mean over the "
+      "heads, from the least to the most looked at; below, how many times the mean of all "
+      "patches the most has. 1 × is no difference.");
 }
 
 void add_neighbour_pictures(HtmlPage& page, const RunLooks& looks) {
@@ -193,20 +197,19 @@ void add_neighbour_pictures(HtmlPage& page, const RunLooks& looks) {
     row.groups.push_back({{"asked", asked.image}});
     auto& nearest = row.groups.emplace_back();
     for (const auto& near : asked.nearest) {
-      std::string name;
-      if (!near.label.empty()) name = near.label;
+      std::string name = near.label;
       if (!near.label.empty() && !asked.label.empty()) {
         name += near.right ? " ✓" : " ✗";
         ++known;
         right += near.right ? 1 : 0;
       }
-      name += fmt::format("{}cos {:.2f}", name.empty() ? "" : ", ", near.cosine);
+      name += fmt::format("{}{:.3f}", name.empty() ? "" : " ", near.cosine);
       nearest.push_back({name, near.image});
     }
   }
   std::string caption = fmt::format(
       "The {} rows of {} training rows whose features are most like those of a validation row "
-      "(cosine).",
+      "(below: the cosine).",
       looks.asked.front().nearest.size(),
       count_text(static_cast<double>(looks.searched)));
   if (known > 0) {
@@ -265,8 +268,8 @@ std::string monitor_words(const RunData& run) {
   const double all = last_of(run, kEntropyOfMean);
   if (!std::isfinite(each) || !std::isfinite(all)) return "";
   const std::string numbers = fmt::format(
-      "In the last steps an answer of the teacher has {:.0f} % of the highest entropy and the mean "
-      "of its answers {:.0f} %",
+      "In the last steps an answer of the teacher has {:.1f} % of the highest entropy and the mean "
+      "of its answers {:.1f} %",
       100 * each,
       100 * all);
   if (each > kUniformAbove) {

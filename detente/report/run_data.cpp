@@ -387,6 +387,11 @@ std::optional<BaselineMetric> baseline_of(std::string_view metric) {
   return std::nullopt;
 }
 
+std::string metric_text(const std::string& metric) {
+  const auto baseline = baseline_of(metric);
+  return baseline ? baseline->metric + " of the " + baseline->of : metric;
+}
+
 bool lower_is_better(std::string_view metric) {
   if (const auto baseline = baseline_of(metric)) return lower_is_better(baseline->metric);
   for (const metrics::MetricInfo& info : metrics::registry()) {

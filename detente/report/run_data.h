@@ -137,6 +137,8 @@ struct BaselineMetric {
   std::string metric;  // "knn20"
 };
 std::optional<BaselineMetric> baseline_of(std::string_view metric);
+// "knn20", "knn20 of the raw inputs".
+std::string metric_text(const std::string& metric);
 
 // As the registry of metrics says; of names that are not in it, losses, errors and their like.
 bool lower_is_better(std::string_view metric);

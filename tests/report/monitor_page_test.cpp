@@ -91,7 +91,7 @@ LookPixels made_looks(const std::function<Pixels()>& picture) {
     }
   }
   for (std::size_t i = 0; i < kAttendedImages; ++i) {
-    looks.attention.push_back({i + 1, picture(), picture()});
+    looks.attention.push_back({i + 1, picture(), picture(), 3.25});
     auto& asked = looks.asked.emplace_back();
     asked.row = i + 1;
     asked.label = "cat";
@@ -201,8 +201,9 @@ TEST(MonitorPage, ShowsLooks) {
               AllOf(HasSubstr("<h2>Self-distillation</h2>"),
                     HasSubstr("global 2"),
                     HasSubstr("What it looks at"),
+                    HasSubstr("up to 3.25 ×"),
                     HasSubstr("validation row 1: cat"),
-                    HasSubstr("cat ✓, cos 0.50"),
+                    HasSubstr("cat ✓ 0.500"),
                     HasSubstr("&lt;b&gt;dog ✗"),
                     HasSubstr("6 of 30 have its class by label")));
   EXPECT_THAT(html, Not(HasSubstr("<b>dog")));
@@ -276,8 +277,8 @@ TEST(Looks, AttentionIsLightWhereItIsLarge) {
   };
   EXPECT_GT(sum(7, 7), sum(4, 4));
   EXPECT_GT(sum(4, 4), sum(0, 0));
-  // Nothing anywhere is no light.
-  EXPECT_EQ(attention_pixels(grey, std::vector<float>(4, 0), 2, 2).rgb[0], drawn.rgb[0]);
+  // No difference is no light.
+  EXPECT_EQ(attention_pixels(grey, std::vector<float>(4, 0.5F), 2, 2).rgb[0], drawn.rgb[0]);
   EXPECT_EQ(test::error_of([&] { attention_pixels(grey, weights, 3, 2); }).code(),
             ErrorCode::kShape);
 }
@@ -326,6 +327,8 @@ TEST(ProbeMetrics, AreBetterWhenHigher) {
   EXPECT_EQ(baseline_of("untrained_linear")->metric, "linear");
   EXPECT_FALSE(baseline_of("linear"));
   EXPECT_FALSE(baseline_of("raw_"));
+  EXPECT_EQ(metric_text("knn20"), "knn20");
+  EXPECT_EQ(metric_text("raw_knn20"), "knn20 of the raw inputs");
 }
 
 TEST(ProbeMetrics, BaselinesAreDashedLinesOfTheirMetric) {
