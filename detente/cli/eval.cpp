@@ -11,10 +11,12 @@
 #include <detente/data/source_files.h>
 #include <detente/report/answer_charts.h>
 #include <detente/text/printable.h>
+#include <detente/text/shell_word.h>
 #include <detente/train/answer_record.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
+#include <detente/train/probe.h>
 #include <detente/train/snapshot.h>
 #include <fmt/format.h>
 
@@ -24,6 +26,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace detente::cli {
@@ -88,6 +91,35 @@ void check_out(const EvalFlags& flags, const train::LoadedRun& run) {
   demand_harmless("eval", flags.out, {flags.data.data, files.train, files.dev});
 }
 
+// A run without heads answers nothing; what its features are worth can be told.
+void check_probes(const EvalFlags& flags, const train::Recipe& recipe, data::Part part) {
+  DETENTE_CHECK(
+      !recipe.probes.empty(),
+      ErrorCode::kUnsupported,
+      "[cli::eval] the run has no task with a head and no probe, so there is nothing to "
+      "measure its answers by. `detente features {} --out FILE.npy` writes what its network "
+      "makes of rows.",
+      text::shell_word(flags.run));
+  DETENTE_CHECK(
+      part != data::Part::kTrain,
+      ErrorCode::kInvalidArgument,
+      "[cli::eval] the run has probes and no head: rows are judged by the training rows "
+      "nearest to them, which of a training row is the row itself. Expected --part dev or "
+      "test, or --data FILE.");
+  DETENTE_CHECK(flags.out.empty(),
+                ErrorCode::kUnsupported,
+                "[cli::eval] --out shows what heads answer, and the run has none; without it the "
+                "probes' metrics are printed. `detente report {}` shows neighbours.",
+                text::shell_word(flags.run));
+}
+
+report::NamedTables probe_rows(const train::LoadedRun& run, std::unique_ptr<data::Source> rows) {
+  const train::Corpus corpus{
+      train::load_rows(run.recipe, run.recipe.data.files, data::Part::kTrain, *run.source, true),
+      std::move(rows)};
+  return train::Probes(run.recipe, corpus).measure(*run.model);
+}
+
 void run_eval(const EvalFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
   check_out(flags, run);
@@ -98,9 +130,23 @@ void run_eval(const EvalFlags& flags, Context& context) {
                           : flags.part == "train" ? data::Part::kTrain
                           : flags.part == "test"  ? data::Part::kTest
                                                   : data::Part::kDev;
-  const auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
+  const bool headless = run.recipe.tasks.empty();
+  if (headless) check_probes(flags, run.recipe, part);
+  auto rows = train::load_rows(run.recipe, files, part, *run.source, true);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
   if (!flags.accept_changed) tell_changed_rows(flags, run, part, *rows, context);
+  if (headless) {
+    const std::size_t count = rows->size();
+    const Json tasks = report::to_json(probe_rows(run, std::move(rows)));
+    if (flags.json) {
+      context.out << json_text(Json{{"tasks", tasks}, {"rows", count}}) << "\n";
+      return;
+    }
+    context.out << text::printable(given ? flags.data.shown() : files.file(part)) << ", " << count
+                << " rows, by the features of the training rows\n\n";
+    print_task_metrics(tasks, context.out);
+    return;
+  }
   train::AnswerRecord record(run.recipe, *run.source, *rows);
   const auto predictions =
       train::predict_rows(*run.model,

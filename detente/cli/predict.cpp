@@ -13,6 +13,7 @@
 #include <detente/core/json_text.h>
 #include <detente/core/suggest.h>
 #include <detente/text/printable.h>
+#include <detente/text/shell_word.h>
 #include <detente/train/corpus.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/loaded_run.h>
@@ -265,6 +266,11 @@ void run_predict(const PredictFlags& flags, Context& context) {
   const bool piped = flags.data.data == data::kStandardInput;
   demand_harmless("predict", flags.out, {piped ? "" : flags.data.data});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
+  DETENTE_CHECK(!run.recipe.tasks.empty(),
+                ErrorCode::kUnsupported,
+                "[cli::predict] the run has no task with a head, so it predicts nothing. `detente "
+                "features {} --out FILE.npy` writes what its network makes of rows.",
+                text::shell_word(flags.run));
   const std::vector<std::string> maps = map_tasks(run.recipe);
   demand_fitting_output(flags.out, maps);
   const PredictionFormat format = format_of(flags.out).value_or(PredictionFormat::kTsv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/result_table.h>
 #include <detente/report/html_page.h>
+#include <detente/report/run_data.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ void print_task_metrics(const Json& tasks, std::ostream& out) {
     for (const auto& [metric, value] : metrics.items()) {
       table.add_row(
           {task,
-           metric,
+           report::metric_text(metric),
            value.is_number() ? report::value_text(value.get<double>()) : std::string("undefined")});
     }
   }

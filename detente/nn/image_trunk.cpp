@@ -157,7 +157,7 @@ at::Tensor ImageTrunk::pooled(const at::Tensor& x,
   return forward(frames, drop, statistics).reshape({-1, side(frames_), width()}).mean(1);
 }
 
-at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
+at::Tensor ImageTrunk::images_of(const data::Batch& batch) const {
   // As the array has it, and as the layers take it.
   std::vector<std::size_t> sides = {shape_.channels, shape_.height, shape_.width};
   Sizes view = {-1};
@@ -188,8 +188,11 @@ at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
                 : array_ == "series" ? " (channels, frames)"
                 : array_ == "clip"   ? " (channels, frames, height, width)"
                                      : " (channels, height, width)");
-  const at::Tensor images =
-      tensor_of(*array).view(view).to(parameters_.trained().front().second.options());
+  return tensor_of(*array).view(view).to(parameters_.trained().front().second.options());
+}
+
+at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
+  const at::Tensor images = images_of(batch);
   Dropout drop(random);
   return pooled(images, drop, statistics_.next(random));
 }

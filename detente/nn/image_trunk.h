@@ -35,6 +35,9 @@ class ImageTrunk : public Trunk {
   virtual void build(const data::ImageShape& shape, Draw& draw) = 0;
 
  protected:
+  // The batch's array as forward() takes it, on the parameters' device and in their type; kShape as
+  // features().
+  at::Tensor images_of(const data::Batch& batch) const;
   // Whether the bands of a recording are channels. Such a trunk takes no images.
   virtual bool along_time() const { return false; }
   // Whether it takes clips, whole, and nothing else.

@@ -14,6 +14,11 @@ namespace {
 constexpr double kVitEpsilon = 1e-6;
 constexpr double kVitDeviation = 0.02;
 
+// Of query, key and value, [3, B, heads, n, width].
+at::Tensor scaled_query(const at::Tensor& parts) {
+  return parts.select(0, 0) / std::sqrt(static_cast<double>(parts.size(-1)));
+}
+
 std::string vit_block(std::int64_t i) { return "blocks." + std::to_string(i) + "."; }
 
 }  // namespace
@@ -90,13 +95,15 @@ at::Tensor VitTrunk::norm(const at::Tensor& x, const std::string& name) const {
       x, {width_}, parameters_(name + ".weight"), parameters_(name + ".bias"), kVitEpsilon);
 }
 
+at::Tensor VitTrunk::attention_parts(const at::Tensor& x, const std::string& name) const {
+  return parameters_.linear(x, name + "qkv")
+      .unflatten(2, {3, heads_, width_ / heads_})
+      .permute({2, 0, 3, 1, 4});  // [3, B, heads, n, width]
+}
+
 at::Tensor VitTrunk::attention(const at::Tensor& x, const std::string& name) const {
-  const std::int64_t width = width_ / heads_;
-  const at::Tensor parts = parameters_.linear(x, name + "qkv")
-                               .unflatten(2, {3, heads_, width})
-                               .permute({2, 0, 3, 1, 4});  // [3, B, heads, n, width]
-  const at::Tensor query = parts.select(0, 0) / std::sqrt(static_cast<double>(width));
-  return parameters_.linear(attend(query, parts.select(0, 1), parts.select(0, 2), {}),
+  const at::Tensor parts = attention_parts(x, name);
+  return parameters_.linear(attend(scaled_query(parts), parts.select(0, 1), parts.select(0, 2), {}),
                             name + "proj");
 }
 
@@ -120,27 +127,52 @@ at::Tensor VitTrunk::positions(std::int64_t rows, std::int64_t columns) const {
 
 // The class token and the positions are sums with parameters, which the engine reads per task as it does
 // the layers; an expanded parameter would cost it a pass per task.
-at::Tensor VitTrunk::forward(at::Tensor x, Dropout& drop, BatchStatistics /*statistics*/) const {
-  x = torch::conv2d(x,
-                    parameters_("patch_embed.proj.weight"),
-                    parameters_("patch_embed.proj.bias"),
-                    /*stride=*/patch_);
+at::Tensor VitTrunk::embedded(const at::Tensor& images, Dropout& drop) const {
+  at::Tensor x = torch::conv2d(images,
+                               parameters_("patch_embed.proj.weight"),
+                               parameters_("patch_embed.proj.bias"),
+                               /*stride=*/patch_);
   const at::Tensor places = positions(x.size(2), x.size(3));
   x = x.flatten(2).transpose(1, 2);
-  if (pooling_ == Pooling::kCls) {
+  if (has_token()) {
     const at::Tensor token = torch::zeros_like(x.slice(1, 0, 1)) + parameters_("cls_token");
     x = torch::cat({token, x}, 1);
   }
-  x = drop(x + places, dropout_);
-  for (std::int64_t i = 0; i < layers_; ++i) {
-    const std::string name = vit_block(i);
-    x = x + drop(attention(norm(x, name + "norm1"), name + "attn."), dropout_);
-    const at::Tensor inner =
-        drop(torch::gelu(parameters_.linear(norm(x, name + "norm2"), name + "mlp.fc1")), dropout_);
-    x = x + drop(parameters_.linear(inner, name + "mlp.fc2"), dropout_);
-  }
+  return drop(x + places, dropout_);
+}
+
+at::Tensor VitTrunk::layer(at::Tensor x, std::int64_t i, Dropout& drop) const {
+  const std::string name = vit_block(i);
+  x = x + drop(attention(norm(x, name + "norm1"), name + "attn."), dropout_);
+  const at::Tensor inner =
+      drop(torch::gelu(parameters_.linear(norm(x, name + "norm2"), name + "mlp.fc1")), dropout_);
+  return x + drop(parameters_.linear(inner, name + "mlp.fc2"), dropout_);
+}
+
+at::Tensor VitTrunk::forward(at::Tensor x, Dropout& drop, BatchStatistics /*statistics*/) const {
+  x = embedded(x, drop);
+  for (std::int64_t i = 0; i < layers_; ++i) x = layer(x, i, drop);
   x = norm(x, "norm");
-  return pooling_ == Pooling::kCls ? x.select(1, 0) : x.mean(1);
+  return has_token() ? x.select(1, 0) : x.mean(1);
+}
+
+at::Tensor VitTrunk::attention_of(const data::Batch& images) const {
+  DETENTE_CHECK(has_token() && frames_ == 0,
+                ErrorCode::kUnsupported,
+                "[nn::VitTrunk] there is no attention of a class token {}; expected images and "
+                "pooling: cls.",
+                has_token() ? "of clips" : "with pooling: mean");
+  const torch::NoGradGuard no_grad;
+  const at::Tensor pixels = images_of(images);
+  Dropout off(nullptr);
+  at::Tensor x = embedded(pixels, off);
+  for (std::int64_t i = 0; i + 1 < layers_; ++i) x = layer(x, i, off);
+  const std::string last = vit_block(layers_ - 1);
+  const at::Tensor parts = attention_parts(norm(x, last + "norm1"), last + "attn.");
+  // Of the class token alone, [B, heads, tokens].
+  const at::Tensor looks =
+      scaled_query(parts).slice(2, 0, 1).matmul(parts.select(0, 1).transpose(2, 3)).softmax(-1);
+  return looks.squeeze(2).slice(2, 1).unflatten(2, {pixels.size(2) / patch_, -1});
 }
 
 }  // namespace detente::nn

@@ -33,6 +33,14 @@ class VitTrunk final : public ImageTrunk {
   // kInvalidArgument for images that are not whole patches.
   void build(const data::ImageShape& shape, Draw& draw) override;
 
+  // Whether there is a class token, whose attention attention_of() is.
+  bool has_token() const { return pooling_ == Pooling::kCls; }
+  // What the class token looks at in the last layer: [B, heads, rows, columns] of patches, >= 0, without
+  // a graph. A head's numbers and what it gives to the class token itself sum to one. Images as
+  // features() takes them. Throws kUnsupported without a class token and for clips, kShape as
+  // features().
+  at::Tensor attention_of(const data::Batch& images) const;
+
   // Whole patches; the positions are interpolated.
   bool takes_sides(std::int64_t height, std::int64_t width) const override;
 
@@ -42,7 +50,12 @@ class VitTrunk final : public ImageTrunk {
  private:
   // Of a grid of so many patches: those of the parameters or, bicubically, between them.
   at::Tensor positions(std::int64_t rows, std::int64_t columns) const;
+  // Patches (with the class token, where there is one) and their places, [B, tokens, width].
+  at::Tensor embedded(const at::Tensor& images, Dropout& drop) const;
+  at::Tensor layer(at::Tensor x, std::int64_t i, Dropout& drop) const;
   at::Tensor norm(const at::Tensor& x, const std::string& name) const;
+  // Query, key and value: [3, B, heads, tokens, width of a head].
+  at::Tensor attention_parts(const at::Tensor& x, const std::string& name) const;
   at::Tensor attention(const at::Tensor& x, const std::string& name) const;
 
   std::int64_t patch_ = 4;

@@ -2,7 +2,7 @@
 #include <detente/core/json_text.h>
 #include <detente/metrics/calibration.h>
 #include <detente/report/answers.h>
-#include <detente/report/pixels.h>
+#include <detente/report/internal/strict_json.h>
 #include <detente/text/unicode.h>
 
 #include <algorithm>
@@ -13,74 +13,24 @@
 namespace detente::report {
 namespace {
 
+using internal::Damaged;
+using internal::demand;
+using internal::entry_at;
+using internal::list_at;
+using internal::name_from;
+using internal::optional_at;
+using internal::real_at;
+using internal::real_from;
+using internal::share_at;
+using internal::whole_at;
+using internal::whole_from;
+
 constexpr const char* kAnswersFormat = "detente-answers-1";
 constexpr const char* kEllipsis = "…";
-constexpr std::uint64_t kMostCount = 1ULL << 53U;
-
-// What reading a damaged file throws at itself.
-struct Damaged {};
-
-void demand(bool holds) {
-  if (!holds) throw Damaged{};
-}
-
-const Json& entry_at(const Json& object, const char* key) {
-  demand(object.is_object());
-  const auto found = object.find(key);
-  demand(found != object.end());
-  return *found;
-}
-
-const Json* optional_at(const Json& object, const char* key) {
-  demand(object.is_object());
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-std::uint64_t whole_from(const Json& value, std::uint64_t most = kMostCount) {
-  demand(value.is_number_unsigned() && value.get<std::uint64_t>() <= most);
-  return value.get<std::uint64_t>();
-}
-
-std::uint64_t whole_at(const Json& object, const char* key, std::uint64_t most = kMostCount) {
-  return whole_from(entry_at(object, key), most);
-}
-
-double real_from(const Json& value) {
-  if (value.is_null()) return kNoNumber;
-  demand(value.is_number() && std::isfinite(value.get<double>()));
-  return value.get<double>();
-}
-
-double real_at(const Json& object, const char* key) { return real_from(entry_at(object, key)); }
-
-double share_at(const Json& object, const char* key) {
-  const double value = real_at(object, key);
-  demand(value >= 0 && value <= 1);
-  return value;
-}
-
-std::string name_from(const Json& value) {
-  demand(value.is_string());
-  auto text = value.get<std::string>();
-  demand(text.size() <= kMostName);
-  return text;
-}
-
-const Json& list_at(const Json& object, const char* key, std::size_t most) {
-  const Json& list = entry_at(object, key);
-  demand(list.is_array() && list.size() <= most);
-  return list;
-}
 
 // `used` sums up the pictures of a file.
 std::string picture_at(const Json& object, const char* key, std::size_t& used) {
-  const Json& value = entry_at(object, key);
-  demand(value.is_string());
-  auto text = value.get<std::string>();
-  used += text.size();
-  demand(used <= kMostPictures && (text.empty() || is_png_text(text)));
-  return text;
+  return internal::picture_at(object, key, used, kMostPictures);
 }
 
 Json confusion_json(const ConfusionAnswers& confusion) {

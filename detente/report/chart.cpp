@@ -197,6 +197,22 @@ void draw_band(Canvas& canvas, const ChartFrame& frame, const Series& series) {
   flush();
 }
 
+void draw_zone(Canvas& canvas, const ChartFrame& frame, const Zone& zone) {
+  constexpr double kZoneFont = 10.5;
+  const auto place = [&](double y) {
+    return std::clamp(frame.at(frame.x_min, y).y, frame.plot.y, frame.plot.bottom());
+  };
+  const double top = place(zone.high);
+  const double bottom = place(zone.low);
+  if (!(bottom > top)) return;
+  canvas.rectangle({frame.plot.x, top, frame.plot.width, bottom - top},
+                   zone.color.with_alpha(0.14));
+  if (zone.text.empty()) return;
+  canvas.text({frame.plot.right() - 5, (top + bottom) / 2 + 3.6},
+              shortened_text(zone.text, kZoneFont, frame.plot.width - 10),
+              {kZoneFont, kMuted, Anchor::kEnd});
+}
+
 }  // namespace
 
 Point ChartFrame::at(double x, double y) const {
@@ -302,6 +318,7 @@ ChartFrame draw_chart(Canvas& canvas, const Rect& area, const Chart& chart) {
   }
 
   canvas.begin_clip({plot.x - 4, plot.y - 4, plot.width + 8, plot.height + 8});
+  for (const Zone& zone : chart.zones_y) draw_zone(canvas, frame, zone);
   for (const double y : chart.marks_y) {
     const double at = frame.at(frame.x_min, y).y;
     canvas.line({{plot.x, at}, {plot.right(), at}}, {kAxis, 1.2, 4});

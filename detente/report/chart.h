@@ -28,6 +28,14 @@ struct Series {
   std::vector<double> high;
 };
 
+// A pale stretch across the whole chart with its meaning in small letters.
+struct Zone {
+  double low = 0;
+  double high = 0;
+  Color color;
+  std::string text;
+};
+
 struct Chart {
   std::string title;
   std::string x_label;
@@ -40,6 +48,7 @@ struct Chart {
   std::optional<double> y_max;
   std::vector<double> marks_y;  // dashed horizontal lines
   std::vector<double> marks_x;  // dashed vertical lines
+  std::vector<Zone> zones_y;    // of y values; they do not widen the axis
 };
 
 // Where the data lies, for whoever draws on top or reads values under the pointer.

@@ -125,13 +125,14 @@ Comparison compare_runs(std::span<const ComparedRun> runs, std::span<const Basel
       ++known;
       if (!std::isfinite(best) || (lower ? v < best : v > best)) best = v;
     }
-    std::vector<std::string> cells = {row.task, row.metric};
+    std::vector<std::string> cells = {row.task, metric_text(row.metric)};
     if (!last_task.empty() && row.task != last_task) out.table.add_rule();
     last_task = row.task;
     for (std::size_t j = 0; j < values.size(); ++j) {
       cells.push_back(value_text(values[j]));
       // Equal as printed is equal to the reader.
-      if (known > 1 && std::isfinite(values[j]) && value_text(values[j]) == value_text(best)) {
+      if (known > 1 && !baseline_of(row.metric) && std::isfinite(values[j]) &&
+          value_text(values[j]) == value_text(best)) {
         out.best.emplace_back(out.table.rows(), j + 2);
       }
     }
@@ -207,6 +208,7 @@ std::string html_comparison(const std::string& title,
   const auto rows = metric_rows(runs);
   std::size_t drawn = 0;
   for (const auto& row : rows) {
+    if (baseline_of(row.metric)) continue;  // nothing of it is learned
     if (drawn++ >= kMaxTaskCharts) break;
     Chart chart = epochs_chart("Dev " + row.task + ": " + row.metric);
     for (std::size_t i = 0; i < runs.size(); ++i) {

@@ -8,6 +8,7 @@
 #include <detente/report/html_report.h>
 #include <detente/report/inspection.h>
 #include <detente/report/inspection_tables.h>
+#include <detente/report/monitor_charts.h>
 #include <detente/report/run_charts.h>
 #include <detente/report/run_facts.h>
 #include <fmt/format.h>
@@ -25,8 +26,15 @@ std::vector<HtmlPage::Tile> result_tiles(const RunData& run) {
   for (const auto& [task, metrics] : results) {
     if (tiles.size() >= 4) break;
     if (!metrics.empty()) {
-      tiles.push_back(
-          {value_text(metrics.front().second, 3), task, "dev " + metrics.front().first});
+      const std::string& metric = metrics.front().first;
+      std::string detail = "dev " + metric;
+      for (const auto& [name, value] : metrics) {
+        const auto baseline = baseline_of(name);
+        if (baseline && baseline->metric == metric) {
+          detail += fmt::format("; {} {}", baseline->of, value_text(value, 3));
+        }
+      }
+      tiles.push_back({value_text(metrics.front().second, 3), task, detail});
     }
   }
   if (const double share = run.conflict_share(); std::isfinite(share)) {
@@ -67,11 +75,72 @@ std::vector<std::string> labels(const RunData& run) {
   return out;
 }
 
+double value_in(const NamedNumbers& numbers, const std::string& name) {
+  for (const auto& [key, value] : numbers) {
+    if (key == name) return value;
+  }
+  return kNoNumber;
+}
+
+bool has_name(const NamedNumbers& numbers, const std::string& name) {
+  return std::any_of(
+      numbers.begin(), numbers.end(), [&](const auto& number) { return number.first == name; });
+}
+
+// A row of results: a task's own metrics, or what a baseline has of them.
+struct ResultRow {
+  std::string name;
+  NamedNumbers metrics;
+};
+
+std::vector<ResultRow> result_rows(const std::string& task, const NamedNumbers& metrics) {
+  std::vector<ResultRow> rows = {{task, {}}};
+  for (const auto& [metric, value] : metrics) {
+    const auto baseline = baseline_of(metric);
+    if (!baseline || !has_name(metrics, baseline->metric)) {
+      rows.front().metrics.emplace_back(metric, value);
+      continue;
+    }
+    const std::string name = task + ", " + baseline->of;
+    auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const auto& one) { return one.name == name; });
+    if (row == rows.end()) row = rows.insert(rows.end(), {name, {}});
+    row->metrics.emplace_back(baseline->metric, value);
+  }
+  return rows;
+}
+
+std::string last_loss(const RunData& run, const std::string& task) {
+  if (!run.epochs.empty()) {
+    const double loss = value_in(run.epochs.back().train_losses, task);
+    if (std::isfinite(loss)) return value_text(loss);
+  }
+  const auto* steps = run.losses.find(task);
+  // Probes have none.
+  if (steps == nullptr && !run.losses.empty()) return "";
+  std::string text = "–";
+  if (steps != nullptr) {
+    for (const double v : *steps) {
+      if (std::isfinite(v)) text = value_text(v);
+    }
+  }
+  return text;
+}
+
 Table result_table(const RunData& run) {
-  std::vector<std::string> metrics;
   const auto results = run.results();
-  for (const auto& [task, values] : results) {
-    for (const auto& [metric, value] : values) {
+  std::vector<ResultRow> rows;
+  for (const auto& task : run.tasks) {
+    const auto found = std::find_if(
+        results.begin(), results.end(), [&](const auto& result) { return result.first == task; });
+    const NamedNumbers none;
+    for (auto& row : result_rows(task, found == results.end() ? none : found->second)) {
+      rows.push_back(std::move(row));
+    }
+  }
+  std::vector<std::string> metrics;
+  for (const ResultRow& row : rows) {
+    for (const auto& [metric, value] : row.metrics) {
       if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
         metrics.push_back(metric);
       }
@@ -81,31 +150,15 @@ Table result_table(const RunData& run) {
   for (const auto& metric : metrics) columns.push_back({metric, Align::kRight});
   columns.push_back({"last training loss", Align::kRight});
   Table table(std::move(columns));
-  for (const auto& task : run.tasks) {
-    std::vector<std::string> row = {task};
+  for (const ResultRow& row : rows) {
+    std::vector<std::string> cells = {row.name};
     for (const auto& metric : metrics) {
-      std::string cell;
-      for (const auto& [name, values] : results) {
-        if (name != task) continue;
-        for (const auto& [key, value] : values) {
-          if (key == metric) cell = value_text(value);
-        }
-      }
-      row.push_back(cell);
+      cells.push_back(has_name(row.metrics, metric) ? value_text(value_in(row.metrics, metric))
+                                                    : "");
     }
-    std::string loss = "–";
-    if (!run.epochs.empty()) {
-      for (const auto& [name, value] : run.epochs.back().train_losses) {
-        if (name == task) loss = value_text(value);
-      }
-    }
-    if (const auto* steps = run.losses.find(task); loss == "–" && steps != nullptr) {
-      for (const double v : *steps) {
-        if (std::isfinite(v)) loss = value_text(v);
-      }
-    }
-    row.push_back(loss);
-    table.add_row(std::move(row));
+    const bool task = std::find(run.tasks.begin(), run.tasks.end(), row.name) != run.tasks.end();
+    cells.push_back(task ? last_loss(run, row.name) : "");
+    table.add_row(std::move(cells));
   }
   return table;
 }
@@ -290,7 +343,8 @@ void add_repetition(HtmlPage& page, const RunData& run) {
 }  // namespace
 
 std::string conflict_words(const RunData& run) {
-  const std::size_t k = run.tasks.size();
+  // Tasks without a loss (probes) have no gradients.
+  const std::size_t k = run.losses.empty() ? run.tasks.size() : run.losses.names.size();
   if (k == 0) return "";
   if (k == 1) return "There is only one task, so no gradients could conflict.";
   const double share = run.conflict_share();
@@ -353,6 +407,7 @@ std::string html_report(const RunData& run) {
 
   add_learning(page, run);
   if (run.answers) add_answers(page, *run.answers);
+  add_monitor(page, run);
   add_gradients(page, run);
   add_inspection(page, run);
   add_times(page, run);

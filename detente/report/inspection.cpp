@@ -268,9 +268,12 @@ Inspection inspect_run(const RunData& run, const InspectOptions& options) {
   DETENTE_CHECK(run.losses.names.size() != 1,
                 ErrorCode::kData,
                 "[report::inspect_run] '{}' trained one task, '{}'; how tasks stand to each other "
-                "needs two.",
+                "needs two.{}",
                 run.folder,
-                run.losses.names[0]);
+                run.losses.names[0],
+                run.monitor.empty() ? ""
+                                    : " What its loss says of itself is on the run's page, "
+                                      "which `detente report` makes again.");
   const double counted = run.number("steps");
   DETENTE_CHECK(!run.steps.empty() || !(counted > 0),
                 ErrorCode::kData,

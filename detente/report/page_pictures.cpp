@@ -20,7 +20,9 @@ void HtmlPage::pictures(const std::string& title,
     for (const auto& group : row.groups) count += group.size();
     body_ += fmt::format("<h4>{}</h4>\n<div class=\"pics\" style=\"--w:{}px\">\n",
                          escape_xml(row.name),
-                         count <= kFewPictures ? 192 : 148);
+                         row.small               ? 84
+                         : count <= kFewPictures ? 192
+                                                 : 148);
     for (const auto& group : row.groups) {
       body_ += "<div>";
       for (const Picture& picture : group) {

@@ -34,6 +34,7 @@ h2{font-size:20px;margin:34px 0 12px}
 .scroll+.scroll,.grid+.scroll,.note+.scroll,.findings+.scroll{margin-top:12px}
 .note+.grid,.scroll+.grid{margin-top:14px}
 .lead+.lead{margin-top:10px}
+.lead+.grid{margin-top:14px}
 .scroll+.note{margin-top:10px}
 table{border-collapse:collapse;width:100%;font-size:15px;font-variant-numeric:tabular-nums}
 th,td{padding:8px 16px;text-align:left;white-space:nowrap}

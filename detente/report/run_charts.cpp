@@ -121,6 +121,31 @@ std::vector<std::string> dev_metrics(const RunData& run, const std::string& task
   return names;
 }
 
+bool is_baseline(const std::string& metric, const std::vector<std::string>& metrics) {
+  const auto baseline = baseline_of(metric);
+  return baseline && std::find(metrics.begin(), metrics.end(), baseline->metric) != metrics.end();
+}
+
+// Dashed, in the colour of the line they are to be compared with.
+void add_baselines(Chart& chart,
+                   const RunData& run,
+                   const std::string& task,
+                   const std::string& metric,
+                   const std::vector<std::string>& metrics) {
+  const Color color = chart.series.back().color;
+  double dash = 2;
+  for (const auto& name : metrics) {
+    const auto baseline = baseline_of(name);
+    if (!baseline || baseline->metric != metric) continue;
+    Series line = dev_series(run, task, name, baseline->of + ": " + metric, color);
+    line.markers = false;
+    line.width = 1.4;
+    line.dash = dash;
+    dash += 3;
+    chart.series.push_back(std::move(line));
+  }
+}
+
 Chart epoch_chart(const RunData& run, std::string title) {
   Chart chart;
   chart.title = std::move(title);
@@ -222,12 +247,16 @@ Series dev_series(const RunData& run,
   series.width = 2;
   for (const auto& epoch : run.epochs) {
     double found = kNaN;
+    bool measured = false;
     for (const auto& [dev_task, metrics] : epoch.dev) {
       if (dev_task != task) continue;
+      measured = true;
       for (const auto& [dev_metric, value] : metrics) {
         if (dev_metric == metric) found = value;
       }
     }
+    // Probes are measured every few epochs only; the epochs between are no gaps.
+    if (!measured && run.losses.find(task) == nullptr) continue;
     series.x.push_back(epoch.epoch);
     series.y.push_back(found);
   }
@@ -315,11 +344,16 @@ std::vector<Chart> dev_charts(const RunData& run) {
     Chart errors = epoch_chart(run, "Dev errors (lower is better)");
     for (const auto& task : run.tasks) {
       Chart chart = epoch_chart(run, "Dev scores: " + task);
-      for (const auto& metric : dev_metrics(run, task)) {
+      const auto metrics = dev_metrics(run, task);
+      for (const auto& metric : metrics) {
+        if (is_baseline(metric, metrics)) continue;
         const bool error = lower_is_better(metric);
         Chart& to = error ? errors : chart;
+        const auto colored = static_cast<std::size_t>(std::count_if(
+            to.series.begin(), to.series.end(), [](const Series& s) { return s.dash == 0; }));
         to.series.push_back(dev_series(
-            run, task, metric, error ? task + " " + metric : metric, line_color(to.series.size())));
+            run, task, metric, error ? task + " " + metric : metric, line_color(colored)));
+        add_baselines(to, run, task, metric, metrics);
       }
       if (!chart.series.empty()) charts.push_back(std::move(chart));
     }

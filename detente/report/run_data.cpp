@@ -106,6 +106,7 @@ class MetricsReader {
       cosines_.add(record.gradients->cosines, row);
     }
     milliseconds_.add(record.ms, row);
+    monitor_.add(record.monitor, row);
     if (record.diagnosis) diagnose(*record.diagnosis, row);
   }
 
@@ -145,6 +146,7 @@ class MetricsReader {
   CurveBuilder& grad_norms_ = builder(run_.grad_norms);
   CurveBuilder& cosines_ = builder(run_.cosines);
   CurveBuilder& milliseconds_ = builder(run_.milliseconds);
+  CurveBuilder& monitor_ = builder(run_.monitor);
   CurveBuilder& xi_ = builder(run_.xi);
   CurveBuilder& dominated_ = builder(run_.dominated);
   CurveBuilder& curved_ = builder(run_.curved);
@@ -183,6 +185,12 @@ void take_answers(RunData& run, std::string_view text) {
   run.unreadable_answers = !text.empty() && !run.answers;
 }
 
+void take_looks(RunData& run, std::string_view text) {
+  run.looks.reset();
+  if (!text.empty()) run.looks = parse_looks(text);
+  run.unreadable_looks = !text.empty() && !run.looks;
+}
+
 std::string text_of(const std::filesystem::path& path, bool& found) {
   if (!std::filesystem::exists(path)) return "";
   found = true;
@@ -191,9 +199,8 @@ std::string text_of(const std::filesystem::path& path, bool& found) {
 
 // Nothing where there is no such file or only what this program has not written: a folder, a file far
 // larger than a summary is.
-std::optional<std::string> answers_in(const std::filesystem::path& folder, bool& there) {
+std::optional<std::string> bounded_text(const std::filesystem::path& path, bool& there) {
   constexpr std::uintmax_t kMostBytes = 16U << 20U;
-  const std::filesystem::path path = folder / "answers.json";
   std::error_code error;
   there = std::filesystem::exists(path, error);
   if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
@@ -254,6 +261,12 @@ std::vector<std::string> RunData::warnings() const {
         "model "
         "answered is not shown.");
   }
+  if (unreadable_looks) {
+    texts.push_back(
+        "looks.json is damaged, or of another version of Detente, and is left out: what the "
+        "network "
+        "sees is not shown.");
+  }
   return texts;
 }
 
@@ -284,11 +297,22 @@ RunData read_run(const std::filesystem::path& folder, RunParts parts) {
   const auto absolute = std::filesystem::absolute(folder).lexically_normal();
   const auto last = absolute.filename().empty() ? absolute.parent_path() : absolute;
   bool answered = false;
+  bool looked = false;
   std::optional<std::string> answers;
-  if (parts == RunParts::kAll) answers = answers_in(folder, answered);
-  RunData run = parse_run(
-      last.filename().string(), summary, metrics, std::move(recipe), parts, answers.value_or(""));
+  std::optional<std::string> looks;
+  if (parts == RunParts::kAll) {
+    answers = bounded_text(folder / "answers.json", answered);
+    looks = bounded_text(folder / "looks.json", looked);
+  }
+  RunData run = parse_run(last.filename().string(),
+                          summary,
+                          metrics,
+                          std::move(recipe),
+                          parts,
+                          answers.value_or(""),
+                          looks.value_or(""));
   run.unreadable_answers = answered && !run.answers;
+  run.unreadable_looks = looked && !run.looks;
   return run;
 }
 
@@ -297,12 +321,14 @@ RunData parse_run(const std::string& folder,
                   std::string_view metrics,
                   std::string recipe,
                   RunParts parts,
-                  std::string_view answers) {
+                  std::string_view answers,
+                  std::string_view looks) {
   RunData run;
   run.folder = folder;
   run.recipe = std::move(recipe);
   take_summary(run, summary);
   take_answers(run, answers);
+  take_looks(run, looks);
   MetricsReader reader(run);
   while (!metrics.empty()) {
     const std::size_t end = metrics.find('\n');
@@ -342,6 +368,7 @@ void GrowingRun::add_line(std::string_view line) {
 void GrowingRun::set_summary(std::string_view text) { take_summary(parts_->run, text); }
 void GrowingRun::set_recipe(std::string text) { parts_->run.recipe = std::move(text); }
 void GrowingRun::set_answers(std::string_view text) { take_answers(parts_->run, text); }
+void GrowingRun::set_looks(std::string_view text) { take_looks(parts_->run, text); }
 
 const RunData& GrowingRun::data() {
   parts_->reader.finish();
@@ -350,7 +377,23 @@ const RunData& GrowingRun::data() {
   return parts_->run;
 }
 
+std::optional<BaselineMetric> baseline_of(std::string_view metric) {
+  for (const auto& [prefix, of] : {std::pair<std::string_view, const char*>{"raw_", "raw inputs"},
+                                   {"untrained_", "untrained network"}}) {
+    if (metric.starts_with(prefix) && metric.size() > prefix.size()) {
+      return BaselineMetric{of, std::string(metric.substr(prefix.size()))};
+    }
+  }
+  return std::nullopt;
+}
+
+std::string metric_text(const std::string& metric) {
+  const auto baseline = baseline_of(metric);
+  return baseline ? baseline->metric + " of the " + baseline->of : metric;
+}
+
 bool lower_is_better(std::string_view metric) {
+  if (const auto baseline = baseline_of(metric)) return lower_is_better(baseline->metric);
   for (const metrics::MetricInfo& info : metrics::registry()) {
     if (info.name == metric) return !info.higher_is_better;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml, answers.json.
+// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml, answers.json
+// and looks.json.
 //
 // Reading is forgiving, because a report matters most when a run went wrong: files and fields may
 // be missing, null or of another type, the last line may be cut; the reader takes what is there and
@@ -8,6 +9,7 @@
 
 #include <detente/core/json.h>
 #include <detente/report/answers.h>
+#include <detente/report/looks.h>
 #include <detente/report/run_record.h>
 
 #include <deque>
@@ -57,6 +59,7 @@ struct RunData {
   Curves grad_norms;
   Curves cosines;  // named "task|task"
   Curves milliseconds;
+  Curves monitor;  // what the losses say of themselves (StepRecord::monitor)
   // From the steps' diagnoses; named "task|task", the conditions of the triad 1, 0 or NaN.
   Curves xi;
   Curves dominated;
@@ -66,9 +69,11 @@ struct RunData {
   std::deque<GroupCurves> groups;
   std::vector<EpochRecord> epochs;
   std::optional<RunAnswers> answers;          // nothing without answers.json
+  std::optional<RunLooks> looks;              // nothing without looks.json
   std::vector<std::size_t> unreadable_lines;  // of metrics.jsonl, from 1
   bool unreadable_summary = false;
   bool unreadable_answers = false;
+  bool unreadable_looks = false;
 
   // What could not be read, one sentence each, to be told wherever the run is shown.
   std::vector<std::string> warnings() const;
@@ -83,8 +88,8 @@ struct RunData {
   NamedTables results() const;
 };
 
-// Of a run of many steps the epochs are read in a fraction of the time; the steps and the answers are then left
-// out, unread.
+// Of a run of many steps the epochs are read in a fraction of the time; the steps, the answers and the
+// looks are then left out, unread.
 enum class RunParts { kAll, kEpochs };
 
 // kIo when the folder does not exist; kData when none of the first three files is in it.
@@ -96,7 +101,8 @@ RunData parse_run(const std::string& folder,
                   std::string_view metrics,
                   std::string recipe,
                   RunParts parts = RunParts::kAll,
-                  std::string_view answers = {});
+                  std::string_view answers = {},
+                  std::string_view looks = {});
 
 // A run that still grows: what has been added to its files is added here, and nothing is read twice.
 class GrowingRun {
@@ -112,6 +118,7 @@ class GrowingRun {
   void set_summary(std::string_view text);
   void set_recipe(std::string text);
   void set_answers(std::string_view text);
+  void set_looks(std::string_view text);
   // As parse_run would give it for all of that; until the next call of one of the above.
   const RunData& data();
 
@@ -122,6 +129,16 @@ class GrowingRun {
 
 // "line 3", "lines 3, 5, 9", "lines 1, 2, 3, 4, 5 and 20 more".
 std::string lines_text(const std::vector<std::size_t>& lines);
+
+// Beside what a network's features are worth stands what the same is without it (train/probe.h):
+// "raw_knn20" is knn20 of the raw inputs, "untrained_knn20" of the network before its first step.
+struct BaselineMetric {
+  std::string of;      // "raw inputs", "untrained network"
+  std::string metric;  // "knn20"
+};
+std::optional<BaselineMetric> baseline_of(std::string_view metric);
+// "knn20", "knn20 of the raw inputs".
+std::string metric_text(const std::string& metric);
 
 // As the registry of metrics says; of names that are not in it, losses, errors and their like.
 bool lower_is_better(std::string_view metric);

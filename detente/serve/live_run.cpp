@@ -303,6 +303,7 @@ std::shared_ptr<const LiveRun::Page> LiveRun::page() {
   growing_->set_summary(summary_for_page());
   growing_->set_recipe(folder_.text(file("recipe.yaml"), kMaxText).value_or(""));
   growing_->set_answers(folder_.text(file("answers.json"), kMaxText).value_or(""));
+  growing_->set_looks(folder_.text(file("looks.json"), kMaxText).value_or(""));
   const bool first = page_ == nullptr;
   const auto reading_done = Clock::now();
   made->html = report::html_report(growing_->data());

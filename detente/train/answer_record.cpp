@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/data/image.h>
 #include <detente/report/answer_pictures.h>
 #include <detente/report/answer_summary.h>
 #include <detente/train/answer_record.h>
+#include <detente/train/picture.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,20 +19,6 @@ std::size_t scatters_of(const Recipe& recipe) {
     count += std::min(report::kMostScatters, std::max<std::size_t>(1, task.columns.size()));
   }
   return count;
-}
-
-report::Pixels pixels_of(const data::Image& image) {
-  data::Image colored = image;
-  if (image.shape.channels != 3) {
-    // Of other numbers than one and three the first channel is shown.
-    colored = {{image.shape.height, image.shape.width, 1}, {}};
-    for (std::size_t i = 0; i < image.values.size();
-         i += std::max<std::size_t>(1, image.shape.channels)) {
-      colored.values.push_back(image.values[i]);
-    }
-    if (!image.values.empty()) colored = data::with_channels(colored, 3);
-  }
-  return {colored.shape.height, colored.shape.width, std::move(colored.values)};
 }
 
 }  // namespace

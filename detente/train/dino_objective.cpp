@@ -411,6 +411,18 @@ void DinoObjective::check(const Recipe& recipe, const std::string& where) const 
                 options_.head.out);
 }
 
+std::vector<Objective::View> DinoObjective::views(const data::ImageShape& shape) const {
+  std::vector<View> named;
+  const auto globals = static_cast<std::size_t>(options_.crops.global_crops);
+  for (const data::ViewOptions& view : options_.crops.views(shape)) {
+    const std::size_t i = named.size();
+    named.push_back({i < globals ? "global " + std::to_string(i + 1)
+                                 : "local " + std::to_string(i + 1 - globals),
+                     view});
+  }
+  return named;
+}
+
 std::unique_ptr<LossSource> DinoObjective::losses(const LossContext& context) const {
   DETENTE_CHECK(!context.model.trunk().per_task() && !context.model.trunk().maps(),
                 ErrorCode::kInvalidArgument,

@@ -44,6 +44,7 @@ class DinoObjective final : public Objective {
   void describe(FieldVisitor& train) override;
   bool needs_tasks() const override { return false; }
   void check(const Recipe& recipe, const std::string& where) const override;
+  std::vector<View> views(const data::ImageShape& shape) const override;
   std::unique_ptr<LossSource> losses(const LossContext& context) const override;
 
  private:

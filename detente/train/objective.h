@@ -5,6 +5,7 @@
 #pragma once
 
 #include <detente/core/fields.h>
+#include <detente/data/views.h>
 #include <detente/train/loss_context.h>
 #include <detente/train/loss_source.h>
 
@@ -28,6 +29,13 @@ class Objective {
   virtual void check(const Recipe& recipe, const std::string& where) const;
   // Whether losses() also has those of the tasks' labels.
   virtual bool takes_labels() const { return false; }
+  // The views of an image of `shape` that losses() draws in a step, as a page calls them; none: it draws
+  // none.
+  struct View {
+    std::string name;
+    data::ViewOptions options;
+  };
+  virtual std::vector<View> views(const data::ImageShape& /*shape*/) const { return {}; }
   // Null: none beside the labels'.
   virtual std::unique_ptr<LossSource> losses(const LossContext& context) const = 0;
 };

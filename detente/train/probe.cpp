@@ -17,24 +17,31 @@ namespace {
 constexpr std::int64_t kWidestLinear = 1024;
 
 template <class Make>
-at::Tensor by_batches(const data::Source& source, std::int64_t batch_size, const Make& make) {
+at::Tensor by_batches(const data::Source& source,
+                      std::span<const std::size_t> rows,
+                      std::int64_t batch_size,
+                      const Make& make) {
   const torch::NoGradGuard no_grad;
+  const auto size = static_cast<std::size_t>(std::max<std::int64_t>(1, batch_size));
   TensorList parts;
-  data::RowList rows;
-  for (std::size_t begin = 0; begin < source.size(); begin += rows.size()) {
-    const std::size_t end = std::min(
-        source.size(), begin + static_cast<std::size_t>(std::max<std::int64_t>(1, batch_size)));
-    rows.resize(end - begin);
-    std::iota(rows.begin(), rows.end(), begin);
-    parts.push_back(make(source.batch(rows, nullptr)).to(torch::kCPU, torch::kFloat32));
+  while (!rows.empty()) {
+    const auto part = rows.first(std::min(size, rows.size()));
+    parts.push_back(make(source.batch(part, nullptr)).to(torch::kCPU, torch::kFloat32));
+    rows = rows.subspan(part.size());
   }
   return torch::cat(parts, 0);
+}
+
+data::RowList all_rows(const data::Source& source) {
+  data::RowList rows(source.size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return rows;
 }
 
 // Of images; nothing of other kinds, whose inputs are no vectors of one length.
 std::optional<at::Tensor> raw_inputs(const data::Source& source, std::int64_t batch_size) {
   if (std::string_view(source.kind()) != "images") return std::nullopt;
-  return by_batches(source, batch_size, [](const data::Batch& batch) {
+  return by_batches(source, all_rows(source), batch_size, [](const data::Batch& batch) {
     return nn::tensor_of(data::array_of(batch, "image")).flatten(1);
   });
 }
@@ -62,11 +69,18 @@ Labelled labelled(const data::Target& target) {
 at::Tensor features_of(const nn::Model& model,
                        const data::Source& source,
                        std::int64_t batch_size) {
+  return features_of(model, source, batch_size, all_rows(source));
+}
+
+at::Tensor features_of(const nn::Model& model,
+                       const data::Source& source,
+                       std::int64_t batch_size,
+                       std::span<const std::size_t> rows) {
   DETENTE_CHECK(!model.trunk().per_task() && !model.trunk().maps(),
                 ErrorCode::kUnsupported,
                 "[train::features_of] model.kind {} has no one vector of features for an example.",
                 model.trunk().kind());
-  return by_batches(source, batch_size, [&](const data::Batch& batch) {
+  return by_batches(source, rows, batch_size, [&](const data::Batch& batch) {
     const TensorList views = model.trunk().views(batch);
     at::Tensor sum = views.front();
     for (std::size_t i = 1; i < views.size(); ++i) sum = sum + views[i];
@@ -110,7 +124,7 @@ report::NamedNumbers Probes::scores(std::size_t probe,
   return numbers;
 }
 
-report::NamedTables Probes::measure(const nn::Model& model) {
+report::NamedTables Probes::measure(const nn::Model& model, std::optional<ProbedFeatures>* kept) {
   report::NamedTables tables;
   if (!any()) return tables;
   const std::int64_t batch = 4 * recipe_.loop.batches.batch_size;
@@ -136,6 +150,7 @@ report::NamedTables Probes::measure(const nn::Model& model) {
     for (const auto& number : baselines_[p].second) numbers.push_back(number);
     tables.emplace_back(recipe_.probes[p].name, std::move(numbers));
   }
+  if (kept != nullptr) *kept = ProbedFeatures{train, dev};
   return tables;
 }
 

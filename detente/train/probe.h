@@ -5,6 +5,7 @@
 // without which such numbers say little.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <detente/nn/model.h>
 #include <detente/report/run_record.h>
 #include <detente/tensor/fwd.h>
@@ -13,6 +14,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +26,17 @@ inline constexpr const char* kProbeMetric = "knn20";
 
 // [rows, F] on the host, without a graph; in batches of so many rows.
 at::Tensor features_of(const nn::Model& model, const data::Source& source, std::int64_t batch_size);
+// Of these rows alone.
+at::Tensor features_of(const nn::Model& model,
+                       const data::Source& source,
+                       std::int64_t batch_size,
+                       std::span<const std::size_t> rows);
+
+// Of all rows, as features_of() gives them.
+struct ProbedFeatures {
+  at::Tensor train;
+  at::Tensor dev;
+};
 
 // The same as plain numbers, row by row.
 struct FeatureTable {
@@ -43,7 +57,9 @@ class Probes {
   // Accuracies per probe: "knn20", "knn10", "knn100" and "knn200" (the share of votes of so many
   // neighbours that name the right class first), "linear"; and knn20 and linear of "raw" inputs (images;
   // linear up to 1,024 numbers) and of an "untrained" network, measured at the first call.
-  report::NamedTables measure(const nn::Model& model);
+  // `kept`: receives the features, where there is a probe.
+  report::NamedTables measure(const nn::Model& model,
+                              std::optional<ProbedFeatures>* kept = nullptr);
 
  private:
   report::NamedNumbers scores(std::size_t probe,

@@ -18,7 +18,17 @@ std::string metrics_text(const report::NamedTables& dev) {
   std::string text;
   for (const auto& [task, metrics] : dev) {
     text += (text.empty() ? "" : " | ") + task;
-    for (const auto& [name, value] : metrics) text += " " + name + " " + report::value_text(value);
+    for (const auto& [name, value] : metrics) {
+      if (report::baseline_of(name)) continue;
+      text += " " + name + " " + report::value_text(value);
+      std::string beside;
+      for (const auto& [other, number] : metrics) {
+        const auto without = report::baseline_of(other);
+        if (!without || without->metric != name) continue;
+        beside += (beside.empty() ? " (" : ", ") + without->of + " " + report::value_text(number);
+      }
+      if (!beside.empty()) text += beside + ")";
+    }
   }
   return text;
 }

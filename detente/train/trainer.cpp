@@ -19,6 +19,7 @@
 #include <detente/train/evaluate.h>
 #include <detente/train/initial_model.h>
 #include <detente/train/label_losses.h>
+#include <detente/train/look_record.h>
 #include <detente/train/objective.h>
 #include <detente/train/probe.h>
 #include <detente/train/run_lock.h>
@@ -496,7 +497,13 @@ class Trainer {
                                  answers.sink());
     }
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
-    const report::NamedTables probes = probe_features();
+    if (!probes_) probes_.emplace(recipe_, corpus_);
+    const LookRecord looks(recipe_, corpus_);
+    std::optional<nn::Model> other;
+    if (probes_->any() || looks.any()) other = other_kept_model();
+    const nn::Model& kept = other ? *other : *model_;
+    std::optional<ProbedFeatures> features;
+    const report::NamedTables probes = probe_features(kept, features);
     crash_point("epoch.evaluated");
     const double value = value_of(metrics, probes);
     const bool best = state_.is_best(value);
@@ -520,21 +527,30 @@ class Trainer {
       if (!recipe_.tasks.empty()) {
         write_own_file(run_.answers(), answers.text(state_.epoch, predictions));
       }
+      if (looks.any()) {
+        write_own_file(run_.looks(),
+                       looks.text(state_.epoch, kept, features ? &*features : nullptr));
+      }
       crash_point("epoch.answers");
     }
     observers_.on_epoch(record);
     crash_point("epoch.logged");
   }
 
-  report::NamedTables probe_features() {
-    if (!probes_) probes_.emplace(recipe_, corpus_);
+  report::NamedTables probe_features(const nn::Model& kept,
+                                     std::optional<ProbedFeatures>& features) {
     const std::int64_t epoch = state_.epoch + 1;
     if (epoch % recipe_.loop.probe_every != 0 && epoch != recipe_.loop.epochs) return {};
+    return probes_->measure(kept, &features);
+  }
+
+  // What is kept in place of the model that is trained, if anything.
+  std::optional<nn::Model> other_kept_model() const {
     const auto kept = losses_->kept_model();
-    if (!kept) return probes_->measure(*model_);
+    if (!kept) return std::nullopt;
     nn::Model other = model_->clone();
     other.load_state(*kept);
-    return probes_->measure(other);
+    return other;
   }
 
   void save_model() {

@@ -93,6 +93,7 @@ TEST(Vit, IsTheModulesComputation) {
       }
     }
     at::Tensor x = torch::cat(tokens, 1) + p("pos_embed");
+    at::Tensor looks;
     for (const std::string block : {"blocks.0.", "blocks.1."}) {
       tn::MultiheadAttention attention(tn::MultiheadAttentionOptions(12, 3));
       attention->to(torch::kDouble);
@@ -101,13 +102,23 @@ TEST(Vit, IsTheModulesComputation) {
       attention->out_proj->weight = p(block + "attn.proj.weight");
       attention->out_proj->bias = p(block + "attn.proj.bias");
       const at::Tensor y = norm(x, block + "norm1").transpose(0, 1);
-      x = x + std::get<0>(attention(y, y, y)).transpose(0, 1);
+      const auto [out, weights] = attention(y, y, y);
+      looks = weights.select(1, 0);  // of the first token, mean over the heads
+      x = x + out.transpose(0, 1);
       x = x + linear(torch::gelu(linear(norm(x, block + "norm2"), block + "mlp.fc1")),
                      block + "mlp.fc2");
     }
     x = norm(x, "norm");
     x = cls ? x.select(1, 0) : x.mean(1);
     EXPECT_TRUE(torch::allclose(trunk.features(batch), x, test::kRounding, 1e-9)) << pooling;
+    if (!cls) continue;
+    const at::Tensor attention = trunk.attention_of(batch);
+    EXPECT_EQ(attention.sizes(), (std::vector<std::int64_t>{5, 3, 2, 3}));
+    EXPECT_FALSE(attention.requires_grad());
+    EXPECT_TRUE(torch::allclose(attention.mean(1).flatten(1), looks.slice(1, 1), 1e-9, 1e-12));
+    // With what the class token gives to itself, all of it.
+    EXPECT_TRUE(torch::allclose(attention.flatten(2).sum(2).mean(1) + looks.select(1, 0),
+                                torch::ones({5}, x.options())));
   }
 }
 
@@ -158,9 +169,21 @@ TEST(Vit, RefusesWhatItCannotTake) {
               HasSubstr("'heads'"));
   auto trunk = vit(kSmallVit, {4, 4, 1});
   EXPECT_EQ(test::error_of([&] {
-              trunk.features(vit_images(1, {4, 6, 1}));
+              trunk.features(vit_images(1, {4, 5, 1}));
             }).code(),
             ErrorCode::kShape);
+}
+
+TEST(Vit, AttentionIsThatOfWhateverSidesAnImageHas) {
+  const auto trunk = vit(kSmallVit, {8, 8, 3});
+  const at::Tensor attention = trunk.attention_of(vit_images(2, {4, 6, 3}));
+  EXPECT_EQ(attention.sizes(), (std::vector<std::int64_t>{2, 3, 2, 3}));
+  EXPECT_TRUE(attention.ge(0).all().item<bool>());
+  EXPECT_TRUE(attention.flatten(2).sum(2).lt(1).all().item<bool>());
+  EXPECT_EQ(test::error_of([&] {
+              vit(with_pooling("mean"), {4, 4, 1}).attention_of(vit_images(1, {4, 4, 1}));
+            }).code(),
+            ErrorCode::kUnsupported);
 }
 
 TEST(Vit, DropoutIsOnInTrainingAlone) {
