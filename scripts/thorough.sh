@@ -60,6 +60,7 @@ faults() {
   build release --target detente_app || return 1
   "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra tests/attack/file_faults.c -o build/file_faults.so || return 1
   python3 tests/cli/crash_points.py build/release/detente 5 \
+    && python3 tests/cli/crash_ranks.py build/release/detente 5 \
     && python3 tests/attack/every_operation.py build/release/detente build/file_faults.so \
       --every "${FAULT_EVERY:-1}"
 }

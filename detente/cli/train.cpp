@@ -4,6 +4,7 @@
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
 #include <detente/cli/train_workers.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
 #include <detente/launch/launch.h>
@@ -70,6 +71,19 @@ train::TrainOptions options_of(const TrainFlags& flags, const train::Recipe& rec
   return options;
 }
 
+// In as many processes, too: --nproc did not reach the process that says this, and what another launcher
+// was told is not known here. The run's own recipe holds every --set of this command.
+std::string how_to_go_on(const launch::Launch& launch, const train::RunDirectory& run) {
+  const bool several = launch.size > 1;
+  const bool own = launch.by == "detente";
+  return fmt::format(
+      "Interrupted; everything is saved. Go on{} with: detente train {} --out {}{} --resume\n",
+      several && !own ? fmt::format(" in {} processes", launch.size) : "",
+      text::printable(run.recipe().string()),
+      text::printable(run.root.string()),
+      several && own ? fmt::format(" --nproc {}", launch.size) : "");
+}
+
 void run_train(const TrainFlags& flags, Context& context) {
   if (flags.nproc > 1 || flags.max_restarts > 0) {
     const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
@@ -83,6 +97,7 @@ void run_train(const TrainFlags& flags, Context& context) {
     return;
   }
   const launch::Launch launch = launch::read_launch();
+  set_crash_rank(launch.rank);
   const train::Recipe recipe = load_for_all(flags, launch);
   train::TrainOptions options = options_of(flags, recipe);
   if (launch.size > 1) {
@@ -110,10 +125,7 @@ void run_train(const TrainFlags& flags, Context& context) {
     context.out << "\nReport: " << text::printable(outcome.run.report().string()) << "\n";
   }
   if (outcome.interrupted) {
-    // The run's own recipe holds every --set of this command.
-    context.err << "Interrupted; everything is saved. Go on with: detente train "
-                << text::printable(outcome.run.recipe().string()) << " --out "
-                << text::printable(outcome.run.root.string()) << " --resume\n";
+    context.err << how_to_go_on(launch, outcome.run);
     context.exit_code = 130;
   }
 }

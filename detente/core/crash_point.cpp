@@ -8,14 +8,18 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace detente {
 namespace {
 
+std::atomic<int> own_rank = 0;
+
 struct PlannedCrash {
   std::string name;
+  std::optional<long> rank;
   std::atomic<long> left = 0;  // times the place is still passed by
 };
 
@@ -35,6 +39,13 @@ void plan_crash(PlannedCrash& plan, const char* text) {
       "[core::crash_point] DETENTE_CRASH_AT is '{}'; {} With ':N' after it: at the N-th time.",
       all,
       expected_one_of(plan.name, names));
+  const char* rank = std::getenv("DETENTE_CRASH_RANK");
+  if (rank == nullptr || *rank == '\0') return;
+  plan.rank = whole_number<long>(rank);
+  DETENTE_CHECK(plan.rank && *plan.rank >= 0,
+                ErrorCode::kInvalidArgument,
+                "[core::crash_point] DETENTE_CRASH_RANK is '{}'; expected the rank of a process.",
+                rank);
 }
 
 PlannedCrash* planned_crash() {
@@ -53,7 +64,10 @@ PlannedCrash* planned_crash() {
 void crash_point(std::string_view name) {
   PlannedCrash* const plan = planned_crash();
   if (plan == nullptr || plan->name != name) return;
+  if (plan->rank.value_or(own_rank) != own_rank) return;
   if (plan->left.fetch_sub(1) == 1) std::raise(SIGKILL);
 }
+
+void set_crash_rank(int rank) { own_rank = rank; }
 
 }  // namespace detente

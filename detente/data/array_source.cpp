@@ -365,7 +365,7 @@ void ArraySource::fit_scale() {
   }
 }
 
-Batch ArraySource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
+Batch ArraySource::batch(std::span<const std::size_t> rows, const Rng* /*augment*/) const {
   const std::size_t size = per_example();
   const std::size_t plane = this->plane();
   std::vector<float> values(rows.size() * size);

@@ -41,7 +41,7 @@ class ArraySource final : public Source {
 
   std::size_t size() const override { return costs_.size(); }
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;  // arrays.json
   void load(const std::filesystem::path& run) override;
   // "example", its place in the file from 0 on, and the columns of tasks that were read.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 namespace detente::data {
@@ -227,7 +228,7 @@ std::span<const float> AudioSource::energies(std::size_t row) const {
   return energies_[row];
 }
 
-Batch AudioSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch AudioSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
   const std::size_t bands = this->bands();
   const auto frames = static_cast<std::int64_t>(fit_.frames);
   const std::size_t one = bands * fit_.frames;
@@ -237,7 +238,9 @@ Batch AudioSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
     const auto length = static_cast<std::int64_t>(from.size() / bands);
     // Where in the recording the example's first frame is; before 0 and from `length` on is silence.
     std::int64_t begin = length > frames ? (length - frames) / 2 : -((frames - length) / 2);
-    if (augment != nullptr) begin -= augmentation_.draw_shift(*augment);
+    std::optional<Rng> own;
+    if (augment != nullptr) own = augment->fork(rows[i]);
+    if (own) begin -= augmentation_.draw_shift(*own);
     const std::span<float> to(values.data() + i * one, one);
     for (std::size_t m = 0; m < bands; ++m) {
       for (std::int64_t t = 0; t < frames; ++t) {
@@ -248,7 +251,7 @@ Batch AudioSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
             static_cast<float>((energy - fit_.means[m]) / fit_.deviations[m]);
       }
     }
-    if (augment != nullptr) augmentation_.mask(to, bands, fit_.frames, *augment);
+    if (own) augmentation_.mask(to, bands, fit_.frames, *own);
   }
   Batch batch;
   batch.push_back({"audio", {rows.size(), bands, fit_.frames}, std::move(values)});

@@ -34,7 +34,7 @@ class AudioSource final : public Source {
 
   std::size_t size() const override { return costs_.size(); }
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;  // audio.json
   void load(const std::filesystem::path& run) override;
   // The list's columns; of others the recording's file, and the label where it was read.

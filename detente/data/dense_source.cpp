@@ -338,7 +338,7 @@ Target DenseSource::read_dense_target(const TargetColumn& column, const Wanted& 
   return target;
 }
 
-Batch DenseSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch DenseSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
   const DenseShape& shape = fit_.shape;
   const bool changed = augment != nullptr && augmentation_.any();
   const std::size_t size = shape.channels * shape.pixels();
@@ -347,7 +347,8 @@ Batch DenseSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
   for (const std::size_t row : rows) {
     const auto image = plane_of(maps_.image, row, size);
     if (changed) {
-      const auto out = changed_image(image, shape, augmentation_.draw(shape, *augment));
+      Rng own = augment->fork(row);
+      const auto out = changed_image(image, shape, augmentation_.draw(shape, own));
       values.insert(values.end(), out.begin(), out.end());
     } else {
       values.insert(values.end(), image.begin(), image.end());
@@ -364,11 +365,14 @@ Batch DenseSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
   return batch;
 }
 
-Batch DenseSource::target_batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch DenseSource::target_batch(std::span<const std::size_t> rows, const Rng* augment) const {
   const DenseShape& shape = fit_.shape;
   std::vector<DenseChange> changes(rows.size(), unchanged(shape));
   if (augment != nullptr && augmentation_.any()) {
-    for (DenseChange& change : changes) change = augmentation_.draw(shape, *augment);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      Rng own = augment->fork(rows[i]);
+      changes[i] = augmentation_.draw(shape, own);
+    }
   }
   Batch batch;
   for (std::size_t k = 0; k < targets_.size(); ++k) {

@@ -44,8 +44,9 @@ class DenseSource final : public Source {
 
   std::size_t size() const override { return maps_.count; }
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
-  Batch target_batch(std::span<const std::size_t> rows, Rng* augment = nullptr) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
+  Batch target_batch(std::span<const std::size_t> rows,
+                     const Rng* augment = nullptr) const override;
   std::string digest() const override;
   void save(const std::filesystem::path& run) const override;  // dense.json
   void load(const std::filesystem::path& run) override;

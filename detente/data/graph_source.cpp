@@ -410,7 +410,7 @@ Batch GraphSource::batch_of(std::span<const std::size_t> examples) const {
   return batch;
 }
 
-Batch GraphSource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
+Batch GraphSource::batch(std::span<const std::size_t> rows, const Rng* /*augment*/) const {
   RowList examples;
   for (const std::size_t row : rows) examples.push_back(rows_[row]);
   Batch batch = nodes() ? batch_of(RowList{0}) : batch_of(examples);

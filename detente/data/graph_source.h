@@ -53,7 +53,7 @@ class GraphSource final : public Source {
   // All 1: a union of graphs has no padding, and batches of graphs of one size would teach badly
   // what depends on the size.
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   // The one graph counts once, not with every batch.
   std::string digest() const override;
   void save(const std::filesystem::path& run) const override;  // graphs.json

@@ -338,7 +338,7 @@ Image ImageSource::example(std::size_t row) const {
   return image;
 }
 
-Batch ImageSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch ImageSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
   const ImageShape whole = shape();
   const std::size_t plane = whole.pixels();
   const bool changed = augment != nullptr && augmentation_.any();
@@ -361,7 +361,8 @@ Batch ImageSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
       }
     }
     if (!changed) continue;
-    augmentation_.apply(image, whole, fit_.means, *augment);
+    Rng own = augment->fork(rows[i]);
+    augmentation_.apply(image, whole, fit_.means, own);
     for (std::size_t j = 0; j < image.size(); ++j) image[j] = standard(image[j], j / plane);
   }
   Batch batch;

@@ -40,7 +40,7 @@ class ImageSource final : public Source {
 
   std::size_t size() const override { return costs_.size(); }
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;  // images.json
   void load(const std::filesystem::path& run) override;
   // The list's columns; of others the image's file or number, and the label where it was read.

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr const char* kJoinedFormat = "detente-joined-1";
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+constexpr std::uint64_t kFirstPartStream = 0x70617274;
 
 std::filesystem::path joined_file(const std::filesystem::path& run) { return run / "joined.json"; }
 
@@ -313,7 +315,7 @@ void JoinedSource::check_no_example_is_empty() const {
   }
 }
 
-Batch JoinedSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch JoinedSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
   std::vector<std::uint8_t> present(rows.size() * parts_.size(), 0);
   Batch batch(1);
   for (std::size_t p = 0; p < parts_.size(); ++p) {
@@ -325,7 +327,10 @@ Batch JoinedSource::batch(std::span<const std::size_t> rows, Rng* augment) const
       own.push_back(row);
     }
     if (own.empty()) continue;
-    for (Array& array : parts_[p].source->batch(own, augment)) {
+    // Of its own, or row 3 of one part would change as row 3 of another does.
+    std::optional<Rng> stream;
+    if (augment != nullptr) stream = augment->fork(kFirstPartStream + p);
+    for (Array& array : parts_[p].source->batch(own, stream ? &*stream : nullptr)) {
       array.name.insert(0, array_prefix(parts_[p].name));
       batch.push_back(std::move(array));
     }

@@ -45,7 +45,7 @@ class JoinedSource final : public Source {
   // Those of its parts together.
   std::span<const std::size_t> costs() const override { return costs_; }
   // Random changes of the parts one after the other, from the same numbers.
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;  // joined.json
   void load(const std::filesystem::path& run) override;
   // The list's columns.

@@ -123,7 +123,7 @@ void PairSource::read_rows(const SourceInput& input, const Source* fitted) {
   warnings_ = data_.warnings;
 }
 
-Batch PairSource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
+Batch PairSource::batch(std::span<const std::size_t> rows, const Rng* /*augment*/) const {
   Batch batch;
   add_side(batch, "first", data_.ids_a, rows, tokenizer().special().pad);
   if (data_.has_pairs()) add_side(batch, "second", data_.ids_b, rows, tokenizer().special().pad);

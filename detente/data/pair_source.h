@@ -32,7 +32,7 @@ class PairSource : public Source {
 
   std::size_t size() const override { return data_.size(); }
   std::span<const std::size_t> costs() const override { return lengths_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;
   void load(const std::filesystem::path& run) override;
   std::vector<ShownColumn> shown() const override;

@@ -34,7 +34,7 @@ void PickedRows::exchange(std::size_t input, std::vector<std::size_t> from) {
   from_ = std::move(from);
 }
 
-Batch PickedRows::batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch PickedRows::batch(std::span<const std::size_t> rows, const Rng* augment) const {
   std::vector<std::size_t> own;
   for (const std::size_t row : rows) own.push_back(rows_[row]);
   Batch batch = of_.batch(own, augment);

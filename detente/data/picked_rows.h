@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Some rows of a source that has been read, the values of one input perhaps taken from other rows: what
 // an input is worth is what is lost when it is exchanged (train/importance.h). Cannot read, save or
-// load; the source must outlive it.
+// load; the source must outlive it. Random changes are those of the source's rows.
 #pragma once
 
 #include <detente/data/source.h>
@@ -26,7 +26,7 @@ class PickedRows final : public Source {
   std::unique_ptr<Source> fresh() const override { return of_.fresh(); }
   std::size_t size() const override { return rows_.size(); }
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;
   void load(const std::filesystem::path& run) override;
   std::vector<ShownColumn> shown() const override;

@@ -104,7 +104,7 @@ void Source::exchange(std::size_t /*input*/, const Batch& /*others*/, Batch& /*b
   fail(ErrorCode::kInternal, "[data::Source] the inputs of data.kind {} are whole.", kind());
 }
 
-Batch Source::target_batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
+Batch Source::target_batch(std::span<const std::size_t> rows, const Rng* /*augment*/) const {
   Batch batch;
   for (const Target& target : targets_) {
     std::vector<double> values;

@@ -119,8 +119,10 @@ class Source {
   virtual std::size_t size() const = 0;
   // What each example costs; epoch_batches sorts by it.
   virtual std::span<const std::size_t> costs() const = 0;
-  // `augment`: random changes of training examples come from it; none: as they are.
-  virtual Batch batch(std::span<const std::size_t> rows, Rng* augment) const = 0;
+  // `augment`: the stream of this step. Random changes of a training example come from
+  // augment->fork(row) alone, so they depend neither on what else the batch holds nor on its order;
+  // row: the index in the source whose example it is. None: the examples as they are.
+  virtual Batch batch(std::span<const std::size_t> rows, const Rng* augment) const = 0;
 
   // Of the examples as they reach a network, and their targets, in their order: two sources with one
   // digest train alike. Costs a pass over the examples.
@@ -135,8 +137,8 @@ class Source {
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
   // One array per task, NaN where missing: doubles [rows], of several numbers [rows, columns]; of maps
   // (is_map) floats [rows, height, width] or, with several channels, [rows, channels, height, width].
-  // `augment`: in the state that batch() got it in, for maps change with the examples they belong to.
-  virtual Batch target_batch(std::span<const std::size_t> rows, Rng* augment = nullptr) const;
+  // `augment`: the one that batch() got, for maps change with the examples they belong to.
+  virtual Batch target_batch(std::span<const std::size_t> rows, const Rng* augment = nullptr) const;
   // Height and width of targets that are maps; 0 where none are.
   virtual std::pair<std::size_t, std::size_t> map_size() const { return {0, 0}; }
   // One sentence each, for the user.

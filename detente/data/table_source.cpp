@@ -231,7 +231,7 @@ void TableSource::read_rows(const SourceInput& input, const Source* fitted) {
   encode(*table_);
 }
 
-Batch TableSource::batch(std::span<const std::size_t> rows, Rng* /*augment*/) const {
+Batch TableSource::batch(std::span<const std::size_t> rows, const Rng* /*augment*/) const {
   Batch batch;
   add_rows(batch, "numbers", numbers_, number_columns(), rows);
   add_rows(batch, "missing", missing_, missing_columns(), rows);

@@ -30,7 +30,7 @@ class TableSource final : public Source {
 
   std::size_t size() const override { return costs_.size(); }
   std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, Rng* augment) const override;
+  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;  // columns.json
   void load(const std::filesystem::path& run) override;
   // Every column of the file but those taken.

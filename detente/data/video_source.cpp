@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 namespace detente::data {
@@ -324,12 +325,11 @@ void VideoSource::fit_scale() {
   });
 }
 
-Batch VideoSource::batch(std::span<const std::size_t> rows, Rng* augment) const {
+Batch VideoSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
   const ImageShape& one = fit_.shape;
   const std::size_t length = frames();
   const std::size_t plane = one.pixels();
   const std::size_t size = one.size() * length;
-  const bool changed = augment != nullptr && augmentation_.any();
   // To the changes a clip is an image whose channels are the frames of each channel.
   const ImageShape planes{one.height, one.width, one.channels * length};
   std::vector<double> means;
@@ -339,9 +339,9 @@ Batch VideoSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
     const std::vector<std::uint8_t>& clip = clips_[rows[i]];
     const std::size_t count = clip.size() / one.size();
     std::size_t begin = count > length ? (count - length) / 2 : 0;
-    if (augment != nullptr && temporal_ && count > length) {
-      begin = augment->below(count - length + 1);
-    }
+    std::optional<Rng> own;
+    if (augment != nullptr) own = augment->fork(rows[i]);
+    if (own && temporal_ && count > length) begin = own->below(count - length + 1);
     const std::span<float> to(values.data() + i * size, size);
     for (std::size_t t = 0; t < length; ++t) {
       const std::uint8_t* from = clip.data() + std::min(begin + t, count - 1) * one.size();
@@ -351,7 +351,7 @@ Batch VideoSource::batch(std::span<const std::size_t> rows, Rng* augment) const 
         }
       }
     }
-    if (changed) augmentation_.apply(to, planes, means, *augment);
+    if (own && augmentation_.any()) augmentation_.apply(to, planes, means, *own);
     for (std::size_t j = 0; j < size; ++j) {
       const std::size_t c = j / (plane * length);
       to[j] = static_cast<float>((static_cast<double>(to[j]) - fit_.means[c]) / fit_.deviations[c]);

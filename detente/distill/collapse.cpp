@@ -11,7 +11,8 @@ namespace {
 constexpr double kFlat = 0.99;   // h1 / ln K above it
 constexpr double kPeaked = 0.1;  // h2 / ln K below it
 constexpr double kAlike = 0.05;  // features' deviation below which they say nothing either
-constexpr std::size_t kNumbers = 5;
+constexpr double kTold = 1e-3;   // (h2 − h1) / ln K below it
+constexpr std::size_t kNumbers = 6;
 
 bool is_count(double value) { return value >= 0 && value == std::floor(value) && value < 1e15; }
 
@@ -37,8 +38,11 @@ CollapseMonitor::State CollapseMonitor::add(double mean_entropy,
   feature_deviation_ = feature_deviation;
   uniform_steps_ = mean_entropy > kFlat * log_outputs_ ? uniform_steps_ + 1 : 0;
   one_prototype_steps_ = entropy_of_mean < kPeaked * log_outputs_ ? one_prototype_steps_ + 1 : 0;
+  one_answer_steps_ =
+      entropy_of_mean - mean_entropy < kTold * log_outputs_ ? one_answer_steps_ + 1 : 0;
   if (uniform_steps_ >= patience_) return State::kUniform;
   if (one_prototype_steps_ >= patience_) return State::kOnePrototype;
+  if (one_answer_steps_ >= patience_) return State::kOneAnswer;
   return State::kFine;
 }
 
@@ -55,6 +59,17 @@ std::string CollapseMonitor::remedy(State state, const DinoOptions& options) con
         options.teacher_temperature,
         options.student_temperature,
         options.teacher_warmup_epochs);
+  } else if (state == State::kOneAnswer) {
+    text = fmt::format(
+        "the teacher gives every image the same answer: the entropy of the mean answer, {:.4g}, is "
+        "the answers' own mean entropy, of at most ln K = {:.4g}. Sharpen it and let the centre "
+        "follow: lower teacher_temperature (now {}, student_temperature {}; 0.04 is safe) and "
+        "centre_momentum (now {}; 0.9 is usual)",
+        entropy_of_mean_,
+        log_outputs_,
+        options.teacher_temperature,
+        options.student_temperature,
+        options.centre_momentum);
   } else {
     text = fmt::format(
         "one output takes the whole batch: the entropy of the teacher's mean answer is {:.4g}, of "
@@ -80,23 +95,26 @@ std::string CollapseMonitor::remedy(State state, const DinoOptions& options) con
 std::vector<double> CollapseMonitor::state() const {
   return {static_cast<double>(uniform_steps_),
           static_cast<double>(one_prototype_steps_),
+          static_cast<double>(one_answer_steps_),
           mean_entropy_,
           entropy_of_mean_,
           feature_deviation_};
 }
 
 void CollapseMonitor::load_state(std::span<const double> numbers) {
-  DETENTE_CHECK(numbers.size() == kNumbers && is_count(numbers[0]) && is_count(numbers[1]),
+  DETENTE_CHECK(numbers.size() == kNumbers && is_count(numbers[0]) && is_count(numbers[1]) &&
+                    is_count(numbers[2]),
                 ErrorCode::kData,
-                "[distill::CollapseMonitor] the saved state has {} numbers; expected {}, two "
+                "[distill::CollapseMonitor] the saved state has {} numbers; expected {}, three "
                 "counts of steps first.",
                 numbers.size(),
                 kNumbers);
   uniform_steps_ = static_cast<std::int64_t>(numbers[0]);
   one_prototype_steps_ = static_cast<std::int64_t>(numbers[1]);
-  mean_entropy_ = numbers[2];
-  entropy_of_mean_ = numbers[3];
-  feature_deviation_ = numbers[4];
+  one_answer_steps_ = static_cast<std::int64_t>(numbers[2]);
+  mean_entropy_ = numbers[3];
+  entropy_of_mean_ = numbers[4];
+  feature_deviation_ = numbers[5];
 }
 
 const char* name_of(CollapseMonitor::State state) {
@@ -107,6 +125,8 @@ const char* name_of(CollapseMonitor::State state) {
       return "uniform";
     case CollapseMonitor::State::kOnePrototype:
       return "one_prototype";
+    case CollapseMonitor::State::kOneAnswer:
+      return "one_answer";
   }
   return "fine";
 }

@@ -82,6 +82,14 @@ at::Tensor image_norm(const Parameters& parameters,
                            /*cudnn_enabled=*/true);
 }
 
+TensorList running_statistics(const NamedTensors& state) {
+  TensorList found;
+  for (const auto& [name, tensor] : state) {
+    if (name.ends_with(".running_mean") || name.ends_with(".running_var")) found.push_back(tensor);
+  }
+  return found;
+}
+
 std::int64_t group_count(std::int64_t channels, std::int64_t most) {
   std::int64_t groups = std::min(channels, most);
   while (channels % groups != 0) --groups;

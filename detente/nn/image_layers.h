@@ -8,7 +8,8 @@
 //          train.micro_batches) has the same losses as within the whole, and training and use are
 //          one function.
 //   batch  over the examples of a batch (Ioffe and Szegedy 2015), as published networks have it.
-//          Their mean and variance move running ones (by 0.1 a step), which predictions use.
+//          Their mean and variance move running ones (by 0.1 a step), which predictions use. Of several
+//          processes each normalises by its own rows; the running ones are averaged (train/training_step.h).
 #pragma once
 
 #include <detente/core/rng.h>
@@ -67,6 +68,8 @@ at::Tensor image_norm(const Parameters& parameters,
                       ImageNorm norm,
                       std::int64_t groups,
                       BatchStatistics statistics);
+// Those of a network's tensors that batch normalisation moves, themselves.
+TensorList running_statistics(const NamedTensors& state);
 // The largest divisor of `channels` that is at most `most`.
 std::int64_t group_count(std::int64_t channels, std::int64_t most);
 

@@ -28,6 +28,9 @@ class ImageTrunk : public Trunk {
   PortableInputs portable_inputs(const data::Source& fitted) const override;
   TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
+  // Whether images may have these sides beside those that build was given.
+  virtual bool takes_sides(std::int64_t /*height*/, std::int64_t /*width*/) const { return false; }
+
   // Without a source: for images.
   virtual void build(const data::ImageShape& shape, Draw& draw) = 0;
 
@@ -36,8 +39,6 @@ class ImageTrunk : public Trunk {
   virtual bool along_time() const { return false; }
   // Whether it takes clips, whole, and nothing else.
   virtual bool whole_clips() const { return false; }
-  // Whether images may have these sides, too.
-  virtual bool takes_sides(std::int64_t /*height*/, std::int64_t /*width*/) const { return false; }
   // From standardised images [B, C, H, W] of the shape that build was given or sides that it takes, or clips [B, C, T, H, W].
   virtual at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const = 0;
 

@@ -20,11 +20,12 @@ class ResNetTrunk final : public ImageTrunk {
 
   void build(const data::ImageShape& shape, Draw& draw) override;
 
- protected:
   // The mean over the last grid is a vector for grids of any size.
   bool takes_sides(std::int64_t height, std::int64_t width) const override {
     return height >= 8 && width >= 8;
   }
+
+ protected:
   at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const override;
 
  private:

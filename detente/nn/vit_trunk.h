@@ -33,9 +33,10 @@ class VitTrunk final : public ImageTrunk {
   // kInvalidArgument for images that are not whole patches.
   void build(const data::ImageShape& shape, Draw& draw) override;
 
- protected:
   // Whole patches; the positions are interpolated.
   bool takes_sides(std::int64_t height, std::int64_t width) const override;
+
+ protected:
   at::Tensor forward(at::Tensor x, Dropout& drop, BatchStatistics statistics) const override;
 
  private:

@@ -337,13 +337,14 @@ void MeetingPlace::beat() {
   }
 }
 
-void MeetingPlace::wait() {
+void MeetingPlace::wait(const std::function<bool(int rank)>& gone) {
   const std::string key = fmt::format("wait/{}", waits_++);
   const auto of_rank = [&](int rank) { return fmt::format("{}/{}", key, rank); };
   std::map<int, std::pair<std::int64_t, Clock::time_point>> heard;
   try {
     store_->set(of_rank(launch_.rank), "here");
     auto pause = 1ms;
+    Clock::time_point next_look = Clock::now() + kBeat;
     for (;;) {
       std::vector<int> missing;
       for (int rank = 0; rank < launch_.size; ++rank) {
@@ -356,6 +357,12 @@ void MeetingPlace::wait() {
         auto [place, is_new] = heard.try_emplace(rank, beats, Clock::now());
         if (is_new || place->second.first != beats) place->second = {beats, Clock::now()};
         if (Clock::now() - place->second.second > timeout_) {
+          throw Error(ErrorCode::kPeerLost, lost("waiting for them"));
+        }
+      }
+      if (Clock::now() > next_look) {
+        next_look = Clock::now() + 2 * kBeat;
+        if (std::any_of(missing.begin(), missing.end(), gone)) {
           throw Error(ErrorCode::kPeerLost, lost("waiting for them"));
         }
       }

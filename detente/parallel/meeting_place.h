@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,9 +28,9 @@ class MeetingPlace {
   MeetingPlace(const MeetingPlace&) = delete;
   MeetingPlace& operator=(const MeetingPlace&) = delete;
 
-  // Until every process has called this as often as this one. Throws kPeerLost where one has failed, or
-  // has not been alive for the timeout.
-  void wait();
+  // Until every process has called this as often as this one. Throws kPeerLost where one has failed, has not
+  // been alive for the timeout, or is `gone`: asked now and then about those that have not come.
+  void wait(const std::function<bool(int rank)>& gone);
   // The others are told that this process ends, and why. Gives them the time to hear it.
   void give_up(const std::string& message) noexcept;
   // Has another process failed? Costs nothing.

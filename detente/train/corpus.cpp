@@ -76,7 +76,7 @@ std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
 
 TensorList make_targets(const data::Source& source,
                         std::span<const std::size_t> rows,
-                        Rng* augment) {
+                        const Rng* augment) {
   TensorList targets;
   for (const data::Array& array : source.target_batch(rows, augment)) {
     targets.push_back(nn::tensor_of(array));

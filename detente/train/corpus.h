@@ -42,6 +42,6 @@ std::unique_ptr<data::Source> load_rows(const Recipe& recipe,
 // columns]; of maps float32. `augment` as in Source::target_batch.
 TensorList make_targets(const data::Source& source,
                         std::span<const std::size_t> rows,
-                        Rng* augment = nullptr);
+                        const Rng* augment = nullptr);
 
 }  // namespace detente::train

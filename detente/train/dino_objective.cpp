@@ -4,6 +4,7 @@
 #include <detente/distill/collapse.h>
 #include <detente/distill/schedules.h>
 #include <detente/nn/ema.h>
+#include <detente/nn/image_trunk.h>
 #include <detente/train/dino_objective.h>
 #include <detente/train/step_draws.h>
 #include <torch/types.h>
@@ -163,7 +164,9 @@ class DinoLosses final : public LossSource {
         {"feature_deviation", mean(kDeviation)},
         {"teacher_momentum", momentum},
         {"teacher_temperature", distill::teacher_temperature(options_.loss, epoch(step - 1))}};
-    watch(mean(kMeanEntropy), mean(kEntropyOfMean), mean(kDeviation), step);
+    // One row has the answer of all.
+    const double none = std::nan("");
+    watch(rows > 1 ? mean(kMeanEntropy) : none, mean(kEntropyOfMean), mean(kDeviation), step);
     seen_ = Seen(centre_, step);
   }
 
@@ -414,6 +417,23 @@ std::unique_ptr<LossSource> DinoObjective::losses(const LossContext& context) co
                 "[train::dino] model.kind {} has no one vector for an image; expected vit or "
                 "resnet.",
                 context.model.trunk().kind());
+  const auto& source = dynamic_cast<const data::ImageSource&>(*context.corpus.train);
+  const auto* trunk = dynamic_cast<const nn::ImageTrunk*>(&context.model.trunk());
+  for (const data::ViewOptions& view : options_.crops.views(source.shape())) {
+    const auto same = [&](std::size_t side) {
+      return static_cast<std::int64_t>(side) == view.size;
+    };
+    DETENTE_CHECK(
+        trunk != nullptr && (trunk->takes_sides(view.size, view.size) ||
+                             (same(source.shape().height) && same(source.shape().width))),
+        ErrorCode::kInvalidArgument,
+        "[train::dino] model.kind {} does not take views of {} x {} pixels; expected "
+        "whole patches of vit (model.patch), at least 8 pixels for resnet, or the images' "
+        "own size (train.dino.global_size, local_size).",
+        context.model.trunk().kind(),
+        view.size,
+        view.size);
+  }
   return std::make_unique<DinoLosses>(options_, context);
 }
 

@@ -98,12 +98,9 @@ TaskLosses LabelLosses::with_predictions(const data::RowList& rows,
                                          const StepDraws& draws,
                                          TensorList* predictions_out) {
   Rng dropout = draws.rng;
-  // Sources without augmentation draw nothing from it.
-  Rng augment = dropout.fork(kAugmentStream);
-  const Rng as_drawn = augment;
-  Rng same_augment = augment;  // maps change with their images
+  const Rng augment = draws.examples.fork(kAugmentStream);
   const data::Batch batch = data_.batch(rows, &augment);
-  const TensorList labels = make_targets(data_, rows, &same_augment);
+  const TensorList labels = make_targets(data_, rows, &augment);
   TensorList predictions;
   at::Tensor features;
   {
@@ -123,7 +120,7 @@ TaskLosses LabelLosses::with_predictions(const data::RowList& rows,
     losses.rows.push_back(static_cast<double>(info.rows));
   }
   for (Lesson& lesson : lessons_) {
-    const TeacherAnswers taught = (*lesson.teacher)(rows, batch, as_drawn);
+    const TeacherAnswers taught = (*lesson.teacher)(rows, batch, augment);
     double count = 0;
     at::Tensor loss = lesson_loss(
         lesson, taught, predictions[lesson.head], features, labels[lesson.head], &count);

@@ -75,7 +75,10 @@ TaskLosses JoinedLosses::operator()(const data::RowList& rows, const StepDraws& 
   TaskLosses all;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     StepDraws own = draws;
-    if (i > 0) own.rng = draws.rng.fork(kFirstSourceStream + i);
+    if (i > 0) {
+      own.rng = draws.rng.fork(kFirstSourceStream + i);
+      own.examples = draws.examples.fork(kFirstSourceStream + i);
+    }
     TaskLosses losses = (*sources_[i])(rows, own);
     const std::size_t expected = sources_[i]->tasks().size();
     DETENTE_CHECK(losses.values.size() == expected && losses.rows.size() == expected,

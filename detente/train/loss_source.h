@@ -38,13 +38,14 @@ struct TaskLosses {
 
 // How the losses are to be computed this time.
 struct StepDraws {
-  // All chance (dropout, augmentation) comes from here: the same draws give the same losses again.
-  // Fork it for a purpose of its own.
+  // Chance that belongs to the rows as they lie together (dropout): others in other processes and parts
+  // of a batch. Fork it for a purpose of its own.
   Rng rng;
   // The model computes in this type where it can; nothing: all in the parameters' type.
   std::optional<tensor::LowPrecision> precision;
-  // For chance that belongs to an example, whichever process or part of the batch it falls to: fork it
-  // for a purpose and then for the row.
+  // Chance that belongs to an example (augmentation), whichever process or part of the batch it falls to:
+  // fork it for a purpose and then for the row. All chance comes from the two: the same draws give the
+  // same losses again.
   Rng examples = Rng();
   // Steps done in the whole run before this one.
   std::int64_t step = 0;

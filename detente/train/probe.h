@@ -41,8 +41,8 @@ class Probes {
 
   bool any() const { return !recipe_.probes.empty(); }
   // Accuracies per probe: "knn20", "knn10", "knn100" and "knn200" (the share of votes of so many
-  // neighbours that name the right class first), "linear"; and knn20 and linear of "raw" inputs (images)
-  // and of an "untrained" network, measured at the first call.
+  // neighbours that name the right class first), "linear"; and knn20 and linear of "raw" inputs (images;
+  // linear up to 1,024 numbers) and of an "untrained" network, measured at the first call.
   report::NamedTables measure(const nn::Model& model);
 
  private:

@@ -95,8 +95,7 @@ class RunTeacher final : public Teacher {
                             const data::Batch& batch,
                             const Rng& augment) override {
     if (rows_ == nullptr) return constants_of(*run_.model, batch, task_);
-    Rng same = augment;
-    return constants_of(*run_.model, rows_->batch(rows, &same), task_);
+    return constants_of(*run_.model, rows_->batch(rows, &augment), task_);
   }
   std::int64_t width() const override { return run_.model->trunk().width(); }
 

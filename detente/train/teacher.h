@@ -27,7 +27,7 @@ class Teacher {
  public:
   virtual ~Teacher() = default;
 
-  // `batch`: as the learning model gets it; `augment` in the state in which that was drawn.
+  // `batch`: as the learning model gets it, with its random changes from `augment`.
   virtual TeacherAnswers operator()(const data::RowList& rows,
                                     const data::Batch& batch,
                                     const Rng& augment) = 0;

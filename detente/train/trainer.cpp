@@ -8,6 +8,7 @@
 #include <detente/core/version.h>
 #include <detente/data/epoch_plan.h>
 #include <detente/machine/process.h>
+#include <detente/nn/image_layers.h>
 #include <detente/tensor/compat.h>
 #include <detente/tensor/group.h>
 #include <detente/tensor/safetensors.h>
@@ -62,6 +63,7 @@ class Trainer {
     share_snapshot();
     prepare(root);
     share_model();
+    crash_point("start.alike");
     if (first()) open(root);
     // To the end: an end that is asked for must not come while the last of the run is written.
     const InterruptGuard interrupt;
@@ -285,6 +287,7 @@ class Trainer {
     if (!rates.empty()) rates.resize(shared.size(), 1.0);
     step_.emplace(
         recipe_, shared, *losses_, total_steps_, rates, group_, recipe_.parallel.exchange());
+    if (spread()) average_statistics();
     if (resumed_) {
       DETENTE_CHECK(
           state_.loss_sums.size() == step_->tasks().size(),
@@ -299,6 +302,20 @@ class Trainer {
     } else {
       state_.begin_epoch(step_->tasks().size());
     }
+  }
+
+  void average_statistics() {
+    TensorList statistics = nn::running_statistics(model_->state());
+    if (statistics.empty()) return;
+    observers_.on_message(fmt::format(
+        "notice: batch normalisation takes its statistics from the rows of each of the {} "
+        "processes, "
+        "about {} of a batch, so another number of processes is another training; group "
+        "normalisation (model.norm: group) does not depend on it. Running statistics are those of "
+        "all.",
+        group_->size(),
+        std::max<std::int64_t>(1, recipe_.loop.batches.batch_size / group_->size())));
+    step_->average(std::move(statistics));
   }
 
   void make_losses(tensor::DType dtype) {
@@ -379,6 +396,7 @@ class Trainer {
         double wanted[] = {interrupt.interrupted() || observers_.stop() ? 1.0 : 0.0,
                            first() && due ? 1.0 : 0.0};
         group_->sum(wanted);
+        crash_point("step.asked");
         if (wanted[0] + wanted[1] > 0) save_snapshot();
         if (wanted[0] > 0) return true;
       }
@@ -457,6 +475,7 @@ class Trainer {
   }
 
   void end_epoch() {
+    crash_point("epoch.trained");
     if (first()) measure_epoch();
     group_->wait();
     if (!first()) ++state_.epoch;
@@ -526,6 +545,7 @@ class Trainer {
   }
 
   void save_snapshot() {
+    crash_point("snapshot.due");
     if (!first()) {
       // Rank 0 may need what is kept here.
       if (recipe_.parallel.zero == 1) {
@@ -592,6 +612,7 @@ class Trainer {
   // Launchers end all at the first exit code that is not 0, which is what an interrupted run has:
   // nobody leaves before rank 0 has saved everything. Who is gone by then is needed no more.
   void leave_together() {
+    crash_point("finish.saved");
     try {
       group_->wait();
     } catch (const Error&) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <detente/core/crash_point.h>
 #include <detente/core/error.h>
 #include <detente/core/stopwatch.h>
+#include <detente/tensor/group.h>
 #include <detente/train/granularity.h>
 #include <detente/train/step_rules.h>
 #include <detente/train/training_step.h>
@@ -100,12 +102,15 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   result.extra_ms = whole.milliseconds();
   std::optional<CurvatureProbe> probe;
   result.report = &gradients(rows, position.step, probe, result.forward_ms);
+  average_statistics(rows);
+  crash_point("step.gradients");
   if (!result.report->skipped) {
     const Stopwatch waiting;
     before_update_();
     losses_.before_update(position.step);
     result.extra_ms += waiting.milliseconds();
     optimizer_.step(factor, decay_course(recipe_.optimizer, position.step, total_steps_));
+    crash_point("step.updated");
     const Stopwatch after;
     if (recipe_.balance->wants_losses_after_step()) {
       const at::NoGradGuard no_grad;
@@ -148,6 +153,16 @@ data::RowList TrainingStep::own_rows(const data::RowList& rows) const {
 TaskLosses TrainingStep::losses_of(const data::RowList& own, const StepDraws& draws) const {
   if (!own.empty()) return losses_(own, draws);
   return {TensorList(tasks().size()), std::vector<double>(tasks().size(), 0.0)};
+}
+
+// Each counts as many as its rows: means then are those of all rows.
+void TrainingStep::average_statistics(const data::RowList& rows) {
+  if (group_->size() == 1 || statistics_.empty()) return;
+  const at::NoGradGuard no_grad;
+  const double share =
+      static_cast<double>(own_rows(rows).size()) / static_cast<double>(rows.size());
+  for (const at::Tensor& tensor : statistics_) tensor.mul_(share);
+  tensor::sum_all(*group_, statistics_);
 }
 
 // What the method wants to know of other rows before the step.
@@ -207,6 +222,7 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
   Stopwatch forward;
   for_each_part(rows, step, true, [&](const TaskLosses& losses) {
     forward_ms += forward.milliseconds();
+    crash_point("step.losses");
     // Before the engine frees the losses' graph.
     if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);
     if (whole) {

@@ -64,6 +64,10 @@ class TrainingStep {
   // Called in each step when its gradients are there and no parameter is changed yet.
   void before_update(std::function<void()> call) { before_update_ = std::move(call); }
 
+  // What forward passes move in each process by its own rows (running statistics): after each step these
+  // become the mean over the processes, weighted by rows, in all of them.
+  void average(TensorList statistics) { statistics_ = std::move(statistics); }
+
   // The tasks of all losses, in their order.
   const std::vector<std::string>& tasks() const { return backward_.names(); }
 
@@ -88,12 +92,14 @@ class TrainingStep {
   StepDraws draws(RandomStream stream, std::int64_t step) const;
   data::RowList own_rows(const data::RowList& rows) const;
   TaskLosses losses_of(const data::RowList& own, const StepDraws& draws) const;
+  void average_statistics(const data::RowList& rows);
 
   const Recipe& recipe_;
   LossSource& losses_;
   std::int64_t total_steps_;
   TensorList shared_;
   TensorList own_;  // of all tasks together
+  TensorList statistics_;
   AdamW optimizer_;
   MethodList methods_;
   engine::MultiTaskBackward backward_;

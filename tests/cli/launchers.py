@@ -177,8 +177,12 @@ def test_nproc_saves_all_at_ctrl_c(folder):
         run.trains()
         run.process.send_signal(signal.SIGINT)
         said = run.ends(130)[1]
-    assert "--resume" in said, said
-    train([], out.name, *SHORT, "--nproc", 2, "--resume")
+    # What it says to type goes on in as many processes.
+    hint = re.search(r"Go on with: detente (train .*--nproc 2 --resume)$", said, re.M)
+    assert hint, said
+    with Started(out, PROGRAM, *hint[1].split()) as run:
+        said = run.ends()[1]
+    assert "in each of 2 processes" in said, said
     same_bits(out, 2, *SHORT)
 
 

@@ -145,6 +145,69 @@ def test_any_number_of_processes_is_one(folder):
         same_run(several, again)
 
 
+def write_pictures(folder, model, rows=60, more=""):
+    draw = numpy.random.default_rng(5)
+    for name, count in (("train", rows), ("dev", 12)):
+        numbers = draw.integers(0, 256, (count, 8, 8), dtype=numpy.uint8)
+        labels = (numbers[:, :, 4:].mean((1, 2)) > numbers[:, :, :4].mean((1, 2))).astype(numpy.uint8)
+        for kind, values in (("images", numbers), ("labels", labels)):
+            head = bytes((0, 0, 8, values.ndim)) + b"".join(n.to_bytes(4, "big") for n in values.shape)
+            (folder / f"{name}-{kind}-idx{values.ndim}-ubyte").write_bytes(head + values.tobytes())
+    (folder / "recipe.yaml").write_text(
+        "data: {kind: images, train: train-images-idx3-ubyte, dev: dev-images-idx3-ubyte}\n"
+        "tasks:\n"
+        "  - {name: side, column: label, head: binary}\n"
+        "  - {name: again, column: label, head: classes, classes: 2}\n"
+        f"model: {model}\n"
+        "balance: {method: cagrad}\n"
+        "train: {epochs: 3, batch_size: 12, min_batch: 1}\n"
+        "parallel: {timeout_s: 20}\n"
+        "precision: float64\n"
+        "threads: 1\n" + more)
+
+
+def test_augmentation_belongs_to_the_rows(folder):
+    write_pictures(folder, "{kind: convnet, channels: [4, 8], hidden: 8, dropout: 0}")
+    changed = [word for name in ("flip=true", "crop=2", "erase=0.5", "jitter=0.2")
+               for word in ("--set", f"data.augment.{name}")]
+    alone = train(folder, "one", 1, *changed)
+    plain = train(folder, "plain", 1)
+    assert largest_difference(alone, plain) > 1e-3, "nothing is changed"
+    for size, parts in ((1, 2), (2, 1), (2, 2), (3, 1)):
+        other = train(folder, f"w{size}p{parts}", size, *changed, "--set", f"train.micro_batches={parts}")
+        difference = largest_difference(alone, other)
+        assert difference < 1e-5, (size, parts, difference)
+
+
+# Each process normalises by its own rows; what predictions use is of all of them.
+def test_running_statistics_are_those_of_all(folder):
+    write_pictures(folder, "{kind: convnet, channels: [4, 8], hidden: 8, norm: batch, dropout: 0}")
+    one_step = ("--set", "train.epochs=1", "--set", "train.batch_size=60")
+    runs = [tensors(newest_snapshot(train(folder, f"step{size}", size, *one_step)) / "model.safetensors")
+            for size in (1, 2, 3)]
+    first = next(name for name in runs[0] if name.endswith("running_mean"))
+    assert numpy.abs(runs[0][first]).max() > 0
+    for several in runs[1:]:
+        # Before the first normalisation nothing differs: the mean is that of all rows, ...
+        assert numpy.abs(several[first] - runs[0][first]).max() < 1e-12, first
+        # ... and the variance within the processes' parts is nearly that of all.
+        variance = first.replace("mean", "var")
+        assert numpy.allclose(several[variance], runs[0][variance], rtol=0.1), variance
+    # In every process: rank 0's snapshot holds all there is.
+    how = ("--set", "train.snapshot_minutes=0.00001", "--set", "train.keep=all")
+    whole = train(folder, "whole", 2, *how)
+    environments = {0: {"DETENTE_CRASH_AT": "snapshot.renamed:7"}}
+    with World(folder, "killed", 2, *how, environments=environments) as world:
+        codes, said = world.wait()
+    assert codes == [-signal.SIGKILL, 75], (codes, said)
+    same_run(whole, train(folder, "killed", 2, *how, "--resume"))
+    # Nobody learns of it by chance.
+    said = subprocess.run([PROGRAM, "train", str(folder / "recipe.yaml"), "--out", str(folder / "told"),
+                           "--nproc", "2", *one_step],
+                          capture_output=True, text=True, timeout=PATIENCE).stderr
+    assert said.count("rows of each of the 2 processes") == 1, said
+
+
 def test_modes_agree(folder):
     whole = train(folder, "sharded", 2, "--set", "precision=float64")
     other = train(folder, "naive", 2, "--set", "precision=float64", "--set", "parallel.mode=naive")
@@ -234,6 +297,7 @@ def test_an_interrupt_of_one_saves_all(folder):
         world.processes[1].send_signal(signal.SIGTERM)
         codes, said = world.wait()
     assert codes == [130, 130], (codes, said)
+    assert "Go on in 2 processes with: detente train" in said[0], said
     same_run(whole, train(folder, out.name, 2, *LONG, "--resume"))
 
 

@@ -32,6 +32,21 @@ TEST(CrashPointDeathTest, EndsTheProcessAtTheTimeThatIsNamed) {
   EXPECT_EXIT(pass_with("", 9), testing::ExitedWithCode(0), "");
 }
 
+void pass_as(int rank, const char* asked) {
+  setenv("DETENTE_CRASH_RANK", asked, 1);
+  set_crash_rank(rank);
+  pass_with("snapshot.part", 1);
+}
+
+TEST(CrashPointDeathTest, EndsTheRankThatIsNamedAlone) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(pass_as(1, "1"), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EXIT(pass_as(1, ""), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EXIT(pass_as(0, "1"), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(pass_as(1, "0"), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(pass_as(1, "one"), testing::ExitedWithCode(2), "");
+}
+
 TEST(CrashPointDeathTest, RefusesWhatItDoesNotKnow) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const char* plan :

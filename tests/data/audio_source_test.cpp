@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/error_of.h>
+#include <tests/support/rows_alone.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_sounds.h>
 
@@ -59,7 +60,7 @@ class AudioSourceTest : public ::testing::Test {
     dev->read(input, &train);
     return dev;
   }
-  static std::vector<float> values(const Source& source, Rng* augment = nullptr) {
+  static std::vector<float> values(const Source& source, const Rng* augment = nullptr) {
     RowList rows(source.size());
     std::iota(rows.begin(), rows.end(), std::size_t{0});
     return std::get<std::vector<float>>(array_of(source.batch(rows, augment), "audio").values);
@@ -235,18 +236,17 @@ TEST_F(AudioSourceTest, AugmentsTrainingBatchesAlone) {
   write_folder("t");
   AudioSource plain;
   plain.read(input("t"), nullptr);
-  Rng rng(1);
+  const Rng rng(1);
   const std::vector<float> as_is = values(plain);
   EXPECT_EQ(values(plain, &rng), as_is);
 
   AudioSource moved = with({{"augment.shift", "3"}});
   moved.read(input("t"), nullptr);
   EXPECT_EQ(values(moved), as_is);
-  Rng first(2);
-  Rng second(2);
-  const std::vector<float> once = values(moved, &first);
+  const Rng other(2);
+  const std::vector<float> once = values(moved, &other);
   EXPECT_NE(once, as_is);
-  EXPECT_EQ(values(moved, &second), once);
+  EXPECT_EQ(values(moved, &other), once);
 
   AudioSource masked = with({{"augment.time_masks", "1"},
                              {"augment.time_width", "99"},
@@ -267,6 +267,14 @@ TEST_F(AudioSourceTest, AugmentsTrainingBatchesAlone) {
     }
   }
   EXPECT_GT(zeros, 0U);
+}
+
+TEST_F(AudioSourceTest, ARowChangesAlikeInAnyBatch) {
+  write_folder("t");
+  AudioSource source =
+      with({{"augment.shift", "3"}, {"augment.time_masks", "1"}, {"augment.mel_masks", "1"}});
+  source.read(input("t"), nullptr);
+  test::expect_rows_draw_alone(source, {2, 3, 0}, Rng(2));
 }
 
 TEST_F(AudioSourceTest, NamesTheRecordingThatIsWrong) {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/error_of.h>
+#include <tests/support/rows_alone.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_dense.h>
 
@@ -50,7 +51,7 @@ class DenseSourceTest : public ::testing::Test {
   static std::vector<float> map(const Source& source,
                                 const std::string& task,
                                 const RowList& rows,
-                                Rng* rng = nullptr) {
+                                const Rng* rng = nullptr) {
     return std::get<std::vector<float>>(array_of(source.target_batch(rows, rng), task).values);
   }
 
@@ -227,12 +228,9 @@ TEST_F(DenseSourceTest, ChangesMapsWithTheirImages) {
   source.read(input(file, {kSeg, kEdges, kDepth, kNormals, kHas}), nullptr);
   const DenseMaps maps = parse_dense(read_file(file), file);
   const RowList rows = {3, 1, 1, 0};
-  Rng rng(11);
-  Rng again = rng;
-  Rng third = rng;
+  const Rng rng(11);
   const Batch batch = source.batch(rows, &rng);
-  const Batch targets = source.target_batch(rows, &again);
-  EXPECT_EQ(rng(), again());
+  const Batch targets = source.target_batch(rows, &rng);
   DenseAugmentation augmentation{{1, 1.5}, true};
   const auto part = [](const auto& values, std::size_t i, std::size_t size) {
     return std::span(values).subspan(i * size, size);
@@ -247,7 +245,8 @@ TEST_F(DenseSourceTest, ChangesMapsWithTheirImages) {
     return values;
   };
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const DenseChange change = augmentation.draw(kShape, third);
+    Rng own = rng.fork(rows[i]);
+    const DenseChange change = augmentation.draw(kShape, own);
     EXPECT_EQ(of(batch, "image", i, 3 * kPixels),
               changed_image(part(maps.image, rows[i], 3 * kPixels), kShape, change));
     EXPECT_EQ(hide(of(targets, "depth", i, kPixels)),
@@ -263,6 +262,15 @@ TEST_F(DenseSourceTest, ChangesMapsWithTheirImages) {
   EXPECT_EQ(
       of(source.batch(rows, nullptr), "image", 0, 3 * kPixels),
       std::vector<float>(maps.image.begin() + 9 * kPixels, maps.image.begin() + 12 * kPixels));
+}
+
+TEST_F(DenseSourceTest, ARowChangesAlikeInAnyBatch) {
+  const std::string file = container("a.bin", 6);
+  DenseSource source;
+  set(source, "augment.scales", "[1, 1.2, 1.5]");
+  set(source, "augment.flip", "true");
+  source.read(input(file, {kSeg, kDepth, kNormals, kHas}), nullptr);
+  test::expect_rows_draw_alone(source, {4, 0, 5, 2, 1}, Rng(3));
 }
 
 TEST_F(DenseSourceTest, EdgesOfAFlippedMapAreTheFlippedEdges) {

@@ -3,9 +3,11 @@
 #include <detente/core/fields.h>
 #include <detente/core/file.h>
 #include <detente/data/image_source.h>
+#include <detente/data/picked_rows.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/error_of.h>
+#include <tests/support/rows_alone.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_images.h>
 
@@ -75,7 +77,7 @@ class ImageSourceTest : public ::testing::Test {
     std::iota(rows.begin(), rows.end(), std::size_t{0});
     return rows;
   }
-  static std::vector<float> values(const Source& source, Rng* augment = nullptr) {
+  static std::vector<float> values(const Source& source, const Rng* augment = nullptr) {
     const Batch batch = source.batch(all_rows(source), augment);
     return std::get<std::vector<float>>(array_of(batch, "image").values);
   }
@@ -459,6 +461,12 @@ TEST_F(ImageSourceTest, AugmentsTrainingExamplesByTheGeneratorAlone) {
   EXPECT_EQ(values(plain, &rng), values(plain));
   EXPECT_EQ(plain.digest(), source.digest()) << "augmentation is no part of the examples";
   EXPECT_THAT(source.fresh()->targets(), IsEmpty());
+  // A row's changes are its own, and so are those of a row picked from it.
+  test::expect_rows_draw_alone(source, {4, 1, 5, 0}, Rng(7));
+  const PickedRows picked(source, {5, 2});
+  const Rng own(7);
+  EXPECT_EQ(array_of(picked.batch(RowList{1, 0}, &own), "image").values,
+            array_of(source.batch(RowList{2, 5}, &own), "image").values);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/fields.h>
 #include <detente/core/file.h>
 #include <detente/data/audio_source.h>
 #include <detente/data/image_source.h>
@@ -9,6 +10,7 @@
 #include <detente/data/table_source.h>
 #include <gmock/gmock.h>
 #include <tests/support/error_of.h>
+#include <tests/support/rows_alone.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_images.h>
 #include <tests/support/write_npy.h>
@@ -113,6 +115,35 @@ TEST_F(JoinedSourceTest, OrderOfThePartsIsAllThatPermutingThemChanges) {
   }
   EXPECT_THAT(numbers_of<std::uint8_t>(a, "present"), ElementsAre(1, 1, 1, 0, 1, 1, 0, 1));
   EXPECT_THAT(numbers_of<std::uint8_t>(b, "present"), ElementsAre(1, 1, 0, 1, 1, 1, 1, 0));
+}
+
+TEST_F(JoinedSourceTest, ARowOfEachPartChangesAlikeInAnyBatch) {
+  const auto with = [](const char* kind, const char* key) {
+    auto source = make_source(kind);
+    set_field([&](FieldVisitor& v) { source->describe(v); }, key, "2", "test");
+    return source;
+  };
+  JoinedSource joined;
+  joined.add_part("picture", with("images", "augment.crop"));
+  joined.add_part("sound", with("audio", "augment.shift"));
+  joined.read(input(), nullptr);
+  test::expect_rows_draw_alone(joined, {5, 0, 2}, Rng(4));
+
+  // Two parts with the same pictures draw different changes of them.
+  write("twice.csv", "left,right,y\np0.png,p0.png,0\np1.png,p1.png,1\np2.png,p2.png,2\n");
+  JoinedSource twice;
+  for (const std::string name : {"left", "right"}) {
+    auto side = with("images", "augment.crop");
+    set_field([&](FieldVisitor& v) { side->describe(v); }, "image", name, "test");
+    twice.add_part(name, std::move(side));
+  }
+  twice.read(input("twice.csv"), nullptr);
+  const std::vector<std::size_t> rows = {0, 1, 2};
+  const Rng rng(4);
+  const Batch plain = twice.batch(rows, nullptr);
+  const Batch changed = twice.batch(rows, &rng);
+  EXPECT_EQ(array_of(plain, "left/image").values, array_of(plain, "right/image").values);
+  EXPECT_NE(array_of(changed, "left/image").values, array_of(changed, "right/image").values);
 }
 
 TEST_F(JoinedSourceTest, ATableTakesNoTargetAndNoOtherPartsColumn) {

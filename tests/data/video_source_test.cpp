@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/error_of.h>
+#include <tests/support/rows_alone.h>
 #include <tests/support/temp_dir.h>
 #include <tests/support/write_images.h>
 #include <tests/support/write_npy.h>
@@ -63,7 +64,9 @@ class VideoSourceTest : public ::testing::Test {
     return dev;
   }
   // Before standardisation.
-  static std::vector<int> clip(const VideoSource& source, std::size_t row, Rng* augment = nullptr) {
+  static std::vector<int> clip(const VideoSource& source,
+                               std::size_t row,
+                               const Rng* augment = nullptr) {
     const Batch batch = source.batch(RowList{row}, augment);
     const auto& values = std::get<std::vector<float>>(array_of(batch, "clip").values);
     const std::size_t plane = values.size() / source.shape().channels;
@@ -135,9 +138,9 @@ TEST_F(VideoSourceTest, TemporalAugmentationTakesEveryWindow) {
   VideoSource source = with({{"frames", "3"}, {"augment.temporal", "true"}});
   source.read(input("l.csv"), nullptr);
   EXPECT_EQ(clip(source, 0)[0], 10);
-  Rng rng(1);
   std::set<int> begins;
-  for (int i = 0; i < 60; ++i) {
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    const Rng rng(i);
     const std::vector<int> seen = clip(source, 0, &rng);
     begins.insert(seen[0]);
     EXPECT_THAT(
@@ -149,9 +152,26 @@ TEST_F(VideoSourceTest, TemporalAugmentationTakesEveryWindow) {
   VideoSource flipped = with({{"frames", "2"}, {"augment.flip", "true"}});
   flipped.read(input("l.csv"), nullptr);
   std::set<std::vector<int>> seen;
-  for (int i = 0; i < 40; ++i) seen.insert(clip(flipped, 0, &rng));
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    const Rng rng(i);
+    seen.insert(clip(flipped, 0, &rng));
+  }
   EXPECT_THAT(seen,
               ElementsAre(std::vector<int>{10, 11, 20, 21}, std::vector<int>{11, 10, 21, 20}));
+}
+
+TEST_F(VideoSourceTest, ARowChangesAlikeInAnyBatch) {
+  std::string list = "video,label\n";
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = std::to_string(i) + ".npy";
+    write(name, counting(5 + i, i));
+    list += name + ",0\n";
+  }
+  write("l.csv", list);
+  VideoSource source =
+      with({{"frames", "3"}, {"augment.temporal", "true"}, {"augment.flip", "true"}});
+  source.read(input("l.csv"), nullptr);
+  test::expect_rows_draw_alone(source, {3, 0, 4, 1}, Rng(2));
 }
 
 TEST_F(VideoSourceTest, AFolderOfPicturesIsReadInTheOrderOfItsNumbers) {

@@ -36,6 +36,17 @@ TEST(CollapseMonitor, NamesBothEndsAfterItsPatience) {
   EXPECT_EQ(one.add(0.05 * kLog, 0.11 * kLog, 0.7), State::kFine);
 }
 
+// Neither flat nor sharp, and the same for all.
+TEST(CollapseMonitor, NamesOneAnswerForAllRows) {
+  CollapseMonitor monitor(4096);
+  const double h = 0.43 * kLog;
+  for (int t = 1; t <= 60; ++t) {
+    EXPECT_EQ(monitor.add(h, h + 1e-4 * kLog, 0.1), t < 50 ? State::kFine : State::kOneAnswer) << t;
+  }
+  EXPECT_THAT(monitor.remedy(State::kOneAnswer, {}), testing::HasSubstr("teacher_temperature"));
+  EXPECT_EQ(monitor.add(h, h + 0.01 * kLog, 0.1), State::kFine);
+}
+
 TEST(CollapseMonitor, StartsAgainWhenTheConditionPauses) {
   CollapseMonitor monitor(64, 3);
   const double log = std::log(64.0);
@@ -47,8 +58,8 @@ TEST(CollapseMonitor, StartsAgainWhenTheConditionPauses) {
   EXPECT_EQ(flat(), State::kFine);
   EXPECT_EQ(monitor.add(std::nan(""), std::nan(""), 0.5), State::kFine);
   EXPECT_EQ(flat(), State::kFine);
-  EXPECT_EQ(monitor.add(0, 0, 0.5), State::kFine);  // from one end to the other
-  EXPECT_EQ(monitor.add(0, 0, 0.5), State::kFine);
+  EXPECT_EQ(monitor.add(0, 0, 0.5), State::kFine);       // from one end to the other,
+  EXPECT_EQ(monitor.add(0, 0, 0.5), State::kOneAnswer);  // and one answer for all throughout
   EXPECT_EQ(monitor.add(0, 0, 0.5), State::kOnePrototype);
 }
 

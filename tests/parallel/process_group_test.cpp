@@ -243,6 +243,25 @@ TEST(ProcessGroup, WaitsForSomebodyWhoWorksLongerThanTheTimeout) {
   }
 }
 
+TEST(ProcessGroup, AWaitEndsWhenSomebodyHasGoneWithoutAWord) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto errors = in_all(
+      3,
+      [](const Group& group) {
+        if (group->rank() == 2) fail(ErrorCode::kData, "gone");
+        if (group->rank() == 1) std::this_thread::sleep_for(1s);
+        group->wait();
+      },
+      60);
+  for (const std::size_t rank : {0U, 1U}) {
+    ASSERT_TRUE(errors[rank]);
+    EXPECT_EQ(errors[rank]->code(), ErrorCode::kPeerLost);
+    EXPECT_THAT(errors[rank]->what(), HasSubstr("does not answer"));
+  }
+  EXPECT_THAT(errors[0]->what(), HasSubstr("rank 2 does not answer"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+}
+
 // Each process alone, in a thread of its own.
 // Those who come late must find the others still there.
 std::vector<std::string> join_all(const std::vector<launch::Launch>& launches,
