@@ -48,9 +48,9 @@ class DinoLoss(nn.Module):
     the centre from before its step; False leaves that call to the loop, once a step, which is what several
     batches per step want.
 
-    `on_collapse` ("stop", "warn", "ignore"): what happens when all answers say nothing, one output takes every
-    batch, or every image has the same answer, for `patience` steps on end after the warm-up of the temperature: CollapseError, one
-    RuntimeWarning, or nothing; `collapse` says it in any case.
+    `on_collapse` ("stop", "warn", "ignore"): what happens when all answers say nothing, one output takes
+    every batch, or every image has the same answer, for `patience` steps on end after the warm-up of the
+    temperature: CollapseError, one RuntimeWarning, or nothing; `collapse` says it in any case.
 
     `process_group`: of torch.distributed, where each process has its own images of every batch. Centre and
     monitor then see the rows of all, whose number may differ, and every process makes the same calls.
