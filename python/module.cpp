@@ -15,6 +15,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <python/distill_bindings.h>
 #include <python/python_group.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/utils/pybind.h>
@@ -497,6 +498,8 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("shared_size", &Engine::shared_size)
       .def("state", &Engine::state)
       .def("load_state", &Engine::load_state);
+
+  bind_distill(m);
 }
 
 }  // namespace detente::python

@@ -31,8 +31,27 @@ void DinoHeadOptions::describe(FieldVisitor& visitor) {
                "steadier; without it sometimes better.");
 }
 
+at::Tensor dino_head(const at::Tensor& features,
+                     const TensorList& mlp,
+                     const at::Tensor& direction,
+                     const at::Tensor& gain) {
+  DETENTE_CHECK(mlp.size() >= 2 && mlp.size() % 2 == 0 && mlp[0].dim() == 2 &&
+                    features.dim() == 2 && features.size(1) == mlp[0].size(1),
+                ErrorCode::kShape,
+                "[distill::DinoHead] the features have shape {}; expected [n, {}].",
+                internal::shape_text(features),
+                mlp.empty() || mlp[0].dim() != 2 ? "in" : std::to_string(mlp[0].size(1)));
+  at::Tensor x = features;
+  for (std::size_t i = 0; i < mlp.size(); i += 2) {
+    if (i > 0) x = at::gelu(x);
+    x = at::linear(x, mlp[i], mlp[i + 1]);
+  }
+  x = x / x.norm(2, {1}, /*keepdim=*/true).clamp_min(kSmallestLength);
+  return at::linear(x, direction * (gain / direction.norm(2, {1}, /*keepdim=*/true)));
+}
+
 DinoHead::DinoHead(const DinoHeadOptions& options, std::int64_t in, nn::Draw& draw)
-    : layers_(options.layers), in_(in) {
+    : layers_(options.layers) {
   DinoHeadOptions checked = options;
   validate_fields([&](FieldVisitor& visitor) { checked.describe(visitor); }, "[distill::DinoHead]");
   DETENTE_CHECK(in >= 1,
@@ -58,20 +77,13 @@ DinoHead::DinoHead(const DinoHeadOptions& options, std::int64_t in, nn::Draw& dr
 }
 
 at::Tensor DinoHead::operator()(const at::Tensor& features) const {
-  DETENTE_CHECK(features.dim() == 2 && features.size(1) == in_,
-                ErrorCode::kShape,
-                "[distill::DinoHead] the features have shape {}; expected [n, {}].",
-                internal::shape_text(features),
-                in_);
-  at::Tensor x = features;
+  TensorList mlp;
   for (std::int64_t i = 0; i < layers_; ++i) {
-    if (i > 0) x = at::gelu(x);
-    x = parameters_.linear(x, mlp_name(i));
+    mlp.push_back(parameters_(mlp_name(i) + ".weight"));
+    mlp.push_back(parameters_(mlp_name(i) + ".bias"));
   }
-  x = x / x.norm(2, {1}, /*keepdim=*/true).clamp_min(kSmallestLength);
-  const at::Tensor& direction = parameters_("last_layer.weight_v");
-  const at::Tensor& gain = parameters_("last_layer.weight_g");
-  return at::linear(x, direction * (gain / direction.norm(2, {1}, /*keepdim=*/true)));
+  return dino_head(
+      features, mlp, parameters_("last_layer.weight_v"), parameters_("last_layer.weight_g"));
 }
 
 bool DinoHead::is_last_layer(std::string_view name) {

@@ -29,6 +29,14 @@ struct DinoHeadOptions {
   void describe(FieldVisitor& visitor);
 };
 
+// The head as a function of parameters that lie elsewhere: `mlp` the weight and the bias of each
+// linear layer in turn, v = `direction` [K, bottleneck], g = `gain` [K, 1]. features [n, in] →
+// [n, K]; kShape for anything else.
+at::Tensor dino_head(const at::Tensor& features,
+                     const TensorList& mlp,
+                     const at::Tensor& direction,
+                     const at::Tensor& gain);
+
 // A copy has tensors of its own: the teacher begins as one of the student's.
 class DinoHead {
  public:
@@ -50,7 +58,6 @@ class DinoHead {
 
  private:
   std::int64_t layers_;
-  std::int64_t in_;
   nn::Parameters parameters_;
 };
 

@@ -34,6 +34,13 @@ void check_shape(const std::string& name, const at::Tensor& found, const at::Ten
                 expected.numel());
 }
 
+void check_decay(double decay) {
+  DETENTE_CHECK(decay >= 0 && decay <= 1,
+                ErrorCode::kInvalidArgument,
+                "[nn::ema] decay must be in [0, 1], got {}.",
+                decay);
+}
+
 }  // namespace
 
 void EmaOptions::describe(FieldVisitor& visitor) {
@@ -69,6 +76,16 @@ double ema_decay(const EmaOptions& options, std::int64_t t) {
     }
   }
   return options.decay;
+}
+
+void follow(at::Tensor& average, const at::Tensor& value, double decay) {
+  check_decay(decay);
+  const at::NoGradGuard no_grad;
+  if (at::isFloatingType(average.scalar_type())) {
+    average.lerp_(value.detach().to(average.scalar_type()), 1.0 - decay);
+  } else {
+    average.copy_(value);
+  }
 }
 
 struct Ema::Impl {
@@ -112,22 +129,13 @@ Ema& Ema::operator=(Ema&&) noexcept = default;
 void Ema::update() { update(ema_decay(impl_->options, impl_->updates + 1)); }
 
 void Ema::update(double decay) {
-  DETENTE_CHECK(decay >= 0 && decay <= 1,
-                ErrorCode::kInvalidArgument,
-                "[nn::ema] decay must be in [0, 1], got {}.",
-                decay);
+  check_decay(decay);
   const at::NoGradGuard no_grad;
   ++impl_->updates;
   impl_->kept *= decay;
   if (impl_->kept < 1.0) impl_->first.clear();
   for (std::size_t i = 0; i < impl_->averages.size(); ++i) {
-    at::Tensor& average = impl_->averages[i];
-    const at::Tensor& value = impl_->followed[i].second;
-    if (at::isFloatingType(average.scalar_type())) {
-      average.lerp_(value.detach().to(average.scalar_type()), 1.0 - decay);
-    } else {
-      average.copy_(value);
-    }
+    follow(impl_->averages[i], impl_->followed[i].second, decay);
   }
 }
 

@@ -42,6 +42,10 @@ struct EmaOptions {
 // d_t for t >= 1.
 double ema_decay(const EmaOptions& options, std::int64_t t);
 
+// One step of one tensor, a + (1 − d)(θ − a) in place of a; of a type that is not averaged, θ.
+// `decay` in [0, 1], kInvalidArgument otherwise. For averages that lie elsewhere.
+void follow(at::Tensor& average, const at::Tensor& value, double decay);
+
 class Ema {
  public:
   // Follows these tensors, which are shared with their model and not copied: a model that makes new

@@ -106,3 +106,31 @@ def row_list(rows: Optional[Tensor], tasks: int) -> List[int]:
     if where and not -1 <= min(where) <= max(where) < tasks:
         raise ValueError(f"rows names task {max(where)} of {tasks}; expected -1 to {tasks - 1}")
     return where
+
+
+def floating(given: Any, what: str) -> Tensor:
+    """A tensor of real numbers. TypeError for anything else."""
+    if not isinstance(given, Tensor):
+        raise TypeError(f"{what} is a {type(given).__name__}; expected a tensor")
+    if not given.is_floating_point():
+        raise TypeError(f"{what} is of {given.dtype}; expected floating-point numbers")
+    return given
+
+
+def whole_number(given: Any, what: str, least: int) -> int:
+    """TypeError for what is none, ValueError for one below `least`."""
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)):
+        raise TypeError(f"{what} is a {type(given).__name__}; expected a whole number")
+    if given < least:
+        raise ValueError(f"{what} is {given}; expected {least} or more")
+    return int(given)
+
+
+def real_number(given: Any, what: str) -> float:
+    """TypeError for what is none."""
+    if isinstance(given, (bool, str, bytes)):
+        raise TypeError(f"{what} is a {type(given).__name__}; expected a number")
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} is a {type(given).__name__}; expected a number") from None

@@ -33,8 +33,8 @@ _ADVICE = (
     "losses in the same order, None for a task that takes no part in one of them",
     "do not have the same parameters. Build the same model in all of them; where a task is absent in some "
     "process when another sees it first, give shared=... and own=... (found from the graph otherwise)",
-    "are at different points of the loop. Let all of them call the same functions of the balancer in the "
-    "same order, for the same steps",
+    "are at different points of the loop. Let all of them call the same functions in the same order, for the "
+    "same steps",
 )
 
 
@@ -42,8 +42,8 @@ _ADVICE = (
 Compared = WeakTensorKeyDictionary
 
 
-def processes_of(group: Optional[Any]) -> Optional[Processes]:
-    """None where there is nobody else."""
+def processes_of(group: Optional[Any], differ: str = _ADVICE[0]) -> Optional[Processes]:
+    """None where there is nobody else. `differ`: in words, what processes of different setups are to do."""
     if group is None:
         return None
     here = dist.is_available()
@@ -54,7 +54,7 @@ def processes_of(group: Optional[Any]) -> Optional[Processes]:
             f"process_group is a {type(group).__name__}; expected a group of torch.distributed, such as "
             "torch.distributed.group.WORLD after init_process_group()"
         )
-    return Processes(group) if dist.get_world_size(group) > 1 else None
+    return Processes(group, differ) if dist.get_world_size(group) > 1 else None
 
 
 def warn_if_others() -> None:
@@ -72,8 +72,9 @@ class Processes:
     """`rank` of `size` in `group`. `sent` counts the bytes of gradients that this process sends, by what the
     usual algorithms do (rings, direct exchange); the few numbers of each step are not in it."""
 
-    def __init__(self, group: Any) -> None:
+    def __init__(self, group: Any, differ: str = _ADVICE[0]) -> None:
         self.group = group
+        self._advice = (differ, *_ADVICE[1:])
         self.rank = dist.get_rank(group)
         self.size = dist.get_world_size(group)
         self.sent = 0
@@ -163,7 +164,7 @@ class Processes:
             self._over = True
             self._hear(failure)
             return
-        for field, advice in enumerate(_ADVICE):
+        for field, advice in enumerate(self._advice):
             # By Cauchy and Schwarz they are the same in all processes exactly then; whole numbers below 2^53.
             if found[1 + 2 * field] ** 2 != self.size * found[2 + 2 * field]:
                 self._over = True

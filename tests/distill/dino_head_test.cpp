@@ -38,6 +38,23 @@ TEST(DinoHead, LogitsAreCosinesOfTheBottleneck) {
   EXPECT_LT(distance(y, cosines), test::kFloat32);
 }
 
+TEST(DinoHead, IsAFunctionOfParametersThatLieElsewhere) {
+  const DinoHead head = small_head(1);
+  const nn::Parameters& p = head.parameters();
+  const at::Tensor x = noise({5, 8}, 2).to(torch::kFloat);
+  TensorList mlp;
+  for (const std::string layer : {"mlp.0", "mlp.1", "mlp.2"}) {
+    mlp.push_back(p(layer + ".weight").detach().clone());
+    mlp.push_back(p(layer + ".bias").detach().clone());
+  }
+  const at::Tensor direction = p("last_layer.weight_v").detach().clone();
+  const at::Tensor gain = p("last_layer.weight_g").clone();
+  EXPECT_TRUE(torch::equal(dino_head(x, mlp, direction, gain), head(x)));
+  for (const TensorList& wrong : {TensorList{}, TensorList{mlp[0]}}) {
+    EXPECT_EQ(error_of([&] { dino_head(x, wrong, direction, gain); }).code(), ErrorCode::kShape);
+  }
+}
+
 TEST(DinoHead, StartsAsPublished) {
   Rng rng(3);
   nn::Draw draw(rng);

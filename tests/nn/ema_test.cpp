@@ -258,6 +258,22 @@ TEST(Ema, GoesOnFromItsStateToTheBit) {
   }
 }
 
+TEST(Ema, FollowsATensorThatLiesElsewhereAsItsOwn) {
+  at::Tensor x = scalar(1);
+  Ema ema({{"x", x}}, {});
+  at::Tensor average = x.clone();
+  x.fill_(3);
+  for (const double decay : {0.25, 1.0, 0.5, 0.0}) {
+    ema.update(decay);
+    follow(average, x, decay);
+    EXPECT_EQ(average.item<double>(), only(ema.average()));
+  }
+  at::Tensor count = torch::zeros({}, torch::kLong);
+  follow(count, torch::full({}, 7, torch::kLong), 0.9);
+  EXPECT_EQ(count.item<std::int64_t>(), 7);
+  EXPECT_THROW(follow(average, x, 1.5), Error);
+}
+
 TEST(Ema, RefusesForeignStatesWithoutChangingAnything) {
   at::Tensor x = scalar(1);
   Ema ema({{"x", x}}, {.decay = 0.5});

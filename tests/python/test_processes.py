@@ -217,6 +217,26 @@ def test_a_forgotten_group_is_warned_of(outcome):
         assert len(one[0]["warned"]) == 1 and "process_group" in one[0]["warned"][0]
 
 
+@pytest.mark.parametrize(
+    "name, there, elsewhere",
+    [
+        ("collapses", "CollapseError: .*answers are uniform", None),
+        (
+            "fails_in_one",
+            r"ValueError: .*the teacher's outputs have shape \[4, 3\]; expected \[4, 4\]",
+            "ValueError: process 1 of . failed: .*the teacher's outputs",
+        ),
+        ("other_options", "ValueError: .*different losses.*Process 1: .*centre_momentum=0.5", None),
+        ("no_group", "RuntimeWarning: this is one of . processes, and DinoLoss has no process_group", None),
+    ],
+)
+def test_what_goes_wrong_with_a_centre_is_said_by_all(outcome, name, there, elsewhere):
+    outcomes = [one[0] for one in outcome(f"dino_{name}")]
+    for rank, one in enumerate(outcomes):
+        assert re.match((elsewhere if rank != 1 else None) or there, one["caught"], re.S), one["caught"]
+        assert torch.equal(one["centre"], outcomes[0]["centre"])
+
+
 def test_what_is_no_group_is_refused(outcome):
     assert all(one.startswith("TypeError: process_group is a str; expected") for one in outcome("text"))
     assert all(one.startswith("ValueError: this process is no member") for one in outcome("not_a_member"))

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import detente
+from detente import distill
 
 ROWS = 9
 
@@ -539,6 +540,80 @@ def _given(name):
 
 for _name in ("text", "not_a_member"):
     case(alone=False, name=_name)(_given(_name))
+
+
+@case()
+def dino(*us):
+    """A student, its teacher and the centre, the views' pairs as tasks."""
+    us = Us(*us)
+    views = us.x + 0.3 * torch.randn(4, *us.x.shape).to(us.x)
+    x, rows = views[:, us.begin : us.end].flatten(0, 1), us.rows()
+    teacher = distill.Ema(us.net, decay=0.8, steps=5)
+    loss = distill.DinoLoss(3, views=4, teacher_temperature=0.07, process_group=us.group).double()
+    balancer = us.balancer()
+    for _ in range(3):
+        taught = torch.stack(teacher(x[: 2 * rows]), 1)
+        terms = loss.terms(torch.stack(us.net(x), 1), taught)
+        us.keep(balancer.backward(terms, shares=rows))
+        teacher.update()
+        seen = [loss.numbers[name] for name in ("mean_entropy", "kl", "teacher_temperature")]
+        averages = [p.flatten() for p in teacher.parameters()]
+        us.found[-1]["numbers"] = torch.cat([loss.centre[0], torch.tensor(seen).double(), *averages])
+        us.found[-1]["parameters"] += [loss.centre.clone(), *(p.clone() for p in teacher.parameters())]
+    return us.found
+
+
+def _dino_goes_wrong(call):
+    """What each process is told, and whether the centre has moved."""
+
+    def run(rank, size, group):
+        options = {"process_group": group, "patience": 2, "teacher_temperature": 0.1}
+        loss, caught = distill.DinoLoss(4, views=2, **options), None
+        try:
+            call(rank, loss, options)
+        except Exception as error:
+            caught = f"{type(error).__name__}: {error}"
+        return [{"caught": caught, "centre": loss.centre}]
+
+    return run
+
+
+def _collapses(rank, loss, options):
+    """In all processes, as their mean has; alone the last would not."""
+    flat = torch.zeros(2000, 4)
+    answers = flat if rank == 0 else torch.eye(4)
+    for _ in range(2):
+        loss(answers, answers)
+
+
+def _fails_in_one(rank, loss, options):
+    loss(torch.ones(4, 4), torch.ones(4, 4))
+    answers = torch.ones(4, 3 if rank == 1 else 4)
+    for call in (lambda: loss.update_centre(answers), lambda: loss(torch.ones(4, 4), answers)):
+        try:
+            call()
+        except ValueError as error:
+            told = error
+    raise told
+
+
+def _other_options(rank, loss, options):
+    mine = distill.DinoLoss(4, views=2, **options, centre_momentum=0.5 if rank == 1 else 0.9)
+    mine(torch.ones(4, 4), torch.ones(4, 4))
+
+
+def _no_group(rank, loss, options):
+    mine = distill.DinoLoss(4, views=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            mine(torch.ones(4, 4), torch.ones(4, 4))
+    assert [one.filename for one in caught] == [__file__]
+    raise RuntimeWarning(str(caught[0].message))
+
+
+for _call in (_collapses, _fails_in_one, _other_options, _no_group):
+    case(alone=False, name=f"dino{_call.__name__}")(_dino_goes_wrong(_call))
 
 
 def ends_early(rank, size, group):
