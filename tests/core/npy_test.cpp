@@ -108,7 +108,7 @@ TEST(Npy, ReadsVectorsRowsColumnsAndScalars) {
 
 TEST(Npy, ReadsEmptyArrays) {
   const TempDir dir;
-  write_npy(dir.file("e.npy"), {0, 5}, nullptr);
+  write_npy(dir.file("e.npy"), {0, 5}, static_cast<const double*>(nullptr));
   const Matrix m = read_npy_matrix(dir.file("e.npy"));
   EXPECT_EQ(m.rows(), 0u);
   EXPECT_EQ(m.cols(), 5u);
