@@ -4,7 +4,7 @@
 
     python3 bench/distill/cifar10.py build/release/detente FILE --study ddgsd --out runs/ddgsd
     python3 bench/distill/cifar10.py build/release/detente FILE --study dino --seeds 3 --out runs/dino
-    python3 bench/distill/cifar10.py build/release/detente FILE --study start --from runs/dino --out runs/start
+    python3 bench/distill/cifar10.py build/release/detente FILE --study start --from runs/dino --out R
 
 FILE: CIFAR-10 in its binary form (data/cifar10/README.md); a tenth of it is for validation. A run that is
 there already is not trained again, so the command may be stopped and repeated. Means over seeds, and the
@@ -58,14 +58,16 @@ def start(arguments):
     # The validation rows of the study of the features, none of which they were learned from.
     more = {**SMALL_VIT, "data.max_rows": 500, "data.augment.flip": "true", "data.augment.crop": 4,
             "train.epochs": arguments.epochs or 40}
-    return str(recipe), {"from features": {**more, "train.start_from": "{features}"}, "from scratch": more}, ["accuracy"]
+    variants = {"from features": {**more, "train.start_from": "{features}"}, "from scratch": more}
+    return str(recipe), variants, ["accuracy"]
 
 
 def train(arguments, recipe, name, sets, seed):
     out = arguments.out / f"{name.replace(' ', '_').replace(',', '')}.{seed}"
     if not (out / "summary.json").exists():
-        words = [arguments.program, "train", recipe if recipe.endswith(".yaml") else str(RECIPES / f"{recipe}.yaml"),
-                 "--out", str(out), "--quiet", "--force", "--set", f"data.train={arguments.data.resolve()}",
+        path = recipe if recipe.endswith(".yaml") else str(RECIPES / f"{recipe}.yaml")
+        words = [arguments.program, "train", path, "--out", str(out), "--quiet", "--force",
+                 "--set", f"data.train={arguments.data.resolve()}",
                  "--set", f"seed={seed}", "--set", f"threads={arguments.threads}"]
         for key, value in sets.items():
             value = str(value).replace("{features}", str(Path(arguments.features or "") / f"dino.{seed}"))
@@ -75,12 +77,15 @@ def train(arguments, recipe, name, sets, seed):
 
 
 def interval(values):
-    half = QUANTILE[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    if len(values) < 2:
+        return statistics.mean(values), math.nan
+    half = QUANTILE[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
     return statistics.mean(values), half
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("data", type=Path)
     parser.add_argument("--study", choices=["ddgsd", "dino", "start"], required=True)
@@ -112,10 +117,14 @@ def main():
         if name in conflicts:
             row["conflict_share"] = statistics.mean(conflicts[name])
         rows.append(row)
-        print(f"{name:28} {metric:18} {mean:.4f} ± {half:.4f}" +
-              (f"   to the first {row['difference']:+.4f} ± {row['difference_half_width']:.4f}" if "difference" in row
-               else "") + (f"   conflict in {row['conflict_share']:.0%} of steps" if name in conflicts else ""))
-    (arguments.out / "result.json").write_text(json.dumps({"processor": processor, "rows": rows}, indent=1) + "\n")
+        line = f"{name:28} {metric:18} {mean:.4f} ± {half:.4f}"
+        if "difference" in row:
+            line += f"   to the first {row['difference']:+.4f} ± {row['difference_half_width']:.4f}"
+        if name in conflicts:
+            line += f"   conflict in {row['conflict_share']:.0%} of steps"
+        print(line)
+    result = {"processor": processor, "rows": rows}
+    (arguments.out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 main()

@@ -41,7 +41,8 @@ CONV = "model: {kind: convnet, channels: [4, 8], hidden: 16, dropout: 0}\n"
 DINO = ("  objective: dino\n"
         "  dino: {global_crops: 2, local_crops: 2, global_size: 32, local_size: 16, momentum: 0.9,\n"
         "         head: {hidden: 16, bottleneck: 8, out: 32}}\n")
-END = "  epochs: 3\n  batch_size: 16\n  min_batch: 1\n  snapshot_minutes: 0.0001\nthreads: 1\nprecision: float64\n"
+END = ("  epochs: 3\n  batch_size: 16\n  min_batch: 1\n  snapshot_minutes: 0.0001\n"
+       "threads: 1\nprecision: float64\n")
 
 
 def recipe(folder, name, model, tasks, train, more=""):
@@ -204,7 +205,8 @@ def test_dino_learns_features_and_says_what_they_are_worth(folder):
 
 
 def test_last_layer_stays_while_it_is_frozen(folder):
-    out = train(folder, "dino", "frozen", "train.dino.freeze_last_layer=2", "train.keep=all", "train.epochs=4",
+    out = train(folder, "dino", "frozen", "train.dino.freeze_last_layer=2", "train.keep=all",
+                "train.epochs=4",
                 "train.snapshot_minutes=0")
     found = [{file.stem + "." + name: value for file in path.glob("*.safetensors")
               for name, value in tensors(file).items()} for path in snapshots(out)]
@@ -294,7 +296,8 @@ def test_teacher_of_another_run(folder):
     # The running average of the model itself, resumed.
     ema = ("tasks.soft.teacher=ema",)
     same_run(train(folder, "kd", "ema", *ema), killed_and_resumed(folder, "kd", "ema_again", *ema))
-    near(train(folder, "kd", "kd_w1", "data.max_rows=65"), two_processes(folder, "kd", "kd_w2", "data.max_rows=65"))
+    near(train(folder, "kd", "kd_w1", "data.max_rows=65"),
+         two_processes(folder, "kd", "kd_w2", "data.max_rows=65"))
 
 
 def test_labels_of_the_average_for_rows_without(folder):
@@ -349,7 +352,8 @@ def test_collapse_is_named_with_its_remedy(folder):
     warned = train(folder, "dino", "warned", *unchecked, "train.dino.collapse=warn")
     assert lines(warned, "step")[-1]["step"] == 5 * 60
     # With both, and views that leave the colours by which these images differ, nothing is wrong.
-    sound = train(folder, "dino", "sound", "train.epochs=60", "train.probe_every=60", "train.snapshot_minutes=0",
+    sound = train(folder, "dino", "sound", "train.epochs=60", "train.probe_every=60",
+                  "train.snapshot_minutes=0",
                   "train.dino.local_scale=0.3", "train.dino.jitter=0", "train.dino.grey=0")
     last = lines(sound, "step")[-1]["monitor"]
     assert last["entropy_of_mean"] - last["mean_entropy"] > 0.05, last
@@ -375,12 +379,14 @@ def test_says_what_is_wrong(folder):
     refused(folder, "kd", "tasks.soft.teacher_task=colour", said=["colour", "label"])
     nothing = folder / "nothing.yaml"
     nothing.write_text((folder / "plain.yaml").read_text().replace(
-        "- {name: label, head: classes, classes: 4}", "- {name: label, kind: probe, head: classes, classes: 4}"))
+        "- {name: label, head: classes, classes: 4}",
+        "- {name: label, kind: probe, head: classes, classes: 4}"))
     refused(folder, "nothing", said="there is no task")
     table = folder / "table.yaml"
     (folder / "x.csv").write_text("a,kind\n1,x\n2,y\n3,x\n4,y\n")
     table.write_text("data: {kind: table, train: x.csv, dev: x.csv}\ntasks:\n"
-                     "  - {name: kind, head: classes, class_names: [x, y]}\ntrain: {objective: dino, epochs: 1}\n")
+                     "  - {name: kind, head: classes, class_names: [x, y]}\n"
+                     "train: {objective: dino, epochs: 1}\n")
     refused(folder, "table", said="expected data.kind: images")
     # Constant pictures teach nothing, and are no reason to end with a crash.
     (folder / "train.bin.kept").write_bytes((folder / "train.bin").read_bytes())
