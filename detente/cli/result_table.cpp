@@ -29,7 +29,7 @@ void print_summary(const Json& summary, std::ostream& out) {
       << " after " << summary.at("epochs").get<std::int64_t>() << " epochs ("
       << summary.at("steps").get<std::int64_t>() << " steps, "
       << report::duration_text(summary.at("seconds").get<double>()) << ")\n";
-  if (summary.at("tasks").is_object()) {
+  if (summary.at("tasks").is_object() && !summary.at("tasks").empty()) {
     out << "Validation metrics of the best epoch (" << summary.at("best_epoch").get<std::int64_t>()
         << "):\n\n";
     print_task_metrics(summary.at("tasks"), out);

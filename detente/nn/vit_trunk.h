@@ -35,10 +35,10 @@ class VitTrunk final : public ImageTrunk {
 
   // Whether there is a class token, whose attention attention_of() is.
   bool has_token() const { return pooling_ == Pooling::kCls; }
-  // What the class token looks at in the last layer: [B, heads, rows, columns] of patches, >= 0, without
-  // a graph. A head's numbers and what it gives to the class token itself sum to one. Images as
-  // features() takes them. Throws kUnsupported without a class token and for clips, kShape as
-  // features().
+  // What the class token looks at in the last layer: [B, heads, rows, columns] of patches, >= 0,
+  // without a graph. A head's numbers and what it gives to the class token itself sum to one.
+  // Images as features() takes them. Throws kUnsupported without a class token and for clips,
+  // kShape as features().
   at::Tensor attention_of(const data::Batch& images) const;
 
   // Whole patches; the positions are interpolated.

@@ -68,7 +68,7 @@ class HtmlPage {
   struct PictureRow {
     std::string name;
     std::vector<std::vector<Picture>> groups;
-    bool small = false;  // half as large
+    bool small = false;  // about half as large
   };
   struct Legend {
     std::string name;

@@ -173,9 +173,12 @@ std::string result_words(const RunData& run) {
                                           : " after step " + count_text(run.steps.back()));
   }
   if (std::isfinite(best) && best > 0) {
-    text += "Results are those of epoch " + count_text(best);
+    const bool measured = !run.results().empty();
+    text +=
+        (measured ? "Results are those of epoch " : "The model that is kept is that of epoch ") +
+        count_text(best);
     if (std::isfinite(epochs)) text += " of " + count_text(epochs);
-    text += ", the best on the dev rows. ";
+    text += measured ? ", the best on the dev rows. " : "; nothing was measured to choose one by. ";
   } else if (run.epochs.empty() && !run.steps.empty()) {
     text += "No epoch was completed, so there are no dev results yet. ";
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// looks.json: pictures of what a run's network is taught and what it has learned, at the epoch that is kept:
-// the views of an image that are to be answered alike, what the network looks at, and which training rows
-// its features hold to be most like a validation row. Of bounded size (the kMost... below), so that a page
-// needs neither the model nor the data. docs/run_directory.md explains the fields; nothing else spells
-// their keys.
+// looks.json: pictures of what a run's network is taught and what it has learned, at the epoch that
+// is kept: the views of an image that are to be answered alike, what the network looks at, and
+// which training rows its features hold to be most like a validation row. Of bounded size (the
+// kMost... below), so that a page needs neither the model nor the data. docs/run_directory.md
+// explains the fields; nothing else spells their keys.
 //
 // Writing is strict, and so is reading: a file that is not wholly as it was written is damaged.
 #pragma once
@@ -73,13 +73,13 @@ struct Looks {
 using LookPixels = Looks<Pixels>;
 using RunLooks = Looks<std::string>;
 
-// As large as kMostLookPictures allows, at most 96 and at least 16 pixels on the longer side; where even
-// these are too many, none. Names are cut as short_name does.
+// As large as kMostLookPictures allows, at most 96 and at least 16 pixels on the longer side; where
+// even these are too many, none. Names are cut as short_name does.
 RunLooks look_pictures(const LookPixels& looks);
 
-// The image with weights (rows × columns from the top) drawn over it: from dark for the smallest to light
-// for the largest, smooth between the middles of the fields; dark where all are equal.
-// Throws kShape for another number of weights, or none.
+// The image with weights (rows × columns from the top) drawn over it: from dark for the smallest to
+// light for the largest, smooth between the middles of the fields; dark where all are equal. Throws
+// kShape for another number of weights, or none.
 Pixels attention_pixels(const Pixels& image,
                         std::span<const float> weights,
                         std::size_t rows,

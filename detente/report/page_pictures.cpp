@@ -7,6 +7,14 @@ namespace {
 
 // So many have room beside each other at their full width; of more, seven do when they are smaller.
 constexpr std::size_t kFewPictures = 5;
+// Of small ones so many at most have room for a word below them.
+constexpr std::size_t kManySmall = 8;
+
+// In pixels, of a picture in a row of so many.
+int picture_width(std::size_t count, bool small) {
+  if (small) return count <= kManySmall ? 116 : 84;
+  return count <= kFewPictures ? 192 : 148;
+}
 
 }  // namespace
 
@@ -20,9 +28,7 @@ void HtmlPage::pictures(const std::string& title,
     for (const auto& group : row.groups) count += group.size();
     body_ += fmt::format("<h4>{}</h4>\n<div class=\"pics\" style=\"--w:{}px\">\n",
                          escape_xml(row.name),
-                         row.small               ? 84
-                         : count <= kFewPictures ? 192
-                                                 : 148);
+                         picture_width(count, row.small));
     for (const auto& group : row.groups) {
       body_ += "<div>";
       for (const Picture& picture : group) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml, answers.json
-// and looks.json.
+// What a run left behind, read from its folder: summary.json, metrics.jsonl, recipe.yaml,
+// answers.json and looks.json.
 //
 // Reading is forgiving, because a report matters most when a run went wrong: files and fields may
 // be missing, null or of another type, the last line may be cut; the reader takes what is there and
@@ -88,8 +88,8 @@ struct RunData {
   NamedTables results() const;
 };
 
-// Of a run of many steps the epochs are read in a fraction of the time; the steps, the answers and the
-// looks are then left out, unread.
+// Of a run of many steps the epochs are read in a fraction of the time; the steps, the answers and
+// the looks are then left out, unread.
 enum class RunParts { kAll, kEpochs };
 
 // kIo when the folder does not exist; kData when none of the first three files is in it.

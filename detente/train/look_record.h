@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the run's looks.json says of the model that an epoch keeps (report/looks.h): views of training images
-// where the objective draws some, the attention of a vision transformer, and the training images whose
-// features are most like those of a validation image.
+// What the run's looks.json says of the model that an epoch keeps (report/looks.h): views of
+// training images where the objective draws some, the attention of a vision transformer, and the
+// training images whose features are most like those of a validation image.
 #pragma once
 
 #include <detente/nn/model.h>
@@ -22,12 +22,12 @@ class LookRecord {
   // Both outlive the record.
   LookRecord(const Recipe& recipe, const Corpus& corpus);
 
-  // Whether there is anything to show: of images, where features are what the run is about (an objective
-  // with views, or a probe).
+  // Whether there is anything to show: of images, where features are what the run is about (an
+  // objective with views, or a probe).
   bool any() const { return source_ != nullptr; }
 
-  // `features`: the model's, of all rows, where they are known; else those of 2,000 training rows at most
-  // are made. `epoch`: from 1. Needs any(). Equal for equal models.
+  // `features`: the model's, of all rows, where they are known; else those of 2,000 training rows
+  // at most are made. `epoch`: from 1. Needs any(). Equal for equal models.
   report::LookPixels looks(std::int64_t epoch,
                            const nn::Model& model,
                            const ProbedFeatures* features) const;

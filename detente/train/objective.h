@@ -29,8 +29,8 @@ class Objective {
   virtual void check(const Recipe& recipe, const std::string& where) const;
   // Whether losses() also has those of the tasks' labels.
   virtual bool takes_labels() const { return false; }
-  // The views of an image of `shape` that losses() draws in a step, as a page calls them; none: it draws
-  // none.
+  // The views of an image of `shape` that losses() draws in a step, as a page calls them; none: it
+  // draws none.
   struct View {
     std::string name;
     data::ViewOptions options;

@@ -11,7 +11,8 @@
 
 namespace detente::train {
 
-// In colour; of other numbers of channels than one and three the first channel. Nothing of no pixels.
+// In colour; of other numbers of channels than one and three the first channel. Nothing of no
+// pixels.
 inline report::Pixels pixels_of(const data::Image& image) {
   data::Image colored = image;
   if (image.shape.channels != 3) {

@@ -120,11 +120,13 @@ void ProgressLog::on_step(const report::StepRecord& record) {
 }
 
 void ProgressLog::on_epoch(const report::EpochRecord& record) {
-  progress_.line(fmt::format("epoch {}/{} in {}: {}{}",
+  const std::string metrics = metrics_text(record.dev);
+  progress_.line(fmt::format("epoch {}/{} in {}{}{}{}",
                              record.epoch,
                              state_.epochs,
                              report::duration_text(record.seconds),
-                             metrics_text(record.dev),
+                             metrics.empty() ? "" : ": ",
+                             metrics,
                              record.best ? " (best)" : ""));
 }
 

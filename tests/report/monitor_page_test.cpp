@@ -362,5 +362,12 @@ TEST(ProbeMetrics, BaselinesAreRowsOfTheTable) {
   EXPECT_THAT(html, HasSubstr("There is only one task"));
 }
 
+TEST(ProbeMetrics, WithoutAnyTheLastEpochIsKept) {
+  const RunData run = parse_run("demo", R"({"epochs": 3, "best_epoch": 3, "tasks": {}})", "", "");
+  EXPECT_THAT(html_report(run),
+              AllOf(HasSubstr("nothing was measured to choose one by"),
+                    Not(HasSubstr("the best on the dev rows"))));
+}
+
 }  // namespace
 }  // namespace detente::report

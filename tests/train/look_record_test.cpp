@@ -64,7 +64,8 @@ TEST_F(LookRecordTest, ShowsViewsAttentionAndNeighboursOfTheKeptModel) {
     EXPECT_THAT(asked.label, ::testing::AnyOf("dark", "light"));
     for (std::size_t i = 0; i < asked.nearest.size(); ++i) {
       EXPECT_EQ(asked.nearest[i].right, asked.nearest[i].label == asked.label);
-      if (i > 0) EXPECT_LE(asked.nearest[i].cosine, asked.nearest[i - 1].cosine + 1e-6);
+      const std::size_t before = i > 0 ? i - 1 : 0;
+      EXPECT_LE(asked.nearest[i].cosine, asked.nearest[before].cosine + 1e-6);
     }
   }
   EXPECT_TRUE(report::read_run(folder_ / "run").warnings().empty());

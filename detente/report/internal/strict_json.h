@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading of files that are taken as they were written or not at all (answers.h, looks.h): what does not
-// fit throws Damaged.
+// Reading of files that are taken as they were written or not at all (answers.h, looks.h): what
+// does not fit throws Damaged.
 #pragma once
 
 #include <detente/core/json.h>
