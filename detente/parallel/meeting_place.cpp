@@ -381,8 +381,14 @@ void MeetingPlace::give_up(const std::string& message) noexcept {
   try {
     store_->set(fmt::format("failure/{}", launch_.rank), message);
     store_->own->add("failed", 1);
-    // Two beats: the others look at it with theirs, and rank 0 takes the store with it.
-    std::this_thread::sleep_for(2 * kBeat + 100ms);
+    // The others look at it with their beats, two of them at most, and rank 0 takes the store with it: it
+    // waits for those that answer to have read why, on a busy machine longer.
+    const auto begun = Clock::now();
+    const auto patience = launch_.rank == 0 ? 8 * kBeat : 2 * kBeat + 100ms;
+    while (Clock::now() - begun < patience) {
+      if (store_->own->add("heard", 0) >= launch_.size - 1 - silent_) break;
+      std::this_thread::sleep_for(50ms);
+    }
   } catch (...) {
     // Nobody can be told.
   }
@@ -425,10 +431,12 @@ std::string MeetingPlace::lost(const std::string& what) {
       const std::string key = fmt::format("failure/{}", rank);
       if (rank == launch_.rank || !store_->has(key)) continue;
       why = fmt::format("rank {} has failed: {}", rank, store_->get(key));
+      silent_ = 1;
       break;
     }
     if (why.empty()) {
       const std::vector<int> ranks = silent();
+      silent_ = static_cast<int>(ranks.size());
       if (!ranks.empty()) {
         why = fmt::format("{} {} not answer: ended, stopped, or cut off from the network",
                           names(ranks),
@@ -438,6 +446,7 @@ std::string MeetingPlace::lost(const std::string& what) {
             "all others are alive, but did not take part in time. parallel.timeout_s waits longer";
       }
     }
+    if (launch_.rank != 0) store_->own->add("heard", 1);
   } catch (const std::exception&) {
     why = fmt::format(
         "{}, which keeps the meeting place, does not answer: ended, stopped, or cut off from the "

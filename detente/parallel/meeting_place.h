@@ -62,6 +62,7 @@ class MeetingPlace {
   std::int64_t waits_ = 0;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> broken_ = false;  // the others are not waited for any more
+  int silent_ = 0;                    // of them will not ask why, as far as is known
   struct Beat;
   std::unique_ptr<Beat> beat_;
 };
