@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy
+from run_files import tensors
 
 PROGRAM = sys.argv[1]
 TIMED = {"ms", "seconds", "examples_per_second"}
@@ -86,18 +87,6 @@ def refused(folder, name, *sets, code=2, said):
     for word in said if isinstance(said, (list, tuple)) else [said]:
         assert word in shown, (sets, word, shown)
     assert not (folder / "refused" / "model.safetensors").exists()
-
-
-def tensors(path):
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:8 + size])
-    types = {"F32": numpy.float32, "F64": numpy.float64, "I64": numpy.int64}
-    return {name: numpy.frombuffer(content[8 + size:], types[entry["dtype"]],
-                                   count=(entry["data_offsets"][1] - entry["data_offsets"][0])
-                                   // numpy.dtype(types[entry["dtype"]]).itemsize,
-                                   offset=entry["data_offsets"][0])
-            for name, entry in header.items() if name != "__metadata__"}
 
 
 def lines(out, kind=None):

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy
+from run_files import tensors
 
 PROGRAM = sys.argv[1]
 TIMED = {"ms", "seconds", "examples_per_second"}
@@ -87,18 +88,6 @@ def train(folder, out, size, *more, **how):
         codes, said = world.wait()
     assert codes == [0] * len(codes), (codes, said)
     return folder / out
-
-
-def tensors(path):
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:8 + size])
-    types = {"F32": numpy.float32, "F64": numpy.float64, "I64": numpy.int64}
-    return {name: numpy.frombuffer(content[8 + size:], types[entry["dtype"]],
-                                   count=(entry["data_offsets"][1] - entry["data_offsets"][0])
-                                   // numpy.dtype(types[entry["dtype"]]).itemsize,
-                                   offset=entry["data_offsets"][0])
-            for name, entry in header.items() if name != "__metadata__"}
 
 
 def steps(out):
