@@ -54,6 +54,15 @@ std::vector<study::StudyTask> tasks_of(const train::Recipe& recipe) {
   return tasks;
 }
 
+// What features are judged by is compared as what tasks reach.
+std::vector<study::StudyTask> compared_of(const train::Recipe& recipe) {
+  std::vector<study::StudyTask> tasks = tasks_of(recipe);
+  for (const auto& probe : recipe.probes) {
+    tasks.push_back({probe.name, {{"knn20", true}, {"linear", true}}});
+  }
+  return tasks;
+}
+
 // Every setting of the recipe in `file`, with `base` before each, is read once before anything is
 // trained: what cannot be is said now.
 std::vector<Variant> plan_of(const CompareMethodsFlags& flags,
@@ -127,8 +136,12 @@ study::WrittenStudy written_of(const CompareMethodsFlags& flags,
   written.facts.title = flags.title.empty() ? recipe.name : flags.title;
   written.facts.command = command_of(flags);
   written.facts.test_rows = recipe.data.files.has_rows(data::Part::kTest);
-  written.tasks = tasks_of(recipe);
-  written.variants = plan_of(flags, file, base, written.tasks);
+  written.tasks = compared_of(recipe);
+  DETENTE_CHECK(!written.tasks.empty(),
+                ErrorCode::kInvalidArgument,
+                "[cli::compare] the recipe has no task with a metric; expected a supervised task, or "
+                "one of the kind probe that judges the features (docs/distill.md).");
+  written.variants = plan_of(flags, file, base, tasks_of(recipe));
   written.seeds = study::parse_seeds(flags.seeds);
   written.halving = flags.halving;
   return written;

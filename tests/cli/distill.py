@@ -191,6 +191,14 @@ def test_dino_learns_features_and_says_what_they_are_worth(folder):
     run("features", out, "--data", folder / "dev.bin", "--out", folder / "g.npy")
     assert numpy.array_equal(given, numpy.load(folder / "g.npy"))
     assert "expected FILE.npy" in run("features", out, "--out", folder / "f.csv", code=2)
+    # What needs heads says so.
+    said = run("predict", out, "--data", folder / "dev.bin", "--out", folder / "p.tsv", code=2)
+    assert "detente features" in said
+    assert "no task with a head" in run("export", out, "--to", "onnx", "--out", folder / "m.onnx", code=2)
+    run("export", out, "--to", "safetensors", "--out", folder / "m.safetensors")
+    said = run("compare", folder / "dino.yaml", "--methods", "ew,upgrad", "--seeds", "2",
+               "--out", folder / "study", "--set", "train.dino.terms=tasks")
+    assert "knn20" in said, said
 
 
 def test_last_layer_stays_while_it_is_frozen(folder):
