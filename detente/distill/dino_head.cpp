@@ -21,10 +21,14 @@ std::string mlp_name(std::int64_t layer) { return "mlp." + std::to_string(layer)
 }  // namespace
 
 void DinoHeadOptions::describe(FieldVisitor& visitor) {
-  visitor.integer("layers", layers, {.min = 1}, "Linear layers before the normalisation.");
-  visitor.integer("hidden", hidden, {.min = 1}, "Width between them.");
-  visitor.integer("bottleneck", bottleneck, {.min = 1}, "Width of what is normalised.");
-  visitor.integer("out", out, {.min = 2}, "Prototypes: the logits of an example.");
+  visitor.integer(
+      "layers", layers, {.min = 1, .max = 100}, "Linear layers before the normalisation.");
+  visitor.integer("hidden", hidden, {.min = 1, .max = 1e5}, "Width between them.");
+  visitor.integer("bottleneck", bottleneck, {.min = 1, .max = 1e5}, "Width of what is normalised.");
+  visitor.integer("out",
+                  out,
+                  {.min = 2, .max = 1e6},
+                  "Prototypes: the logits of an example; 65,536 as published.");
   visitor.flag("norm_last_layer",
                norm_last_layer,
                "Whether the rows of the last layer keep the length 1, so that logits are cosines: "

@@ -7,15 +7,15 @@ namespace detente::distill {
 void DinoOptions::describe(FieldVisitor& visitor) {
   visitor.number("student_temperature",
                  student_temperature,
-                 {.min = 0, .min_open = true},
+                 {.min = 1e-3, .max = 100},
                  "What the student's outputs are divided by before the softmax.");
   visitor.number("teacher_temperature",
                  teacher_temperature,
-                 {.min = 0, .min_open = true},
+                 {.min = 1e-3, .max = 100},
                  "The same for the teacher; below the student's, so that it is surer than it.");
   visitor.number("first_teacher_temperature",
                  first_teacher_temperature,
-                 {.min = 0, .min_open = true},
+                 {.min = 1e-3, .max = 100},
                  "The teacher's in the first epoch of its warm-up.");
   visitor.integer("teacher_warmup_epochs",
                   teacher_warmup_epochs,

@@ -69,6 +69,12 @@ class DinoLosses final : public LossSource {
                              tensor::tensor_options(context.device, context.dtype))),
         monitor_(options.head.out) {
     head_.parameters().to(context.device, context.dtype);
+    if (options.momentum == 1.0) {
+      messages_.emplace_back(
+          "warning: train.dino.momentum is 1, so the teacher, which is the model that is kept, "
+          "never "
+          "moves from its first parameters.");
+    }
   }
 
   std::vector<std::string> tasks() const override {

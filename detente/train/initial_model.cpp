@@ -47,6 +47,11 @@ std::string trunk_name(std::string name) {
 void start_from_run(const std::filesystem::path& path, nn::Model& model) {
   const std::filesystem::path file =
       std::filesystem::is_directory(path) ? existing_run(path).model() : path;
+  DETENTE_CHECK(std::filesystem::is_regular_file(file),
+                ErrorCode::kIo,
+                "[train::start_from] there is no file '{}'; train.start_from takes the folder of a "
+                "run, or a safetensors file.",
+                file.string());
   NamedTensors given;
   for (auto& [name, tensor] : tensor::read_safetensors(file, nullptr, true)) {
     given.emplace_back(trunk_name(name), tensor);

@@ -40,6 +40,7 @@ LabelLosses::LabelLosses(const Recipe& recipe,
 LabelLosses::LabelLosses(const LossContext& context)
     : LabelLosses(
           context.recipe, *context.corpus.train, context.model, context.device, context.dtype) {
+  steps_per_epoch_ = context.steps_per_epoch;
   Rng rng =
       nn::Model::initial_rng(static_cast<std::uint64_t>(recipe_.seed)).fork(kProjectionStream);
   nn::Draw draw(rng);
@@ -127,6 +128,7 @@ TaskLosses LabelLosses::with_predictions(const data::RowList& rows,
     if (loss.defined() && lesson.task->weight != 1.0) loss = loss * lesson.task->weight;
     losses.values.push_back(std::move(loss));
     losses.rows.push_back(count);
+    lesson.rows += count;
   }
   if (predictions_out != nullptr) *predictions_out = std::move(predictions);
   return losses;
@@ -175,7 +177,28 @@ at::Tensor LabelLosses::lesson_loss(Lesson& lesson,
 }
 
 void LabelLosses::after_step(std::int64_t /*step*/) {
+  ++steps_;
   for (Lesson& lesson : lessons_) lesson.teacher->after_step();
+}
+
+std::vector<std::string> LabelLosses::messages() {
+  std::vector<std::string> all;
+  if (steps_ < steps_per_epoch_) return all;
+  for (Lesson& lesson : lessons_) {
+    if (lesson.rows > 0 || lesson.told) continue;
+    lesson.told = true;
+    const DistillRecipe& distill = lesson.task->distill;
+    all.push_back(
+        fmt::format("warning: task '{}' has taught nothing in a whole epoch: no row counts by its "
+                    "rows ({}) and "
+                    "confidence ({}).",
+                    lesson.task->name,
+                    distill.rows == DistillRecipe::Rows::kAll        ? "all"
+                    : distill.rows == DistillRecipe::Rows::kLabelled ? "labelled"
+                                                                     : "unlabelled",
+                    distill.confidence));
+  }
+  return all;
 }
 
 NamedTensors LabelLosses::state() const {

@@ -42,6 +42,8 @@ class LabelLosses final : public LossSource {
                               const StepDraws& draws,
                               TensorList* predictions);
   void after_step(std::int64_t step) override;
+  // A lesson that no row of a whole epoch took part in.
+  std::vector<std::string> messages() override;
   NamedTensors state() const override;
   void load_state(const NamedTensors& state) override;
 
@@ -52,6 +54,8 @@ class LabelLosses final : public LossSource {
     std::size_t head = 0;
     std::unique_ptr<Teacher> teacher;
     nn::Parameters projection;  // of features: "weight" [F of the teacher, F], "bias"
+    double rows = 0;            // that have counted since the process began
+    bool told = false;
   };
 
   bool is_taught(std::size_t head) const;
@@ -69,6 +73,8 @@ class LabelLosses final : public LossSource {
   tensor::DType dtype_;
   std::vector<std::vector<double>> class_weights_;  // per task, empty: none
   std::vector<Lesson> lessons_;
+  std::int64_t steps_per_epoch_ = 0;
+  std::int64_t steps_ = 0;  // of this process
 };
 
 }  // namespace detente::train

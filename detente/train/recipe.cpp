@@ -512,6 +512,21 @@ std::string recipe_markdown() {
     if (list_fields(options).empty()) continue;
     ways += "\nWith `model.sharing: " + kind + "` also:\n" + config::fields_markdown(options);
   }
+  std::string objectives;
+  for (const std::string& name : objective_names()) {
+    const auto objective = make_objective(name);
+    const auto options = [&](FieldVisitor& visitor) {
+      visitor.section("train", "", [&](FieldVisitor& s) { objective->describe(s); });
+    };
+    if (list_fields(options).empty()) continue;
+    objectives +=
+        "\nWith `train.objective: " + name + "` also:\n" + config::fields_markdown(options);
+  }
+  TaskRecipe lesson;
+  lesson.kind = TaskRecipe::Kind::kDistill;
+  const std::string lessons = config::fields_markdown([&](FieldVisitor& visitor) {
+    visitor.section("tasks[]", "", [&](FieldVisitor& s) { lesson.describe(s); });
+  });
   return "# Recipe reference\n\n"
          "<!-- written by `detente recipe docs`; do not edit by hand -->\n\n"
          "Every key of a recipe, its type, default and allowed values. A recipe is read strictly: "
@@ -523,7 +538,7 @@ std::string recipe_markdown() {
          "`balance.method` and those of a loss beside its `name`; the tables show the ones of the "
          "defaults, [docs/methods](methods/README.md) and [docs/losses.md](losses.md) show all.\n" +
          config::fields_markdown(describe_of(recipe)) + other_kinds + "\n## Ways of sharing\n" +
-         ways;
+         ways + "\n## Objectives\n" + objectives + "\n## Tasks of the kind distill\n" + lessons;
 }
 
 }  // namespace detente::train

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
 #include <detente/train/loaded_run.h>
@@ -28,13 +29,20 @@ TeacherAnswers constants_of(const nn::Model& model, const data::Batch& batch, st
 // taught it, with the same random changes.
 class RunTeacher final : public Teacher {
  public:
-  RunTeacher(const TaskRecipe& task, const LossContext& context)
-      : run_(load_run(teacher_root(task.distill.teacher), {})) {
+  RunTeacher(const TaskRecipe& task, const LossContext& context) : run_(load_teacher(task)) {
     const std::string what = "task '" + task.name + "': ";
     const TaskRecipe& of = context.recipe.tasks[task_index(context.recipe.tasks, task.distill.of)];
     task_ = task_index(run_.recipe.tasks, task.distill.teacher_task);
     std::vector<std::string> names;
     for (const TaskRecipe& other : run_.recipe.tasks) names.push_back(other.name);
+    DETENTE_CHECK(!names.empty(),
+                  ErrorCode::kInvalidArgument,
+                  "[train::teacher] {}the teacher '{}' was trained without tasks and answers "
+                  "nothing; expected a run with a task of {}. (train.start_from begins with its "
+                  "features.)",
+                  what,
+                  task.distill.teacher,
+                  name_of(of.head.kind));
     DETENTE_CHECK(task_ < run_.recipe.tasks.size(),
                   ErrorCode::kInvalidArgument,
                   "[train::teacher] {}the teacher '{}' has no task '{}'; {} (teacher_task).",
@@ -100,6 +108,21 @@ class RunTeacher final : public Teacher {
   std::int64_t width() const override { return run_.model->trunk().width(); }
 
  private:
+  static LoadedRun load_teacher(const TaskRecipe& task) {
+    const std::string& teacher = task.distill.teacher;
+    try {
+      return load_run(teacher_root(teacher), {});
+    } catch (const Error& error) {
+      const std::string word = std::filesystem::path(teacher).filename().string();
+      throw Error(
+          error.code(),
+          fmt::format("task '{}', teacher: {}{}",
+                      task.name,
+                      error.what(),
+                      lower_ascii(word) == "ema" ? " (The model's own average is 'ema'.)" : ""));
+    }
+  }
+
   // The file of a model names its run.
   static std::filesystem::path teacher_root(const std::filesystem::path& path) {
     return path.filename() == "model.safetensors" ? path.parent_path() : path;

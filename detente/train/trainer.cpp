@@ -53,6 +53,7 @@ class Trainer {
   TrainOutcome run() {
     const std::filesystem::path root =
         options_.out.empty() ? std::filesystem::path(recipe_.output) : options_.out;
+    check_sources(root);
     if (first()) {
       check_run_directory(root, options_.existing);
       if (RunDirectory{root}.is_run()) lock(root);
@@ -74,6 +75,27 @@ class Trainer {
  private:
   bool first() const { return group_->rank() == 0; }
   bool spread() const { return group_->size() > 1; }
+
+  // A run must not take the place of one that it learns from; --resume would find itself.
+  void check_sources(const std::filesystem::path& root) const {
+    const auto refuse = [&](const std::string& key, const std::filesystem::path& source) {
+      std::error_code ignored;
+      const bool same = std::filesystem::equivalent(root, source, ignored) ||
+                        std::filesystem::equivalent(root, source.parent_path(), ignored);
+      DETENTE_CHECK(!same || !RunDirectory{root}.is_run(),
+                    ErrorCode::kInvalidArgument,
+                    "[train::train] the run would be written to '{}', which is what {} names: the "
+                    "run that it learns from. Choose another --out.",
+                    root.string(),
+                    key);
+    };
+    if (!recipe_.loop.start_from.empty()) refuse("train.start_from", recipe_.loop.start_from);
+    for (const TaskRecipe& task : recipe_.distill) {
+      if (task.distill.teacher != "ema") {
+        refuse("tasks." + task.name + ".teacher", task.distill.teacher);
+      }
+    }
+  }
 
   // What all have to agree on before anything begins.
   void check_processes() {

@@ -374,6 +374,20 @@ def test_says_what_is_wrong(folder):
         train(folder, "plain", "plain_run")
     refused(folder, "kd", "tasks.label.classes=5", "data.max_rows=40", said="heads of one shape")
     refused(folder, "kd", "tasks.soft.teacher_task=colour", said=["colour", "label"])
+    if not (folder / "dino_run").exists():
+        train(folder, "dino", "dino_run", "train.epochs=6")
+    refused(folder, "kd", f"tasks.soft.teacher={folder / 'dino_run'}", said="without tasks")
+    # A run must not take the place of what it learns from.
+    before = (folder / "plain_run" / "model.safetensors").read_bytes()
+    for sets in (), (f"train.start_from={folder / 'plain_run'}", "tasks.soft.teacher=ema"):
+        words = [word for one in sets for word in ("--set", one)]
+        said = run("train", folder / "kd.yaml", "--out", folder / "plain_run", "--force", *words, code=2)
+        assert "Choose another --out" in said, said
+    assert (folder / "plain_run" / "model.safetensors").read_bytes() == before
+    said = run("train", folder / "kd.yaml", "--out", folder / "idle", "--set", "tasks.soft.rows=unlabelled")
+    assert "has taught nothing" in said, said
+    refused(folder, "dino", "train.start_from=/dev/zero", code=3, said="there is no file")
+    refused(folder, "dino", "train.dino.head.out=100000000", said="head.out")
     nothing = folder / "nothing.yaml"
     nothing.write_text((folder / "plain.yaml").read_text().replace(
         "- {name: label, head: classes, classes: 4}",
