@@ -137,10 +137,11 @@ study::WrittenStudy written_of(const CompareMethodsFlags& flags,
   written.facts.command = command_of(flags);
   written.facts.test_rows = recipe.data.files.has_rows(data::Part::kTest);
   written.tasks = compared_of(recipe);
-  DETENTE_CHECK(!written.tasks.empty(),
-                ErrorCode::kInvalidArgument,
-                "[cli::compare] the recipe has no task with a metric; expected a supervised task, or "
-                "one of the kind probe that judges the features (docs/distill.md).");
+  DETENTE_CHECK(
+      !written.tasks.empty(),
+      ErrorCode::kInvalidArgument,
+      "[cli::compare] the recipe has no task with a metric; expected a supervised task, or "
+      "one of the kind probe that judges the features (docs/distill.md).");
   written.variants = plan_of(flags, file, base, tasks_of(recipe));
   written.seeds = study::parse_seeds(flags.seeds);
   written.halving = flags.halving;

@@ -48,11 +48,12 @@ const char* reading(const std::string& kind) {
 void run_export(const ExportFlags& flags, Context& context) {
   demand_harmless("export", flags.out, {});
   const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
-  DETENTE_CHECK(!run.recipe.tasks.empty() || flags.to == "safetensors",
-                ErrorCode::kUnsupported,
-                "[cli::export] the run has no task with a head, so a program made of it would answer "
-                "nothing; expected --to safetensors, or `detente features` for what its network "
-                "makes of rows.");
+  DETENTE_CHECK(
+      !run.recipe.tasks.empty() || flags.to == "safetensors",
+      ErrorCode::kUnsupported,
+      "[cli::export] the run has no task with a head, so a program made of it would answer "
+      "nothing; expected --to safetensors, or `detente features` for what its network "
+      "makes of rows.");
   demand_harmless("export", flags.out, run.recipe.data.files.all_files());
   demand_harmless("export", flags.out, run.recipe.data.source->named_files());
   const std::string bytes = exported(run, flags.to);
