@@ -15,6 +15,7 @@
 #include <detente/study/tables.h>
 #include <detente/study/written_study.h>
 #include <detente/text/printable.h>
+#include <detente/train/probe.h>
 #include <detente/train/recipe.h>
 #include <detente/train/run_lock.h>
 #include <fmt/format.h>
@@ -58,7 +59,9 @@ std::vector<study::StudyTask> tasks_of(const train::Recipe& recipe) {
 std::vector<study::StudyTask> compared_of(const train::Recipe& recipe) {
   std::vector<study::StudyTask> tasks = tasks_of(recipe);
   for (const auto& probe : recipe.probes) {
-    tasks.push_back({probe.name, {{"knn20", true}, {"linear", true}}});
+    study::StudyTask one{probe.name, {}};
+    for (const char* metric : train::kProbeMetrics) one.metrics.push_back({metric, true});
+    tasks.push_back(std::move(one));
   }
   return tasks;
 }

@@ -339,12 +339,18 @@ Image ImageSource::example(std::size_t row) const {
 }
 
 Batch ImageSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
+  static const Augmentation unchanged;
+  return changed_batch(rows,
+                       augment != nullptr ? augmentation_ : unchanged,
+                       [augment](std::size_t row) { return augment->fork(row); });
+}
+
+Batch ImageSource::changed_batch(std::span<const std::size_t> rows,
+                                 const Augmentation& changes,
+                                 const std::function<Rng(std::size_t row)>& chance) const {
   const ImageShape whole = shape();
   const std::size_t plane = whole.pixels();
-  const bool changed = augment != nullptr && augmentation_.any();
-  const auto standard = [this](double value, std::size_t c) {
-    return static_cast<float>((value - fit_.means[c]) / fit_.deviations[c]);
-  };
+  const bool changed = changes.any();
   std::vector<std::array<float, 256>> standards(whole.channels);
   for (std::size_t c = 0; c < whole.channels; ++c) {
     for (std::size_t v = 0; v < 256; ++v) standards[c][v] = standard(static_cast<double>(v), c);
@@ -361,8 +367,8 @@ Batch ImageSource::batch(std::span<const std::size_t> rows, const Rng* augment) 
       }
     }
     if (!changed) continue;
-    Rng own = augment->fork(rows[i]);
-    augmentation_.apply(image, whole, fit_.means, own);
+    Rng own = chance(rows[i]);
+    changes.apply(image, whole, fit_.means, own);
     for (std::size_t j = 0; j < image.size(); ++j) image[j] = standard(image[j], j / plane);
   }
   Batch batch;

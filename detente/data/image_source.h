@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,6 +62,14 @@ class ImageSource final : public Source {
   const ClassTable& classes() const { return fit_.classes; }
   // An example before standardisation.
   Image example(std::size_t row) const;
+  // What a network gets for a value of 0..255.
+  float standard(double value, std::size_t channel) const {
+    return static_cast<float>((value - fit_.means[channel]) / fit_.deviations[channel]);
+  }
+  // A batch as batch() makes it, each row under `changes` by a chance of its own.
+  Batch changed_batch(std::span<const std::size_t> rows,
+                      const Augmentation& changes,
+                      const std::function<Rng(std::size_t row)>& chance) const;
 
  protected:
   void read_rows(const SourceInput& input, const Source* fitted) override;

@@ -66,24 +66,11 @@ std::vector<float> planes_of(const ImageSource& source, std::size_t row) {
 
 void standardise(const ImageSource& source, std::span<float> image) {
   const std::size_t pixels = image.size() / source.means().size();
-  for (std::size_t c = 0; c < source.means().size(); ++c) {
-    const double mean = source.means()[c];
-    const double deviation = source.deviations()[c];
-    for (float& value : image.subspan(c * pixels, pixels)) {
-      // In the numbers and order of ImageSource::batch, so that what is unchanged has its bits.
-      value = static_cast<float>((static_cast<double>(value) - mean) / deviation);
-    }
-  }
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = source.standard(image[i], i / pixels);
 }
 
 Rng chance_of(const Rng& stream, std::size_t row, std::uint64_t view) {
   return stream.fork(row).fork(view);
-}
-
-Batch image_batch(std::size_t rows, const ImageShape& shape, std::vector<float> values) {
-  Batch batch;
-  batch.push_back({"image", {rows, shape.channels, shape.height, shape.width}, std::move(values)});
-  return batch;
 }
 
 // Of views that `options` draws of images of `shape`.
@@ -283,7 +270,9 @@ std::vector<Batch> view_batches(const ImageSource& source,
   });
   std::vector<Batch> batches;
   for (std::size_t v = 0; v < views.size(); ++v) {
-    batches.push_back(image_batch(rows.size(), shapes[v], std::move(values[v])));
+    const ImageShape& side = shapes[v];
+    batches.push_back(
+        {{"image", {rows.size(), side.channels, side.height, side.width}, std::move(values[v])}});
   }
   return batches;
 }
@@ -293,17 +282,19 @@ Batch distorted_batch(const ImageSource& source,
                       const Augmentation& changes,
                       const Rng& stream,
                       std::uint64_t view) {
-  const ImageShape shape = source.shape();
-  std::vector<float> values;
-  values.reserve(rows.size() * shape.size());
-  for (const std::size_t row : rows) {
-    std::vector<float> image = planes_of(source, row);
-    Rng rng = chance_of(stream, row, view);
-    changes.apply(image, shape, source.means(), rng);
-    standardise(source, image);
-    values.insert(values.end(), image.begin(), image.end());
-  }
-  return image_batch(rows.size(), shape, std::move(values));
+  return source.changed_batch(
+      rows, changes, [&](std::size_t row) { return chance_of(stream, row, view); });
+}
+
+void append_images(Batch& all, const Batch& more) {
+  Array& to = all.front();
+  const Array& from = more.front();
+  auto& values = std::get<std::vector<float>>(to.values);
+  const auto& added = std::get<std::vector<float>>(from.values);
+  DETENTE_DCHECK(
+      std::equal(to.shape.begin() + 1, to.shape.end(), from.shape.begin() + 1, from.shape.end()));
+  values.insert(values.end(), added.begin(), added.end());
+  to.shape[0] += from.shape[0];
 }
 
 Image view_picture(const ImageSource& source,

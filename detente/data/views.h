@@ -111,6 +111,9 @@ Batch distorted_batch(const ImageSource& source,
                       const Rng& stream,
                       std::uint64_t view);
 
+// Adds the images of one such batch, of the same sides, behind those of another.
+void append_images(Batch& all, const Batch& more);
+
 // View `number` of the row, as view_batches draws it, rounded to bytes, to look at.
 Image view_picture(const ImageSource& source,
                    std::size_t row,

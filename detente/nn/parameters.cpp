@@ -217,4 +217,18 @@ void load_named(const NamedTensors& given, const NamedTensors& own) {
   }
 }
 
+NamedTensors with_prefix(const NamedTensors& named, std::string_view prefix) {
+  NamedTensors all;
+  for (const auto& [name, tensor] : named) all.emplace_back(std::string(prefix) + name, tensor);
+  return all;
+}
+
+NamedTensors without_prefix(const NamedTensors& named, std::string_view prefix) {
+  NamedTensors found;
+  for (const auto& [name, tensor] : named) {
+    if (name.starts_with(prefix)) found.emplace_back(name.substr(prefix.size()), tensor);
+  }
+  return found;
+}
+
 }  // namespace detente::nn

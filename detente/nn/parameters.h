@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::nn {
@@ -108,5 +109,9 @@ class Parameters {
 // wrappers put it there); throws kData for a name that is missing or unknown or a
 // tensor of another shape.
 void load_named(const NamedTensors& state, const NamedTensors& own);
+
+// The same tensors under names begun with `prefix`; and those whose names begin so, without it.
+NamedTensors with_prefix(const NamedTensors& named, std::string_view prefix);
+NamedTensors without_prefix(const NamedTensors& named, std::string_view prefix);
 
 }  // namespace detente::nn

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/distill/schedules.h>
 #include <detente/simd/adamw.h>
 #include <detente/tensor/group.h>
 #include <detente/tensor/parallel.h>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 namespace detente::train {
 namespace {
@@ -234,10 +234,7 @@ AdamW& AdamW::operator=(AdamW&&) noexcept = default;
 
 double decay_course(const AdamWOptions& options, std::int64_t step, std::int64_t total) {
   if (options.last_weight_decay < 0) return options.weight_decay;
-  const double done = std::clamp(
-      static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(1, total)), 0.0, 1.0);
-  return options.last_weight_decay + 0.5 * (options.weight_decay - options.last_weight_decay) *
-                                         (1.0 + std::cos(std::numbers::pi * done));
+  return distill::cosine_course(options.weight_decay, options.last_weight_decay, step, total);
 }
 
 void AdamW::step(double factor) { step(factor, impl_->options.weight_decay); }
@@ -256,7 +253,7 @@ void AdamW::step(double factor, double weight_decay) {
     }
     const auto t = static_cast<double>(impl_->steps - slot.missed);
     f.decay = slot.decays ? 1.0 - slot.rate * lr * weight_decay : 1.0;
-    f.step_size = slot.rate * lr / (1.0 - std::pow(o.beta1, t));
+    f.step_size = slot.rate * (lr / (1.0 - std::pow(o.beta1, t)));
     f.scale = 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t));
     if (o.clip_each > 0) gradient = clipped(gradient, o.clip_each);
     at::Tensor theta = impl_->own(slot, slot.theta.detach());

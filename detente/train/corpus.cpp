@@ -11,18 +11,16 @@ namespace detente::train {
 
 std::vector<data::TargetColumn> target_columns(const Recipe& recipe) {
   std::vector<data::TargetColumn> columns;
-  std::vector<const TaskRecipe*> tasks;
-  for (const TaskRecipe& task : recipe.tasks) tasks.push_back(&task);
-  for (const TaskRecipe& probe : recipe.probes) tasks.push_back(&probe);
-  for (const TaskRecipe* one : tasks) {
-    const TaskRecipe& task = *one;
+  const auto add = [&](const TaskRecipe& task) {
     columns.push_back(task.target());
     // The standard output shifts and scales a target before it becomes a float.
     const bool as_it_is = task.head.output != nn::HeadOptions::Output::kStandard;
     if (as_it_is && recipe.precision == "float32") {
       columns.back().largest = std::numeric_limits<float>::max();
     }
-  }
+  };
+  for (const TaskRecipe& task : recipe.tasks) add(task);
+  for (const TaskRecipe& probe : recipe.probes) add(probe);
   return columns;
 }
 

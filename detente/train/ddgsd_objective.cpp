@@ -16,15 +16,6 @@ namespace {
 
 constexpr std::uint64_t kDistortionStream = 0x64646773;
 
-data::Batch both(data::Batch a, const data::Batch& b) {
-  data::Array& all = a.front();
-  auto& values = std::get<std::vector<float>>(all.values);
-  const auto& more = std::get<std::vector<float>>(b.front().values);
-  values.insert(values.end(), more.begin(), more.end());
-  all.shape[0] += b.front().shape[0];
-  return a;
-}
-
 class DdgsdLosses final : public LossSource {
  public:
   DdgsdLosses(const DdgsdRecipe& options, const LossContext& context)
@@ -48,8 +39,7 @@ class DdgsdLosses final : public LossSource {
 
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override {
     const Rng stream = draws.examples.fork(kDistortionStream);
-    const data::Batch a =
-        data::distorted_batch(source_, rows, options_.distortions, stream, /*view=*/0);
+    data::Batch a = data::distorted_batch(source_, rows, options_.distortions, stream, /*view=*/0);
     const data::Batch b =
         data::distorted_batch(source_, rows, options_.distortions, stream, /*view=*/1);
     const auto n = static_cast<std::int64_t>(rows.size());
@@ -60,7 +50,8 @@ class DdgsdLosses final : public LossSource {
       std::optional<tensor::Autocast> autocast;
       if (draws.precision) autocast.emplace(context_.device, *draws.precision);
       if (options_.passes == DdgsdRecipe::Passes::kTogether) {
-        logits = context_.model.forward(both(a, b), &dropout, &features).front();
+        data::append_images(a, b);
+        logits = context_.model.forward(a, &dropout, &features).front();
       } else {
         at::Tensor second;
         const at::Tensor first_logits = context_.model.forward(a, &dropout, &features).front();
@@ -69,12 +60,10 @@ class DdgsdLosses final : public LossSource {
         logits = torch::cat({first_logits, second_logits}, 0);
       }
     }
-    const auto type = context_.dtype == tensor::DType::kFloat64 ? torch::kFloat64 : torch::kFloat32;
-    logits = logits.to(type);
-    features = features.to(type);
-    const at::Tensor labels = make_targets(source_, rows)
-                                  .front()
-                                  .to(tensor::tensor_options(context_.device, context_.dtype));
+    const auto numbers = tensor::tensor_options(context_.device, context_.dtype);
+    logits = logits.to(numbers);
+    features = features.to(numbers);
+    const at::Tensor labels = make_targets(source_, rows).front().to(numbers);
     const at::Tensor logits_a = logits.slice(0, 0, n);
     const at::Tensor logits_b = logits.slice(0, n);
     losses::LossInfo info;

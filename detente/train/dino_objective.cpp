@@ -21,40 +21,33 @@ namespace {
 constexpr std::uint64_t kViewStream = 0x76696577;
 constexpr std::uint64_t kHeadStream = 0x64696e6f;
 constexpr const char* kHeadPrefix = "dino.";
-constexpr const char* kTeacherPrefix = "teacher.";
-
-NamedTensors prefixed(const NamedTensors& named, const std::string& prefix) {
-  NamedTensors all;
-  for (const auto& [name, tensor] : named) all.emplace_back(prefix + name, tensor);
-  return all;
-}
+constexpr const char* kTeacherPrefix = "teacher.average.";
 
 // Views of one size as one batch, view after view.
-struct ViewGroup {
-  data::Batch batch;
-  std::size_t views = 0;
-};
-
-std::vector<ViewGroup> by_size(std::vector<data::Batch> views) {
-  std::vector<ViewGroup> groups;
+std::vector<data::Batch> by_size(std::vector<data::Batch> views) {
+  const auto sides = [](const data::Batch& batch) {
+    const auto& shape = batch.front().shape;
+    return std::pair{shape[2], shape[3]};
+  };
+  std::vector<data::Batch> groups;
   for (data::Batch& view : views) {
-    data::Array& array = view.front();
-    const bool fits = !groups.empty() && std::equal(array.shape.begin() + 1,
-                                                    array.shape.end(),
-                                                    groups.back().batch.front().shape.begin() + 1,
-                                                    groups.back().batch.front().shape.end());
-    if (!fits) {
-      groups.push_back({std::move(view), 1});
-      continue;
+    if (!groups.empty() && sides(groups.back()) == sides(view)) {
+      data::append_images(groups.back(), view);
+    } else {
+      groups.push_back(std::move(view));
     }
-    data::Array& all = groups.back().batch.front();
-    auto& values = std::get<std::vector<float>>(all.values);
-    const auto& more = std::get<std::vector<float>>(array.values);
-    values.insert(values.end(), more.begin(), more.end());
-    all.shape[0] += array.shape[0];
-    ++groups.back().views;
   }
   return groups;
+}
+
+// The first `rows` images of a batch.
+data::Batch first_of(const data::Batch& batch, std::size_t rows) {
+  const data::Array& all = batch.front();
+  const auto& values = std::get<std::vector<float>>(all.values);
+  const auto count = static_cast<std::ptrdiff_t>(values.size() / all.shape[0] * rows);
+  std::vector<std::size_t> shape = all.shape;
+  shape[0] = rows;
+  return {{all.name, std::move(shape), std::vector<float>(values.begin(), values.begin() + count)}};
 }
 
 class DinoLosses final : public LossSource {
@@ -91,13 +84,12 @@ class DinoLosses final : public LossSource {
 
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override {
     begin();
-    const std::vector<ViewGroup> groups =
+    const std::vector<data::Batch> groups =
         by_size(data::view_batches(source_,
                                    rows,
                                    views_,
                                    draws.examples.fork(kViewStream),
                                    static_cast<int>(context_.recipe.threads)));
-    const auto globals = options_.crops.global_crops;
     at::Tensor taught;
     at::Tensor teacher_features;
     at::Tensor learned;
@@ -106,28 +98,31 @@ class DinoLosses final : public LossSource {
       if (draws.precision) autocast.emplace(context_.device, *draws.precision);
       {
         const torch::NoGradGuard no_grad;
-        teacher_features = teacher_->trunk->features(global_batch(groups, rows.size()));
+        // The global views come first, and local ones of their size behind them.
+        const auto globals = static_cast<std::size_t>(options_.crops.global_crops);
+        teacher_features =
+            teacher_->trunk->features(first_of(groups.front(), globals * rows.size()));
         taught = teacher_->head(teacher_features);
       }
       Rng dropout = draws.rng;
       TensorList features;
-      for (const ViewGroup& group : groups) {
-        features.push_back(context_.model.trunk().features(group.batch, &dropout));
+      for (const data::Batch& group : groups) {
+        features.push_back(context_.model.trunk().features(group, &dropout));
       }
       learned = head_(features.size() == 1 ? features[0] : torch::cat(features, 0));
     }
-    const auto type = context_.dtype == tensor::DType::kFloat64 ? torch::kFloat64 : torch::kFloat32;
-    taught = taught.to(type);
+    const auto numbers = tensor::tensor_options(context_.device, context_.dtype);
+    taught = taught.to(numbers);
     const double temperature = distill::teacher_temperature(options_.loss, epoch(draws.step));
-    const distill::DinoTerms terms = distill::dino_terms(learned.to(type),
+    const distill::DinoTerms terms = distill::dino_terms(learned.to(numbers),
                                                          taught,
                                                          centre_,
                                                          static_cast<std::int64_t>(views_.size()),
-                                                         globals,
+                                                         options_.crops.global_crops,
                                                          options_.loss.student_temperature,
                                                          temperature);
     if (draws.makes_step) {
-      gather(draws.step, taught, teacher_features.slice(0, 0, rows_of(rows)).to(type), terms);
+      gather(draws.step, taught, teacher_features.slice(0, 0, rows_of(rows)).to(numbers), terms);
     }
     const auto count = static_cast<double>(rows.size());
     if (!as_tasks()) return {{terms.total}, {count}};
@@ -156,9 +151,7 @@ class DinoLosses final : public LossSource {
     }
     const double momentum =
         distill::cosine_course(options_.momentum, 1.0, step - 1, context_.total_steps);
-    ema_->update(momentum);
-    ema_->copy_to(teacher_parameters());
-    copy_fixed();
+    follow(momentum);
     const auto mean = [&](Number number) {
       return rows > 0 ? seen_.numbers[number] / rows : std::nan("");
     };
@@ -194,9 +187,11 @@ class DinoLosses final : public LossSource {
 
   NamedTensors state() const override {
     // A run that ends before its first step has a student alone.
-    const_cast<DinoLosses*>(this)->begin();
-    NamedTensors all = prefixed(head_.parameters().trained(), kHeadPrefix);
-    for (auto& named : prefixed(ema_->state(), kTeacherPrefix)) all.push_back(std::move(named));
+    begin();
+    NamedTensors all = head_parameters();
+    for (auto& named : nn::with_prefix(teacher_parameters(), kTeacherPrefix)) {
+      all.push_back(std::move(named));
+    }
     all.emplace_back("centre", centre_);
     all.emplace_back("monitor", torch::tensor(monitor_.state(), torch::kFloat64));
     return all;
@@ -204,15 +199,10 @@ class DinoLosses final : public LossSource {
 
   void load_state(const NamedTensors& state) override {
     begin();
-    NamedTensors head;
-    NamedTensors teacher;
     const torch::NoGradGuard no_grad;
     for (const auto& [name, tensor] : state) {
-      if (name.starts_with(kHeadPrefix)) {
-        head.emplace_back(name.substr(std::string(kHeadPrefix).size()), tensor);
-      } else if (name.starts_with(kTeacherPrefix)) {
-        teacher.emplace_back(name.substr(std::string(kTeacherPrefix).size()), tensor);
-      } else if (name == "centre" && tensor.sizes() == centre_.sizes()) {
+      if (name.starts_with(kHeadPrefix) || name.starts_with(kTeacherPrefix)) continue;
+      if (name == "centre" && tensor.sizes() == centre_.sizes()) {
         centre_.copy_(tensor);
       } else if (name == "monitor") {
         const at::Tensor numbers = tensor.to(torch::kCPU, torch::kFloat64).contiguous();
@@ -225,9 +215,8 @@ class DinoLosses final : public LossSource {
              name);
       }
     }
-    nn::load_named(head, head_.parameters().trained());
-    ema_->load_state(teacher);
-    ema_->copy_to(teacher_parameters());
+    nn::load_named(nn::without_prefix(state, kHeadPrefix), head_.parameters().trained());
+    nn::load_named(nn::without_prefix(state, kTeacherPrefix), teacher_parameters());
     copy_fixed();
   }
 
@@ -262,30 +251,38 @@ class DinoLosses final : public LossSource {
   }
 
   NamedTensors head_parameters() const {
-    return prefixed(head_.parameters().trained(), kHeadPrefix);
+    return nn::with_prefix(head_.parameters().trained(), kHeadPrefix);
   }
 
-  NamedTensors student_parameters() const {
-    NamedTensors all = context_.model.trunk().parameters().trained();
-    for (auto& named : head_parameters()) all.push_back(std::move(named));
-    return all;
-  }
-
-  NamedTensors teacher_parameters() const {
-    NamedTensors all = teacher_->trunk->parameters().trained();
-    for (auto& named : prefixed(teacher_->head.parameters().trained(), kHeadPrefix)) {
+  // Of a trunk and a head, in one order for student and teacher.
+  static NamedTensors parameters_of(const nn::Trunk& trunk, const distill::DinoHead& head) {
+    NamedTensors all = trunk.parameters().trained();
+    for (auto& named : nn::with_prefix(head.parameters().trained(), kHeadPrefix)) {
       all.push_back(std::move(named));
     }
     return all;
   }
 
+  NamedTensors teacher_parameters() const {
+    return parameters_of(*teacher_->trunk, teacher_->head);
+  }
+
   // The teacher starts as a copy of the student, which has its first parameters when it is asked for
   // its first loss and not before.
-  void begin() {
+  void begin() const {
     if (teacher_ != nullptr) return;
     teacher_ = std::make_unique<Teacher>(Teacher{context_.model.trunk().clone(), head_});
     for (const auto& [name, tensor] : teacher_parameters()) tensor.set_requires_grad(false);
-    ema_.emplace(student_parameters(), nn::EmaOptions{});
+  }
+
+  // The teacher's parameters are the running average themselves.
+  void follow(double momentum) {
+    const NamedTensors student = parameters_of(context_.model.trunk(), head_);
+    NamedTensors teacher = teacher_parameters();
+    for (std::size_t i = 0; i < teacher.size(); ++i) {
+      nn::follow(teacher[i].second, student[i].second, momentum);
+    }
+    copy_fixed();
   }
 
   // Running statistics of the layers that have some are the student's.
@@ -294,16 +291,6 @@ class DinoLosses final : public LossSource {
     const NamedTensors& from = context_.model.trunk().parameters().fixed();
     const NamedTensors& to = teacher_->trunk->parameters().fixed();
     for (std::size_t i = 0; i < from.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
-  }
-
-  // The global views come first, and with local ones of their size they are the head of one batch.
-  data::Batch global_batch(const std::vector<ViewGroup>& groups, std::size_t rows) const {
-    data::Array array = groups.front().batch.front();
-    const std::size_t count = static_cast<std::size_t>(options_.crops.global_crops) * rows;
-    auto& values = std::get<std::vector<float>>(array.values);
-    values.resize(values.size() / array.shape[0] * count);
-    array.shape[0] = count;
-    return {std::move(array)};
   }
 
   // `features`: the teacher's of one global view.
@@ -344,8 +331,7 @@ class DinoLosses final : public LossSource {
   distill::DinoHead head_;
   at::Tensor centre_;
   distill::CollapseMonitor monitor_;
-  std::unique_ptr<Teacher> teacher_;
-  std::optional<nn::Ema> ema_;
+  mutable std::unique_ptr<Teacher> teacher_;  // made by begin(), whoever asks first
   Seen seen_;
   report::NamedNumbers numbers_;
   std::vector<std::string> messages_;
@@ -410,11 +396,6 @@ void DinoObjective::check(const Recipe& recipe, const std::string& where) const 
                 where,
                 options_.loss.teacher_warmup_epochs,
                 recipe.loop.epochs);
-  DETENTE_CHECK(options_.head.out >= 2,
-                ErrorCode::kInvalidArgument,
-                "{}: 'train.dino.head.out' is {}; expected two or more numbers to agree on.",
-                where,
-                options_.head.out);
 }
 
 std::vector<Objective::View> DinoObjective::views(const data::ImageShape& shape) const {

@@ -9,45 +9,36 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace detente::train {
 namespace {
 
 constexpr std::uint64_t kAugmentStream = 0x6175676d;
 constexpr std::uint64_t kProjectionStream = 0x70726f6a;
+constexpr const char* kTeacherPrefix = "teacher.";
 
 std::string projection_prefix(const TaskRecipe& task) { return "distill." + task.name + "."; }
 
-NamedTensors under(const NamedTensors& named, const std::string& prefix) {
-  NamedTensors all;
-  for (const auto& [name, tensor] : named) all.emplace_back(prefix + name, tensor);
-  return all;
-}
-
 }  // namespace
 
-LabelLosses::LabelLosses(const Recipe& recipe,
-                         const data::Source& data,
-                         const nn::Model& model,
-                         tensor::Device device,
-                         tensor::DType dtype)
-    : recipe_(recipe), data_(data), model_(model), device_(device), dtype_(dtype) {
-  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
-    class_weights_.push_back(recipe.tasks[k].weights_of_classes(data.targets().at(k).values));
-  }
-}
-
 LabelLosses::LabelLosses(const LossContext& context)
-    : LabelLosses(
-          context.recipe, *context.corpus.train, context.model, context.device, context.dtype) {
-  steps_per_epoch_ = context.steps_per_epoch;
+    : recipe_(context.recipe),
+      data_(*context.corpus.train),
+      model_(context.model),
+      device_(context.device),
+      dtype_(context.dtype),
+      steps_per_epoch_(context.steps_per_epoch) {
+  for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
+    class_weights_.push_back(recipe_.tasks[k].weights_of_classes(data_.targets().at(k).values));
+  }
   Rng rng =
       nn::Model::initial_rng(static_cast<std::uint64_t>(recipe_.seed)).fork(kProjectionStream);
   nn::Draw draw(rng);
   for (const TaskRecipe& task : recipe_.distill) {
     Lesson& lesson = lessons_.emplace_back();
     lesson.task = &task;
-    while (recipe_.tasks[lesson.head].name != task.distill.of) ++lesson.head;
+    lesson.head = task_index(recipe_.tasks, task.distill.of);
     lesson.teacher = make_teacher(task, context);
     if (task.distill.what != DistillRecipe::What::kFeatures) continue;
     DETENTE_CHECK(!model_.trunk().per_task() && !model_.trunk().maps(),
@@ -79,7 +70,7 @@ NamedTensors LabelLosses::own_parameters(std::size_t task) const {
   const std::size_t heads = recipe_.tasks.size();
   if (task < heads) return is_taught(task) ? NamedTensors{} : model_.named_head_parameters(task);
   const Lesson& lesson = lessons_[task - heads];
-  return under(lesson.projection.trained(), projection_prefix(*lesson.task));
+  return nn::with_prefix(lesson.projection.trained(), projection_prefix(*lesson.task));
 }
 
 NamedTensors LabelLosses::shared_parameters() const {
@@ -204,9 +195,11 @@ std::vector<std::string> LabelLosses::messages() {
 NamedTensors LabelLosses::state() const {
   NamedTensors all;
   for (const Lesson& lesson : lessons_) {
-    const std::string prefix = projection_prefix(*lesson.task);
-    for (auto& named : under(lesson.projection.trained(), prefix)) all.push_back(std::move(named));
-    for (auto& named : under(lesson.teacher->state(), prefix + "teacher.")) {
+    NamedTensors own = lesson.projection.trained();
+    for (auto& named : nn::with_prefix(lesson.teacher->state(), kTeacherPrefix)) {
+      own.push_back(std::move(named));
+    }
+    for (auto& named : nn::with_prefix(own, projection_prefix(*lesson.task))) {
       all.push_back(std::move(named));
     }
   }
@@ -216,21 +209,12 @@ NamedTensors LabelLosses::state() const {
 void LabelLosses::load_state(const NamedTensors& state) {
   std::size_t taken = 0;
   for (Lesson& lesson : lessons_) {
-    const std::string prefix = projection_prefix(*lesson.task);
-    NamedTensors projection;
-    NamedTensors teacher;
-    for (const auto& [name, tensor] : state) {
-      if (!name.starts_with(prefix)) continue;
-      ++taken;
-      const std::string rest = name.substr(prefix.size());
-      if (rest.starts_with("teacher.")) {
-        teacher.emplace_back(rest.substr(8), tensor);
-      } else {
-        projection.emplace_back(rest, tensor);
-      }
-    }
-    nn::load_named(projection, lesson.projection.trained());
-    if (!teacher.empty() || !lesson.teacher->state().empty()) lesson.teacher->load_state(teacher);
+    NamedTensors own = nn::without_prefix(state, projection_prefix(*lesson.task));
+    taken += own.size();
+    const NamedTensors teacher = nn::without_prefix(own, kTeacherPrefix);
+    std::erase_if(own, [](const auto& named) { return named.first.starts_with(kTeacherPrefix); });
+    nn::load_named(own, lesson.projection.trained());
+    lesson.teacher->load_state(teacher);
   }
   DETENTE_CHECK(taken == state.size(),
                 ErrorCode::kData,

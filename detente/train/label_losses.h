@@ -19,13 +19,7 @@ namespace detente::train {
 // What it is made from must outlive it.
 class LabelLosses final : public LossSource {
  public:
-  // Of labels alone.
-  LabelLosses(const Recipe& recipe,
-              const data::Source& data,
-              const nn::Model& model,
-              tensor::Device device,
-              tensor::DType dtype);
-  // Of teachers, too. Throws as make_teacher does.
+  // Throws as make_teacher does.
   explicit LabelLosses(const LossContext& context);
 
   // Those with labels first.
@@ -73,7 +67,7 @@ class LabelLosses final : public LossSource {
   tensor::DType dtype_;
   std::vector<std::vector<double>> class_weights_;  // per task, empty: none
   std::vector<Lesson> lessons_;
-  std::int64_t steps_per_epoch_ = 0;
+  std::int64_t steps_per_epoch_;
   std::int64_t steps_ = 0;  // of this process
 };
 

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/nn/parameters.h>
 #include <detente/train/loss_source.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
+#include <utility>
 
 namespace detente::train {
 namespace {
 
 // Far from the small numbers by which a source may fork for itself.
 constexpr std::uint64_t kFirstSourceStream = std::uint64_t{1} << 32;
+
+std::string source_prefix(std::size_t i) { return std::to_string(i) + "."; }
+
+template <class List>
+void append(List& list, List more) {
+  std::move(more.begin(), more.end(), std::back_inserter(list));
+}
 
 }  // namespace
 
@@ -87,17 +97,15 @@ TaskLosses JoinedLosses::operator()(const data::RowList& rows, const StepDraws& 
                   expected,
                   losses.values.size(),
                   losses.rows.size());
-    std::move(losses.values.begin(), losses.values.end(), std::back_inserter(all.values));
-    all.rows.insert(all.rows.end(), losses.rows.begin(), losses.rows.end());
+    append(all.values, std::move(losses.values));
+    append(all.rows, std::move(losses.rows));
   }
   return all;
 }
 
 NamedTensors JoinedLosses::shared_parameters() const {
   NamedTensors all;
-  for (const auto& source : sources_) {
-    for (auto& named : source->shared_parameters()) all.push_back(std::move(named));
-  }
+  for (const auto& source : sources_) append(all, source->shared_parameters());
   return all;
 }
 
@@ -107,17 +115,13 @@ void JoinedLosses::before_update(std::int64_t step) {
 
 report::NamedNumbers JoinedLosses::numbers() const {
   report::NamedNumbers all;
-  for (const auto& source : sources_) {
-    for (auto& number : source->numbers()) all.push_back(std::move(number));
-  }
+  for (const auto& source : sources_) append(all, source->numbers());
   return all;
 }
 
 std::vector<std::string> JoinedLosses::messages() {
   std::vector<std::string> all;
-  for (const auto& source : sources_) {
-    for (std::string& message : source->messages()) all.push_back(std::move(message));
-  }
+  for (const auto& source : sources_) append(all, source->messages());
   return all;
 }
 
@@ -135,9 +139,7 @@ void JoinedLosses::after_step(std::int64_t step) {
 NamedTensors JoinedLosses::state() const {
   NamedTensors all;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
-    for (auto& [name, tensor] : sources_[i]->state()) {
-      all.emplace_back(std::to_string(i) + "." + name, tensor);
-    }
+    append(all, nn::with_prefix(sources_[i]->state(), source_prefix(i)));
   }
   return all;
 }
@@ -145,11 +147,7 @@ NamedTensors JoinedLosses::state() const {
 void JoinedLosses::load_state(const NamedTensors& state) {
   std::size_t taken = 0;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
-    const std::string prefix = std::to_string(i) + ".";
-    NamedTensors own;
-    for (const auto& [name, tensor] : state) {
-      if (name.starts_with(prefix)) own.emplace_back(name.substr(prefix.size()), tensor);
-    }
+    const NamedTensors own = nn::without_prefix(state, source_prefix(i));
     taken += own.size();
     sources_[i]->load_state(own);
   }

@@ -17,15 +17,16 @@ namespace {
 // Far from the step's own parts.
 constexpr std::uint64_t kFirstPeerStream = std::uint64_t{1} << 36;
 
+constexpr const char* kModelPrefix = "model.";
+constexpr const char* kOptimizerPrefix = "optimizer.";
+constexpr const char* kSteps = "steps";
+
 std::string peer_prefix(std::size_t peer) { return "peer" + std::to_string(peer + 2) + "."; }
 
 class MutualLosses final : public LossSource {
  public:
   MutualLosses(const MutualRecipe& options, const LossContext& context)
-      : options_(options),
-        context_(context),
-        labels_(
-            context.recipe, *context.corpus.train, context.model, context.device, context.dtype) {
+      : options_(options), context_(context), labels_(context) {
     for (std::int64_t p = 1; p < options.peers; ++p) {
       // Peers that began alike would have nothing to teach each other.
       Recipe other = context.recipe;
@@ -47,7 +48,7 @@ class MutualLosses final : public LossSource {
       for (const auto& [name, tensor] : parameters) peer.parameters.push_back(tensor);
       peer.optimizer.emplace(parameters, context.recipe.optimizer, rates);
       peer.losses.emplace(
-          context.recipe, *context.corpus.train, *peer.model, context.device, context.dtype);
+          LossContext{context.recipe, context.corpus, *peer.model, context.device, context.dtype});
     }
   }
 
@@ -100,15 +101,12 @@ class MutualLosses final : public LossSource {
   NamedTensors state() const override {
     NamedTensors all;
     for (std::size_t p = 0; p < peers_.size(); ++p) {
-      const auto add = [&](const std::string& part, const NamedTensors& named) {
-        for (const auto& [name, tensor] : named) {
-          all.emplace_back(peer_prefix(p) + part + name, tensor);
-        }
-      };
-      add("model.", peers_[p].model->state());
-      add("optimizer.", peers_[p].optimizer->state());
-      all.emplace_back(peer_prefix(p) + "steps",
-                       torch::tensor({peers_[p].optimizer->steps()}, torch::kInt64));
+      NamedTensors own = nn::with_prefix(peers_[p].model->state(), kModelPrefix);
+      for (auto& named : nn::with_prefix(peers_[p].optimizer->state(), kOptimizerPrefix)) {
+        own.push_back(std::move(named));
+      }
+      own.emplace_back(kSteps, torch::tensor({peers_[p].optimizer->steps()}, torch::kInt64));
+      for (auto& named : nn::with_prefix(own, peer_prefix(p))) all.push_back(std::move(named));
     }
     return all;
   }
@@ -116,24 +114,16 @@ class MutualLosses final : public LossSource {
   void load_state(const NamedTensors& state) override {
     std::size_t taken = 0;
     for (std::size_t p = 0; p < peers_.size(); ++p) {
-      NamedTensors model;
-      NamedTensors optimizer;
-      std::int64_t steps = -1;
-      for (const auto& [name, tensor] : state) {
-        const std::string prefix = peer_prefix(p);
-        if (!name.starts_with(prefix)) continue;
-        ++taken;
-        const std::string rest = name.substr(prefix.size());
-        if (rest.starts_with("model.")) model.emplace_back(rest.substr(6), tensor);
-        if (rest.starts_with("optimizer.")) optimizer.emplace_back(rest.substr(10), tensor);
-        if (rest == "steps") steps = tensor.item<std::int64_t>();
-      }
-      DETENTE_CHECK(steps >= 0,
+      const NamedTensors own = nn::without_prefix(state, peer_prefix(p));
+      taken += own.size();
+      const NamedTensors steps = nn::without_prefix(own, kSteps);
+      DETENTE_CHECK(steps.size() == 1,
                     ErrorCode::kData,
                     "[train::mutual] the snapshot has no peer {}; it is of a run with fewer.",
                     p + 2);
-      peers_[p].model->load_state(model);
-      peers_[p].optimizer->load_state(optimizer, steps);
+      peers_[p].model->load_state(nn::without_prefix(own, kModelPrefix));
+      peers_[p].optimizer->load_state(nn::without_prefix(own, kOptimizerPrefix),
+                                      steps[0].second.item<std::int64_t>());
     }
     DETENTE_CHECK(taken == state.size(),
                   ErrorCode::kData,

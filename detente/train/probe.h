@@ -21,8 +21,8 @@
 
 namespace detente::train {
 
-// The metrics of a probe, the one that chooses an epoch first.
-inline constexpr const char* kProbeMetric = "knn20";
+// What runs are compared by of a probe's metrics; the first chooses an epoch.
+inline constexpr const char* kProbeMetrics[] = {"knn20", "linear"};
 
 // [rows, F] on the host, without a graph; in batches of so many rows.
 at::Tensor features_of(const nn::Model& model, const data::Source& source, std::int64_t batch_size);

@@ -24,6 +24,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::train {
@@ -128,6 +129,9 @@ struct LoopRecipe {
   std::int64_t kept_snapshots() const;
   void describe(FieldVisitor& visitor);
 };
+
+// Where in the list the task of this name is; its size where there is none.
+std::size_t task_index(std::span<const TaskRecipe> tasks, std::string_view name);
 
 // A run of several processes.
 struct ParallelRecipe {

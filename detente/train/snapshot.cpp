@@ -7,6 +7,7 @@
 #include <detente/core/file.h>
 #include <detente/core/manifest.h>
 #include <detente/core/whole_number.h>
+#include <detente/nn/parameters.h>
 #include <detente/tensor/safetensors.h>
 #include <detente/train/run_directory.h>
 #include <detente/train/snapshot.h>
@@ -19,7 +20,6 @@
 #include <cstring>
 #include <future>
 #include <memory>
-#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -397,18 +397,12 @@ void remove_snapshots(const fs::path& run) {
 }
 
 void restore_snapshot(const NamedTensors& tensors, const std::vector<StatePart>& parts) {
-  std::set<std::string> taken;
-  for (const StatePart& part : parts) {
-    NamedTensors own;
-    for (const auto& [name, tensor] : tensors) {
-      if (!name.starts_with(part.prefix)) continue;
-      own.emplace_back(name.substr(part.prefix.size()), tensor);
-      taken.insert(name);
-    }
-    part.load(own);
-  }
+  for (const StatePart& part : parts) part.load(nn::without_prefix(tensors, part.prefix));
   for (const auto& [name, tensor] : tensors) {
-    DETENTE_CHECK(taken.contains(name),
+    const bool taken = std::any_of(parts.begin(), parts.end(), [&](const StatePart& part) {
+      return name.starts_with(part.prefix);
+    });
+    DETENTE_CHECK(taken,
                   ErrorCode::kData,
                   "[train::restore_snapshot] nothing in this run takes the snapshot's '{}'; it was "
                   "written by a run with other parts.",

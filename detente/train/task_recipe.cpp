@@ -2,6 +2,7 @@
 #include <detente/losses/registry.h>
 #include <detente/train/recipe.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace detente::train {
@@ -189,6 +190,12 @@ std::vector<double> TaskRecipe::weights_of_classes(std::span<const double> targe
     weights.push_back(count > 0 ? rows / (static_cast<double>(classes) * count) : 1.0);
   }
   return weights;
+}
+
+std::size_t task_index(std::span<const TaskRecipe> tasks, std::string_view name) {
+  const auto found =
+      std::find_if(tasks.begin(), tasks.end(), [&](const auto& task) { return task.name == name; });
+  return static_cast<std::size_t>(found - tasks.begin());
 }
 
 }  // namespace detente::train

@@ -228,7 +228,8 @@ void check_distill(Recipe& recipe, const std::string& where) {
                  "of this model.");
     }
     if (distill.of.empty() && names.size() == 1) distill.of = names.front();
-    if (std::find(names.begin(), names.end(), distill.of) == names.end()) {
+    const std::size_t of = task_index(recipe.tasks, distill.of);
+    if (of == recipe.tasks.size()) {
       refuse(
           where,
           what +
@@ -240,17 +241,14 @@ void check_distill(Recipe& recipe, const std::string& where) {
                              : ": " + join_names(names) + "." + did_you_mean(distill.of, names)));
     }
     if (distill.teacher_task.empty()) distill.teacher_task = distill.of;
-    const auto of = std::find_if(recipe.tasks.begin(), recipe.tasks.end(), [&](const auto& task) {
-      return task.name == distill.of;
-    });
-    const bool classes = of->head.kind == TaskKind::kClasses;
-    if (is_map(of->head.kind) || of->head.kind == TaskKind::kOrdinal) {
+    const TaskKind kind = recipe.tasks[of].head.kind;
+    if (is_map(kind) || kind == TaskKind::kOrdinal) {
       refuse(where,
-             what + "a " + name_of(of->head.kind) +
+             what + "a " + name_of(kind) +
                  " head cannot learn from a teacher yet; expected class, binary, labels or "
                  "regression.");
     }
-    if ((distill.hard || distill.confidence > 0) && !classes) {
+    if ((distill.hard || distill.confidence > 0) && kind != TaskKind::kClasses) {
       refuse(where, what + "'hard' and 'confidence' are for tasks of classes.");
     }
   }

@@ -6,17 +6,10 @@
 #include <detente/train/teacher.h>
 #include <torch/types.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace detente::train {
 namespace {
-
-std::size_t task_index(const std::vector<TaskRecipe>& tasks, const std::string& name) {
-  const auto found =
-      std::find_if(tasks.begin(), tasks.end(), [&](const auto& task) { return task.name == name; });
-  return static_cast<std::size_t>(found - tasks.begin());
-}
 
 TeacherAnswers constants_of(const nn::Model& model, const data::Batch& batch, std::size_t task) {
   const torch::NoGradGuard no_grad;
@@ -155,7 +148,7 @@ class EmaTeacher final : public Teacher {
     ema_->copy_to(model_->state());
   }
   NamedTensors state() const override {
-    const_cast<EmaTeacher*>(this)->begin();
+    begin();
     return ema_->state();
   }
   void load_state(const NamedTensors& state) override {
@@ -166,7 +159,7 @@ class EmaTeacher final : public Teacher {
 
  private:
   // The student has its first parameters when it is asked for its first loss.
-  void begin() {
+  void begin() const {
     if (model_) return;
     model_.emplace(student_.clone());
     for (const auto& [name, tensor] : model_->state()) tensor.set_requires_grad(false);
@@ -176,8 +169,9 @@ class EmaTeacher final : public Teacher {
   const nn::Model& student_;
   std::size_t task_;
   nn::EmaOptions options_;
-  std::optional<nn::Model> model_;
-  std::optional<nn::Ema> ema_;
+  // Made by begin(), whoever asks first.
+  mutable std::optional<nn::Model> model_;
+  mutable std::optional<nn::Ema> ema_;
 };
 
 }  // namespace

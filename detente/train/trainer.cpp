@@ -521,8 +521,7 @@ class Trainer {
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
     if (!probes_) probes_.emplace(recipe_, corpus_);
     const LookRecord looks(recipe_, corpus_);
-    std::optional<nn::Model> other;
-    if (probes_->any() || looks.any()) other = other_kept_model();
+    const std::optional<nn::Model> other = other_kept_model();
     const nn::Model& kept = other ? *other : *model_;
     std::optional<ProbedFeatures> features;
     const report::NamedTables probes = probe_features(kept, features);
@@ -544,7 +543,7 @@ class Trainer {
       state_.best_epoch = state_.epoch;
       state_.best_value = value;
       state_.best_metrics = report::to_json(record.dev);
-      save_model();
+      save_model(kept);
       crash_point("epoch.model");
       if (!recipe_.tasks.empty()) {
         write_own_file(run_.answers(), answers.text(state_.epoch, predictions));
@@ -575,11 +574,10 @@ class Trainer {
     return other;
   }
 
-  void save_model() {
-    const NamedTensors state = losses_->kept_model().value_or(model_->state());
-    write_own_file(
-        run_.model(),
-        tensor::to_safetensors(state, {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}}));
+  void save_model(const nn::Model& kept) {
+    write_own_file(run_.model(),
+                   tensor::to_safetensors(
+                       kept.state(), {{"format", kModelFormat}, {"recipe", recipe_.to_yaml()}}));
   }
 
   void save_snapshot() {
@@ -638,7 +636,7 @@ class Trainer {
     // Where features alone were learned, what they are worth stands where a reader looks first.
     if (recipe_.probes.size() == 1 && state_.best_metrics.contains(recipe_.probes[0].name)) {
       const Json& scores = state_.best_metrics[recipe_.probes[0].name];
-      for (const char* metric : {"knn20", "linear"}) {
+      for (const char* metric : kProbeMetrics) {
         if (scores.contains(metric)) summary[metric] = scores[metric];
       }
     }

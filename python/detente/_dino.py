@@ -154,8 +154,8 @@ class DinoLoss(nn.Module):
 
     @property
     def collapse(self) -> str:
-        """Of the last step: "fine", "uniform" (all answers say nothing) or "one_prototype" (one output
-        takes the whole batch)."""
+        """Of the last step: "fine", "uniform" (all answers say nothing), "one_prototype" (one output takes
+        the whole batch) or "one_answer" (every image has the same)."""
         return self._collapse
 
     @property
@@ -171,19 +171,19 @@ class DinoLoss(nn.Module):
         self, student: Rows, teacher: Rows, epoch: int, features: Optional[Tensor]
     ) -> Tuple[Tensor, Optional[Tensor], Optional[Tensor]]:
         if not (self.training and self.move_centre):
-            return self._terms(student, teacher, epoch, features)
+            return self._terms(student, _cat(teacher, "teacher", self.globals), epoch, features)
         with self._together("a call"):
-            terms = self._terms(student, teacher, epoch, features)
-            sums = self._moved(_cat(teacher, "teacher"))
+            aim = _cat(teacher, "teacher", self.globals)
+            terms = self._terms(student, aim, epoch, features)
+            sums = self._moved(aim)
         self._watch(sums)
         return terms
 
     def _terms(
-        self, student: Rows, teacher: Rows, epoch: int, features: Optional[Tensor]
+        self, student: Rows, aim: Tensor, epoch: int, features: Optional[Tensor]
     ) -> Tuple[Tensor, Optional[Tensor], Optional[Tensor]]:
         options = self._options()
         own = _cat(student, "student", self.views)
-        aim = _cat(teacher, "teacher", self.globals)
         temperature = options.teacher_temperature(whole_number(epoch, "epoch", 0))
         total, both, local, mean_entropy, entropy_of_mean, cross_entropy = _core.dino_terms(
             own, aim, self.centre, self.views, self.globals, options.student_temperature, temperature

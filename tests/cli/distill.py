@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,10 +15,9 @@ import time
 from pathlib import Path
 
 import numpy
+from processes import PROGRAM, World, newest_snapshot, steps
 from run_files import tensors
 
-PROGRAM = sys.argv[1]
-TIMED = {"ms", "seconds", "examples_per_second"}
 PATIENCE = 200
 
 
@@ -90,21 +88,20 @@ def refused(folder, name, *sets, code=2, said):
 
 
 def lines(out, kind=None):
-    found = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    for line in found:
-        for key in TIMED:
-            line.pop(key, None)
-    return [line for line in found if kind in (None, line["type"])]
+    return [line for line in steps(out) if kind in (None, line["type"])]
 
 
 def snapshots(out):
     return sorted((out / "snapshots").glob("step-*"), key=lambda path: int(path.name[5:]))
 
 
-def state(out):
-    newest = snapshots(out)[-1]
-    return {file.stem + "." + name: value for file in sorted(newest.glob("*.safetensors"))
+def tensors_of(snapshot):
+    return {file.stem + "." + name: value for file in sorted(snapshot.glob("*.safetensors"))
             for name, value in tensors(file).items()}
+
+
+def state(out):
+    return tensors_of(newest_snapshot(out))
 
 
 def same_run(one, other):
@@ -141,25 +138,11 @@ def killed_and_resumed(folder, name, out, *sets):
 
 
 def two_processes(folder, name, out, *sets):
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    words = [PROGRAM, "train", str(folder / f"{name}.yaml"), "--out", str(folder / out), "--quiet"]
-    for assignment in sets:
-        words += ["--set", assignment]
-    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                  env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2",
-                                       "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
-                                       "MASTER_PORT": str(port)})
-                 for rank in range(2)]
-    try:
-        said = [process.communicate(timeout=PATIENCE)[1] for process in processes]
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    assert [process.returncode for process in processes] == [0, 0], said
+    words = [word for assignment in sets for word in ("--set", assignment)]
+    recipes = dict.fromkeys(range(2), folder / f"{name}.yaml")
+    with World(folder, out, 2, *words, recipes=recipes) as world:
+        codes, said = world.wait()
+    assert codes == [0, 0], said
     return folder / out
 
 
@@ -205,8 +188,7 @@ def test_last_layer_stays_while_it_is_frozen(folder):
     out = train(folder, "dino", "frozen", "train.dino.freeze_last_layer=2", "train.keep=all",
                 "train.epochs=4",
                 "train.snapshot_minutes=0")
-    found = [{file.stem + "." + name: value for file in path.glob("*.safetensors")
-              for name, value in tensors(file).items()} for path in snapshots(out)]
+    found = [tensors_of(path) for path in snapshots(out)]
     last = [one["losses.0.dino.last_layer.weight_v"] for one in found]
     assert numpy.array_equal(last[0], last[1])  # neither a step nor a decay
     assert not numpy.array_equal(last[1], last[2])

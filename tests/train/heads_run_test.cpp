@@ -258,7 +258,7 @@ TEST_P(SharingLaw, TheEnginesGradientsAreAutograds) {
     const auto model = make_model(r, *corpus.train);
     start_from_data(r, *corpus.train, *model);
     model->to({}, tensor::DType::kFloat64);
-    LabelLosses losses(r, *corpus.train, *model, {}, tensor::DType::kFloat64);
+    LabelLosses losses({r, corpus, *model, {}, tensor::DType::kFloat64});
     data::RowList rows(48);
     std::iota(rows.begin(), rows.end(), std::size_t{0});
     const StepDraws draws{Rng(1), std::nullopt};

@@ -56,7 +56,7 @@ TEST_F(SeveralSourcesRunTest, GradientsAreThoseOfEachTasksOwnRows) {
   const tensor::Device device = tensor::parse_device("cpu");
   const tensor::DType dtype = tensor::parse_dtype("float64");
   model->to(device, dtype);
-  LabelLosses losses(recipe, *corpus.train, *model, device, dtype);
+  LabelLosses losses({recipe, corpus, *model, device, dtype});
   const data::EpochPlan plan(*corpus.train, recipe.loop.batches, recipe.data.sampler, {0, 0}, 0);
   const auto batches = plan.batches(0);
   TensorList shared;
@@ -104,7 +104,7 @@ TEST_F(SeveralSourcesRunTest, TheEngineTakesTasksBySegments) {
   const auto model = make_model(recipe, *corpus.train);
   start_from_data(recipe, *corpus.train, *model);
   const tensor::Device device = tensor::parse_device("cpu");
-  LabelLosses losses(recipe, *corpus.train, *model, device, tensor::parse_dtype("float32"));
+  LabelLosses losses({recipe, corpus, *model, device, tensor::parse_dtype("float32")});
   const data::EpochPlan plan(*corpus.train, recipe.loop.batches, recipe.data.sampler, {0, 0}, 0);
   const auto batches = plan.batches(0);
   TrainingStep step(recipe, model->named_shared_parameters(), losses, 10);
