@@ -24,7 +24,8 @@ std::int64_t moved(
 
 }  // namespace
 
-BatchFlow::BatchFlow(const Trunk& trunk, const JointBatch& batch) : batch_(batch.examples.size()) {
+BatchFlow::BatchFlow(const Trunk& trunk, const JointBatch& batch, Statistics statistics)
+    : batch_(batch.examples.size()), statistics_(statistics) {
   if (batch.examples.empty()) return;
   for (const Edge& edge : batch.origins) {
     const Shape shape = shape_at(*edge.function, edge.input_nr);
@@ -146,8 +147,7 @@ std::int64_t BatchFlow::inner_below(const Node& node, std::size_t edge_index) co
     }
     case Flow::kBatchNorm: {
       const auto* norm = dynamic_cast<const gen::NativeBatchNormBackward0*>(&node);
-      // Statistics of the whole batch make every example depend on every other.
-      if (norm == nullptr || norm->training) return kUnknown;
+      if (norm == nullptr || (norm->training && statistics_ == Statistics::kMix)) return kUnknown;
       return edge_index == 0 ? moved(at->dim, at->inner, out, in, at->dim)
                              : std::int64_t{kBatchFree};
     }

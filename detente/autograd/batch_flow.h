@@ -21,7 +21,13 @@ class BatchFlow {
   // everything it is computed from.
   static constexpr std::int64_t kBatchFree = -1;
 
-  BatchFlow(const Trunk& trunk, const JointBatch& batch);
+  // What statistics of the whole batch do to the rows below them.
+  enum class Statistics {
+    kMix,   // each example depends on every other
+    kKeep,  // but its rows stay where they are
+  };
+
+  BatchFlow(const Trunk& trunk, const JointBatch& batch, Statistics statistics = Statistics::kMix);
 
   // Of the node's output number `output`: elements between an entry of one example and the same
   // entry of the next, see LayerUse::inner; kUnknown where examples have been mixed, or kBatchFree.
@@ -48,6 +54,7 @@ class BatchFlow {
   std::int64_t inner_below_split(const Node& node, const Shape& in) const;
 
   std::int64_t batch_ = 0;  // examples
+  Statistics statistics_;
   std::map<Place, std::int64_t> inner_;
   std::string lost_at_;
 };

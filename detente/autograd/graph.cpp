@@ -58,12 +58,13 @@ void Graph::forget_batch_free() {
 
 Graph read_graph(const TensorList& losses,
                  const TensorList& shared,
-                 std::span<const std::int64_t> given) {
+                 std::span<const std::int64_t> given,
+                 BatchFlow::Statistics statistics) {
   const SharedParameters parameters(shared);
   const Owners owners(losses);
   Trunk trunk = find_trunk(losses, parameters, owners);
   JointBatch batch = find_joint_batch(trunk, losses.size(), given);
-  const BatchFlow flow(trunk, batch);
+  const BatchFlow flow(trunk, batch, statistics);
   Graph graph;
   graph.handled.assign(shared.size(), true);
   graph.unhandled_by.assign(shared.size(), "");

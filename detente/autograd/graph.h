@@ -7,6 +7,7 @@
 // layer's parameters are not asked for, no parameter gradient is computed on the way.
 #pragma once
 
+#include <detente/autograd/batch_flow.h>
 #include <detente/autograd/example_tasks.h>
 #include <detente/autograd/graph_nodes.h>
 
@@ -69,6 +70,7 @@ struct Graph {
 // graph. The graph must stay alive as long as the result.
 Graph read_graph(const TensorList& losses,
                  const TensorList& shared,
-                 std::span<const std::int64_t> given);
+                 std::span<const std::int64_t> given,
+                 BatchFlow::Statistics statistics = BatchFlow::Statistics::kMix);
 
 }  // namespace detente::autograd

@@ -5,6 +5,7 @@
 #include <detente/tensor/group.h>
 #include <detente/tensor/parallel.h>
 #include <detente/train/adamw.h>
+#include <detente/train/next_move.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -82,10 +83,15 @@ void adamw_update_cpu(at::Tensor& theta,
 }
 
 // Of the whole tensor, whoever keeps a part of its moments.
-at::Tensor clipped(const at::Tensor& gradient, double most) {
+double clip_factor(const at::Tensor& gradient, double most) {
   const at::Tensor values = gradient.is_sparse() ? gradient.coalesce().values() : gradient;
   const double norm = values.norm().item<double>();
-  return norm + 1e-6 <= most ? gradient : gradient * (most / (norm + 1e-6));
+  return norm + 1e-6 <= most ? 1.0 : most / (norm + 1e-6);
+}
+
+at::Tensor clipped(const at::Tensor& gradient, double most) {
+  const double factor = clip_factor(gradient, most);
+  return factor == 1.0 ? gradient : gradient * factor;
 }
 
 void adamw_update_generic(at::Tensor& theta,
@@ -275,6 +281,35 @@ void AdamW::step(double factor, double weight_decay) {
     }
   }
   if (impl_->sharers != nullptr) impl_->exchange();
+}
+
+NextMove AdamW::next_move(std::size_t p, double factor, double weight_decay) const {
+  DETENTE_CHECK(
+      impl_->sharers == nullptr,
+      ErrorCode::kUnsupported,
+      "[train::AdamW] no process knows how all numbers move where each keeps the moments of "
+      "some.");
+  const torch::NoGradGuard no_grad;
+  const AdamWOptions& o = impl_->options;
+  const Impl::Slot& slot = impl_->slots.at(p);
+  at::Tensor gradient = slot.theta.grad();
+  if (!gradient.defined()) return {};
+  if (gradient.is_sparse()) gradient = gradient.to_dense();
+  const double share = o.clip_each > 0 ? clip_factor(gradient, o.clip_each) : 1.0;
+  const at::Tensor cut = gradient * share;
+  const auto t = static_cast<double>(impl_->steps + 1 - slot.missed);
+  const double lr = o.lr * factor * slot.rate;
+  const double scale = 1.0 / (1.0 - std::pow(o.beta2, t));
+  const at::Tensor below = (slot.v * o.beta2)
+                               .addcmul_(cut, cut, 1.0 - o.beta2)
+                               .mul_(scale)
+                               .sqrt_()
+                               .add_(o.eps);
+  const at::Tensor each = below.reciprocal_().mul_(lr / (1.0 - std::pow(o.beta1, t)));
+  return {.factor = each * ((1.0 - o.beta1) * share),
+          .gradient = gradient,
+          .past = each * slot.m * o.beta1,
+          .decay = slot.decays ? lr * weight_decay : 0.0};
 }
 
 NamedTensors AdamW::state() const {

@@ -12,6 +12,7 @@
 #include <detente/core/fields.h>
 #include <detente/tensor/fwd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -38,6 +39,8 @@ struct AdamWOptions {
 // which it would reach after the last step.
 double decay_course(const AdamWOptions& options, std::int64_t step, std::int64_t total);
 
+struct NextMove;  // next_move.h
+
 class AdamW {
  public:
   // One-dimensional parameters (biases, gains) are not decayed. `rates`: of each parameter in turn, its
@@ -58,6 +61,10 @@ class AdamW {
   // entries move where it is zero, too.
   void step(double factor, double weight_decay);
   void step(double factor);
+
+  // What step(factor, weight_decay) would do to parameter p, in the constructor's order, with the
+  // gradients of now. Throws kUnsupported with sharers.
+  NextMove next_move(std::size_t p, double factor, double weight_decay) const;
 
   // "m.<name>" and "v.<name>", whole whoever keeps them (sharers call this together), where some parameter
   // has missed steps "missed", how many each has; and the number of steps taken.

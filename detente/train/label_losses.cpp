@@ -82,13 +82,29 @@ NamedTensors LabelLosses::shared_parameters() const {
   return all;
 }
 
-TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& draws) {
-  return with_predictions(rows, draws, nullptr);
+void LabelLosses::add_label_losses(const TensorList& labels,
+                                   const TensorList& predictions,
+                                   TaskLosses& losses) const {
+  const auto options = tensor::tensor_options(device_, dtype_);
+  for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
+    losses::LossInfo info;
+    const at::Tensor target = model_.heads().loss_target(k, labels[k]).to(options);
+    const at::Tensor prediction = predictions[k].to(target.scalar_type());
+    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info, class_weights_[k]);
+    if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
+    losses.values.push_back(std::move(loss));
+    losses.rows.push_back(static_cast<double>(info.rows));
+  }
 }
 
-TaskLosses LabelLosses::with_predictions(const data::RowList& rows,
-                                         const StepDraws& draws,
-                                         TensorList* predictions_out) {
+TaskLosses LabelLosses::of_rows(const data::Source& source, const data::RowList& rows) const {
+  TaskLosses losses;
+  losses.predictions = model_.forward(source.batch(rows, nullptr));
+  add_label_losses(make_targets(source, rows), losses.predictions, losses);
+  return losses;
+}
+
+TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& draws) {
   Rng dropout = draws.rng;
   const Rng augment = draws.examples.fork(kAugmentStream);
   const data::Batch batch = data_.batch(rows, &augment);
@@ -101,16 +117,7 @@ TaskLosses LabelLosses::with_predictions(const data::RowList& rows,
     predictions = model_.forward(batch, &dropout, &features);
   }
   TaskLosses losses;
-  const auto options = tensor::tensor_options(device_, dtype_);
-  for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
-    losses::LossInfo info;
-    const at::Tensor target = model_.heads().loss_target(k, labels[k]).to(options);
-    const at::Tensor prediction = predictions[k].to(target.scalar_type());
-    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info, class_weights_[k]);
-    if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
-    losses.values.push_back(std::move(loss));
-    losses.rows.push_back(static_cast<double>(info.rows));
-  }
+  add_label_losses(labels, predictions, losses);
   for (Lesson& lesson : lessons_) {
     const TeacherAnswers taught = (*lesson.teacher)(rows, batch, augment);
     double count = 0;
@@ -121,7 +128,7 @@ TaskLosses LabelLosses::with_predictions(const data::RowList& rows,
     losses.rows.push_back(count);
     lesson.rows += count;
   }
-  if (predictions_out != nullptr) *predictions_out = std::move(predictions);
+  losses.predictions = std::move(predictions);
   return losses;
 }
 

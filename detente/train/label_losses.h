@@ -31,10 +31,9 @@ class LabelLosses final : public LossSource {
   // After the tasks' factors (tasks.weight); the losses are computed in the parameters' type,
   // whatever the model computes in.
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override;
-  // Also what the model said, per head.
-  TaskLosses with_predictions(const data::RowList& rows,
-                              const StepDraws& draws,
-                              TensorList* predictions);
+  // Of the tasks with labels, on rows of any source with the model's encoding; as a trained model sees
+  // them, without any chance.
+  TaskLosses of_rows(const data::Source& source, const data::RowList& rows) const;
   void after_step(std::int64_t step) override;
   // A lesson that no row of a whole epoch took part in.
   std::vector<std::string> messages() override;
@@ -53,6 +52,10 @@ class LabelLosses final : public LossSource {
   };
 
   bool is_taught(std::size_t head) const;
+  // Adds each task's to `losses`.
+  void add_label_losses(const TensorList& labels,
+                        const TensorList& predictions,
+                        TaskLosses& losses) const;
   at::Tensor lesson_loss(Lesson& lesson,
                          const TeacherAnswers& taught,
                          const at::Tensor& prediction,

@@ -99,6 +99,7 @@ TaskLosses JoinedLosses::operator()(const data::RowList& rows, const StepDraws& 
                   losses.rows.size());
     append(all.values, std::move(losses.values));
     append(all.rows, std::move(losses.rows));
+    append(all.predictions, std::move(losses.predictions));
   }
   return all;
 }

@@ -34,6 +34,9 @@ struct TaskLosses {
   TensorList values;
   // What each value is the mean of: rows with a target. Batches in parts are put together by them.
   std::vector<double> rows;
+  // What the model said of the rows, one tensor per head with its graph, rows in dimension 0, where the
+  // losses are made from that alone; else none.
+  TensorList predictions = {};
 };
 
 // How the losses are to be computed this time.

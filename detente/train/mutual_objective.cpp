@@ -169,7 +169,8 @@ class MutualLosses final : public LossSource {
                             const data::RowList& rows,
                             const StepDraws& draws) {
     Answers answers;
-    answers.losses = losses.with_predictions(rows, draws, &answers.logits);
+    answers.losses = losses(rows, draws);
+    answers.logits = std::exchange(answers.losses.predictions, {});
     return answers;
   }
 

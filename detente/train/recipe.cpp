@@ -195,6 +195,37 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                   "`detente inspect`, at one forward and two backward passes; 0: never.");
 }
 
+void ValuationRecipe::describe(FieldVisitor& visitor) {
+  visitor.choice(
+      "method",
+      method,
+      {{"none", Method::kNone}, {"in_run", Method::kInRun}},
+      "What each training example does to each task's validation loss while the model is "
+      "trained (docs/value.md). in_run: its part in every step, by task trained, task judged "
+      "and part of the network; the run then writes values.csv.");
+  visitor.integer(
+      "rows",
+      rows,
+      {.min = 1, .max = 1e9},
+      "Validation rows that examples are judged by, evenly spread; no more than there are.");
+  visitor.integer("every",
+                  every,
+                  {.min = 1, .max = 1e9},
+                  "Steps between two looks at the validation loss's gradient, which is taken for "
+                  "unchanged in between.");
+  visitor.integer(
+      "order",
+      order,
+      {.min = 1, .max = 2},
+      "2: with the validation loss's curvature along the step, by a Hessian-vector product "
+      "in every step for every task; every then is 1.");
+  visitor.choice("groups",
+                 groups,
+                 {{"none", Groups::kNone}, {"parts", Groups::kParts}, {"layers", Groups::kLayers}},
+                 "What values are told apart by within the network: the parts of joined data "
+                 "(modalities), its layers, or nothing.");
+}
+
 void ParallelRecipe::describe(FieldVisitor& visitor) {
   visitor.choice(
       "mode",
@@ -311,6 +342,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.section("schedule", "", [this](FieldVisitor& s) { schedule.describe(s); });
   visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });
   visitor.section("parallel", "", [this](FieldVisitor& s) { parallel.describe(s); });
+  visitor.section("valuation", "", [this](FieldVisitor& s) { valuation.describe(s); });
   visitor.section("output", "", [this](FieldVisitor& s) {
     s.text("dir", output, "Folder of the run; --out overrides it.");
     s.flag("tensorboard", tensorboard, "Also write a TensorBoard event file.");

@@ -148,6 +148,20 @@ struct ParallelRecipe {
   void describe(FieldVisitor& visitor);
 };
 
+// What training examples are worth, found while the model is trained (in_run_values.h).
+struct ValuationRecipe {
+  enum class Method { kNone, kInRun };
+  enum class Groups { kNone, kParts, kLayers };
+
+  Method method = Method::kNone;
+  std::int64_t rows = 256;  // of validation
+  std::int64_t every = 10;  // steps
+  std::int64_t order = 1;
+  Groups groups = Groups::kParts;
+
+  void describe(FieldVisitor& visitor);
+};
+
 struct Recipe {
   std::string name;
   std::int64_t seed = 0;
@@ -171,6 +185,7 @@ struct Recipe {
   ScheduleOptions schedule;
   LoopRecipe loop;
   ParallelRecipe parallel;
+  ValuationRecipe valuation;
   std::string output;
   bool tensorboard = true;
 

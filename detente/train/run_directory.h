@@ -7,6 +7,7 @@
 //   model.safetensors     the best model on validation
 //   answers.json          what it answered there (report/answers.h)
 //   looks.json            pictures of what its network is taught and sees (report/looks.h)
+//   values.csv            what its training examples are worth (valuation/value_table.h)
 //   tokenizer/            of sentence pairs: vocab.txt, tokenizer_config.json and idf.json
 //   columns.json          of tables: input columns, scales, categories
 //   images.json           of images: size, means and deviations of the channels, classes
@@ -38,6 +39,7 @@ struct RunDirectory {
   std::filesystem::path model() const { return root / "model.safetensors"; }
   std::filesystem::path answers() const { return root / "answers.json"; }
   std::filesystem::path looks() const { return root / "looks.json"; }
+  std::filesystem::path values() const { return root / "values.csv"; }
   std::filesystem::path tokenizer() const { return root / "tokenizer"; }
   std::filesystem::path manifest() const { return root / "manifest.json"; }
   std::filesystem::path snapshots() const { return root / "snapshots"; }

@@ -17,6 +17,7 @@
 #include <detente/train/deterministic.h>
 #include <detente/train/diagnosis.h>
 #include <detente/train/evaluate.h>
+#include <detente/train/in_run_values.h>
 #include <detente/train/initial_model.h>
 #include <detente/train/label_losses.h>
 #include <detente/train/look_record.h>
@@ -310,6 +311,10 @@ class Trainer {
     if (!rates.empty()) rates.resize(shared.size(), 1.0);
     step_.emplace(
         recipe_, shared, *losses_, total_steps_, rates, group_, recipe_.parallel.exchange());
+    if (recipe_.valuation.method == ValuationRecipe::Method::kInRun) {
+      values_.emplace(context(dtype), *losses_, shared);
+      step_->set_witness(&*values_);
+    }
     if (spread()) average_statistics();
     if (resumed_) {
       DETENTE_CHECK(
@@ -341,10 +346,13 @@ class Trainer {
     step_->average(std::move(statistics));
   }
 
+  LossContext context(tensor::DType dtype) const {
+    return {recipe_, corpus_, *model_, device_, dtype, steps_per_epoch_, total_steps_, group_};
+  }
+
   void make_losses(tensor::DType dtype) {
     std::vector<std::unique_ptr<LossSource>> sources;
-    const LossContext context{
-        recipe_, corpus_, *model_, device_, dtype, steps_per_epoch_, total_steps_, group_};
+    const LossContext context = this->context(dtype);
     const Objective& objective = *recipe_.loop.objective;
     if (!recipe_.tasks.empty() && !objective.takes_labels()) {
       sources.push_back(std::make_unique<LabelLosses>(context));
@@ -361,6 +369,11 @@ class Trainer {
                   [this] { return model_->state(); },
                   [this](const NamedTensors& tensors) { model_->load_state(tensors); },
                   StateChanges::kParametersInUpdate});
+    if (values_) {
+      parts.push_back({"values.",
+                       [this] { return values_->state(); },
+                       [this](const NamedTensors& tensors) { values_->load_state(tensors); }});
+    }
     return parts;
   }
 
@@ -447,6 +460,9 @@ class Trainer {
                  {"extra", result.extra_ms}};
     if (!record.skipped) record.monitor = losses_->numbers();
     for (const std::string& message : losses_->messages()) observers_.on_message(message);
+    if (values_) {
+      for (const std::string& message : values_->messages()) observers_.on_message(message);
+    }
     notice(record);
     state_.count(record);
     observers_.on_step(record);
@@ -640,6 +656,10 @@ class Trainer {
         if (scores.contains(metric)) summary[metric] = scores[metric];
       }
     }
+    if (values_) {
+      summary["valuation"] = values_->audit();
+      write_own_file(run_.values(), valuation::to_csv(values_->table()));
+    }
     observers_.on_finish(summary);
     leave_together();
     return {run_, interrupted, std::move(summary)};
@@ -673,6 +693,7 @@ class Trainer {
   std::unique_ptr<nn::Model> model_;
   std::unique_ptr<LossSource> losses_;
   std::optional<TrainingStep> step_;
+  std::optional<InRunValues> values_;
   std::optional<Probes> probes_;
   RunState state_;
   NamedTensors snapshot_tensors_;

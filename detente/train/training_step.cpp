@@ -99,6 +99,7 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   StepResult result;
   result.learning_rate = recipe_.optimizer.lr * factor;
   look_ahead(batches, position);
+  if (witness_ != nullptr) witness_->on_begin(position.step, rows);
   result.extra_ms = whole.milliseconds();
   std::optional<CurvatureProbe> probe;
   result.report = &gradients(rows, position.step, probe, result.forward_ms);
@@ -108,8 +109,10 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
     const Stopwatch waiting;
     before_update_();
     losses_.before_update(position.step);
+    const double decay = decay_course(recipe_.optimizer, position.step, total_steps_);
+    if (witness_ != nullptr) witness_->on_gradients(*result.report, optimizer_, factor, decay);
     result.extra_ms += waiting.milliseconds();
-    optimizer_.step(factor, decay_course(recipe_.optimizer, position.step, total_steps_));
+    optimizer_.step(factor, decay);
     crash_point("step.updated");
     const Stopwatch after;
     if (recipe_.balance->wants_losses_after_step()) {
@@ -188,10 +191,11 @@ void TrainingStep::look_ahead(const std::vector<data::RowList>& batches,
   }
 }
 
-void TrainingStep::for_each_part(const data::RowList& rows,
-                                 std::int64_t step,
-                                 bool makes_step,
-                                 const std::function<void(TaskLosses)>& use) const {
+void TrainingStep::for_each_part(
+    const data::RowList& rows,
+    std::int64_t step,
+    bool makes_step,
+    const std::function<void(const data::RowList&, TaskLosses)>& use) const {
   StepDraws whole = draws(kDropoutStream, step);
   whole.makes_step = makes_step;
   std::vector<data::RowList> parts = micro_batches(own_rows(rows), recipe_.loop.micro_batches);
@@ -199,13 +203,15 @@ void TrainingStep::for_each_part(const data::RowList& rows,
   for (std::size_t part = 0; part < parts.size(); ++part) {
     StepDraws own = whole;
     if (part > 0) own.rng = whole.rng.fork(part);
-    use(losses_of(parts[part], own));
+    use(parts[part], losses_of(parts[part], own));
   }
 }
 
 TensorList TrainingStep::losses_again(const data::RowList& rows, std::int64_t step) const {
   std::vector<TaskLosses> parts;
-  for_each_part(rows, step, false, [&](TaskLosses losses) { parts.push_back(std::move(losses)); });
+  for_each_part(rows, step, false, [&](const data::RowList&, TaskLosses losses) {
+    parts.push_back(std::move(losses));
+  });
   return joined_losses(parts);
 }
 
@@ -220,11 +226,12 @@ const engine::StepReport& TrainingStep::gradients(const data::RowList& rows,
   const bool whole = recipe_.loop.micro_batches == 1;
   const engine::StepReport* report = nullptr;
   Stopwatch forward;
-  for_each_part(rows, step, true, [&](const TaskLosses& losses) {
+  for_each_part(rows, step, true, [&](const data::RowList& part, const TaskLosses& losses) {
     forward_ms += forward.milliseconds();
     crash_point("step.losses");
     // Before the engine frees the losses' graph.
     if (every > 0 && step % every == 0) probe.emplace(losses.values, shared_, own_);
+    if (witness_ != nullptr) witness_->on_losses(part, losses);
     if (whole) {
       // What rows count is between processes alone.
       if (group_->size() > 1) backward_.set_shares(losses.rows);

@@ -15,6 +15,7 @@
 #include <detente/train/run_state.h>
 #include <detente/train/state_part.h>
 #include <detente/train/step_draws.h>
+#include <detente/train/step_witness.h>
 
 #include <cstdint>
 #include <functional>
@@ -64,6 +65,9 @@ class TrainingStep {
   // Called in each step when its gradients are there and no parameter is changed yet.
   void before_update(std::function<void()> call) { before_update_ = std::move(call); }
 
+  // Shown every step from now on; null: nobody.
+  void set_witness(StepWitness* witness) { witness_ = witness; }
+
   // What forward passes move in each process by its own rows (running statistics): after each step these
   // become the mean over the processes, weighted by rows, in all of them.
   void average(TensorList statistics) { statistics_ = std::move(statistics); }
@@ -86,7 +90,7 @@ class TrainingStep {
   void for_each_part(const data::RowList& rows,
                      std::int64_t step,
                      bool makes_step,
-                     const std::function<void(TaskLosses)>& use) const;
+                     const std::function<void(const data::RowList&, TaskLosses)>& use) const;
   // The same rows once more, under the parameters of now, with the draws of before.
   TensorList losses_again(const data::RowList& rows, std::int64_t step) const;
   StepDraws draws(RandomStream stream, std::int64_t step) const;
@@ -105,6 +109,7 @@ class TrainingStep {
   engine::MultiTaskBackward backward_;
   std::shared_ptr<tensor::Group> group_;
   std::function<void()> before_update_ = [] {};
+  StepWitness* witness_ = nullptr;
 };
 
 }  // namespace detente::train

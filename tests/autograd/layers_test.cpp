@@ -17,6 +17,7 @@
 namespace detente::autograd {
 namespace {
 
+using zoo::in_full;
 using zoo::kBatch;
 using zoo::Trunk;
 using zoo::Zoo;
@@ -58,10 +59,6 @@ std::vector<Zoo> readable() {
     if (zoo.segmentable && zoo.derivative) all.push_back(zoo);
   }
   return all;
-}
-
-at::Tensor in_full(const at::Tensor& gradient) {
-  return gradient.is_sparse() ? gradient.to_dense() : gradient;
 }
 
 class LayerRules : public testing::TestWithParam<Zoo> {};

@@ -21,6 +21,10 @@ struct Trunk {
 
 constexpr std::int64_t kBatch = 9;
 
+inline at::Tensor in_full(const at::Tensor& gradient) {
+  return gradient.is_sparse() ? gradient.to_dense() : gradient;
+}
+
 struct Zoo {
   const char* name;
   Trunk (*make)(torch::Dtype);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/train/adamw.h>
+#include <detente/train/next_move.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -115,6 +116,38 @@ TEST(AdamW, RefusesTheStateOfAnotherModel) {
   AdamW adamw({{"w", a}}, {});
   EXPECT_THROW(adamw.load_state({{"m.x", a}, {"v.x", a}}, 1), Error);
   EXPECT_THROW(adamw.load_state({{"m.w", torch::ones({2})}, {"v.w", torch::ones({2})}}, 1), Error);
+}
+
+TEST(AdamW, SaysHowEachParameterWillMove) {
+  torch::manual_seed(1);
+  const at::Tensor w = torch::randn({4, 3}, torch::kDouble).requires_grad_();
+  const at::Tensor b = torch::randn({3}, torch::kDouble).requires_grad_();
+  const at::Tensor still = torch::randn({2}, torch::kDouble).requires_grad_();
+  AdamWOptions options;
+  options.lr = 0.01;
+  options.weight_decay = 0.3;
+  options.clip_each = 1.5;
+  AdamW optimizer({{"w", w}, {"b", b}, {"still", still}}, options, {1.0, 0.5});
+  const TensorList all = {w, b, still};
+  for (int step = 0; step < 4; ++step) {
+    w.mutable_grad() = torch::randn({4, 3}, torch::kDouble);
+    b.mutable_grad() = 1e-3 * torch::randn({3}, torch::kDouble);
+    const double factor = 1.0 / (1 + step);
+    TensorList expected;
+    for (std::size_t p = 0; p < 3; ++p) {
+      const NextMove move = optimizer.next_move(p, factor, 0.2);
+      const at::Tensor before = all[p].detach().clone();
+      expected.push_back(move.factor.defined() ? before - move.factor * move.gradient - move.past -
+                                                     move.decay * before
+                                               : before);
+      EXPECT_EQ(move.factor.defined(), p < 2);
+    }
+    optimizer.step(factor, 0.2);
+    for (std::size_t p = 0; p < 3; ++p) {
+      EXPECT_TRUE(torch::allclose(all[p], expected[p], 1e-13, 1e-15))
+          << step << " " << p << all[p] - expected[p];
+    }
+  }
 }
 
 }  // namespace

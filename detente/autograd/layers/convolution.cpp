@@ -86,6 +86,13 @@ void convolution_row_products(const LayerUse& use,
   add_pair_products(rows_of(a), rows_of(b), use.bias >= 0, products);
 }
 
+at::Tensor plain_convolution_moved(const LayerUse&,
+                                   const LayerInput& layer,
+                                   const at::Tensor& weight,
+                                   const at::Tensor& bias) {
+  return convolution_moved(layer, /*transposed=*/false, weight, bias);
+}
+
 }  // namespace
 
 std::span<const LayerRule> convolution_rules() {
@@ -97,6 +104,7 @@ std::span<const LayerRule> convolution_rules() {
                                  .read = read_convolution,
                                  .task_gradients = convolution_task_gradients,
                                  .row_products = convolution_row_products,
+                                 .moved = plain_convolution_moved,
                                  .has_rows = convolution_has_rows,
                                  .rows = convolution_rows,
                                  .gradient_rows = convolution_gradient_rows,

@@ -121,4 +121,22 @@ void channel_row_products(const LayerUse& use,
   add_products(a.gradient.flatten(2).sum(2), b.gradient.flatten(2).sum(2), products);
 }
 
+at::Tensor convolution_moved(const LayerInput& layer,
+                             bool transposed,
+                             const at::Tensor& weight,
+                             const at::Tensor& bias) {
+  if (!weight.defined()) {
+    return bias.view(align_channels(bias.numel(), static_cast<std::size_t>(layer.input.dim())));
+  }
+  return at::convolution(layer.input.to(weight.scalar_type()),
+                         weight.reshape(layer.kernel.sizes()),
+                         bias,
+                         layer.stride,
+                         layer.padding,
+                         layer.dilation,
+                         transposed,
+                         layer.output_padding,
+                         layer.groups);
+}
+
 }  // namespace detente::autograd

@@ -43,4 +43,10 @@ void channel_row_products(const LayerUse& use,
                           const ExampleGradients& b,
                           at::Tensor& products);
 
+// See LayerRule::moved.
+at::Tensor convolution_moved(const LayerInput& layer,
+                             bool transposed,
+                             const at::Tensor& weight,
+                             const at::Tensor& bias);
+
 }  // namespace detente::autograd

@@ -109,6 +109,15 @@ void embedding_row_products(const LayerUse& use,
   }
 }
 
+at::Tensor embedding_moved(const LayerUse&,
+                           const LayerInput& layer,
+                           const at::Tensor& table,
+                           const at::Tensor&) {
+  const at::Tensor ids = embedding_ids(layer).flatten();
+  const at::Tensor rows = table.index_select(0, ids.clamp_min(0));
+  return rows * ids.ge(0).to(rows.scalar_type()).unsqueeze(1);
+}
+
 }  // namespace
 
 std::span<const LayerRule> embedding_rules() {
@@ -121,7 +130,8 @@ std::span<const LayerRule> embedding_rules() {
                      .applies = applies,
                      .read = read,
                      .task_gradients = embedding_task_gradients,
-                     .row_products = embedding_row_products});
+                     .row_products = embedding_row_products,
+                     .moved = embedding_moved});
     };
     add("EmbeddingBackward0", counts_no_frequencies, read_embedding);
     add("IndexSelectBackward0", selects_rows, read_selected);

@@ -81,6 +81,16 @@ void grouped_row_products(const LayerUse& use,
   add_products(each(a), each(b), products);
 }
 
+at::Tensor grouped_moved(const LayerUse& use,
+                         const LayerInput& layer,
+                         const at::Tensor& weight,
+                         const at::Tensor&) {
+  const std::int64_t groups = layer.input.size(0);
+  const at::Tensor x = layer.input.to(weight.scalar_type());
+  return use.side == 0 ? weight.reshape({groups, -1, x.size(1)}).bmm(x)
+                       : x.bmm(weight.reshape({groups, x.size(2), -1}));
+}
+
 }  // namespace
 
 std::span<const LayerRule> grouped_linear_rules() {
@@ -89,7 +99,8 @@ std::span<const LayerRule> grouped_linear_rules() {
                                  .weight_edge = LayerRule::kEitherSide,
                                  .read = read_bmm,
                                  .task_gradients = grouped_task_gradients,
-                                 .row_products = grouped_row_products};
+                                 .row_products = grouped_row_products,
+                                 .moved = grouped_moved};
   return {&rule, 1};
 }
 

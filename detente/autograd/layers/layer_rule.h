@@ -84,6 +84,14 @@ struct LayerRule {
                        const ExampleGradients& b,
                        at::Tensor& products);
 
+  // How the output moves with the parameters, which it is linear in: what it would be with these in the
+  // place of weight and bias (of their shapes; undefined: zero, not both) and nothing else added. As the
+  // output lies, with sizes of 1 where it is the same all along a dimension. Null: not linear in them.
+  at::Tensor (*moved)(const LayerUse& use,
+                      const LayerInput& layer,
+                      const at::Tensor& weight,
+                      const at::Tensor& bias) = nullptr;
+
   // The layer as a linear map of rows: x [R, in], with y = x Wᵀ; a convolution's x is unfolded, one
   // row per output position, in = C·kernel. All null for kinds that are none; `has_rows` says
   // whether this use is one.

@@ -89,6 +89,16 @@ void row_products_of_linear(const LayerUse& use,
   add_pair_products(rows_of(a), rows_of(b), use.bias >= 0, products);
 }
 
+at::Tensor linear_moved(const LayerUse& use,
+                        const LayerInput& layer,
+                        const at::Tensor& weight,
+                        const at::Tensor& bias) {
+  if (!weight.defined()) return bias;
+  const at::Tensor x = layer.input.reshape({-1, layer.input.size(-1)}).to(weight.scalar_type());
+  const at::Tensor y = x.mm(use.weight_is_out_in ? weight.t() : weight);
+  return bias.defined() ? y + bias : y;
+}
+
 bool linear_has_rows(const LayerUse& use, const LayerInput&) { return use.weight_is_out_in; }
 
 at::Tensor linear_rows_of(const LayerUse&, const LayerInput& layer) {
@@ -110,6 +120,7 @@ LayerRule linear(const char* node, int weight_edge, int bias_edge) {
           .bias_edge = bias_edge,
           .task_gradients = task_gradients_of_linear,
           .row_products = row_products_of_linear,
+          .moved = linear_moved,
           .has_rows = linear_has_rows,
           .rows = linear_rows_of,
           .gradient_rows = linear_gradient_rows,

@@ -144,6 +144,19 @@ void scale_shift_row_products(const LayerUse& use,
   if (use.bias >= 0) add_products(sums(a), sums(b), products);
 }
 
+at::Tensor scale_shift_moved(const LayerUse&,
+                             const LayerInput& layer,
+                             const at::Tensor& weight,
+                             const at::Tensor& bias) {
+  at::Tensor y;
+  if (weight.defined()) y = weight.reshape(layer.weight_at) * layer.input;
+  if (!bias.defined()) return y;
+  at::Tensor shift = bias.reshape(layer.bias_at);
+  if (!layer.output_as.empty()) shift = shift.expand(layer.output_as);
+  if (layer.shift_factor != 1.0) shift = shift * layer.shift_factor;
+  return y.defined() ? y + shift : shift;
+}
+
 }  // namespace
 
 std::span<const LayerRule> scale_shift_rules() {
@@ -156,7 +169,8 @@ std::span<const LayerRule> scale_shift_rules() {
                      .bias_edge = bias_edge,
                      .read = read_scale_shift,
                      .task_gradients = scale_shift_task_gradients,
-                     .row_products = scale_shift_row_products});
+                     .row_products = scale_shift_row_products,
+                     .moved = scale_shift_moved});
     };
     add("NativeLayerNormBackward0", 1, 2);
     add("NativeGroupNormBackward0", 1, 2);

@@ -28,6 +28,13 @@ void transposed_row_products(const LayerUse& use,
   kernel_row_products(use, /*transposed=*/true, a, b, products);
 }
 
+at::Tensor transposed_moved(const LayerUse&,
+                            const LayerInput& layer,
+                            const at::Tensor& weight,
+                            const at::Tensor& bias) {
+  return convolution_moved(layer, /*transposed=*/true, weight, bias);
+}
+
 }  // namespace
 
 std::span<const LayerRule> transposed_convolution_rules() {
@@ -38,7 +45,8 @@ std::span<const LayerRule> transposed_convolution_rules() {
                                  .applies = is_transposed_convolution,
                                  .read = read_convolution,
                                  .task_gradients = transposed_task_gradients,
-                                 .row_products = transposed_row_products};
+                                 .row_products = transposed_row_products,
+                                 .moved = transposed_moved};
   return {&rule, 1};
 }
 

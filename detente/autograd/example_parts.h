@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part that each example has in a loss's gradient, as inner products with given directions and
+// without a gradient per example in memory. A layer is linear in its parameters, so that
+//
+//   ⟨∇_i, v⟩ = Σ_layers ⟨δ_i, layer(x_i; v)⟩
+//
+// with δ_i the gradient at the layer's output and layer(x_i; v) what the layer makes of its input with
+// v in the place of its parameters: one more use of the layer for each direction, and the gradients at
+// the layers' outputs from one pass for each loss.
+//
+//   autograd::ExampleParts parts(predictions, parameters);
+//   for (const auto& loss : losses) parts.add(loss);     // before the graph is freed
+//   ...
+//   const at::Tensor products = parts.products(direction, group_of, groups);   // [K, N, groups]
+#pragma once
+
+#include <detente/autograd/graph.h>
+#include <detente/autograd/layers/layer_rule.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace detente::autograd {
+
+class ExampleParts {
+ public:
+  // `predictions`: what the losses are made from alone, all of dimension 0 = N examples, with their
+  // graph. Keeps the layers' inputs until it goes. Examples whose rows meet (batch statistics) are told
+  // apart by where a layer's rows belong. Throws kInvalidArgument without predictions, kShape for
+  // another N.
+  ExampleParts(const TensorList& predictions, const TensorList& parameters);
+
+  std::int64_t examples() const { return examples_; }
+  // Per parameter: can its gradient be told apart by examples? The others have no part in products().
+  const std::vector<bool>& followed() const { return followed_; }
+
+  // A loss (a scalar of the predictions; undefined: 0), under the next number. One pass down to the
+  // layers' outputs; the graph is kept.
+  void add(const at::Tensor& loss);
+  std::int64_t losses() const { return losses_; }
+
+  // Of each loss, example and group of parameters, the inner product of the example's part of the loss's
+  // gradient with the direction: [K, N, groups], float64 on the host. Summed over the examples these are
+  // those of the whole gradient. `direction`: per parameter of its shape, undefined: 0; `group_of`: per
+  // parameter, from 0 to groups - 1.
+  at::Tensor products(const TensorList& direction,
+                      const std::vector<int>& group_of,
+                      std::int64_t groups) const;
+
+ private:
+  void add_use(std::size_t use,
+               const at::Tensor& weight,
+               const at::Tensor& bias,
+               at::Tensor group_products) const;
+
+  TensorList predictions_;
+  TensorList parameters_;
+  Graph graph_;
+  std::vector<LayerInput> inputs_;  // per use; of those that cannot be followed empty
+  std::vector<bool> followed_;
+  std::int64_t examples_ = 0;
+  std::int64_t losses_ = 0;
+  std::vector<TensorList> deltas_;  // per loss and use, undefined where it does not reach
+};
+
+}  // namespace detente::autograd

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/core/error.h>
+#include <detente/nn/parameters.h>
+#include <detente/tensor/group.h>
+#include <detente/train/corpus.h>
+#include <detente/train/granularity.h>
+#include <detente/train/in_run_values.h>
+#include <detente/train/layer_groups.h>
+#include <detente/train/next_move.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <utility>
+
+namespace detente::train {
+namespace {
+
+constexpr double kOpen = 1e-3;  // an audit that does not close
+
+enum Line { kValues, kMomentum, kDecay, kNotFollowed, kTotal, kLines };
+
+double inner_product(const at::Tensor& a, const at::Tensor& b) {
+  return at::mul(a, b).sum(at::kDouble).item<double>();
+}
+
+// Evenly spread.
+data::RowList spread_rows(std::size_t all, std::size_t most) {
+  const std::size_t n = std::min(all, most);
+  data::RowList rows;
+  for (std::size_t i = 0; i < n; ++i) rows.push_back(i * all / n);
+  return rows;
+}
+
+at::Tensor zeros(at::IntArrayRef sizes) { return at::zeros(sizes, at::TensorOptions(at::kDouble)); }
+
+}  // namespace
+
+InRunValues::InRunValues(const LossContext& context,
+                         const LossSource& losses,
+                         const NamedTensors& shared)
+    : context_(context), recipe_(context.recipe), trained_(losses.tasks()) {
+  DETENTE_CHECK(
+      !recipe_.tasks.empty(),
+      ErrorCode::kInvalidArgument,
+      "[train::InRunValues] valuation.method in_run judges examples by the tasks' losses on "
+      "validation rows, and the recipe has no task with labels.");
+  DETENTE_CHECK(context.corpus.train->origin_names().empty(),
+                ErrorCode::kUnsupported,
+                "[train::InRunValues] valuation.method in_run does not yet know data of several "
+                "sources (data.sources), whose heads see different rows.");
+  DETENTE_CHECK(recipe_.parallel.zero == 0,
+                ErrorCode::kUnsupported,
+                "[train::InRunValues] valuation.method in_run needs the optimiser's whole state in "
+                "every process; leave parallel.zero at 0.");
+  judge_ = std::make_unique<LabelLosses>(context);
+  rows_ = spread_rows(context.corpus.dev->size(), static_cast<std::size_t>(recipe_.valuation.rows));
+  for (std::size_t m = 0; m < recipe_.tasks.size(); ++m) {
+    const auto& values = context.corpus.dev->targets().at(m).values;
+    const bool map = values.empty();
+    const bool any =
+        map || std::any_of(values.begin(), values.end(), [](double v) { return !std::isnan(v); });
+    if (any) judged_.push_back(m);
+  }
+  DETENTE_CHECK(!judged_.empty(),
+                ErrorCode::kInvalidArgument,
+                "[train::InRunValues] no validation row has a target of any task: there is nothing "
+                "to judge examples by.");
+  read_parameters(losses, shared);
+  read_blocks();
+  const auto heads = recipe_.engine.heads;
+  using Heads = engine::MultiTaskOptions::HeadGradient;
+  heads_weighted_ = heads == Heads::kAuto
+                        ? recipe_.balance->method_class() == balance::MethodClass::kLoss
+                        : heads == Heads::kWeighted;
+  const auto n = static_cast<std::int64_t>(context.corpus.train->size());
+  const auto series = static_cast<std::int64_t>(trained_.size() * judged_.size() * blocks_.size());
+  values_ = zeros({n, series});
+  squares_ = zeros({n, series});
+  counts_ = zeros({n});
+  lines_ = zeros({static_cast<std::int64_t>(judged_.size()), kLines});
+}
+
+void InRunValues::read_parameters(const LossSource& losses, const NamedTensors& shared) {
+  std::vector<std::string> shared_names;
+  for (const auto& [name, tensor] : shared) shared_names.push_back(name);
+  std::vector<int> weights(shared.size(), 0);
+  if (recipe_.granularity.by_group()) {
+    weights = parameter_groups(recipe_.granularity, shared_names).group_of;
+  }
+  const auto add = [&](const std::string& name, const at::Tensor& tensor, Group group) {
+    names_.push_back(name);
+    parameters_.push_back(tensor);
+    groups_.push_back(group);  // one each until the blocks are known
+  };
+  for (std::size_t p = 0; p < shared.size(); ++p) {
+    add(shared[p].first, shared[p].second, {.weights = weights[p]});
+  }
+  for (std::size_t k = 0; k < trained_.size(); ++k) {
+    for (const auto& [name, tensor] : losses.own_parameters(k)) {
+      add(name, tensor, {.own = static_cast<int>(k)});
+    }
+  }
+}
+
+void InRunValues::read_blocks() {
+  const auto block_of = [&](const std::string& name) -> std::string {
+    using Groups = ValuationRecipe::Groups;
+    if (recipe_.valuation.groups == Groups::kNone) return valuation::kAll;
+    if (recipe_.valuation.groups == Groups::kParts) {
+      // "parts.<name>." of the joined trunk; what joins them and the heads are everybody's.
+      constexpr std::string_view kPrefix = "parts.";
+      if (name.starts_with(kPrefix)) {
+        return name.substr(kPrefix.size(), name.find('.', kPrefix.size()) - kPrefix.size());
+      }
+      return "joint";
+    }
+    return "";
+  };
+  std::vector<std::string> of_parameter;
+  if (recipe_.valuation.groups == ValuationRecipe::Groups::kLayers) {
+    const LayerGroups layers = layer_groups(names_);
+    for (const int g : layers.group_of) {
+      of_parameter.push_back(layers.names[static_cast<std::size_t>(g)]);
+    }
+  } else {
+    for (const auto& name : names_) of_parameter.push_back(block_of(name));
+  }
+  for (const auto& name : of_parameter) {
+    if (std::find(blocks_.begin(), blocks_.end(), name) == blocks_.end()) blocks_.push_back(name);
+  }
+  if (blocks_.size() == 1) blocks_ = {valuation::kAll};
+  std::vector<Group> distinct;
+  for (std::size_t p = 0; p < names_.size(); ++p) {
+    Group group = groups_[p];
+    const auto found = std::find(blocks_.begin(), blocks_.end(), of_parameter[p]);
+    group.block = found == blocks_.end() ? 0 : static_cast<int>(found - blocks_.begin());
+    const auto place = std::find(distinct.begin(), distinct.end(), group);
+    group_of_.push_back(static_cast<int>(place - distinct.begin()));
+    if (place == distinct.end()) distinct.push_back(group);
+  }
+  groups_ = std::move(distinct);
+}
+
+std::size_t InRunValues::series_of(std::size_t loss, std::size_t judged, std::size_t block) const {
+  return (loss * judged_.size() + judged) * blocks_.size() + block;
+}
+
+// `along`: Hessian-vector products with it instead, H_m Δ.
+std::vector<TensorList> InRunValues::judged_gradients(const TensorList* along) const {
+  std::vector<TensorList> found(judged_.size(), TensorList(parameters_.size()));
+  std::vector<double> rows(judged_.size(), 0.0);
+  const auto batch =
+      static_cast<std::size_t>(std::max<std::int64_t>(1, recipe_.loop.batches.batch_size));
+  for (std::size_t begin = 0; begin < rows_.size(); begin += batch) {
+    const data::RowList some(
+        rows_.begin() + static_cast<std::ptrdiff_t>(begin),
+        rows_.begin() + static_cast<std::ptrdiff_t>(std::min(rows_.size(), begin + batch)));
+    const TaskLosses losses = judge_->of_rows(*context_.corpus.dev, some);
+    for (std::size_t j = 0; j < judged_.size(); ++j) {
+      const at::Tensor& loss = losses.values[judged_[j]];
+      if (!loss.defined()) continue;
+      TensorList gradients = torch::autograd::grad({loss},
+                                                   parameters_,
+                                                   {},
+                                                   /*retain_graph=*/true,
+                                                   /*create_graph=*/along != nullptr,
+                                                   /*allow_unused=*/true);
+      if (along != nullptr) {
+        at::Tensor slope;
+        for (std::size_t p = 0; p < parameters_.size(); ++p) {
+          if (!gradients[p].defined() || !(*along)[p].defined()) continue;
+          const at::Tensor term = (gradients[p] * (*along)[p]).sum();
+          slope = slope.defined() ? slope + term : term;
+        }
+        if (!slope.defined() || !slope.requires_grad()) continue;
+        gradients = torch::autograd::grad({slope}, parameters_, {}, true, false, true);
+      }
+      const at::NoGradGuard no_grad;
+      const double n = losses.rows[judged_[j]];
+      rows[j] += n;
+      for (std::size_t p = 0; p < parameters_.size(); ++p) {
+        if (!gradients[p].defined()) continue;
+        at::Tensor dense = gradients[p].is_sparse() ? gradients[p].to_dense() : gradients[p];
+        at::Tensor& sum = found[j][p];
+        sum = sum.defined() ? sum.add_(dense, n) : dense.detach() * n;
+      }
+    }
+  }
+  for (std::size_t j = 0; j < judged_.size(); ++j) {
+    for (auto& sum : found[j]) {
+      if (sum.defined() && rows[j] > 0) sum.div_(rows[j]);
+    }
+  }
+  return found;
+}
+
+void InRunValues::on_begin(std::int64_t step, const data::RowList& batch) {
+  parts_.clear();
+  batch_ = batch;
+  const bool fresh = recipe_.valuation.order == 2 || gradients_.empty();
+  if (fresh || step % recipe_.valuation.every == 0) gradients_ = judged_gradients(nullptr);
+}
+
+void InRunValues::on_losses(const data::RowList& rows, const TaskLosses& losses) {
+  if (rows.empty()) return;
+  Part part{rows, losses.rows, autograd::ExampleParts(losses.predictions, parameters_)};
+  DETENTE_CHECK(part.examples.examples() == static_cast<std::int64_t>(rows.size()),
+                ErrorCode::kUnsupported,
+                "[train::InRunValues] the model's predictions are of {} examples for {} rows; "
+                "valuation.method in_run needs one for each.",
+                part.examples.examples(),
+                rows.size());
+  for (const auto& loss : losses.values) part.examples.add(loss);
+  parts_.push_back(std::move(part));
+  tell_unfollowed();
+}
+
+void InRunValues::tell_unfollowed() {
+  if (told_) return;
+  told_ = true;
+  std::string names;
+  std::int64_t count = 0;
+  const auto& followed = parts_.back().examples.followed();
+  for (std::size_t p = 0; p < followed.size(); ++p) {
+    if (followed[p]) continue;
+    if (++count <= 3) names += (count > 1 ? ", " : "") + names_[p];
+  }
+  if (count == 0) return;
+  messages_.push_back(
+      fmt::format("notice: the gradients of {} of {} parameter tensors cannot be told apart by "
+                  "examples ({}{}); what they do is in the audit's line of its own and in no "
+                  "example's value.",
+                  count,
+                  followed.size(),
+                  names,
+                  count > 3 ? ", ..." : ""));
+}
+
+double InRunValues::coefficient(const engine::StepReport& report,
+                                std::size_t loss,
+                                const Group& group) const {
+  if (group.own >= 0) {
+    if (group.own != static_cast<int>(loss)) return 0;
+    return report.clip_factor * (heads_weighted_ ? report.weights[loss] : 1.0);
+  }
+  const auto& weights = report.group_weights.empty()
+                            ? report.weights
+                            : report.group_weights[static_cast<std::size_t>(group.weights)];
+  return report.clip_factor * weights[loss];
+}
+
+void InRunValues::on_gradients(const engine::StepReport& report,
+                               const AdamW& optimizer,
+                               double factor,
+                               double weight_decay) {
+  const at::NoGradGuard no_grad;
+  std::vector<NextMove> moves;
+  TensorList whole(parameters_.size());  // Δ
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    moves.push_back(optimizer.next_move(p, factor, weight_decay));
+    if (recipe_.valuation.order == 1 || !moves[p].factor.defined()) continue;
+    whole[p] = moves[p].factor * moves[p].gradient + moves[p].past +
+               moves[p].decay * parameters_[p].detach();
+  }
+  std::vector<TensorList> judged = gradients_;
+  if (recipe_.valuation.order == 2) {
+    const at::AutoGradMode grad(true);
+    const std::vector<TensorList> bent = judged_gradients(&whole);
+    for (std::size_t j = 0; j < judged.size(); ++j) {
+      for (std::size_t p = 0; p < parameters_.size(); ++p) {
+        if (judged[j][p].defined() && bent[j][p].defined()) {
+          judged[j][p] = judged[j][p] - 0.5 * bent[j][p];
+        }
+      }
+    }
+  }
+  // Rows of each loss over all parts and processes.
+  const std::size_t losses = trained_.size();
+  std::vector<double> rows(losses, 0.0);
+  for (const Part& part : parts_) {
+    for (std::size_t k = 0; k < losses; ++k) rows[k] += part.shares[k];
+  }
+  context_.group->sum(rows);
+  const auto n = static_cast<std::int64_t>(batch_.size());
+  const auto groups = static_cast<std::int64_t>(groups_.size());
+  at::Tensor step = zeros({n, values_.size(1)});
+  std::unordered_map<std::size_t, std::int64_t> place_of;
+  for (std::int64_t i = 0; i < n; ++i) place_of[batch_[static_cast<std::size_t>(i)]] = i;
+  const auto places_of = [&](const data::RowList& some) {
+    std::vector<std::int64_t> places;
+    for (const std::size_t row : some) places.push_back(place_of.at(row));
+    return torch::tensor(places, torch::kInt64);
+  };
+  std::vector<double> numbers(judged_.size() * 2, 0.0);  // ΣV and Σ|V| of this process
+  for (std::size_t j = 0; j < judged_.size(); ++j) {
+    TensorList direction(parameters_.size());
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      if (judged[j][p].defined() && moves[p].factor.defined()) {
+        direction[p] = judged[j][p] * moves[p].factor;
+      }
+    }
+    for (const Part& part : parts_) {
+      const at::Tensor products = part.examples.products(direction, group_of_, groups);
+      const at::Tensor places = places_of(part.rows);
+      for (std::size_t k = 0; k < losses; ++k) {
+        if (rows[k] <= 0 || part.shares[k] <= 0) continue;
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+          const double c = coefficient(report, k, groups_[g]) * part.shares[k] / rows[k];
+          if (c == 0) continue;
+          const at::Tensor own =
+              products[static_cast<std::int64_t>(k)].select(1, static_cast<std::int64_t>(g)) * c;
+          const auto block = static_cast<std::size_t>(groups_[g].block);
+          step.select(1, static_cast<std::int64_t>(series_of(k, j, block)))
+              .index_add_(0, places, own);
+          numbers[2 * j] += own.sum().item<double>();
+          numbers[2 * j + 1] += own.abs().sum().item<double>();
+        }
+      }
+    }
+  }
+  // What other processes' rows did: the table is everybody's.
+  context_.group->sum(numbers);
+  context_.group->sum(step);
+  const at::Tensor rows_of_batch =
+      torch::tensor(std::vector<std::int64_t>(batch_.begin(), batch_.end()), torch::kInt64);
+  values_.index_add_(0, rows_of_batch, step);
+  squares_.index_add_(0, rows_of_batch, step.square());
+  counts_.index_add_(0, rows_of_batch, torch::ones({n}, torch::kFloat64));
+  // Without rows here nothing says which parameters are followed; then all count as such, and the
+  // other processes' share of the others is in the error.
+  const std::vector<bool> followed =
+      parts_.empty() ? std::vector<bool>(parameters_.size(), true) : parts_[0].examples.followed();
+  for (std::size_t j = 0; j < judged_.size(); ++j) {
+    double expected = 0;
+    double line[kLines] = {};
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      const at::Tensor& v = judged[j][p];
+      if (!v.defined() || !moves[p].factor.defined()) continue;
+      const double present = inner_product(moves[p].factor * moves[p].gradient, v);
+      (followed[p] ? expected : line[kNotFollowed]) += present;
+      line[kMomentum] += inner_product(moves[p].past, v);
+      if (moves[p].decay != 0)
+        line[kDecay] += moves[p].decay * inner_product(parameters_[p].detach(), v);
+    }
+    line[kValues] = numbers[2 * j];
+    line[kTotal] = expected + line[kNotFollowed] + line[kMomentum] + line[kDecay];
+    for (int l = 0; l < kLines; ++l) lines_[static_cast<std::int64_t>(j)][l] += line[l];
+    const double size = numbers[2 * j + 1];
+    const double error = size > 0 ? std::abs(numbers[2 * j] - expected) / size : 0.0;
+    if (error > kOpen && worst_ <= kOpen) {
+      messages_.push_back(fmt::format(
+          "warning: the values of step {} do not add up to what the step does ({:.1e} of "
+          "them is missing): method '{}' makes its direction of more than this step's "
+          "gradients with a weight for each. Values are then those of its weights.",
+          steps_ + 1,
+          error,
+          recipe_.method));
+    }
+    worst_ = std::max(worst_, error);
+  }
+  ++steps_;
+  parts_.clear();
+}
+
+valuation::ValueTable InRunValues::table() const {
+  valuation::ValueTable table{.method = "in_run"};
+  const std::int64_t n = values_.size(0);
+  for (std::int64_t i = 0; i < n; ++i) table.ids.push_back(i);
+  const double* value = values_.data_ptr<double>();
+  const double* square = squares_.data_ptr<double>();
+  const double* count = counts_.data_ptr<double>();
+  const std::int64_t all = values_.size(1);
+  for (std::size_t k = 0; k < trained_.size(); ++k) {
+    for (std::size_t j = 0; j < judged_.size(); ++j) {
+      for (std::size_t b = 0; b < blocks_.size(); ++b) {
+        valuation::ValueSeries series{trained_[k], recipe_.tasks[judged_[j]].name, blocks_[b]};
+        const auto s = static_cast<std::int64_t>(series_of(k, j, b));
+        for (std::int64_t i = 0; i < n; ++i) {
+          const double x = value[i * all + s];
+          const double c = count[i];
+          series.values.push_back(c > 0 ? x : std::nan(""));
+          // c single terms of mean x/c.
+          const double spread = std::max(0.0, square[i * all + s] - x * x / std::max(c, 1.0));
+          series.standard_errors.push_back(c > 1 ? std::sqrt(spread * c / (c - 1)) : std::nan(""));
+          series.counts.push_back(static_cast<std::int64_t>(c));
+        }
+        table.series.push_back(std::move(series));
+      }
+    }
+  }
+  return table;
+}
+
+Json InRunValues::audit() const {
+  Json tasks = Json::object();
+  for (std::size_t j = 0; j < judged_.size(); ++j) {
+    const at::Tensor row = lines_[static_cast<std::int64_t>(j)];
+    const auto at = [&](Line line) { return json_number(row[line].item<double>()); };
+    tasks[recipe_.tasks[judged_[j]].name] = {{"values", at(kValues)},
+                                             {"momentum", at(kMomentum)},
+                                             {"weight_decay", at(kDecay)},
+                                             {"not_followed", at(kNotFollowed)},
+                                             {"total", at(kTotal)}};
+  }
+  return {{"max_relative_error", json_number(worst_)}, {"steps", steps_}, {"tasks", tasks}};
+}
+
+std::vector<std::string> InRunValues::messages() { return std::exchange(messages_, {}); }
+
+NamedTensors InRunValues::state() const {
+  NamedTensors all = {
+      {"values", values_},
+      {"squares", squares_},
+      {"counts", counts_},
+      {"lines", lines_},
+      {"audit", torch::tensor({worst_, static_cast<double>(steps_)}, torch::kFloat64)}};
+  for (std::size_t j = 0; j < gradients_.size(); ++j) {
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      if (!gradients_[j][p].defined()) continue;
+      all.emplace_back(fmt::format("judged.{}.{}", j, names_[p]), gradients_[j][p]);
+    }
+  }
+  return all;
+}
+
+void InRunValues::load_state(const NamedTensors& state) {
+  const at::NoGradGuard no_grad;
+  const auto copy = [&](const char* name, at::Tensor& to) {
+    for (const auto& [key, tensor] : state) {
+      if (key != name) continue;
+      DETENTE_CHECK(tensor.sizes() == to.sizes(),
+                    ErrorCode::kData,
+                    "[train::InRunValues] the snapshot's values are of another run ({} numbers in "
+                    "'{}'; expected {}).",
+                    tensor.numel(),
+                    name,
+                    to.numel());
+      to.copy_(tensor);
+      return;
+    }
+    fail(ErrorCode::kData,
+         "[train::InRunValues] the snapshot has no values of examples: the run was started without "
+         "valuation.method in_run.");
+  };
+  copy("values", values_);
+  copy("squares", squares_);
+  copy("counts", counts_);
+  copy("lines", lines_);
+  at::Tensor audit = zeros({2});
+  copy("audit", audit);
+  worst_ = audit[0].item<double>();
+  steps_ = static_cast<std::int64_t>(audit[1].item<double>());
+  gradients_.assign(judged_.size(), TensorList(parameters_.size()));
+  for (std::size_t j = 0; j < judged_.size(); ++j) {
+    const NamedTensors own = nn::without_prefix(state, fmt::format("judged.{}.", j));
+    for (const auto& [name, tensor] : own) {
+      const auto place = std::find(names_.begin(), names_.end(), name);
+      if (place == names_.end()) continue;
+      const auto p = static_cast<std::size_t>(place - names_.begin());
+      gradients_[j][p] = tensor.to(parameters_[p].options().requires_grad(false)).clone();
+    }
+  }
+}
+
+}  // namespace detente::train
