@@ -19,7 +19,8 @@ struct Estimate {
   std::vector<std::int64_t> counts;     // n; measurements behind each value
 };
 
-// Told what is done of how much; false ends the work early, and what was measured until then counts.
+// Told what is done of how much; false ends the work early, and what was measured until then
+// counts.
 using Progress = std::function<bool(std::size_t done, std::size_t total)>;
 
 // The table's series of an estimate.

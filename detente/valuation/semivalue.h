@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a player is worth in a game v: the mean of v(S ∪ {i}) − v(S) over sets S of the others, which
-// differs from value to value in how likely each size of S is. Sets of one size are equally likely.
+// What a player is worth in a game v: the mean of v(S ∪ {i}) − v(S) over sets S of the others. The
+// values differ in how likely each size of S is; sets of one size are equally likely.
 //
 //   Shapley         every size from 0 to n − 1 alike: values sum to v(all) − v(∅)
 //   Beta(α, β)      mass of size k: C(n − 1, k) B(k + β, n − 1 − k + α) / B(α, β); Beta(1, 1) is
