@@ -117,8 +117,8 @@ TEST(ValueTable, ReadsLinesThatASpreadsheetSaved) {
 TEST(ValueTable, NoticesACutWhereverALineOrAnotherSeriesIsIncomplete) {
   const std::string csv = to_csv(example());
   std::vector<std::size_t> harmless;
+  const test::TempDir dir;
   for (std::size_t length = 0; length < csv.size(); ++length) {
-    const test::TempDir dir;
     const std::string path = dir.write("values.csv", csv.substr(0, length));
     try {
       const ValueTable table = read_values(path);
