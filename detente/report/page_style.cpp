@@ -55,6 +55,7 @@ figcaption{color:var(--muted);font-size:13px;line-height:1.4;margin-top:6px}
 .grid+.grid{margin-top:16px}
 .grid+.note{margin-top:22px}
 .examples{margin-top:16px}
+.examples+.scroll{margin-top:16px}
 .examples h4{font-size:14px;font-weight:600;margin:10px 0 6px}
 .pics{display:flex;flex-wrap:wrap;gap:8px 14px;margin-bottom:8px}
 .pics>div{display:flex;gap:4px;max-width:100%}

@@ -366,6 +366,7 @@ HeatMap harm_map(const ValueTable& table) {
                              : "none");
     judged_by_errors = judged_by_errors || summary.has_errors;
   });
+  map.scale = report::HeatScale::kHarm;
   map.low = 0;
   map.value_title = judged_by_errors ? "share judged harmful" : "share below 0";
   return map;

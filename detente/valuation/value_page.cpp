@@ -278,22 +278,12 @@ class Examples {
   HtmlPage::Card card(const Judgement& judged, std::size_t at) {
     const std::int64_t id = table_.ids[at];
     const ShownExample& shown = example(id);
-    HtmlPage::Card card;
-    card.title = fmt::format("example {}", id);
-    if (!shown.file.empty()) card.title += " · " + shown.file;
-    if (shown.line) {
-      card.title += fmt::format(", line {}", *shown.line);
-    } else if (shown.row) {
-      card.title += fmt::format(", row {}", *shown.row);
-    }
+    HtmlPage::Card card = plain_card(id, shown);
     const double value = judged.series.values[at];
     card.badge = short_value(value);
     card.tone = value < 0   ? HtmlPage::Card::Tone::kHarmful
                 : value > 0 ? HtmlPage::Card::Tone::kHelpful
                             : HtmlPage::Card::Tone::kPlain;
-    card.png = shown.png;
-    card.wav = shown.wav;
-    card.cells = shown.cells;
     if (!judged.series.standard_errors.empty() &&
         std::isfinite(judged.series.standard_errors[at])) {
       const double error = judged.series.standard_errors[at];
@@ -305,7 +295,35 @@ class Examples {
     return card;
   }
 
+  HtmlPage::Card card(const Suspect& suspect) {
+    HtmlPage::Card card = plain_card(suspect.id, example(suspect.id));
+    card.badge = suspect.label;
+    return card;
+  }
+
+  // "train.csv, line 17"; "" where nothing is known.
+  std::string place(std::int64_t id) {
+    const ShownExample& shown = example(id);
+    std::string text = shown.file;
+    if (shown.line) {
+      text += fmt::format("{}line {}", text.empty() ? "" : ", ", *shown.line);
+    } else if (shown.row) {
+      text += fmt::format("{}row {}", text.empty() ? "" : ", ", *shown.row);
+    }
+    return text;
+  }
+
  private:
+  HtmlPage::Card plain_card(std::int64_t id, const ShownExample& shown) {
+    HtmlPage::Card card;
+    const std::string where = place(id);
+    card.title = fmt::format("example {}", id) + (where.empty() ? "" : " · " + where);
+    card.png = shown.png;
+    card.wav = shown.wav;
+    card.cells = shown.cells;
+    return card;
+  }
+
   const ShownExample& example(std::int64_t id) {
     const auto found = seen_.find(id);
     if (found != seen_.end()) return found->second;
@@ -344,14 +362,13 @@ void add_cards(HtmlPage& page,
 }
 
 void add_examples(HtmlPage& page,
-                  const ValueTable& table,
                   const ValuePageInput& input,
+                  Examples& examples,
                   const std::vector<Judgement>& judged) {
   const bool any = std::any_of(
       judged.begin(), judged.end(), [](const Judgement& one) { return one.summary.known > 0; });
   if (!any || input.most_shown == 0) return;
   page.heading("The most harmful and the most helpful");
-  Examples examples(table, input);
   for (std::size_t t = 0; t < std::min(judged.size(), kMostTasks); ++t) {
     const Judgement& one = judged[t];
     const std::vector<double>& values = one.series.values;
@@ -383,7 +400,11 @@ void add_examples(HtmlPage& page,
   }
 }
 
-void add_suspects(HtmlPage& page, const ValueTable& table, const std::vector<Suspect>& suspects) {
+void add_suspects(HtmlPage& page,
+                  const ValueTable& table,
+                  const ValuePageInput& input,
+                  Examples& examples) {
+  const std::vector<Suspect>& suspects = input.suspects;
   if (suspects.empty()) return;
   page.heading("Labels to look at");
   page.note(
@@ -400,10 +421,12 @@ void add_suspects(HtmlPage& page, const ValueTable& table, const std::vector<Sus
   report::Table out({{"task"},
                      {"rank", Align::kRight},
                      {"example", Align::kRight},
+                     {"where"},
                      {"label given"},
                      {"value", Align::kRight},
                      {"disagreement", Align::kRight}});
   std::set<std::string> longer;
+  std::vector<std::pair<std::string, std::vector<HtmlPage::Card>>> cards;
   for (const Suspect& suspect : suspects) {
     if (suspect.rank > kMostShownSuspects) {
       longer.insert(suspect.task);
@@ -412,9 +435,18 @@ void add_suspects(HtmlPage& page, const ValueTable& table, const std::vector<Sus
     out.add_row({suspect.task,
                  count(suspect.rank),
                  fmt::format("{}", suspect.id),
+                 examples.place(suspect.id),
                  suspect.label,
                  short_value(suspect.value),
                  short_value(suspect.disagreement)});
+    if (suspect.rank > input.most_shown) continue;
+    if (cards.empty() || cards.back().first != suspect.task) {
+      cards.emplace_back(suspect.task, std::vector<HtmlPage::Card>{});
+    }
+    cards.back().second.push_back(examples.card(suspect));
+  }
+  for (const auto& [task, own] : cards) {
+    page.cards("Suspects of " + task, own, "With the label that they were given.");
   }
   page.table(out);
   if (!longer.empty()) page.note(fmt::format("The first {} of each task.", kMostShownSuspects));
@@ -481,8 +513,9 @@ std::string value_page(const ValueTable& table, const ValuePageInput& input) {
   add_pairs(page, table);
   add_modalities(page, table, judged);
   add_distributions(page, input, judged);
-  add_examples(page, table, input, judged);
-  add_suspects(page, table, input.suspects);
+  Examples examples(table, input);
+  add_examples(page, input, examples, judged);
+  add_suspects(page, table, input, examples);
   add_removal(page, input.removal);
   add_verdicts(page, table);
   return page.finish(std::string("Written by Detente ") + DETENTE_VERSION + ".");
