@@ -125,7 +125,7 @@ void AudioSource::read_rows(const SourceInput& input, const Source* fitted) {
   fit_.classes = rows.rows().classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.rows().table);
   table_ = rows.rows().table.select(chosen);
-  take_origins(*table_);
+  take_places(*table_);
   costs_.assign(chosen.size(), 1);
   read_energies(rows, chosen, input.threads, fitted == nullptr);
   if (fitted == nullptr) fit_scale();

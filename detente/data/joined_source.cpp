@@ -250,6 +250,7 @@ void JoinedSource::read_rows(const SourceInput& input, const Source* fitted) {
   const bool own = !input.files.train.empty() && input.files.file(input.part) == input.files.train;
   const JoinedList list{std::move(whole), std::move(chosen), std::move(rows), own};
   table_ = list.rows;
+  take_places(*table_);
   for (const TargetColumn& target : input.targets) {
     targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
   }
