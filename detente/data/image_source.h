@@ -62,6 +62,7 @@ class ImageSource final : public Source {
   const ClassTable& classes() const { return fit_.classes; }
   // An example before standardisation.
   Image example(std::size_t row) const;
+  Image picture(std::size_t row) const override { return example(row); }
   // What a network gets for a value of 0..255.
   float standard(double value, std::size_t channel) const {
     return static_cast<float>((value - fit_.means[channel]) / fit_.deviations[channel]);

@@ -461,4 +461,21 @@ void JoinedSource::load(const std::filesystem::path& run) {
   }
 }
 
+Image JoinedSource::picture(std::size_t row) const {
+  for (const Part& part : parts_) {
+    if (part.rows.at(row) == kNone) continue;
+    Image picture = part.source->picture(part.rows[row]);
+    if (picture.shape.size() > 0) return picture;
+  }
+  return {};
+}
+
+std::optional<Sound> JoinedSource::sound(std::size_t row) const {
+  for (const Part& part : parts_) {
+    if (part.rows.at(row) == kNone) continue;
+    if (auto sound = part.source->sound(part.rows[row])) return sound;
+  }
+  return std::nullopt;
+}
+
 }  // namespace detente::data

@@ -376,4 +376,11 @@ void VideoSource::load(const std::filesystem::path& run) {
 
 std::vector<ShownColumn> VideoSource::shown() const { return shown_columns(table_); }
 
+Image VideoSource::picture(std::size_t row) const {
+  const std::vector<std::uint8_t>& clip = clips_.at(row);
+  const std::size_t size = fit_.shape.size();
+  const auto begin = clip.begin() + static_cast<std::ptrdiff_t>(clip.size() / size / 2 * size);
+  return {fit_.shape, {begin, begin + static_cast<std::ptrdiff_t>(size)}};
+}
+
 }  // namespace detente::data

@@ -19,6 +19,7 @@ struct TaskLabels {
   std::vector<std::string> given;      // in words; "": the example has none
   std::vector<double> disagreement{};  // with the given label, such as 1 − its probability; NaN:
                                        // unknown; empty: of all
+  bool are_classes = true;             // whether equal labels make a group; not of numbers
 };
 
 struct Suspect {

@@ -260,7 +260,8 @@ void add_distributions(HtmlPage& page,
     }
     page.figure("Judged by " + task_text(one.task), canvas, caption, marks);
     for (const TaskLabels& labels : input.labels) {
-      if (labels.task == one.task) add_groups(page, one, labels.given, "class", "classes");
+      if (labels.task == one.task && labels.are_classes)
+        add_groups(page, one, labels.given, "class", "classes");
     }
     if (!input.sources.empty()) add_groups(page, one, input.sources, "source", "sources");
     page.end_grid();
