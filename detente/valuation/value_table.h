@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What training examples are worth: one number for each example, the task that was trained on it, the
-// task that is judged, and the part of the network. Positive is helpful: the judged task's loss falls,
-// or its score rises, because the example is there.
+// What training examples are worth: one number for each example, the task that was trained on it,
+// the task that is judged, and the part of the network. Positive is helpful: the judged task's loss
+// falls, or its score rises, because the example is there.
 #pragma once
 
 #include <cstddef>
@@ -37,16 +37,17 @@ const char* name_of(Verdict verdict);  // "helpful", "harmful", "undecided"
 // Undecided within two standard errors of 0, and where either is unknown.
 Verdict verdict(double value, double standard_error);
 
-// Columns id, task_trained, task_judged, modality, value, stderr, count, method, as RFC 4180 has them
-// (lines end in LF), one line for each series and example, series after series; numbers that read
-// back to the bit, nothing where unknown. Throws kShape where a series has not as many numbers as the
-// table has ids, kInvalidArgument for a negative or repeated id, a negative count and two series of
-// the same tasks and modality: nobody could tell such lines apart.
+// Columns id, task_trained, task_judged, modality, value, stderr, count, method, as RFC 4180 has
+// them (lines end in LF), one line for each series and example, series after series; numbers that
+// read back to the bit, nothing where unknown. Throws kShape where a series has not as many numbers
+// as the table has ids, kInvalidArgument for a negative or repeated id, a negative count and two
+// series of the same tasks and modality: nobody could tell such lines apart.
 std::string to_csv(const ValueTable& table);
-// The table of such a file, gzip or not; standard errors that are all unknown and counts that are all
-// 1 come back as empty lists. A table without lines has lost its ids and method. Throws kData naming
-// the line for what to_csv cannot have written: a file that was cut is noticed wherever a line or a
-// series after the first is incomplete (of a single series, whole lines may be missing). kIo.
+// The table of such a file, gzip or not; standard errors that are all unknown and counts that are
+// all 1 come back as empty lists. A table without lines has lost its ids and method. Throws kData
+// naming the line for what to_csv cannot have written: a file that was cut is noticed wherever a
+// line, or a series after the first, is incomplete (of a single series whole lines may be missing).
+// kIo.
 ValueTable read_values(const std::string& path);
 
 }  // namespace detente::valuation
