@@ -238,6 +238,7 @@ void ArraySource::read_rows(const SourceInput& input, const Source* fitted) {
   const Table table = columns.table(input.files.file(input.part));
   const RowList chosen = input.files.chosen_rows(input.part, table);
   table_ = table.select(chosen);
+  take_places(*table_);
   costs_.assign(chosen.size(), 1);
   read_values(content, loaded.label, chosen);
   if (fitted == nullptr) fit_scale();

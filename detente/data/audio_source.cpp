@@ -125,9 +125,11 @@ void AudioSource::read_rows(const SourceInput& input, const Source* fitted) {
   fit_.classes = rows.rows().classes;
   const RowList chosen = input.files.chosen_rows(input.part, rows.rows().table);
   table_ = rows.rows().table.select(chosen);
-  take_origins(*table_);
+  take_places(*table_);
   costs_.assign(chosen.size(), 1);
   read_energies(rows, chosen, input.threads, fitted == nullptr);
+  recordings_.clear();
+  for (const std::size_t row : chosen) recordings_.push_back(rows.recording(row));
   if (fitted == nullptr) fit_scale();
   for (TargetColumn target : input.targets) {
     name_classes(target, fit_.classes);
@@ -309,5 +311,9 @@ void AudioSource::load(const std::filesystem::path& run) {
 }
 
 std::vector<ShownColumn> AudioSource::shown() const { return shown_columns(table_); }
+
+std::optional<Sound> AudioSource::sound(std::size_t row) const {
+  return read_recording(recordings_.at(row));
+}
 
 }  // namespace detente::data

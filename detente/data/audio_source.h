@@ -53,6 +53,7 @@ class AudioSource final : public Source {
   const std::vector<double>& means() const { return fit_.means; }
   const std::vector<double>& deviations() const { return fit_.deviations; }
   const ClassTable& classes() const { return fit_.classes; }
+  std::optional<Sound> sound(std::size_t row) const override;
   // All frames of a recording, frame by frame, before standardisation.
   std::span<const float> energies(std::size_t row) const;
 
@@ -85,6 +86,7 @@ class AudioSource final : public Source {
   float silence_ = 0;
   std::vector<std::size_t> costs_;  // all 1
   std::optional<Table> table_;
+  std::vector<Recording> recordings_;  // of each example
 };
 
 }  // namespace detente::data

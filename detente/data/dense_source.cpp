@@ -184,6 +184,7 @@ void DenseSource::read_rows(const SourceInput& input, const Source* fitted) {
   std::error_code error;
   const bool folder = std::filesystem::is_directory(file_, error);
   const RowList rows = input.files.chosen_rows(input.part, count_dense(file_, folder));
+  take_places(file_, rows);
   maps_ = read_dense(file_, rows, wish);
   costs_.assign(maps_.count, 1);
   if (fitted == nullptr) {

@@ -146,7 +146,7 @@ RowList GraphSource::chosen_rows(const SourceFiles& files, Part part) const {
                 file_.source,
                 name_of(part),
                 wanted);
-  return files.limited(part, std::move(rows));
+  return files.limited(part, std::move(rows), file_.nodes());
 }
 
 void GraphSource::read_targets(const SourceInput& input, const Table& own) {
@@ -206,6 +206,7 @@ void GraphSource::read_rows(const SourceInput& input, const Source* fitted) {
   const Table own = own_table(file_);
   if (!input.targets.empty()) read_targets(input, own);
   table_ = own.select(rows_);
+  take_places(*table_);
   if (fitted == nullptr) {
     fit();
   } else {

@@ -21,6 +21,8 @@ std::filesystem::path images_file(const std::filesystem::path& run) { return run
 
 Table overlaid(const Table& table, const std::vector<std::size_t>& partners) {
   std::vector<std::string> names;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < table.rows(); ++i) places.push_back(table.place(i));
   std::vector<std::vector<std::string>> columns;
   for (const bool left : {true, false}) {
     for (std::size_t c = 0; c < table.columns(); ++c) {
@@ -31,7 +33,7 @@ Table overlaid(const Table& table, const std::vector<std::size_t>& partners) {
       }
     }
   }
-  return Table::made(std::move(names), columns, table.source());
+  return Table::made(std::move(names), columns, table.source()).with_places(std::move(places));
 }
 
 }  // namespace
@@ -136,13 +138,19 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
                                  : list_images(listing);
   warnings_ = rows.warnings;
   fit_.classes = rows.classes;
-  const RowList chosen = input.files.chosen_rows(input.part, rows.table);
+  // Which two lie over each other is drawn among all, so that leaving one out changes no other.
+  SourceFiles files = input.files;
+  if (overlay_ > 0) files.drop.clear();
+  const RowList chosen = files.chosen_rows(input.part, rows.table);
   table_ = rows.table.select(chosen);
-  take_origins(*table_);
   costs_.assign(chosen.size(), 1);
   read_pixels(rows, chosen, input.threads, fitted == nullptr);
+  corners_.clear();
   partners_.clear();
-  if (overlay_ > 0) choose_partners();
+  if (overlay_ > 0) {
+    choose_partners(chosen, input.files.limited(input.part, chosen, rows.table.rows()));
+  }
+  take_places(*table_);
   if (fitted == nullptr) fit_scale();
   read_targets(input.targets);
 }
@@ -269,7 +277,7 @@ void ImageSource::check_memory(std::size_t count, const ImageShape& shape) const
                 memory_);
 }
 
-void ImageSource::choose_partners() {
+void ImageSource::choose_partners(const RowList& chosen, const RowList& kept) {
   const auto side = static_cast<std::size_t>(overlay_);
   DETENTE_CHECK(side >= fit_.shape.height && side >= fit_.shape.width,
                 ErrorCode::kInvalidArgument,
@@ -282,6 +290,14 @@ void ImageSource::choose_partners() {
   Rng rng = Rng(static_cast<std::uint64_t>(overlay_seed_)).fork(0x6f7665726c6179);
   for (std::size_t i = 0; i < size(); ++i) partners_.push_back(rng.below(size()));
   table_ = overlaid(*table_, partners_);
+  for (std::size_t i = 0; i < partners_.size(); ++i) {
+    if (std::binary_search(kept.begin(), kept.end(), chosen[i])) corners_.push_back(i);
+  }
+  std::vector<std::size_t> partners;
+  for (const std::size_t i : corners_) partners.push_back(partners_[i]);
+  partners_ = std::move(partners);
+  table_ = table_->select(corners_);
+  costs_.resize(corners_.size());
 }
 
 void ImageSource::fit_scale() {
@@ -310,7 +326,7 @@ void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
 
 void ImageSource::write_example(std::size_t row, std::uint8_t* out) const {
   const ImageShape& one = fit_.shape;
-  const std::uint8_t* from = pixels_.data() + row * one.size();
+  const std::uint8_t* from = pixels_.data() + (overlay_ == 0 ? row : corners_[row]) * one.size();
   if (overlay_ == 0) {
     std::copy(from, from + one.size(), out);
     return;

@@ -62,6 +62,7 @@ class ImageSource final : public Source {
   const ClassTable& classes() const { return fit_.classes; }
   // An example before standardisation.
   Image example(std::size_t row) const;
+  Image picture(std::size_t row) const override { return example(row); }
   // What a network gets for a value of 0..255.
   float standard(double value, std::size_t channel) const {
     return static_cast<float>((value - fit_.means[channel]) / fit_.deviations[channel]);
@@ -81,7 +82,8 @@ class ImageSource final : public Source {
   void read_files(const ImageRows& rows, const RowList& chosen, int threads, bool training);
   Image in_size(Image image, std::size_t height, std::size_t width, const std::string& name) const;
   void check_memory(std::size_t count, const ImageShape& shape) const;
-  void choose_partners();
+  // `chosen`: the rows whose images are there, `kept`: those of them that are examples, ascending.
+  void choose_partners(const RowList& chosen, const RowList& kept);
   void fit_scale();
   void read_targets(const std::vector<TargetColumn>& targets);
   void write_example(std::size_t row, std::uint8_t* out) const;
@@ -97,9 +99,11 @@ class ImageSource final : public Source {
   Augmentation augmentation_;
 
   ImageFit fit_;
-  std::vector<std::uint8_t> pixels_;   // size() x fit_.shape
-  std::vector<std::size_t> partners_;  // overlay: the row at the bottom right
-  std::vector<std::size_t> costs_;     // all 1
+  std::vector<std::uint8_t> pixels_;  // of each row that was chosen
+  // Overlay: the images, in pixels_, at the upper left and at the bottom right.
+  std::vector<std::size_t> corners_;
+  std::vector<std::size_t> partners_;
+  std::vector<std::size_t> costs_;  // all 1
   std::optional<Table> table_;
 };
 

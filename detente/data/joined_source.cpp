@@ -250,6 +250,7 @@ void JoinedSource::read_rows(const SourceInput& input, const Source* fitted) {
   const bool own = !input.files.train.empty() && input.files.file(input.part) == input.files.train;
   const JoinedList list{std::move(whole), std::move(chosen), std::move(rows), own};
   table_ = list.rows;
+  take_places(*table_);
   for (const TargetColumn& target : input.targets) {
     targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
   }
@@ -458,6 +459,23 @@ void JoinedSource::load(const std::filesystem::path& run) {
       load_files(*parts_[i].source, files);
     });
   }
+}
+
+Image JoinedSource::picture(std::size_t row) const {
+  for (const Part& part : parts_) {
+    if (part.rows.at(row) == kNone) continue;
+    Image picture = part.source->picture(part.rows[row]);
+    if (picture.shape.size() > 0) return picture;
+  }
+  return {};
+}
+
+std::optional<Sound> JoinedSource::sound(std::size_t row) const {
+  for (const Part& part : parts_) {
+    if (part.rows.at(row) == kNone) continue;
+    if (auto sound = part.source->sound(part.rows[row])) return sound;
+  }
+  return std::nullopt;
 }
 
 }  // namespace detente::data

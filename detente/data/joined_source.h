@@ -55,6 +55,9 @@ class JoinedSource final : public Source {
   // a part goes by the number of the row, for then equal cells are not equal examples.
   std::vector<InputColumn> input_columns() const override;
 
+  Image picture(std::size_t row) const override;
+  std::optional<Sound> sound(std::size_t row) const override;
+
   // The parts, whole.
   std::vector<std::string> exchangeable() const override { return part_names(); }
   // An example takes the other's part, or its lack of one.

@@ -99,7 +99,7 @@ void PairSource::check_two_texts() const {
 
 void PairSource::read_rows(const SourceInput& input, const Source* fitted) {
   const Table table = input.files.read_table(input.part);
-  take_origins(table);
+  take_places(table);
   PairOptions options;
   options.text_a = text_a_;
   options.text_b = text_b_;

@@ -4,6 +4,7 @@
 #include <detente/core/file.h>
 #include <detente/data/sound.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <optional>
@@ -222,6 +223,41 @@ std::vector<float> pcm16_samples(std::string_view bytes, std::size_t begin, std:
     samples.push_back(static_cast<float>(decoded(bytes.substr(2 * i, 2), kWavePcm)));
   }
   return samples;
+}
+
+std::string wav_bytes(const Sound& sound, std::size_t most) {
+  const std::size_t count = std::min(sound.samples.size(), most);
+  const auto number = [](std::uint64_t value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i) & 0xffU);
+    return text;
+  };
+  const auto rate = static_cast<std::uint64_t>(sound.rate);
+  std::string out = "RIFF" + number(36 + 2 * count, 4) + "WAVEfmt " + number(16, 4) + number(1, 2) +
+                    number(1, 2) + number(rate, 4) + number(2 * rate, 4) + number(2, 2) +
+                    number(16, 2) + "data" + number(2 * count, 4);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float sample = std::clamp(sound.samples[i], -1.0F, 1.0F);
+    const auto whole = static_cast<std::int16_t>(std::lround(32767 * sample));
+    out += number(static_cast<std::uint16_t>(whole), 2);
+  }
+  return out;
+}
+
+Sound read_recording(const Recording& recording) {
+  if (recording.rate == 0) return read_sound(recording.file);
+  const std::string bytes = read_file(recording.file);
+  const std::size_t samples = bytes.size() / 2;
+  DETENTE_CHECK(
+      recording.begin <= samples && recording.count <= samples - recording.begin,
+      ErrorCode::kData,
+      "[data::read_recording] '{}' has {} samples; expected {} from {} on, as when it was "
+      "read. It has changed since.",
+      recording.file.string(),
+      samples,
+      recording.count,
+      recording.begin);
+  return {recording.rate, pcm16_samples(bytes, recording.begin, recording.count)};
 }
 
 }  // namespace detente::data

@@ -30,8 +30,21 @@ Sound parse_wav(std::string_view bytes, const std::string& source);
 // The same from a file, gzip or not; also throws kIo (missing, unreadable).
 Sound read_sound(const std::filesystem::path& path);
 
+// A WAV file of one channel and 16 bits with the first `most` samples; what lies beyond full scale is cut.
+std::string wav_bytes(const Sound& sound, std::size_t most);
+
 // By the ending: .wav or .wave in any case.
 bool has_sound_name(const std::filesystem::path& path);
+
+// Where a recording is, without its samples.
+struct Recording {
+  std::filesystem::path file;
+  std::int64_t rate = 0;  // of numbers of 16 bits and nothing else; 0: a WAV file
+  std::size_t begin = 0;  // of those, in samples
+  std::size_t count = 0;
+};
+// Throws as read_sound; kData where the file is too short.
+Sound read_recording(const Recording& recording);
 
 // Numbers of 16 bits as samples: `count` from the `begin`-th on, both within the bytes.
 std::vector<float> pcm16_samples(std::string_view bytes, std::size_t begin, std::size_t count);

@@ -69,6 +69,7 @@ void SoundRows::read_index(const PcmIndex& pcm) {
   begins_ = places(table, pcm.offset);
   lengths_ = places(table, pcm.length);
   rate_ = pcm.rate;
+  file_ = pcm.file;
   bytes_ = read_file(pcm.file);
   DETENTE_CHECK(
       bytes_.size() % 2 == 0 && !bytes_.starts_with("RIFF"),
@@ -110,6 +111,11 @@ Sound SoundRows::read(std::size_t row) const {
          rows_.table.line(row),
          rows_.table.source(row));
   }
+}
+
+Recording SoundRows::recording(std::size_t row) const {
+  if (begins_.empty()) return {.file = rows_.files[row]};
+  return {file_, rate_, begins_[row], lengths_[row]};
 }
 
 std::string SoundRows::name(std::size_t row) const {

@@ -38,6 +38,7 @@ class SoundRows {
   // A recording; throws as read_sound does, and says which line names the file. kData for a
   // recording of an index without a sample.
   Sound read(std::size_t row) const;
+  Recording recording(std::size_t row) const;
   // As messages call it: the file, or the line of the index.
   std::string name(std::size_t row) const;
 
@@ -46,6 +47,7 @@ class SoundRows {
 
   FileRows rows_;
   std::string bytes_;  // of an index's file
+  std::string file_;   // its name
   std::int64_t rate_ = 0;
   std::vector<std::size_t> begins_;
   std::vector<std::size_t> lengths_;

@@ -15,6 +15,7 @@
 #include <detente/data/text_source.h>
 #include <detente/data/video_source.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <type_traits>
@@ -92,12 +93,43 @@ void Source::read(const SourceInput& input, const Source* fitted) {
   read_rows(input, fitted);
 }
 
-void Source::take_origins(const Table& table) {
+void Source::take_places(const Table& table) {
   origin_names_ = table.origins();
-  if (origin_names_.empty()) return;
+  place_files_.assign(std::max<std::size_t>(origin_names_.size(), 1), "");
+  if (origin_names_.empty()) place_files_[0] = table.source();
+  place_rows_.clear();
+  place_lines_.clear();
+  records_ = table.has_records();
   for (std::size_t row = 0; row < table.rows(); ++row) {
+    place_rows_.push_back(table.place(row));
+    if (table.has_lines()) place_lines_.push_back(table.line(row));
+    if (origin_names_.empty()) continue;
     origins_.push_back(static_cast<std::uint32_t>(table.origin(row)));
+    std::string& file = place_files_[table.origin(row)];
+    if (file.empty()) file = table.source(row);
   }
+}
+
+void Source::take_places(const std::string& file, std::vector<std::size_t> rows) {
+  place_files_ = {file};
+  place_rows_ = std::move(rows);
+  place_lines_.clear();
+  records_ = false;
+}
+
+RowPlace Source::place(std::size_t row) const {
+  DETENTE_DCHECK(row < place_rows_.size());
+  return {place_files_[origins_.empty() ? 0 : origins_[row]],
+          place_rows_[row],
+          place_lines_.empty() ? 0 : place_lines_[row]};
+}
+
+bool Source::is_text() const {
+  const std::vector<InputColumn> columns = input_columns();
+  return records_ && !columns.empty() &&
+         std::none_of(columns.begin(), columns.end(), [](const InputColumn& column) {
+           return column.kind == "file";
+         });
 }
 
 void Source::exchange(std::size_t /*input*/, const Batch& /*others*/, Batch& /*batch*/) const {

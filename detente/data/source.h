@@ -17,6 +17,7 @@
 #include <detente/core/rng.h>
 #include <detente/data/batches.h>
 #include <detente/data/image.h>
+#include <detente/data/sound.h>
 #include <detente/data/source_files.h>
 #include <detente/data/table.h>
 #include <detente/data/targets.h>
@@ -78,6 +79,13 @@ struct InputColumn {
 // All columns of a table, in its order; none without one.
 std::vector<ShownColumn> shown_columns(const std::optional<Table>& table);
 
+// Where an example comes from.
+struct RowPlace {
+  std::string file;
+  std::size_t row = 0;  // of the file, from 0, before anything was split off: what data.drop counts
+  std::size_t line = 0;  // of the file, from 1; 0: it has no lines
+};
+
 // A number per example that predicts something without training.
 struct UntrainedScore {
   std::string name;
@@ -133,6 +141,12 @@ class Source {
   const std::vector<std::string>& origin_names() const { return origin_names_; }
   std::span<const std::uint32_t> origins() const { return origins_; }
 
+  // Of each example the place in its file: of one that is laid together from several rows the first
+  // one's (the upper left image, the row of the list), of a clip made from an image that image's.
+  RowPlace place(std::size_t row) const;
+  // Whether all examples are records of text files (data/table.h) that hold all there is to them.
+  bool is_text() const;
+
   const std::vector<Target>& targets() const { return targets_; }
   const Target& target(std::string_view task) const { return find_target(targets_, task); }
   // One array per task, NaN where missing: doubles [rows], of several numbers [rows, columns]; of maps
@@ -154,9 +168,11 @@ class Source {
   // class file); else none.
   virtual std::vector<std::string> class_names(std::string_view /*column*/) const { return {}; }
 
-  // An example as a person would look at it, unchanged and unscaled; empty (no pixels) for kinds that are
-  // not shown as pictures.
+  // An example as a person would look at it, unchanged and unscaled: of a clip its middle frame, of joined
+  // examples the first part that has one. Empty (no pixels) for kinds that are not shown as pictures.
   virtual Image picture(std::size_t /*row*/) const { return {}; }
+  // The same to be listened to, read from its file again: throws as that does. Nothing for other kinds.
+  virtual std::optional<Sound> sound(std::size_t /*row*/) const { return std::nullopt; }
 
   // The inputs by themselves: names of what `exchange` can take from other rows. Empty for kinds whose
   // examples are whole.
@@ -177,13 +193,21 @@ class Source {
   // Fills the source; targets are read from the same table. Warnings go to warnings_.
   virtual void read_rows(const SourceInput& input, const Source* fitted) = 0;
 
-  // Where the rows of a joined table come from; nothing of another.
-  void take_origins(const Table& table);
+  // Where rows come from: of a joined table also which of its tables.
+  void take_places(const Table& table);
+  // The same of examples without a table.
+  void take_places(const std::string& file, std::vector<std::size_t> rows);
 
   std::vector<Target> targets_;
   std::vector<std::string> warnings_;
   std::vector<std::string> origin_names_;
   std::vector<std::uint32_t> origins_;  // per example
+
+ private:
+  std::vector<std::string> place_files_;  // one, or one per origin
+  std::vector<std::size_t> place_rows_;   // per example
+  std::vector<std::size_t> place_lines_;  // the same; empty: no lines
+  bool records_ = false;
 };
 
 // The files that Source::save writes, by their paths from the run's folder on, and what reads them

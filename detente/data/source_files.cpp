@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/data/dropped_rows.h>
 #include <detente/data/source_files.h>
 #include <detente/text/printable.h>
 #include <detente/text/unicode.h>
@@ -30,6 +31,10 @@ void SourceFiles::describe(FieldVisitor& visitor) {
       "object a line.");
   visitor.integer(
       "max_rows", max_rows, {.min = 0, .max = 1e9}, "Use only the first n training rows; 0: all.");
+  visitor.file("drop",
+               drop,
+               "Training rows to leave out: a text file with a row number a line, from 0, of the "
+               "training file before the split (`detente value clean` writes one).");
 }
 
 void SourceFiles::describe_split(FieldVisitor& visitor) {
@@ -64,7 +69,8 @@ void SourceFiles::validate_sources(const std::string& where) const {
   for (const auto& [given, key] : {std::pair(!train.empty(), "train"),
                                    std::pair(!dev.empty(), "dev"),
                                    std::pair(split.any(), "split"),
-                                   std::pair(max_rows > 0, "max_rows")}) {
+                                   std::pair(max_rows > 0, "max_rows"),
+                                   std::pair(!drop.empty(), "drop")}) {
     DETENTE_CHECK(!given,
                   ErrorCode::kInvalidArgument,
                   "{}: 'data.{}' and 'data.sources' are both there; expected '{}' in each source.",
@@ -154,7 +160,7 @@ std::string SourceFiles::file(Part part) const {
 
 std::vector<std::string> SourceFiles::all_files() const {
   std::vector<std::string> names;
-  for (const std::string& name : {train, dev}) {
+  for (const std::string& name : {train, dev, drop}) {
     if (!name.empty() && name != kStandardInput) names.push_back(name);
   }
   for (const NamedFiles& source : sources) {
@@ -164,7 +170,7 @@ std::vector<std::string> SourceFiles::all_files() const {
 }
 
 void SourceFiles::resolve_paths(const std::filesystem::path& folder) {
-  for (std::string* path : {&train, &dev}) {
+  for (std::string* path : {&train, &dev, &drop}) {
     if (!path->empty()) *path = absolute_path(*path, folder);
   }
   for (NamedFiles& source : sources) source.files.resolve_paths(folder);
@@ -220,9 +226,21 @@ bool SourceFiles::is_split(Part part) const {
   return split.any() && (part != Part::kDev || dev.empty());
 }
 
-RowList SourceFiles::limited(Part part, RowList rows) const {
+RowList SourceFiles::limited(Part part, RowList rows, std::size_t count) const {
+  if (part != Part::kTrain) return rows;
   const auto limit = static_cast<std::size_t>(max_rows);
-  if (part == Part::kTrain && limit > 0 && limit < rows.size()) rows.resize(limit);
+  if (limit > 0 && limit < rows.size()) rows.resize(limit);
+  if (drop.empty()) return rows;
+  const RowList dropped = read_dropped_rows(drop, count);
+  std::erase_if(rows, [&](std::size_t row) {
+    return std::binary_search(dropped.begin(), dropped.end(), row);
+  });
+  DETENTE_CHECK(!rows.empty(),
+                ErrorCode::kData,
+                "[data::SourceFiles] '{}' (data.drop) leaves no training row of '{}'; expected at "
+                "least one.",
+                drop,
+                train);
   return rows;
 }
 
@@ -248,19 +266,19 @@ RowList SourceFiles::picked_rows(std::size_t count) const {
 RowList SourceFiles::chosen_rows(Part part, const Table& table) const {
   if (picked) return picked_rows(table.rows());
   if (!sources.empty()) return all_rows(table.rows());
-  if (is_split(part)) return limited(part, split.rows(part, table));
-  return limited(part, all_rows(table.rows()));
+  if (is_split(part)) return limited(part, split.rows(part, table), table.rows());
+  return limited(part, all_rows(table.rows()), table.rows());
 }
 
 RowList SourceFiles::chosen_rows(Part part, std::size_t count) const {
   if (picked) return picked_rows(count);
-  if (!is_split(part)) return limited(part, all_rows(count));
+  if (!is_split(part)) return limited(part, all_rows(count), count);
   DETENTE_CHECK(
       split.group.empty() && split.time.empty() && split.column.empty(),
       ErrorCode::kInvalidArgument,
       "[data::SourceFiles] data.split goes by a column, and these examples are no rows of "
       "a table; expected shares or folds.");
-  return limited(part, split.rows(part, count));
+  return limited(part, split.rows(part, count), count);
 }
 
 std::string absolute_path(const std::string& path, const std::filesystem::path& folder) {

@@ -157,6 +157,8 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
   Table table;
   table.source_ = source;
   table.format_ = format;
+  table.records_ = true;
+  table.has_lines_ = true;
   if (format == TableFormat::kJsonLines) {
     parse_json_lines(content, table);
     table.content_ = std::make_shared<const std::string>(std::move(content));
@@ -308,6 +310,14 @@ Table Table::with_lines(std::vector<std::size_t> lines) const {
   DETENTE_DCHECK(lines.size() == rows());
   Table table = *this;
   table.lines_ = std::move(lines);
+  table.has_lines_ = true;
+  return table;
+}
+
+Table Table::with_places(std::vector<std::size_t> places) const {
+  DETENTE_DCHECK(places.size() == rows());
+  Table table = *this;
+  table.places_ = std::move(places);
   return table;
 }
 
@@ -318,10 +328,13 @@ Table Table::select(std::span<const std::size_t> rows) const {
   table.names_ = names_;
   table.index_ = index_;
   table.format_ = format_;
+  table.records_ = records_;
+  table.has_lines_ = has_lines_;
   for (const std::size_t row : rows) {
     const auto begin = cells_.begin() + static_cast<std::ptrdiff_t>(row * columns());
     table.cells_.insert(table.cells_.end(), begin, begin + static_cast<std::ptrdiff_t>(columns()));
     table.lines_.push_back(lines_.at(row));
+    table.places_.push_back(place(row));
   }
   table.joined_ = joined_;
   if (joined_) {

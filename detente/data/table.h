@@ -58,6 +58,8 @@ class Table {
 
   // The same table, its rows said to begin in these lines.
   Table with_lines(std::vector<std::size_t> lines) const;
+  // The same table, its rows said to have these places.
+  Table with_places(std::vector<std::size_t> places) const;
 
   // The rows of several tables, one after the other, under all of their columns in the order of
   // appearance; cells of columns that a table lacks are empty. Rows keep the lines and names of their
@@ -93,6 +95,11 @@ class Table {
 
   // The line of the file a row starts in, from 1, for messages.
   std::size_t line(std::size_t row) const { return lines_[row]; }
+  // Which of its file's rows a row is, from 0, whatever was selected and joined since.
+  std::size_t place(std::size_t row) const { return places_.empty() ? row : places_[row]; }
+  // Whether rows are records of text that was parsed, in lines of it (with_lines: lines alone).
+  bool has_records() const { return records_; }
+  bool has_lines() const { return has_lines_; }
 
  private:
   struct Cell {
@@ -115,6 +122,9 @@ class Table {
   std::shared_ptr<const Index> index_;  // views into *names_
   std::vector<Cell> cells_;             // rows × columns
   std::vector<std::size_t> lines_;
+  std::vector<std::size_t> places_;  // empty: each row's own
+  bool records_ = false;
+  bool has_lines_ = false;
   std::shared_ptr<const Joined> joined_;  // null: one file
   std::vector<std::uint32_t> origin_of_;  // per row of a joined table
 };

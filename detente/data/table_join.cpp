@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/data/table.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -42,6 +43,12 @@ Table Table::joined(std::span<const NamedTable> tables) {
   }
   all.take_names(std::move(names));
   all.format_ = tables.front().table.format_;
+  const auto each = [&](bool (Table::*has)() const) {
+    return std::all_of(
+        tables.begin(), tables.end(), [&](const NamedTable& one) { return (one.table.*has)(); });
+  };
+  all.records_ = each(&Table::has_records);
+  all.has_lines_ = each(&Table::has_lines);
   all.cells_.resize(rows * all.columns());
   all.lines_.reserve(rows);
   all.origin_of_.reserve(rows);
@@ -54,6 +61,7 @@ Table Table::joined(std::span<const NamedTable> tables) {
         cells[columns[c]] = table.cells_[row * columns.size() + c];
       }
       all.lines_.push_back(table.lines_[row]);
+      all.places_.push_back(table.place(row));
       all.origin_of_.push_back(static_cast<std::uint32_t>(o));
     }
   }
@@ -79,6 +87,7 @@ Table Table::of_origin(std::size_t origin) const {
       table.cells_.push_back(cells_[row * this->columns() + column]);
     }
     table.lines_.push_back(lines_[row]);
+    table.places_.push_back(places_[row]);
   }
   return table;
 }

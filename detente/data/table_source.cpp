@@ -219,7 +219,7 @@ void TableSource::encode(const Table& table) {
 
 void TableSource::read_rows(const SourceInput& input, const Source* fitted) {
   table_ = input.files.read_table(input.part);
-  take_origins(*table_);
+  take_places(*table_);
   for (const TargetColumn& target : input.targets) {
     targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
   }

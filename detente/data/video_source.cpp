@@ -43,15 +43,17 @@ Table moving_table(const Table& table, const RowList& chosen, const MovingOption
   std::vector<std::vector<std::string>> columns(names.size() + 1);
   names.emplace_back(kDirection);
   const auto clips = static_cast<std::size_t>(moving.clips);
+  std::vector<std::size_t> places;
   for (const std::size_t row : chosen) {
     for (std::size_t clip = 0; clip < clips; ++clip) {
+      places.push_back(table.place(row));
       for (std::size_t c = 0; c + 1 < names.size(); ++c) {
         columns[c].emplace_back(table.cell(row, c));
       }
       columns.back().push_back(std::to_string(motion_of(moving, row, clip).direction));
     }
   }
-  return Table::made(std::move(names), columns, table.source());
+  return Table::made(std::move(names), columns, table.source()).with_places(std::move(places));
 }
 
 }  // namespace
@@ -169,6 +171,7 @@ void VideoSource::read_rows(const SourceInput& input, const Source* fitted) {
     if (training) start_shape();
     read_clips(rows, chosen, input.threads, training);
   }
+  take_places(*table_);
   costs_.assign(table_->rows(), 1);
   if (training) fit_scale();
   for (TargetColumn target : input.targets) {
@@ -372,5 +375,12 @@ void VideoSource::load(const std::filesystem::path& run) {
 }
 
 std::vector<ShownColumn> VideoSource::shown() const { return shown_columns(table_); }
+
+Image VideoSource::picture(std::size_t row) const {
+  const std::vector<std::uint8_t>& clip = clips_.at(row);
+  const std::size_t size = fit_.shape.size();
+  const auto begin = clip.begin() + static_cast<std::ptrdiff_t>(clip.size() / size / 2 * size);
+  return {fit_.shape, {begin, begin + static_cast<std::ptrdiff_t>(size)}};
+}
 
 }  // namespace detente::data

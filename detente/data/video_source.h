@@ -57,6 +57,7 @@ class VideoSource final : public Source {
   // Of a frame.
   const ImageShape& shape() const { return fit_.shape; }
   std::size_t frames() const { return static_cast<std::size_t>(frames_); }
+  Image picture(std::size_t row) const override;
   // Per channel, of the training clips, in 0..255.
   const std::vector<double>& means() const { return fit_.means; }
   const std::vector<double>& deviations() const { return fit_.deviations; }

@@ -170,6 +170,10 @@ void draw_cells(Canvas& canvas, const HeatMap& map, const HeatFrame& frame) {
 }  // namespace
 
 Color heat_color(HeatScale scale, int level, bool dark) {
+  // The very colours of the diverging scale: pages know what to put in their place.
+  if (scale == HeatScale::kHarm) {
+    return heat_color(HeatScale::kDiverging, (kHeatLevels - level) / 2, dark);
+  }
   const double t = static_cast<double>(std::clamp(level, 0, kHeatLevels)) / kHeatLevels;
   const Color ground = dark ? rgb(0x2b323a) : rgb(0xf2f4f6);
   const Color blue = dark ? rgb(0x2f8fd6) : rgb(0x0a5f9e);

@@ -14,8 +14,9 @@ namespace detente::report {
 
 // kSequential: pale to dark blue, for values that begin somewhere (counts, shares).
 // kDiverging: orange below zero, neutral at zero, blue above; the scale is symmetric about zero.
+// kHarm: the orange half of kDiverging, for shares of what is bad.
 // Orange and blue stay apart for readers with any kind of colour vision.
-enum class HeatScale { kSequential, kDiverging };
+enum class HeatScale { kSequential, kDiverging, kHarm };
 
 struct HeatMap {
   std::vector<std::string> rows;     // labels, from the top

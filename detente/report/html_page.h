@@ -79,6 +79,21 @@ class HtmlPage {
                 const std::vector<Legend>& legends,
                 const std::string& caption = "");
 
+  // Examples side by side, each with what is known of it. Of `png` and `wav`, files in base64, what is
+  // none (is_png_text, is_wav_text) is left out. Outside of a grid.
+  struct Card {
+    enum class Tone { kPlain, kHelpful, kHarmful };
+    std::string title;
+    std::string badge;  // a word or number that stands out, in the colour of `tone`
+    Tone tone = Tone::kPlain;
+    std::string png;
+    std::string wav;
+    std::vector<std::pair<std::string, std::string>> cells;  // name and text
+  };
+  void cards(const std::string& title,
+             const std::vector<Card>& cards,
+             const std::string& caption = "");
+
   // A list; of each entry the first part stands out.
   struct Finding {
     std::string what;

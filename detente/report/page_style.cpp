@@ -10,7 +10,7 @@ namespace detente::report::internal {
 namespace {
 
 constexpr const char* kStyle = R"css(
-:root{--ink:#1f2328;--muted:#59636e;--line:#d8dee4;--soft:#f6f8fa;--card:#fff;--thin:#eef1f4;--accent:#0072b2;color-scheme:light dark}
+:root{--ink:#1f2328;--muted:#59636e;--line:#d8dee4;--soft:#f6f8fa;--card:#fff;--thin:#eef1f4;--accent:#0072b2;--harm:#b84f00;color-scheme:light dark}
 *{box-sizing:border-box}
 body{margin:0;background:var(--soft);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Noto Sans KR","DejaVu Sans",sans-serif}
 main{max-width:1200px;margin:0 auto;padding:28px 24px 48px}
@@ -52,14 +52,27 @@ figcaption{color:var(--muted);font-size:13px;line-height:1.4;margin-top:6px}
 .legend i.dash{border-top-style:dotted}
 .legend em{flex:none;width:12px;height:12px;border-radius:3px}
 .note+.grid{margin-top:12px}
+.grid+.grid{margin-top:16px}
 .grid+.note{margin-top:22px}
 .examples{margin-top:16px}
+.examples+.scroll{margin-top:16px}
 .examples h4{font-size:14px;font-weight:600;margin:10px 0 6px}
 .pics{display:flex;flex-wrap:wrap;gap:8px 14px;margin-bottom:8px}
 .pics>div{display:flex;gap:4px;max-width:100%}
 .pics span{flex:0 1 var(--w);min-width:0}
 .pics img{display:block;width:var(--w);max-width:100%;height:auto;border-radius:4px;image-rendering:pixelated}
 .pics small{display:block;color:var(--muted);font-size:13px;overflow-wrap:anywhere}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr));gap:12px;margin-top:10px;align-items:start}
+.card{border:1px solid var(--line);border-radius:8px;padding:10px 12px;min-width:0}
+.card header{display:flex;justify-content:space-between;gap:10px;align-items:baseline;margin-bottom:6px}
+.card header span{color:var(--muted);font-size:13px;overflow-wrap:anywhere;min-width:0}
+.card header b{font-size:15px;white-space:nowrap;font-variant-numeric:tabular-nums}
+.card .harm{color:var(--harm)}.card .help{color:var(--accent)}
+.card img{display:block;width:144px;max-width:100%;height:auto;border-radius:4px;image-rendering:pixelated;margin-bottom:6px}
+.card audio{display:block;width:100%;height:36px;margin-bottom:6px}
+.card dl{margin:0;font-size:14px;line-height:1.4}
+.card dt{color:var(--muted);font-size:12.5px}
+.card dd{margin:0 0 5px;overflow-wrap:anywhere;white-space:pre-wrap;max-height:9.8em;overflow:auto}
 svg{display:block;width:100%;height:auto}
 .plot{outline-offset:3px;border-radius:4px}
 .plot:focus-visible{outline:2px solid var(--accent)}
@@ -81,7 +94,7 @@ footer{color:var(--muted);font-size:13px;margin-top:36px}
 
 constexpr const char* kDarkStyle =
     ":root{--ink:#e6edf3;--muted:#9aa5b1;--line:#343b44;--soft:#0f1318;--card:#171c22;"
-    "--thin:#262c34;--accent:#58a6e0}";
+    "--thin:#262c34;--accent:#58a6e0;--harm:#f58b3f}";
 
 // What pictures are drawn with, and its like on a dark ground: letters and lines first, then the
 // colours of line_color() that would be hard to see there.

@@ -233,14 +233,27 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
-bool is_png_text(std::string_view text) {
-  // The standard's eight bytes and the length of the first block.
-  if (!text.starts_with("iVBORw0KGgoAAAANSUhEUg") || text.size() % 4 != 0) return false;
+namespace {
+
+bool is_base64_after(std::string_view text, std::string_view start) {
+  if (!text.starts_with(start) || text.size() % 4 != 0) return false;
   const std::size_t end = text.find_last_not_of('=') + 1;
   return text.size() - end <= 2 &&
          std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), [](char c) {
            return std::string_view(kBase64).find(c) != std::string_view::npos;
          });
+}
+
+}  // namespace
+
+bool is_png_text(std::string_view text) {
+  // The standard's eight bytes and the length of the first block.
+  return is_base64_after(text, "iVBORw0KGgoAAAANSUhEUg");
+}
+
+bool is_wav_text(std::string_view text) {
+  // "RIFF", four bytes of size, "WAVE".
+  return text.size() > 16 && is_base64_after(text, "UklGR") && text.substr(11, 5) == "XQVZF";
 }
 
 }  // namespace detente::report

@@ -48,5 +48,7 @@ std::string base64(std::string_view bytes);
 // Whether text is what base64(png_bytes(...)) may have made, as far as its first bytes and its alphabet
 // show: it holds nothing that could end an attribute of a page.
 bool is_png_text(std::string_view text);
+// The same of a WAV file.
+bool is_wav_text(std::string_view text);
 
 }  // namespace detente::report

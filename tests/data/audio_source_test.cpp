@@ -169,6 +169,10 @@ TEST_F(AudioSourceTest, AnIndexOfOneFileIsTheSameAsItsRecordings) {
   indexed.read(input("index.csv", {digit}), nullptr);
   AudioSource listed;
   listed.read(input("list.csv", {digit}), nullptr);
+  for (std::size_t i = 0; i < listed.size(); ++i) {
+    EXPECT_EQ(indexed.sound(i)->samples, listed.sound(i)->samples);
+    EXPECT_EQ(indexed.sound(i)->rate, listed.sound(i)->rate);
+  }
   EXPECT_EQ(indexed.digest(), listed.digest());
   EXPECT_THAT(indexed.named_inputs(), ElementsAre("from", "many"));
   EXPECT_EQ(indexed.named_files().back(), path("all.bin"));

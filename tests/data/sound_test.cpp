@@ -141,5 +141,16 @@ TEST(Pcm16, TakesAPartOfTheStream) {
   EXPECT_TRUE(pcm16_samples("", 0, 0).empty());
 }
 
+TEST(Sound, WrittenIsWhatIsRead) {
+  const Sound sound{8000, {0.0F, 0.5F, -1.0F, 1.0F, -0.25F, 0.125F}};
+  const Sound same = parse_wav(wav_bytes(sound, 100), "memory");
+  EXPECT_EQ(same.rate, 8000);
+  ASSERT_EQ(same.samples.size(), 6U);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(same.samples[i], sound.samples[i], 1e-4);
+  EXPECT_EQ(parse_wav(wav_bytes(sound, 2), "memory").samples.size(), 2U);
+  const Sound loud{8000, {7.0F, -7.0F}};
+  EXPECT_NEAR(parse_wav(wav_bytes(loud, 2), "memory").samples[0], 1, 1e-4);
+}
+
 }  // namespace
 }  // namespace detente::data

@@ -90,6 +90,15 @@ TEST(Pixels, KnowsItsOwnPictures) {
   EXPECT_FALSE(is_png_text(evil));
 }
 
+TEST(Pixels, KnowsSoundByItsFirstBytes) {
+  const std::string text = base64(std::string("RIFF\x01\x02\x03\x04WAVEfmt data", 20));
+  EXPECT_TRUE(is_wav_text(text));
+  EXPECT_FALSE(is_wav_text(""));
+  EXPECT_FALSE(is_wav_text("UklGRg=="));
+  EXPECT_FALSE(is_wav_text(base64(std::string("RIFF\x01\x02\x03\x04WEBPVP8 data", 20))));
+  EXPECT_FALSE(is_wav_text(text.substr(0, 16) + "\"><b" + text.substr(20)));
+}
+
 TEST(Pixels, ClassesHaveColorsOfTheirOwn) {
   std::set<std::string> seen;
   for (std::size_t i = 0; i < 60; ++i) seen.insert(class_color(i).hex());
