@@ -23,7 +23,7 @@ TORCH = [
     ["losses", "nn", "doctor", "autograd", "parallel"],
     ["engine", "distill"],
     ["train"],
-    ["measure", "deploy"],
+    ["appraise", "measure", "deploy"],
     ["cli"],
     ["apps"],
 ]

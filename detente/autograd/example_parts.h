@@ -18,6 +18,7 @@
 #include <detente/autograd/layers/layer_rule.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace detente::autograd {
@@ -33,6 +34,8 @@ class ExampleParts {
   std::int64_t examples() const { return examples_; }
   // Per parameter: can its gradient be told apart by examples? The others have no part in products().
   const std::vector<bool>& followed() const { return followed_; }
+  // The kind of node below which the examples are lost, for a notice; may be empty.
+  const std::string& lost_at() const { return graph_.batch_lost_at; }
 
   // A loss (a scalar of the predictions; undefined: 0), under the next number. One pass down to the
   // layers' outputs; the graph is kept.

@@ -21,6 +21,7 @@ void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
 void add_features(CLI::App& app, Context& context);
+void add_value(CLI::App& app, Context& context);
 void add_export(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_report(CLI::App& app, Context& context);
@@ -36,6 +37,7 @@ std::span<const AddCommand> commands() {
       add_eval,
       add_predict,
       add_features,
+      add_value,
       add_export,
       add_compare,
       add_report,

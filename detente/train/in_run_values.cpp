@@ -7,7 +7,6 @@
 #include <detente/train/in_run_values.h>
 #include <detente/train/layer_groups.h>
 #include <detente/train/next_move.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -27,14 +26,6 @@ double inner_product(const at::Tensor& a, const at::Tensor& b) {
   return at::mul(a, b).sum(at::kDouble).item<double>();
 }
 
-// Evenly spread.
-data::RowList spread_rows(std::size_t all, std::size_t most) {
-  const std::size_t n = std::min(all, most);
-  data::RowList rows;
-  for (std::size_t i = 0; i < n; ++i) rows.push_back(i * all / n);
-  return rows;
-}
-
 at::Tensor zeros(at::IntArrayRef sizes) { return at::zeros(sizes, at::TensorOptions(at::kDouble)); }
 
 }  // namespace
@@ -42,12 +33,10 @@ at::Tensor zeros(at::IntArrayRef sizes) { return at::zeros(sizes, at::TensorOpti
 InRunValues::InRunValues(const LossContext& context,
                          const LossSource& losses,
                          const NamedTensors& shared)
-    : context_(context), recipe_(context.recipe), trained_(losses.tasks()) {
-  DETENTE_CHECK(
-      !recipe_.tasks.empty(),
-      ErrorCode::kInvalidArgument,
-      "[train::InRunValues] valuation.method in_run judges examples by the tasks' losses on "
-      "validation rows, and the recipe has no task with labels.");
+    : context_(context),
+      recipe_(context.recipe),
+      judge_(context, static_cast<std::size_t>(context.recipe.valuation.rows)),
+      trained_(losses.tasks()) {
   DETENTE_CHECK(context.corpus.train->origin_names().empty(),
                 ErrorCode::kUnsupported,
                 "[train::InRunValues] valuation.method in_run does not yet know data of several "
@@ -56,19 +45,7 @@ InRunValues::InRunValues(const LossContext& context,
                 ErrorCode::kUnsupported,
                 "[train::InRunValues] valuation.method in_run needs the optimiser's whole state in "
                 "every process; leave parallel.zero at 0.");
-  judge_ = std::make_unique<LabelLosses>(context);
-  rows_ = spread_rows(context.corpus.dev->size(), static_cast<std::size_t>(recipe_.valuation.rows));
-  for (std::size_t m = 0; m < recipe_.tasks.size(); ++m) {
-    const auto& values = context.corpus.dev->targets().at(m).values;
-    const bool map = values.empty();
-    const bool any =
-        map || std::any_of(values.begin(), values.end(), [](double v) { return !std::isnan(v); });
-    if (any) judged_.push_back(m);
-  }
-  DETENTE_CHECK(!judged_.empty(),
-                ErrorCode::kInvalidArgument,
-                "[train::InRunValues] no validation row has a target of any task: there is nothing "
-                "to judge examples by.");
+  judged_ = judge_.tasks();
   read_parameters(losses, shared);
   read_blocks();
   const auto heads = recipe_.engine.heads;
@@ -149,60 +126,11 @@ std::size_t InRunValues::series_of(std::size_t loss, std::size_t judged, std::si
   return (loss * judged_.size() + judged) * blocks_.size() + block;
 }
 
-// `along`: Hessian-vector products with it instead, H_m Δ.
-std::vector<TensorList> InRunValues::judged_gradients(const TensorList* along) const {
-  std::vector<TensorList> found(judged_.size(), TensorList(parameters_.size()));
-  std::vector<double> rows(judged_.size(), 0.0);
-  const auto batch =
-      static_cast<std::size_t>(std::max<std::int64_t>(1, recipe_.loop.batches.batch_size));
-  for (std::size_t begin = 0; begin < rows_.size(); begin += batch) {
-    const data::RowList some(
-        rows_.begin() + static_cast<std::ptrdiff_t>(begin),
-        rows_.begin() + static_cast<std::ptrdiff_t>(std::min(rows_.size(), begin + batch)));
-    const TaskLosses losses = judge_->of_rows(*context_.corpus.dev, some);
-    for (std::size_t j = 0; j < judged_.size(); ++j) {
-      const at::Tensor& loss = losses.values[judged_[j]];
-      if (!loss.defined()) continue;
-      TensorList gradients = torch::autograd::grad({loss},
-                                                   parameters_,
-                                                   {},
-                                                   /*retain_graph=*/true,
-                                                   /*create_graph=*/along != nullptr,
-                                                   /*allow_unused=*/true);
-      if (along != nullptr) {
-        at::Tensor slope;
-        for (std::size_t p = 0; p < parameters_.size(); ++p) {
-          if (!gradients[p].defined() || !(*along)[p].defined()) continue;
-          const at::Tensor term = (gradients[p] * (*along)[p]).sum();
-          slope = slope.defined() ? slope + term : term;
-        }
-        if (!slope.defined() || !slope.requires_grad()) continue;
-        gradients = torch::autograd::grad({slope}, parameters_, {}, true, false, true);
-      }
-      const at::NoGradGuard no_grad;
-      const double n = losses.rows[judged_[j]];
-      rows[j] += n;
-      for (std::size_t p = 0; p < parameters_.size(); ++p) {
-        if (!gradients[p].defined()) continue;
-        at::Tensor dense = gradients[p].is_sparse() ? gradients[p].to_dense() : gradients[p];
-        at::Tensor& sum = found[j][p];
-        sum = sum.defined() ? sum.add_(dense, n) : dense.detach() * n;
-      }
-    }
-  }
-  for (std::size_t j = 0; j < judged_.size(); ++j) {
-    for (auto& sum : found[j]) {
-      if (sum.defined() && rows[j] > 0) sum.div_(rows[j]);
-    }
-  }
-  return found;
-}
-
 void InRunValues::on_begin(std::int64_t step, const data::RowList& batch) {
   parts_.clear();
   batch_ = batch;
   const bool fresh = recipe_.valuation.order == 2 || gradients_.empty();
-  if (fresh || step % recipe_.valuation.every == 0) gradients_ = judged_gradients(nullptr);
+  if (fresh || step % recipe_.valuation.every == 0) gradients_ = judge_.gradients(parameters_);
 }
 
 void InRunValues::on_losses(const data::RowList& rows, const TaskLosses& losses) {
@@ -230,14 +158,16 @@ void InRunValues::tell_unfollowed() {
     if (++count <= 3) names += (count > 1 ? ", " : "") + names_[p];
   }
   if (count == 0) return;
+  const std::string& lost = parts_.back().examples.lost_at();
   messages_.push_back(
       fmt::format("notice: the gradients of {} of {} parameter tensors cannot be told apart by "
-                  "examples ({}{}); what they do is in the audit's line of its own and in no "
+                  "examples ({}{}){}; what they do is in the audit's line of its own and in no "
                   "example's value.",
                   count,
                   followed.size(),
                   names,
-                  count > 3 ? ", ..." : ""));
+                  count > 3 ? ", ..." : "",
+                  lost.empty() ? "" : ", which are lost at " + lost));
 }
 
 double InRunValues::coefficient(const engine::StepReport& report,
@@ -269,7 +199,7 @@ void InRunValues::on_gradients(const engine::StepReport& report,
   std::vector<TensorList> judged = gradients_;
   if (recipe_.valuation.order == 2) {
     const at::AutoGradMode grad(true);
-    const std::vector<TensorList> bent = judged_gradients(&whole);
+    const std::vector<TensorList> bent = judge_.gradients(parameters_, &whole);
     for (std::size_t j = 0; j < judged.size(); ++j) {
       for (std::size_t p = 0; p < parameters_.size(); ++p) {
         if (judged[j][p].defined() && bent[j][p].defined()) {

@@ -18,13 +18,12 @@
 
 #include <detente/autograd/example_parts.h>
 #include <detente/core/json.h>
-#include <detente/train/label_losses.h>
+#include <detente/train/judge.h>
 #include <detente/train/loss_context.h>
 #include <detente/train/step_witness.h>
 #include <detente/valuation/value_table.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -76,15 +75,13 @@ class InRunValues final : public StepWitness {
 
   void read_parameters(const LossSource& losses, const NamedTensors& shared);
   void read_blocks();
-  // Of every judged task's validation loss; undefined where it does not reach.
-  std::vector<TensorList> judged_gradients(const TensorList* along) const;
   double coefficient(const engine::StepReport& report, std::size_t loss, const Group& group) const;
   std::size_t series_of(std::size_t loss, std::size_t judged, std::size_t block) const;
   void tell_unfollowed();
 
   LossContext context_;
   const Recipe& recipe_;
-  std::unique_ptr<LabelLosses> judge_;
+  Judge judge_;
   std::vector<std::string> trained_;  // names of the losses
   std::vector<std::size_t> judged_;   // tasks
   std::vector<std::string> names_;    // of parameters, shared ones first
@@ -92,7 +89,6 @@ class InRunValues final : public StepWitness {
   std::vector<int> group_of_;  // per parameter
   std::vector<Group> groups_;
   std::vector<std::string> blocks_;
-  data::RowList rows_;  // of dev
   bool heads_weighted_ = false;
 
   std::vector<TensorList> gradients_;  // v, per judged task and parameter

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/appraise/appraise.h>
+#include <detente/core/error.h>
+#include <detente/core/suggest.h>
+
+#include <array>
+
+namespace detente::appraise {
+
+std::span<const Method> methods() {
+  static constexpr std::array<Method, 10> kTable = {{
+      {"in_run",
+       "what each example did in every step of the run, by task trained and judged",
+       in_run},
+      {"tracin",
+       "the same at the run's snapshots alone (train.keep: all), for plain descent",
+       tracin},
+      {"loss", "minus the trained model's loss on the example: the free baseline", loss},
+      {"knn_shapley",
+       "exact Shapley values of a nearest-neighbour classifier on features",
+       knn_shapley},
+      {"lava", "what optimal transport to the validation rows charges for the example", lava},
+      {"oob", "how ridge models that did not draw the example do on it", oob},
+      {"tmc", "Shapley values of ridge models on features, by random orders", tmc},
+      {"beta", "the same with more weight on small sets: Beta(16, 1)", beta},
+      {"banzhaf", "Banzhaf values of ridge models on features, by random sets", banzhaf},
+      {"loo", "what ridge models on features lose without the example", loo},
+  }};
+  return kTable;
+}
+
+const Method& method_of(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Method& method : methods()) {
+    if (method.name == name) return method;
+    names.emplace_back(method.name);
+  }
+  fail(ErrorCode::kInvalidArgument,
+       "[appraise] there is no method '{}'; {}",
+       name,
+       expected_one_of(name, names));
+}
+
+}  // namespace detente::appraise

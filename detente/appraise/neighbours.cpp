@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// knn_shapley, lava: by where examples lie among the others.
+#include <detente/appraise/frozen_features.h>
+#include <detente/core/error.h>
+
+#include <cmath>
+
+namespace detente::appraise {
+namespace {
+
+double deviation(const std::vector<double>& values) {
+  double n = 0;
+  double mean = 0;
+  double squares = 0;
+  for (const double v : values) {
+    if (std::isnan(v)) continue;
+    n += 1;
+    const double step = v - mean;
+    mean += step / n;
+    squares += step * (v - mean);
+  }
+  return n > 1 ? std::sqrt(squares / (n - 1)) : 0;
+}
+
+}  // namespace
+
+Appraisal knn_shapley(const Subject& subject, const Options& options) {
+  FrozenFeatures frozen(subject, options.rows);
+  std::vector<valuation::KnnTask> tasks;
+  for (const FrozenTask& task : frozen.tasks) {
+    valuation::KnnTask one{task.train, task.dev};
+    if (task.classes > 0) {
+      one.nobody = options.soft ? 1.0 / static_cast<double>(task.classes) : 0.0;
+    } else {
+      one.tolerance = options.tolerance > 0 ? options.tolerance : 0.5 * deviation(task.train);
+      frozen.notes.push_back(fmt::format(
+          "Numbers of task '{}' count as equal within {:.3g}.", task.name, one.tolerance));
+    }
+    tasks.push_back(one);
+  }
+  auto estimates = valuation::knn_shapley(
+      frozen.train,
+      frozen.dev,
+      frozen.width,
+      tasks,
+      {.k = options.neighbours,
+       .utility = options.soft ? valuation::KnnUtility::kSoft : valuation::KnnUtility::kHard,
+       .threads = static_cast<int>(subject.run.recipe.threads),
+       .progress = options.progress});
+  return frozen.appraisal("knn_shapley", std::move(estimates));
+}
+
+Appraisal lava(const Subject& subject, const Options& options) {
+  FrozenFeatures frozen(subject, options.rows);
+  std::vector<valuation::Estimate> estimates;
+  for (const FrozenTask& task : frozen.tasks) {
+    valuation::LavaValues values = valuation::lava(
+        frozen.train,
+        frozen.dev,
+        frozen.width,
+        {task.train, task.dev, task.classes > 0},
+        {.threads = static_cast<int>(subject.run.recipe.threads), .progress = options.progress});
+    if (!values.converged) {
+      frozen.notes.push_back(
+          fmt::format("Task '{}': the transport is not settled after {} rounds "
+                      "(marginal error {:.1e}); values are those so far.",
+                      task.name,
+                      values.iterations,
+                      values.marginal_error));
+    }
+    estimates.push_back(std::move(values.estimate));
+  }
+  return frozen.appraisal("lava", std::move(estimates));
+}
+
+}  // namespace detente::appraise

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// in_run, tracin, loss: by the run itself.
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <detente/appraise/appraise.h>
+#include <detente/autograd/example_parts.h>
+#include <detente/core/error.h>
+#include <detente/core/file.h>
+#include <detente/nn/parameters.h>
+#include <detente/tensor/device.h>
+#include <detente/train/judge.h>
+#include <detente/train/schedule.h>
+#include <detente/train/snapshot.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+namespace detente::appraise {
+namespace {
+
+// A model of one's own, and who judges.
+struct Judged {
+  const train::Recipe& recipe;
+  nn::Model model;
+  std::int64_t n;
+  train::Judge judge;
+
+  Judged(const Subject& subject, const Options& options)
+      : recipe(subject.run.recipe),
+        model(subject.run.model->clone()),
+        n(static_cast<std::int64_t>(subject.corpus.train->size())),
+        judge({recipe,
+               subject.corpus,
+               model,
+               tensor::parse_device(recipe.device),
+               tensor::parse_dtype(recipe.precision)},
+              options.rows) {}
+  Judged(const Judged&) = delete;
+  Judged& operator=(const Judged&) = delete;
+};
+
+std::vector<std::int64_t> all_ids(std::int64_t n) {
+  std::vector<std::int64_t> ids;
+  for (std::int64_t i = 0; i < n; ++i) ids.push_back(i);
+  return ids;
+}
+
+data::RowList rows_between(std::int64_t begin, std::int64_t end) {
+  data::RowList rows;
+  for (std::int64_t i = begin; i < end; ++i) rows.push_back(static_cast<std::size_t>(i));
+  return rows;
+}
+
+}  // namespace
+
+Appraisal in_run(const Subject& subject, const Options& /*options*/) {
+  const train::RunDirectory& run = subject.run.run;
+  DETENTE_CHECK(
+      std::filesystem::exists(run.values()),
+      ErrorCode::kInvalidArgument,
+      "[appraise] the run in '{}' has no values: in_run looks on while a model is trained. "
+      "Give the recipe in place of the run (`detente value {} --method in_run`), or train "
+      "with --set valuation.method=in_run.",
+      run.root.string(),
+      run.recipe().string());
+  Appraisal result{.table = valuation::read_values(run.values().string())};
+  result.table.method = "in_run";
+  if (std::filesystem::exists(run.summary())) {
+    const Json summary = Json::parse(read_file(run.summary()));
+    if (summary.contains("valuation")) result.audit = summary["valuation"];
+  }
+  result.notes.push_back(
+      "in_run says whether an example lowered the judged loss in this run; it is no detector of "
+      "wrong "
+      "labels.");
+  return result;
+}
+
+// Σ over snapshots of η ⟨∇ℓ_i, v_m⟩.
+Appraisal tracin(const Subject& subject, const Options& options) {
+  Judged judged(subject, options);
+  const auto paths = train::snapshot_paths(subject.run.run.root);
+  DETENTE_CHECK(
+      !paths.empty(),
+      ErrorCode::kInvalidArgument,
+      "[appraise] the run in '{}' has no snapshots, which tracin looks at. Train with --set "
+      "train.keep=all.",
+      subject.run.run.root.string());
+  TensorList parameters = judged.model.shared_parameters();
+  for (std::size_t k = 0; k < judged.recipe.tasks.size(); ++k) {
+    for (const auto& own : judged.model.head_parameters(k)) parameters.push_back(own);
+  }
+  const std::vector<int> one_group(parameters.size(), 0);
+  const auto trained = static_cast<std::int64_t>(judged.recipe.tasks.size());
+  const auto judges = static_cast<std::int64_t>(judged.judge.tasks().size());
+  at::Tensor sum = at::zeros({trained, judges, judged.n}, at::TensorOptions(at::kDouble));
+  at::Tensor squares = at::zeros_like(sum);
+  const std::int64_t batch = std::max<std::int64_t>(1, judged.recipe.loop.batches.batch_size);
+  const auto total = static_cast<std::size_t>(judged.n) * paths.size();
+  std::vector<std::int64_t> steps;
+  std::size_t done = 0;
+  std::size_t lost = 0;
+  std::int64_t whole = 0;  // steps
+  for (const auto& path : paths) {
+    const train::Snapshot snapshot = train::read_snapshot(path);
+    steps.push_back(snapshot.state.step);
+    judged.model.load_state(nn::without_prefix(snapshot.tensors, "model."));
+    // The newest comes first.
+    if (whole == 0) whole = std::max<std::int64_t>(snapshot.state.step, 1);
+    const double rate =
+        judged.recipe.optimizer.lr *
+        train::schedule_factor(
+            judged.recipe.schedule, std::max<std::int64_t>(snapshot.state.step - 1, 0), whole);
+    const std::vector<TensorList> directions = judged.judge.gradients(parameters);
+    for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
+      const data::RowList rows = rows_between(begin, std::min(judged.n, begin + batch));
+      const train::TaskLosses losses = judged.judge.losses().of_rows(*subject.corpus.train, rows);
+      autograd::ExampleParts parts(losses.predictions, parameters);
+      for (const auto& loss : losses.values) parts.add(loss);
+      lost = static_cast<std::size_t>(
+          std::count(parts.followed().begin(), parts.followed().end(), false));
+      for (std::int64_t m = 0; m < judges; ++m) {
+        at::Tensor products =
+            parts.products(directions[static_cast<std::size_t>(m)], one_group, 1).squeeze(2);
+        for (std::int64_t k = 0; k < trained; ++k) {
+          // Of the example's own loss, not its share of the mean.
+          const at::Tensor own = products[k] * (rate * losses.rows[static_cast<std::size_t>(k)]);
+          sum[k][m].narrow(0, begin, own.size(0)).add_(own);
+          squares[k][m].narrow(0, begin, own.size(0)).add_(own.square());
+        }
+      }
+      done += rows.size();
+      if (options.progress && !options.progress(done, total)) break;
+    }
+  }
+  const auto t = static_cast<double>(paths.size());
+  Appraisal result{.table = {.method = "tracin", .ids = all_ids(judged.n)}};
+  const at::Tensor spread = (squares - sum.square() / t).clamp_min(0);
+  const at::Tensor errors =
+      t > 1 ? (spread * (t / (t - 1))).sqrt() : at::full_like(sum, std::nan(""));
+  for (std::int64_t k = 0; k < trained; ++k) {
+    for (std::int64_t m = 0; m < judges; ++m) {
+      const auto task = judged.judge.tasks()[static_cast<std::size_t>(m)];
+      const auto numbers = [&](const at::Tensor& of) {
+        const at::Tensor row = of[k][m].contiguous();
+        const double* first = row.data_ptr<double>();
+        return std::vector<double>(first, first + judged.n);
+      };
+      result.table.series.push_back(
+          {judged.recipe.tasks[static_cast<std::size_t>(k)].name,
+           judged.recipe.tasks[task].name,
+           valuation::kAll,
+           numbers(sum),
+           numbers(errors),
+           std::vector<std::int64_t>(static_cast<std::size_t>(judged.n),
+                                     static_cast<std::int64_t>(paths.size()))});
+    }
+  }
+  result.notes.push_back(
+      fmt::format("{} snapshots (after {} {}), each with the learning rate of its step.",
+                  paths.size(),
+                  steps.size() > 1 ? "steps" : "step",
+                  steps.size() > 1 ? fmt::format("{} to {}", steps.back(), steps.front())
+                                   : std::to_string(steps.front())));
+  if (lost > 0) {
+    result.notes.push_back(
+        fmt::format("The gradients of {} of {} parameter tensors cannot be told apart "
+                    "by examples and have no part in the values.",
+                    lost,
+                    parameters.size()));
+  }
+  return result;
+}
+
+Appraisal loss(const Subject& subject, const Options& options) {
+  Judged judged(subject, options);
+  Appraisal result{.table = {.method = "loss", .ids = all_ids(judged.n)}};
+  std::vector<std::vector<double>> values(judged.recipe.tasks.size());
+  const at::NoGradGuard no_grad;
+  for (std::int64_t i = 0; i < judged.n; ++i) {
+    const train::TaskLosses losses =
+        judged.judge.losses().of_rows(*subject.corpus.train, {static_cast<std::size_t>(i)});
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      values[k].push_back(losses.values[k].defined() ? -losses.values[k].item<double>()
+                                                     : std::nan(""));
+    }
+    if (options.progress &&
+        !options.progress(static_cast<std::size_t>(i + 1), static_cast<std::size_t>(judged.n))) {
+      break;
+    }
+  }
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    values[k].resize(static_cast<std::size_t>(judged.n), std::nan(""));
+    const std::string& name = judged.recipe.tasks[k].name;
+    result.table.series.push_back({name, name, valuation::kAll, std::move(values[k])});
+  }
+  result.notes.push_back(
+      "loss is no value of the example to anyone; other methods should find bad labels better than "
+      "it "
+      "does, or there is no need of them.");
+  return result;
+}
+
+}  // namespace detente::appraise

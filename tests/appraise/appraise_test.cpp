@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values of a run's rows: what each method must find where labels are wrong on purpose, and tracin
+// against single gradients.
+#include <detente/appraise/appraise.h>
+#include <detente/nn/parameters.h>
+#include <detente/train/judge.h>
+#include <detente/train/schedule.h>
+#include <detente/train/snapshot.h>
+#include <detente/valuation/detection.h>
+#include <gmock/gmock.h>
+#include <tests/train/tiny_run.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+namespace detente::appraise {
+namespace {
+
+using ::testing::HasSubstr;
+using train::Corpus;
+using train::LoadedRun;
+
+class AppraiseTest : public train::TinyRunTest {
+ protected:
+  static constexpr int kRows = 160;
+
+  // Every fifth of the first 120 rows has the wrong class; `value` is right everywhere.
+  void SetUp() override {
+    TinyRunTest::SetUp();
+    Rng rng(6);
+    std::string text = "x,y,side,value,part\n";
+    for (int i = 0; i < kRows; ++i) {
+      const double x = rng.normal();
+      const double y = rng.normal();
+      const bool flipped = is_flipped(i);
+      text += fmt::format("{},{},{},{},{}\n",
+                          x,
+                          y,
+                          (x > 0) != flipped ? 1 : 0,
+                          x + y,
+                          i < 120 ? "train" : "dev");
+    }
+    write_file_atomic(folder_ / "t.csv", text);
+    write_file_atomic(recipe_path(),
+                      "data: {kind: table, train: t.csv, inputs: [x, y], "
+                      "split: {column: part}}\n"
+                      "model: {widths: [12, 8], dropout: 0}\n"
+                      "tasks:\n"
+                      "  - {name: side, head: binary}\n"
+                      "  - {name: value, head: regression, loss: {name: mse}}\n"
+                      "optimizer: {lr: 0.03}\n"
+                      "train: {epochs: 20, batch_size: 16, keep: all}\n"
+                      "precision: float64\n"
+                      "threads: 1\n");
+  }
+  static bool is_flipped(int row) { return row < 120 && row % 5 == 0; }
+
+  LoadedRun trained() {
+    run("run");
+    return train::load_run(folder_ / "run", {});
+  }
+  static Corpus corpus_of(const LoadedRun& run) {
+    const auto& files = run.recipe.data.files;
+    return {train::load_rows(run.recipe, files, data::Part::kTrain, *run.source, true),
+            train::load_rows(run.recipe, files, data::Part::kDev, *run.source, true)};
+  }
+};
+
+TEST_F(AppraiseTest, EveryMethodHasAValueForEveryRow) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  Options options;
+  options.permutations = 3;
+  options.samples = 50;
+  options.models = 40;
+  options.rows = 30;
+  for (const Method& method : methods()) {
+    if (std::string(method.name) == "in_run") continue;
+    const Appraisal found = method.appraise({run, corpus}, options);
+    EXPECT_EQ(found.table.method, method.name);
+    EXPECT_EQ(found.table.ids.size(), corpus.train->size());
+    EXPECT_EQ(found.table.series.size(), std::string(method.name) == "tracin" ? 4U : 2U);
+    for (const auto& series : found.table.series) {
+      ASSERT_EQ(series.values.size(), corpus.train->size());
+      for (const double value : series.values) EXPECT_TRUE(std::isfinite(value)) << method.name;
+    }
+  }
+}
+
+TEST_F(AppraiseTest, WrongLabelsAreWorthLess) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  std::vector<double> wrong;
+  for (std::size_t i = 0; i < corpus.train->size(); ++i) {
+    const auto row = static_cast<int>(corpus.train->place(i).row);
+    wrong.push_back(is_flipped(row) ? 1.0 : 0.0);
+  }
+  for (const char* method : {"loss", "knn_shapley", "oob", "tracin"}) {
+    const Appraisal found = method_of(method).appraise({run, corpus}, {});
+    EXPECT_EQ(found.table.series[0].task_trained, "side");
+    EXPECT_EQ(found.table.series[0].task_judged, "side");
+    const double auc = valuation::detection_auroc(found.table.series[0].values, wrong).value;
+    EXPECT_GT(auc, 0.8) << method;
+    // Of the other task, whose labels are right, the same rows are like any others.
+    const double other = valuation::detection_auroc(found.table.series.back().values, wrong).value;
+    EXPECT_NEAR(other, 0.5, 0.2) << method;
+  }
+}
+
+TEST_F(AppraiseTest, TracinIsTheSumOverSnapshotsOfSingleProducts) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  const Appraisal found = tracin({run, corpus}, {});
+  nn::Model model = run.model->clone();
+  const train::Judge judge({run.recipe, corpus, model, {}, tensor::DType::kFloat64}, 1000);
+  TensorList parameters = model.shared_parameters();
+  for (std::size_t k = 0; k < 2; ++k) {
+    for (const auto& own : model.head_parameters(k)) parameters.push_back(own);
+  }
+  const auto paths = train::snapshot_paths(run.run.root);
+  ASSERT_EQ(paths.size(), 20U);
+  for (const std::size_t row : {std::size_t{0}, std::size_t{17}, corpus.train->size() - 1}) {
+    double expected = 0;
+    std::int64_t whole = 0;
+    for (const auto& path : paths) {
+      const train::Snapshot snapshot = train::read_snapshot(path);
+      whole = std::max(whole, snapshot.state.step);
+      model.load_state(nn::without_prefix(snapshot.tensors, "model."));
+      const TensorList v = judge.gradients(parameters)[1];
+      const train::TaskLosses own = judge.losses().of_rows(*corpus.train, {row});
+      const auto g = torch::autograd::grad({own.values[0]}, parameters, {}, {}, false, true);
+      double product = 0;
+      for (std::size_t p = 0; p < g.size(); ++p) {
+        if (g[p].defined() && v[p].defined()) product += (g[p] * v[p]).sum().item<double>();
+      }
+      expected += product * run.recipe.optimizer.lr *
+                  train::schedule_factor(run.recipe.schedule, snapshot.state.step - 1, whole);
+    }
+    EXPECT_NEAR(found.table.series[1].values[row], expected, 1e-10 * (1 + std::abs(expected)));
+    EXPECT_EQ(found.table.series[1].task_trained, "side");
+    EXPECT_EQ(found.table.series[1].task_judged, "value");
+  }
+}
+
+TEST_F(AppraiseTest, InRunWantsARunThatWasLookedAt) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  EXPECT_THAT(train::error_of([&] { in_run({run, corpus}, {}); }).what(),
+              HasSubstr("valuation.method=in_run"));
+  EXPECT_THAT(train::error_of([&] { method_of("knn_shaply"); }).what(), HasSubstr("knn_shapley"));
+}
+
+}  // namespace
+}  // namespace detente::appraise
