@@ -101,7 +101,6 @@ Appraisal tracin(const Subject& subject, const Options& options) {
   const auto total = static_cast<std::size_t>(judged.n) * paths.size();
   std::vector<std::int64_t> steps;
   std::size_t done = 0;
-  std::size_t lost = 0;
   std::int64_t whole = 0;  // steps
   for (const auto& path : paths) {
     const train::Snapshot snapshot = train::read_snapshot(path);
@@ -119,11 +118,11 @@ Appraisal tracin(const Subject& subject, const Options& options) {
       const train::TaskLosses losses = judged.judge.losses().of_rows(*subject.corpus.train, rows);
       autograd::ExampleParts parts(losses.predictions, parameters);
       for (const auto& loss : losses.values) parts.add(loss);
-      lost = static_cast<std::size_t>(
-          std::count(parts.followed().begin(), parts.followed().end(), false));
+      const auto others = parts.other_products(losses.predictions, directions, one_group, 1);
       for (std::int64_t m = 0; m < judges; ++m) {
-        at::Tensor products =
-            parts.products(directions[static_cast<std::size_t>(m)], one_group, 1).squeeze(2);
+        const auto judge = static_cast<std::size_t>(m);
+        const at::Tensor products =
+            (parts.products(directions[judge], one_group, 1) + others[judge]).squeeze(2);
         for (std::int64_t k = 0; k < trained; ++k) {
           // Of the example's own loss, not its share of the mean.
           const at::Tensor own = products[k] * (rate * losses.rows[static_cast<std::size_t>(k)]);
@@ -164,13 +163,6 @@ Appraisal tracin(const Subject& subject, const Options& options) {
                   steps.size() > 1 ? "steps" : "step",
                   steps.size() > 1 ? fmt::format("{} to {}", steps.back(), steps.front())
                                    : std::to_string(steps.front())));
-  if (lost > 0) {
-    result.notes.push_back(
-        fmt::format("The gradients of {} of {} parameter tensors cannot be told apart "
-                    "by examples and have no part in the values.",
-                    lost,
-                    parameters.size()));
-  }
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <detente/autograd/layers.h>
 #include <detente/autograd/passes.h>
 #include <detente/core/error.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 
@@ -24,15 +25,20 @@ Graph read(const TensorList& predictions, const TensorList& parameters, std::int
   return graph;
 }
 
+TensorList with_graph(const TensorList& predictions) {
+  TensorList found;
+  for (const auto& prediction : predictions) {
+    if (prediction.defined() && prediction.requires_grad()) found.push_back(prediction);
+  }
+  return found;
+}
+
 bool can_follow(const LayerUse& use) { return use.inner > 0 && use.rule->moved != nullptr; }
 
 }  // namespace
 
 ExampleParts::ExampleParts(const TensorList& predictions, const TensorList& parameters)
-    : parameters_(parameters) {
-  for (const auto& prediction : predictions) {
-    if (prediction.defined() && prediction.requires_grad()) predictions_.push_back(prediction);
-  }
+    : predictions_(with_graph(predictions)), parameters_(parameters) {
   DETENTE_CHECK(!predictions_.empty(),
                 ErrorCode::kInvalidArgument,
                 "[autograd::ExampleParts] there is no prediction with a graph.");
@@ -61,6 +67,7 @@ ExampleParts::ExampleParts(const TensorList& predictions, const TensorList& para
 void ExampleParts::add(const at::Tensor& loss) {
   ++losses_;
   TensorList& deltas = deltas_.emplace_back(graph_.uses.size());
+  TensorList& above = above_.emplace_back(predictions_.size());
   if (!loss.defined()) return;
   std::vector<Edge> outputs;
   std::vector<std::size_t> places;
@@ -69,11 +76,15 @@ void ExampleParts::add(const at::Tensor& loss) {
     places.push_back(u);
     outputs.push_back(graph_.uses[u].output());
   }
-  if (places.empty()) return;
+  for (const auto& prediction : predictions_) outputs.push_back(edge_of(prediction));
   TensorList found =
       gradients_at({edge_of(loss)}, {at::ones_like(loss)}, outputs, /*keep_graph=*/true);
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (found[i].defined()) deltas[places[i]] = found[i].detach();
+  }
+  for (std::size_t h = 0; h < above.size(); ++h) {
+    const at::Tensor& own = found[places.size() + h];
+    if (own.defined()) above[h] = own.detach();
   }
 }
 
@@ -131,6 +142,65 @@ at::Tensor ExampleParts::products(const TensorList& direction,
     }
   }
   return all.permute({1, 2, 0}).contiguous();
+}
+
+std::vector<at::Tensor> ExampleParts::other_products(const TensorList& predictions,
+                                                     const std::vector<TensorList>& directions,
+                                                     const std::vector<int>& group_of,
+                                                     std::int64_t groups) const {
+  std::vector<at::Tensor> all;
+  for (std::size_t m = 0; m < directions.size(); ++m) {
+    all.push_back(at::zeros({losses_, examples_, groups}, at::TensorOptions(at::kDouble)));
+  }
+  std::vector<std::size_t> others;
+  TensorList wanted;
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    if (followed_[p]) continue;
+    others.push_back(p);
+    wanted.push_back(parameters_[p]);
+  }
+  if (others.empty()) return all;
+  const at::AutoGradMode grad(true);
+  const TensorList outputs = with_graph(predictions);
+  DETENTE_CHECK(outputs.size() == predictions_.size(),
+                ErrorCode::kShape,
+                "[autograd::ExampleParts] {} predictions are given again; expected {}.",
+                outputs.size(),
+                predictions_.size());
+  // Jᵀu is linear in u, so that its derivative in u along v is Jv, whatever u.
+  TensorList u;
+  for (const auto& output : outputs) u.push_back(at::zeros_like(output).requires_grad_());
+  const TensorList back = torch::autograd::grad(outputs,
+                                                wanted,
+                                                u,
+                                                /*retain_graph=*/true,
+                                                /*create_graph=*/true,
+                                                /*allow_unused=*/true);
+  for (std::size_t m = 0; m < directions.size(); ++m) {
+    for (std::int64_t g = 0; g < groups; ++g) {
+      at::Tensor slope;
+      for (std::size_t i = 0; i < others.size(); ++i) {
+        const at::Tensor& v = directions[m][others[i]];
+        if (group_of[others[i]] != g || !v.defined() || !back[i].defined()) continue;
+        const at::Tensor term = (back[i].is_sparse() ? back[i].to_dense() : back[i]).mul(v).sum();
+        slope = slope.defined() ? slope + term : term;
+      }
+      if (!slope.defined() || !slope.requires_grad()) continue;
+      const TensorList moved = torch::autograd::grad(
+          {slope}, u, {}, /*retain_graph=*/true, false, /*allow_unused=*/true);
+      const at::NoGradGuard no_grad;
+      for (std::int64_t k = 0; k < losses_; ++k) {
+        for (std::size_t h = 0; h < outputs.size(); ++h) {
+          const at::Tensor& delta = above_[static_cast<std::size_t>(k)][h];
+          if (!delta.defined() || !moved[h].defined()) continue;
+          const at::Tensor own =
+              (delta * moved[h]).reshape({examples_, -1}).sum({1}, /*keepdim=*/false, at::kDouble);
+          all[m][k].select(1, g).add_(own.to(at::kCPU));
+        }
+      }
+    }
+  }
+  return all;
 }
 
 }  // namespace detente::autograd

@@ -32,7 +32,8 @@ class ExampleParts {
   ExampleParts(const TensorList& predictions, const TensorList& parameters);
 
   std::int64_t examples() const { return examples_; }
-  // Per parameter: can its gradient be told apart by examples? The others have no part in products().
+  // Per parameter: is all that it does in layers whose examples can be told apart? The others have no
+  // part in products(), but in other_products().
   const std::vector<bool>& followed() const { return followed_; }
   // The kind of node below which the examples are lost, for a notice; may be empty.
   const std::string& lost_at() const { return graph_.batch_lost_at; }
@@ -50,6 +51,16 @@ class ExampleParts {
                       const std::vector<int>& group_of,
                       std::int64_t groups) const;
 
+  // The same of the parameters that are not followed, for several directions at once; from the
+  // predictions once more, equal to the first ones and with their graph. By LibTorch alone: the
+  // predictions' derivative along the direction is the derivative of their gradient, which costs a
+  // pass more and another one for each direction and group. Throws what LibTorch throws for
+  // operations whose gradient has no derivative.
+  std::vector<at::Tensor> other_products(const TensorList& predictions,
+                                         const std::vector<TensorList>& directions,
+                                         const std::vector<int>& group_of,
+                                         std::int64_t groups) const;
+
  private:
   void add_use(std::size_t use,
                const at::Tensor& weight,
@@ -64,6 +75,7 @@ class ExampleParts {
   std::int64_t examples_ = 0;
   std::int64_t losses_ = 0;
   std::vector<TensorList> deltas_;  // per loss and use, undefined where it does not reach
+  std::vector<TensorList> above_;   // per loss and prediction, likewise
 };
 
 }  // namespace detente::autograd

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/nn/image_layers.h>
 #include <detente/nn/parameters.h>
 #include <detente/tensor/group.h>
 #include <detente/train/corpus.h>
@@ -144,12 +145,9 @@ void InRunValues::on_losses(const data::RowList& rows, const TaskLosses& losses)
                 rows.size());
   for (const auto& loss : losses.values) part.examples.add(loss);
   parts_.push_back(std::move(part));
-  tell_unfollowed();
 }
 
-void InRunValues::tell_unfollowed() {
-  if (told_) return;
-  told_ = true;
+void InRunValues::tell_unfollowed(const std::string& why) {
   std::string names;
   std::int64_t count = 0;
   const auto& followed = parts_.back().examples.followed();
@@ -157,17 +155,52 @@ void InRunValues::tell_unfollowed() {
     if (followed[p]) continue;
     if (++count <= 3) names += (count > 1 ? ", " : "") + names_[p];
   }
-  if (count == 0) return;
-  const std::string& lost = parts_.back().examples.lost_at();
   messages_.push_back(
       fmt::format("notice: the gradients of {} of {} parameter tensors cannot be told apart by "
-                  "examples ({}{}){}; what they do is in the audit's line of its own and in no "
-                  "example's value.",
+                  "examples ({}{}); what they do is in the audit's line of its own and in no "
+                  "example's value. The reason: {}",
                   count,
                   followed.size(),
                   names,
                   count > 3 ? ", ..." : "",
-                  lost.empty() ? "" : ", which are lost at " + lost));
+                  why));
+}
+
+std::vector<std::vector<at::Tensor>> InRunValues::products(
+    const std::vector<TensorList>& directions, const std::function<void(const EachPart&)>& again) {
+  const auto groups = static_cast<std::int64_t>(groups_.size());
+  std::vector<std::vector<at::Tensor>> all;
+  bool others = false;
+  for (const Part& part : parts_) {
+    all.emplace_back();
+    for (const TensorList& direction : directions) {
+      all.back().push_back(part.examples.products(direction, group_of_, groups));
+    }
+    const auto& followed = part.examples.followed();
+    others |= std::find(followed.begin(), followed.end(), false) != followed.end();
+  }
+  if (!others || !others_) return all;
+  // A forward pass moves running statistics, which have had this batch.
+  const TensorList statistics = nn::running_statistics(context_.model.state());
+  TensorList before;
+  for (const auto& one : statistics) before.push_back(one.clone());
+  try {
+    const at::AutoGradMode grad(true);
+    std::size_t place = 0;
+    again([&](const TaskLosses& losses) {
+      if (place == parts_.size()) return;  // a process without rows
+      const auto more =
+          parts_[place].examples.other_products(losses.predictions, directions, group_of_, groups);
+      for (std::size_t j = 0; j < more.size(); ++j) all[place][j] += more[j];
+      ++place;
+    });
+  } catch (const c10::Error& error) {
+    others_ = false;
+    tell_unfollowed(error.what_without_backtrace());
+  }
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < statistics.size(); ++i) statistics[i].copy_(before[i]);
+  return all;
 }
 
 double InRunValues::coefficient(const engine::StepReport& report,
@@ -186,7 +219,8 @@ double InRunValues::coefficient(const engine::StepReport& report,
 void InRunValues::on_gradients(const engine::StepReport& report,
                                const AdamW& optimizer,
                                double factor,
-                               double weight_decay) {
+                               double weight_decay,
+                               const std::function<void(const EachPart&)>& again) {
   const at::NoGradGuard no_grad;
   std::vector<NextMove> moves;
   TensorList whole(parameters_.size());  // Δ
@@ -216,7 +250,6 @@ void InRunValues::on_gradients(const engine::StepReport& report,
   }
   context_.group->sum(rows);
   const auto n = static_cast<std::int64_t>(batch_.size());
-  const auto groups = static_cast<std::int64_t>(groups_.size());
   at::Tensor step = zeros({n, values_.size(1)});
   std::unordered_map<std::size_t, std::int64_t> place_of;
   for (std::int64_t i = 0; i < n; ++i) place_of[batch_[static_cast<std::size_t>(i)]] = i;
@@ -226,23 +259,26 @@ void InRunValues::on_gradients(const engine::StepReport& report,
     return torch::tensor(places, torch::kInt64);
   };
   std::vector<double> numbers(judged_.size() * 2, 0.0);  // ΣV and Σ|V| of this process
+  std::vector<TensorList> directions(judged_.size(), TensorList(parameters_.size()));
   for (std::size_t j = 0; j < judged_.size(); ++j) {
-    TensorList direction(parameters_.size());
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
       if (judged[j][p].defined() && moves[p].factor.defined()) {
-        direction[p] = judged[j][p] * moves[p].factor;
+        directions[j][p] = judged[j][p] * moves[p].factor;
       }
     }
-    for (const Part& part : parts_) {
-      const at::Tensor products = part.examples.products(direction, group_of_, groups);
-      const at::Tensor places = places_of(part.rows);
+  }
+  const auto all_products = products(directions, again);
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const std::vector<double>& shares = parts_[part].shares;
+    const at::Tensor places = places_of(parts_[part].rows);
+    for (std::size_t j = 0; j < judged_.size(); ++j) {
       for (std::size_t k = 0; k < losses; ++k) {
-        if (rows[k] <= 0 || part.shares[k] <= 0) continue;
+        if (rows[k] <= 0 || shares[k] <= 0) continue;
+        const at::Tensor of_loss = all_products[part][j][static_cast<std::int64_t>(k)];
         for (std::size_t g = 0; g < groups_.size(); ++g) {
-          const double c = coefficient(report, k, groups_[g]) * part.shares[k] / rows[k];
+          const double c = coefficient(report, k, groups_[g]) * shares[k] / rows[k];
           if (c == 0) continue;
-          const at::Tensor own =
-              products[static_cast<std::int64_t>(k)].select(1, static_cast<std::int64_t>(g)) * c;
+          const at::Tensor own = of_loss.select(1, static_cast<std::int64_t>(g)) * c;
           const auto block = static_cast<std::size_t>(groups_[g].block);
           step.select(1, static_cast<std::int64_t>(series_of(k, j, block)))
               .index_add_(0, places, own);
@@ -260,10 +296,10 @@ void InRunValues::on_gradients(const engine::StepReport& report,
   values_.index_add_(0, rows_of_batch, step);
   squares_.index_add_(0, rows_of_batch, step.square());
   counts_.index_add_(0, rows_of_batch, torch::ones({n}, torch::kFloat64));
-  // Without rows here nothing says which parameters are followed; then all count as such, and the
-  // other processes' share of the others is in the error.
-  const std::vector<bool> followed =
-      parts_.empty() ? std::vector<bool>(parameters_.size(), true) : parts_[0].examples.followed();
+  // A process without rows here has not seen which are; its error is then too large.
+  const std::vector<bool> followed = others_ || parts_.empty()
+                                         ? std::vector<bool>(parameters_.size(), true)
+                                         : parts_[0].examples.followed();
   for (std::size_t j = 0; j < judged_.size(); ++j) {
     double expected = 0;
     double line[kLines] = {};

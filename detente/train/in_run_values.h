@@ -11,6 +11,9 @@
 // loss because of the example. Of second order v_m is replaced by v_m − ½ H_m Δ, which gives the Shapley
 // value of the loss's quadratic model.
 //
+// Parameters that are not in layers of known kinds, or below a place where the examples are lost, have
+// their products from a second forward pass and a derivative of its gradient.
+//
 // What a step does beyond its present gradients has lines of its own, so that all of ⟨Δ, v_m⟩ is accounted
 // for: earlier gradients (momentum), weight decay, and parameters whose gradient cannot be told apart by
 // examples. ΣV is compared in every step with ⟨A ⊙ d, v_m⟩ for the direction d that was used: the audit.
@@ -24,6 +27,7 @@
 #include <detente/valuation/value_table.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -42,7 +46,8 @@ class InRunValues final : public StepWitness {
   void on_gradients(const engine::StepReport& report,
                     const AdamW& optimizer,
                     double factor,
-                    double weight_decay) override;
+                    double weight_decay,
+                    const std::function<void(const EachPart&)>& again) override;
 
   // Of all steps so far. Ids are rows of context.corpus.train. Standard errors are those of a sum of as
   // many independent terms as steps the row took part in.
@@ -77,7 +82,10 @@ class InRunValues final : public StepWitness {
   void read_blocks();
   double coefficient(const engine::StepReport& report, std::size_t loss, const Group& group) const;
   std::size_t series_of(std::size_t loss, std::size_t judged, std::size_t block) const;
-  void tell_unfollowed();
+  // Per part and judged task [losses, examples, groups].
+  std::vector<std::vector<at::Tensor>> products(const std::vector<TensorList>& directions,
+                                                const std::function<void(const EachPart&)>& again);
+  void tell_unfollowed(const std::string& why);
 
   LossContext context_;
   const Recipe& recipe_;
@@ -94,7 +102,7 @@ class InRunValues final : public StepWitness {
   std::vector<TensorList> gradients_;  // v, per judged task and parameter
   data::RowList batch_;
   std::vector<Part> parts_;
-  bool told_ = false;
+  bool others_ = true;  // parameters that are not followed have products, too
   std::vector<std::string> messages_;
 
   at::Tensor values_;   // [rows, series], float64 on the host

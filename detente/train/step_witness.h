@@ -8,6 +8,7 @@
 #include <detente/train/loss_source.h>
 
 #include <cstdint>
+#include <functional>
 
 namespace detente::train {
 
@@ -20,11 +21,14 @@ class StepWitness {
   // The losses of one part of this process's rows of the batch, with their graph; all parts in turn.
   virtual void on_losses(const data::RowList& rows, const TaskLosses& losses) = 0;
   // Gradients are in .grad, no parameter has moved: optimizer.next_move(p, factor, weight_decay) says
-  // how each will. Not called for a step that is skipped.
+  // how each will. `again` makes the losses of all parts once more, in turn, each with its graph. Not
+  // called for a step that is skipped.
+  using EachPart = std::function<void(const TaskLosses& losses)>;
   virtual void on_gradients(const engine::StepReport& report,
                             const AdamW& optimizer,
                             double factor,
-                            double weight_decay) = 0;
+                            double weight_decay,
+                            const std::function<void(const EachPart&)>& again) = 0;
 };
 
 }  // namespace detente::train

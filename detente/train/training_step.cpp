@@ -110,7 +110,15 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
     before_update_();
     losses_.before_update(position.step);
     const double decay = decay_course(recipe_.optimizer, position.step, total_steps_);
-    if (witness_ != nullptr) witness_->on_gradients(*result.report, optimizer_, factor, decay);
+    if (witness_ != nullptr) {
+      witness_->on_gradients(
+          *result.report, optimizer_, factor, decay, [&](const StepWitness::EachPart& use) {
+            for_each_part(
+                rows, position.step, false, [&](const data::RowList&, const TaskLosses& losses) {
+                  use(losses);
+                });
+          });
+    }
     result.extra_ms += waiting.milliseconds();
     optimizer_.step(factor, decay);
     crash_point("step.updated");

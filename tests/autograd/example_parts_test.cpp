@@ -83,6 +83,11 @@ TEST_P(ExamplePartsOf, AreInnerProductsWithEachExamplesGradient) {
   const at::Tensor products = parts.products(direction, group_of, 3);
   ASSERT_EQ(products.sizes(), (std::vector<std::int64_t>{3, kBatch, 3}));
   EXPECT_EQ(products[1].abs().max().item<double>(), 0.0);
+  const std::vector<bool> all(parameters.size(), true);
+  torch::manual_seed(7);
+  const at::Tensor again = made.trunk.forward(made.trunk.input);
+  const at::Tensor whole =
+      products + parts.other_products({again}, {direction, direction}, group_of, 3)[1];
   for (const auto& [loss, k, factor] : {std::tuple{0, 0U, 1.0}, {2, 1U, 1.0 / kBatch}}) {
     const at::Tensor expected =
         factor * expected_products(made, k, direction, parts.followed(), group_of, 3);
@@ -91,6 +96,12 @@ TEST_P(ExamplePartsOf, AreInnerProductsWithEachExamplesGradient) {
         << "loss " << loss << "\n"
         << products[loss] << "\n"
         << expected;
+    const at::Tensor of_all = factor * expected_products(made, k, direction, all, group_of, 3);
+    EXPECT_TRUE(
+        torch::allclose(whole[loss], of_all, 1e-9, 1e-11 * (1 + of_all.abs().max().item<double>())))
+        << "loss " << loss << "\n"
+        << whole[loss] << "\n"
+        << of_all;
   }
 }
 
