@@ -50,10 +50,10 @@ struct LavaValues {
   bool converged = false;  // within the tolerance; else the values are those so far
 };
 
-// Throws kShape for sizes that do not fit or no labelled row on a side, kInvalidArgument for options
-// out of range, and for more pairs than `memory` holds (naming how many validation rows it does),
-// kNumeric naming the row for features or labels that are not finite. An iteration costs 2 n m
-// exponentials.
+// Throws kShape for sizes that do not fit or no labelled row on a side, kInvalidArgument for
+// options out of range, and for more pairs than `memory` holds (naming how many validation rows it
+// does), kNumeric naming the row for features or labels that are not finite. An iteration costs
+// 2 n m exponentials.
 LavaValues lava(std::span<const float> train,
                 std::span<const float> validation,
                 std::size_t width,

@@ -93,7 +93,7 @@ void check(const ValueTable& table) {
 // Takes records off the text of a file, which knows where they began for the messages.
 class Records {
  public:
-  Records(std::string_view path, std::string_view text) : path_(path), text_(text) {}
+  Records(std::string_view name, std::string_view text) : name_(name), text_(text) {}
 
   bool at_end() const { return at_ == text_.size(); }
 
@@ -113,7 +113,7 @@ class Records {
   [[noreturn]] void fail_here(const std::string& what) const {
     fail(ErrorCode::kData,
          "[valuation::read_values] {}: line {} {}. Write the table again",
-         path_,
+         name_,
          began_,
          what);
   }
@@ -152,7 +152,7 @@ class Records {
     fail_here("ends within quotation marks: the file was cut");
   }
 
-  std::string_view path_;
+  std::string_view name_;
   std::string_view text_;
   std::size_t at_ = 0;
   std::int64_t line_ = 1;
@@ -238,9 +238,10 @@ std::string to_csv(const ValueTable& table) {
   return csv;
 }
 
-ValueTable read_values(const std::string& path) {
-  const std::string text = read_file(path);
-  Records records(path, text);
+ValueTable read_values(const std::string& path) { return parse_values(read_file(path), path); }
+
+ValueTable parse_values(std::string_view text, const std::string& name) {
+  Records records(name, text);
   Fields fields;
   records.next(fields);
   if (fmt::format("{}", fmt::join(fields, ",")) != kHeader) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::valuation {
@@ -49,5 +50,7 @@ std::string to_csv(const ValueTable& table);
 // line, or a series after the first, is incomplete (of a single series whole lines may be missing).
 // kIo.
 ValueTable read_values(const std::string& path);
+// The same for what such a file holds; messages call it `name`.
+ValueTable parse_values(std::string_view text, const std::string& name);
 
 }  // namespace detente::valuation

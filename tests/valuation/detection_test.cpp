@@ -52,6 +52,10 @@ TEST(Detection, TheLowClusterIsTheBestOfAllSplits) {
 
 TEST(Detection, PartsNoEqualValues) {
   EXPECT_EQ(low_cluster(List{2, 2, 2}), (std::vector<bool>{false, false, false}));
+  // Where the mean rounds too.
+  for (const std::size_t n : {3UL, 7UL, 49UL}) {
+    EXPECT_EQ(low_cluster(List(n, 0.1)), std::vector<bool>(n, false));
+  }
   EXPECT_EQ(low_cluster(List{}), std::vector<bool>{});
   EXPECT_EQ(low_cluster(List{3}), std::vector<bool>{false});
   EXPECT_EQ(low_cluster(List{5, 1, kNan, 1, 5.5}),
