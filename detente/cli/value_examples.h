@@ -19,9 +19,9 @@ inline constexpr double kLongestSound = 10;          // seconds
 inline constexpr std::size_t kLongestText = 600;     // bytes of a cell, whole characters
 inline constexpr std::size_t kMostCells = 24;        // of an example
 
-// Examples of training rows that were read: their places, pictures no larger and sounds no longer than
-// these, the columns that are shown and, behind them, targets under the names of their tasks. A
-// recording that cannot be read again is a cell that says why. For ValuePageInput::show; throws
+// Examples of training rows that were read: their places, pictures no larger and sounds no longer
+// than these, the columns that are shown and, behind them, targets under the names of their tasks.
+// A recording that cannot be read again is a cell that says why. For ValuePageInput::show; throws
 // kInvalidArgument for an id that is no row.
 class ValueExamples {
  public:
@@ -43,7 +43,8 @@ std::vector<valuation::TaskLabels> given_labels(const data::Source& train,
 // Of each row the name of its source, for ValuePageInput::sources; empty where there is only one.
 std::vector<std::string> value_sources(const data::Source& train);
 
-// The examples of `ids` that values are of, by their rows: kInvalidArgument naming one that `train` lacks.
+// The examples of `ids` that values are of, by their rows: kInvalidArgument naming one that `train`
+// lacks.
 void demand_rows(const data::Source& train, std::span<const std::int64_t> ids);
 
 }  // namespace detente::cli

@@ -168,10 +168,12 @@ class Source {
   // class file); else none.
   virtual std::vector<std::string> class_names(std::string_view /*column*/) const { return {}; }
 
-  // An example as a person would look at it, unchanged and unscaled: of a clip its middle frame, of joined
-  // examples the first part that has one. Empty (no pixels) for kinds that are not shown as pictures.
+  // An example as a person would look at it, unchanged and unscaled: of a clip its middle frame, of
+  // joined examples the first part that has one. Empty (no pixels) for kinds that are not shown as
+  // pictures.
   virtual Image picture(std::size_t /*row*/) const { return {}; }
-  // The same to be listened to, read from its file again: throws as that does. Nothing for other kinds.
+  // The same to be listened to, read from its file again: throws as that does. Nothing for other
+  // kinds.
   virtual std::optional<Sound> sound(std::size_t /*row*/) const { return std::nullopt; }
 
   // The inputs by themselves: names of what `exchange` can take from other rows. Empty for kinds whose

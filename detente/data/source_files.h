@@ -29,8 +29,9 @@ struct SourceFiles {
   Split split;
   TableFormat format = TableFormat::kAuto;
   std::int64_t max_rows = 0;  // of the training rows; 0: all
-  // A file with the training rows that are left out (data/dropped_rows.h); empty: none. Rows are counted
-  // in the training file, before anything is split off, so those of the other parts stay what they were.
+  // A file with the training rows that are left out (data/dropped_rows.h); empty: none. Rows are
+  // counted in the training file, before anything is split off, so those of the other parts stay
+  // what they were.
   std::string drop;
   // The training file may say itself which part each of its rows is (Source::own_parts).
   bool own_parts = false;
@@ -76,8 +77,9 @@ struct SourceFiles {
   // The same of examples that are no rows of a table: kInvalidArgument for a split by group, time or
   // column.
   RowList chosen_rows(Part part, std::size_t count) const;
-  // Of the rows of a part of a file with `count`: at most max_rows of the training rows and of those what
-  // is not dropped, all of others. Throws kData where nothing is left, and as read_dropped_rows.
+  // Of the rows of a part of a file with `count`: at most max_rows of the training rows and of
+  // those what is not dropped, all of others. Throws kData where nothing is left, and as
+  // read_dropped_rows.
   RowList limited(Part part, RowList rows, std::size_t count) const;
 
  private:

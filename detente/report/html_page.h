@@ -79,8 +79,8 @@ class HtmlPage {
                 const std::vector<Legend>& legends,
                 const std::string& caption = "");
 
-  // Examples side by side, each with what is known of it. Of `png` and `wav`, files in base64, what is
-  // none (is_png_text, is_wav_text) is left out. Outside of a grid.
+  // Examples side by side, each with what is known of it. Of `png` and `wav`, files in base64, what
+  // is none (is_png_text, is_wav_text) is left out. Outside of a grid.
   struct Card {
     enum class Tone { kPlain, kHelpful, kHarmful };
     std::string title;

@@ -66,7 +66,7 @@ figcaption{color:var(--muted);font-size:13px;line-height:1.4;margin-top:6px}
 .card{border:1px solid var(--line);border-radius:8px;padding:10px 12px;min-width:0}
 .card header{display:flex;justify-content:space-between;gap:10px;align-items:baseline;margin-bottom:6px}
 .card header span{color:var(--muted);font-size:13px;overflow-wrap:anywhere;min-width:0}
-.card header b{font-size:15px;white-space:nowrap;font-variant-numeric:tabular-nums}
+.card header b{font-size:15px;flex:none;max-width:65%;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 .card .harm{color:var(--harm)}.card .help{color:var(--accent)}
 .card img{display:block;width:144px;max-width:100%;height:auto;border-radius:4px;image-rendering:pixelated;margin-bottom:6px}
 .card audio{display:block;width:100%;height:36px;margin-bottom:6px}

@@ -521,7 +521,8 @@ std::string recipe_markdown() {
     other_kinds +=
         "\n## With `data.kind: " + kind + "`\n\n" +
         "These stand in place of the sections of the same name but for their `kind`, "
-        "`train`, `dev`, `format`, `max_rows`, `drop`, `split`, `sources`, `sampler` and `temperature`; " +
+        "`train`, `dev`, `format`, `max_rows`, `drop`, `split`, `sources`, `sampler` and "
+        "`temperature`; " +
         (sections.empty() ? "there is no `tokenizer`.\n" : "`tokenizer` is the same.\n") +
         config::fields_markdown([&](FieldVisitor& visitor) {
           visitor.section("data", "", [&](FieldVisitor& s) { source->describe(s); });

@@ -19,8 +19,8 @@ struct CleanRule {
   std::string trained = kAll;        // as one trained for this task
   std::string modality = kAll;       // through this part of the network
   std::vector<std::string> spare{};  // tasks that it must not be worth anything to (value > 0)
-  // The value is below the one that this share of the known values lie below: at most so many go, and
-  // of values that are all alike none.
+  // The value is below the one that this share of the known values lie below: at most so many go,
+  // and of values that are all alike none.
   std::optional<double> quantile{};
   std::optional<double> below{};  // the value is below this
   bool harmful = false;           // the verdict on it is harmful
@@ -34,13 +34,13 @@ struct Cleaning {
   bool has_errors = false;
 };
 
-// Values are those of joined_series. Examples without a finite value stay. Throws kInvalidArgument: no
-// condition, a quantile outside (0, 1), a bound that is NaN, names that the table does not have (with the
-// nearest), nothing left. kShape as check_table.
+// Values are those of joined_series. Examples without a finite value stay. Throws kInvalidArgument:
+// no condition, a quantile outside (0, 1), a bound that is NaN, names that the table does not have
+// (with the nearest), nothing left. kShape as check_table.
 Cleaning choose_removed(const ValueTable& table, const CleanRule& rule);
 
-// As many examples drawn from all, ascending, for comparison: what removing so many does by itself. Throws
-// kInvalidArgument for more than there are, or all.
+// As many examples drawn from all, ascending, for comparison: what removing so many does by itself.
+// Throws kInvalidArgument for more than there are, or all.
 std::vector<std::int64_t> random_removed(const ValueTable& table,
                                          std::size_t count,
                                          std::uint64_t seed);

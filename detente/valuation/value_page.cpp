@@ -19,7 +19,7 @@ namespace {
 using report::Align;
 using report::HtmlPage;
 
-constexpr std::size_t kMostGroups = 20;  // classes or sources in one figure
+constexpr std::size_t kMostGroups = 12;  // classes or sources in one figure
 constexpr std::size_t kMostTasks = 12;   // with figures and examples of their own
 constexpr std::size_t kMostTiles = 4;
 constexpr std::size_t kMostShownSuspects = 24;  // per task, in the table

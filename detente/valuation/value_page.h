@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// value.html: the page of a table of values. It holds everything it shows and can be mailed, as a run's
-// page does (report/html_page.h). What it shows of examples and of the run it is given: this folder knows
-// no data.
+// value.html: the page of a table of values. It holds everything it shows and can be mailed, as a
+// run's page does (report/html_page.h). What it shows of examples and of the run it is given: this
+// folder knows no data.
 #pragma once
 
 #include <detente/valuation/suspects.h>
@@ -67,9 +67,9 @@ struct ValuePageInput {
 // What the verdicts mean, for pages and terminals.
 std::string verdict_words();
 
-// Any table is shown: empty ones, one example, values that are all alike or unknown, of any size. Text
-// from data is escaped, whatever it holds. Throws kShape as check_table does, and for labels, sources or
-// curves of other sizes than they should have.
+// Any table is shown: empty ones, one example, values that are all alike or unknown, of any size.
+// Text from data is escaped, whatever it holds. Throws kShape as check_table does, and for labels,
+// sources or curves of other sizes than they should have.
 std::string value_page(const ValueTable& table, const ValuePageInput& input);
 
 }  // namespace detente::valuation

@@ -21,10 +21,11 @@ std::vector<std::string> modalities(const ValueTable& table);
 // Throws kShape naming the series.
 void check_table(const ValueTable& table);
 
-// What the examples are worth to `judged`, as far as `trained` and `modality` go. With kAll for one of
-// these: the series that does not tell it apart, or where there is none the sum over those that do. A
-// sum is over the values that are known (NaN: none is), and its standard error is the sum of theirs,
-// which it cannot exceed however they depend on each other. Nothing where the table has no such series.
+// What the examples are worth to `judged`, as far as `trained` and `modality` go. With kAll for one
+// of these: the series that does not tell it apart, or where there is none the sum over those that
+// do. A sum is over the values that are known (NaN: none is), and its standard error is the sum of
+// theirs, which it cannot exceed however they depend on each other. Nothing where the table has no
+// such series.
 std::optional<ValueSeries> joined_series(const ValueTable& table,
                                          const std::string& judged,
                                          const std::string& trained = kAll,
