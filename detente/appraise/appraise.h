@@ -27,6 +27,7 @@ struct Subject {
 struct Options {
   std::size_t rows = 1000;  // of validation that judge, evenly spread
   std::uint64_t seed = 0;
+  bool self = false;               // tracin
   std::size_t neighbours = 10;     // knn_shapley
   bool soft = false;               // knn_shapley
   double tolerance = 0;            // knn_shapley, of numbers; 0: half their standard deviation

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/appraise/appraise.h>
 #include <detente/autograd/example_parts.h>
+#include <detente/autograd/passes.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/nn/parameters.h>
@@ -71,11 +72,18 @@ Appraisal in_run(const Subject& subject, const Options& /*options*/) {
     const Json summary = Json::parse(read_file(run.summary()));
     if (summary.contains("valuation")) result.audit = summary["valuation"];
   }
-  result.notes.push_back(
-      "in_run says whether an example lowered the judged loss in this run; it is no detector of "
-      "wrong "
-      "labels.");
   return result;
+}
+
+// The squared length of the gradient of each row's loss of task k; a pass for each.
+double squared_length(const Judged& judged,
+                      const data::Source& source,
+                      std::size_t row,
+                      std::size_t task,
+                      const TensorList& parameters) {
+  const at::Tensor loss = judged.judge.losses().of_rows(source, {row}).values[task];
+  if (!loss.defined()) return std::nan("");
+  return autograd::squared_norm(autograd::weighted_gradients({loss}, {1.0}, parameters, false));
 }
 
 // Σ over snapshots of η ⟨∇ℓ_i, v_m⟩.
@@ -94,7 +102,9 @@ Appraisal tracin(const Subject& subject, const Options& options) {
   }
   const std::vector<int> one_group(parameters.size(), 0);
   const auto trained = static_cast<std::int64_t>(judged.recipe.tasks.size());
-  const auto judges = static_cast<std::int64_t>(judged.judge.tasks().size());
+  // With itself an example is judged by its own task.
+  const auto judges =
+      options.self ? std::int64_t{1} : static_cast<std::int64_t>(judged.judge.tasks().size());
   at::Tensor sum = at::zeros({trained, judges, judged.n}, at::TensorOptions(at::kDouble));
   at::Tensor squares = at::zeros_like(sum);
   const std::int64_t batch = std::max<std::int64_t>(1, judged.recipe.loop.batches.batch_size);
@@ -112,6 +122,22 @@ Appraisal tracin(const Subject& subject, const Options& options) {
         judged.recipe.optimizer.lr *
         train::schedule_factor(
             judged.recipe.schedule, std::max<std::int64_t>(snapshot.state.step - 1, 0), whole);
+    if (options.self) {
+      for (std::int64_t i = 0; i < judged.n; ++i) {
+        for (std::int64_t k = 0; k < trained; ++k) {
+          const double own = -rate * squared_length(judged,
+                                                    *subject.corpus.train,
+                                                    static_cast<std::size_t>(i),
+                                                    static_cast<std::size_t>(k),
+                                                    parameters);
+          sum[k][0][i] += own;
+          squares[k][0][i] += own * own;
+        }
+        ++done;
+        if (options.progress && !options.progress(done, total)) break;
+      }
+      continue;
+    }
     const std::vector<TensorList> directions = judged.judge.gradients(parameters);
     for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
       const data::RowList rows = rows_between(begin, std::min(judged.n, begin + batch));
@@ -141,7 +167,8 @@ Appraisal tracin(const Subject& subject, const Options& options) {
       t > 1 ? (spread * (t / (t - 1))).sqrt() : at::full_like(sum, std::nan(""));
   for (std::int64_t k = 0; k < trained; ++k) {
     for (std::int64_t m = 0; m < judges; ++m) {
-      const auto task = judged.judge.tasks()[static_cast<std::size_t>(m)];
+      const auto task = options.self ? static_cast<std::size_t>(k)
+                                     : judged.judge.tasks()[static_cast<std::size_t>(m)];
       const auto numbers = [&](const at::Tensor& of) {
         const at::Tensor row = of[k][m].contiguous();
         const double* first = row.data_ptr<double>();

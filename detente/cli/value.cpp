@@ -10,6 +10,7 @@
 #include <detente/core/interrupt.h>
 #include <detente/core/json_text.h>
 #include <detente/core/stopwatch.h>
+#include <detente/core/suggest.h>
 #include <detente/core/terminal.h>
 #include <detente/data/dropped_rows.h>
 #include <detente/report/table.h>
@@ -55,7 +56,7 @@ struct ValueFlags {
 struct CleanFlags {
   std::string run;
   std::string values;
-  std::string judged = valuation::kAll;
+  std::string judged;
   double quantile = -1;
   double below = std::nan("");
   bool harmful = false;
@@ -185,12 +186,12 @@ void print_values(const valuation::ValueTable& table,
       if (!series) continue;
       const valuation::ValueSummary all = valuation::summarize(*series);
       summary.add_row({text::printable(judged),
-                   text::printable(trained),
-                   std::to_string(all.known),
-                   fmt::format("{:.3g}", all.mean),
-                   all.has_errors ? std::to_string(all.helpful) : "–",
-                   all.has_errors ? std::to_string(all.harmful) : "–",
-                   all.has_errors ? std::to_string(all.undecided) : "–"});
+                       text::printable(trained),
+                       std::to_string(all.known),
+                       fmt::format("{:.3g}", all.mean),
+                       all.has_errors ? std::to_string(all.helpful) : "–",
+                       all.has_errors ? std::to_string(all.harmful) : "–",
+                       all.has_errors ? std::to_string(all.undecided) : "–"});
     }
   }
   context.out << summary.text() << "\n";
@@ -293,7 +294,16 @@ void run_clean(const CleanFlags& flags, Context& context) {
       values.string(),
       flags.run);
   const valuation::ValueTable table = valuation::read_values(values.string());
-  valuation::CleanRule rule{.judged = flags.judged, .spare = flags.spare, .harmful = flags.harmful};
+  const std::vector<std::string> judged = valuation::tasks_judged(table);
+  DETENTE_CHECK(
+      !flags.judged.empty() || judged.size() == 1,
+      ErrorCode::kInvalidArgument,
+      "[cli::value] the values are judged by several tasks; say with --drop-harmful which one "
+      "the rows harm: {}.",
+      join_names(judged));
+  valuation::CleanRule rule{.judged = flags.judged.empty() ? judged[0] : flags.judged,
+                            .spare = flags.spare,
+                            .harmful = flags.harmful};
   if (flags.quantile >= 0) rule.quantile = flags.quantile;
   if (!std::isnan(flags.below)) rule.below = flags.below;
   const valuation::Cleaning cleaning = valuation::choose_removed(table, rule);
@@ -344,7 +354,7 @@ void add_clean(CLI::App& value, Context& context) {
   command->add_option("--values", flags->values, "values.csv; default: the run's own");
   command->add_option("--drop-harmful",
                       flags->judged,
-                      "The task that the rows left out harm; default: all together");
+                      "The task that the rows left out harm; default: the only one");
   command->add_option("--below", flags->quantile, "So large a share at most: the lowest values")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--below-value", flags->below, "Only values below this number");
@@ -388,6 +398,9 @@ void add_value(CLI::App& app, Context& context) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--seed", options.seed, "Of everything drawn")->capture_default_str();
+  command->add_flag("--self",
+                    options.self,
+                    "tracin: minus the example's influence on itself, which finds odd labels");
   command->add_option("--k", options.neighbours, "knn_shapley: neighbours")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));

@@ -33,12 +33,8 @@ class AppraiseTest : public train::TinyRunTest {
       const double x = rng.normal();
       const double y = rng.normal();
       const bool flipped = is_flipped(i);
-      text += fmt::format("{},{},{},{},{}\n",
-                          x,
-                          y,
-                          (x > 0) != flipped ? 1 : 0,
-                          x + y,
-                          i < 120 ? "train" : "dev");
+      text += fmt::format(
+          "{},{},{},{},{}\n", x, y, (x > 0) != flipped ? 1 : 0, x + y, i < 120 ? "train" : "dev");
     }
     write_file_atomic(folder_ / "t.csv", text);
     write_file_atomic(recipe_path(),
@@ -142,10 +138,26 @@ TEST_F(AppraiseTest, TracinIsTheSumOverSnapshotsOfSingleProducts) {
   }
 }
 
+TEST_F(AppraiseTest, TracinOfItselfFindsWrongLabels) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  const Appraisal found = tracin({run, corpus}, {.self = true});
+  ASSERT_EQ(found.table.series.size(), 2U);
+  EXPECT_EQ(found.table.series[1].task_judged, "value");
+  std::vector<double> wrong;
+  for (std::size_t i = 0; i < corpus.train->size(); ++i) {
+    wrong.push_back(is_flipped(static_cast<int>(corpus.train->place(i).row)) ? 1.0 : 0.0);
+    EXPECT_LT(found.table.series[0].values[i], 0);
+  }
+  EXPECT_GT(valuation::detection_auroc(found.table.series[0].values, wrong).value, 0.8);
+}
+
 TEST_F(AppraiseTest, InRunWantsARunThatWasLookedAt) {
   const LoadedRun run = trained();
   const Corpus corpus = corpus_of(run);
-  EXPECT_THAT(train::error_of([&] { in_run({run, corpus}, {}); }).what(),
+  EXPECT_THAT(train::error_of([&] {
+                in_run({run, corpus}, {});
+              }).what(),
               HasSubstr("valuation.method=in_run"));
   EXPECT_THAT(train::error_of([&] { method_of("knn_shaply"); }).what(), HasSubstr("knn_shapley"));
 }
