@@ -9,6 +9,7 @@ a fifth of the labels flipped, 500 validation images. `two_digits`: two digits o
 the left one's labels flipped; what is asked is whether the left task's values find them while the right
 one's do not. Prints a table and writes DIR/gates.json.
 """
+
 import argparse
 import csv
 import gzip
@@ -25,7 +26,7 @@ def read_idx(path):
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     dims = data[3]
-    shape = [int.from_bytes(data[4 + 4 * d:8 + 4 * d], "big") for d in range(dims)]
+    shape = [int.from_bytes(data[4 + 4 * d : 8 + 4 * d], "big") for d in range(dims)]
     return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * dims).reshape(shape)
 
 
@@ -93,8 +94,16 @@ def labels_study(program, images, labels, seed, folder):
     numpy.savez(folder / "train.npz", X=x[:1000], label=given)
     numpy.savez(folder / "dev.npz", X=x[1000:], label=y[1000:])
     recipe = folder / "recipe.yaml"
-    recipe.write_text(RECIPE.format(seed=seed, model="kind: mlp, widths: [64], dropout: 0", lr=0.002, epochs=10,
-                                    batch=32, tasks="  - {name: label, head: classes, classes: 10}"))
+    recipe.write_text(
+        RECIPE.format(
+            seed=seed,
+            model="kind: mlp, widths: [64], dropout: 0",
+            lr=0.002,
+            epochs=10,
+            batch=32,
+            tasks="  - {name: label, head: classes, classes: 10}",
+        )
+    )
     scores = {}
     found, told = value(program, recipe, "in_run", folder / "in_run", "--set", "train.epochs=2")
     scores["in_run, 2 epochs"] = auroc(found["label", "label"], flipped)
@@ -117,7 +126,7 @@ def two_digits_study(program, images, labels, seed, folder):
     for corner in (0, 8):
         chosen = draw.choice(len(images), rows)
         digits = images[chosen].astype(numpy.float32) / 255
-        part = x[:, 0, corner:corner + 28, corner:corner + 28]
+        part = x[:, 0, corner : corner + 28, corner : corner + 28]
         numpy.maximum(part, digits, out=part)
         sides.append(labels[chosen].astype(numpy.int64))
     train = rows - 1000
@@ -126,11 +135,20 @@ def two_digits_study(program, images, labels, seed, folder):
     numpy.savez(folder / "dev.npz", X=x[train:], left=sides[0][train:], right=sides[1][train:])
     recipe = folder / "recipe.yaml"
     tasks = "".join(f"  - {{name: {side}, head: classes, classes: 10}}\n" for side in ("left", "right"))
-    recipe.write_text(RECIPE.format(seed=seed, lr=0.002, epochs=4, batch=64, tasks=tasks.rstrip(),
-                                    model="kind: convnet, channels: [10, 20], kernel: 5, hidden: 50, dropout: 0"))
+    recipe.write_text(
+        RECIPE.format(
+            seed=seed,
+            lr=0.002,
+            epochs=4,
+            batch=64,
+            tasks=tasks.rstrip(),
+            model="kind: convnet, channels: [10, 20], kernel: 5, hidden: 50, dropout: 0",
+        )
+    )
     scores = {}
-    found, told = value(program, recipe, "in_run", folder / "in_run", "--rows", "1000", "--set",
-                        "valuation.rows=1000")
+    found, told = value(
+        program, recipe, "in_run", folder / "in_run", "--rows", "1000", "--set", "valuation.rows=1000"
+    )
     for trained in ("left", "right"):
         for judged in ("left", "right"):
             scores[f"in_run {trained} to {judged}"] = auroc(found[trained, judged], flipped)
@@ -146,7 +164,9 @@ def two_digits_study(program, images, labels, seed, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("program", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("labels", type=Path)
@@ -161,14 +181,18 @@ def main():
         folder = chosen.out / f"{chosen.study}_{seed}"
         folder.mkdir(parents=True)
         scores.append(study(chosen.program.resolve(), images, labels, seed, folder))
-        print(f"seed {seed}:", {name: float(f"{score:.4g}") for name, score in scores[-1].items()}, flush=True)
+        print(
+            f"seed {seed}:", {name: float(f"{score:.4g}") for name, score in scores[-1].items()}, flush=True
+        )
     table = {}
     for name in scores[0]:
         each = [float(one[name]) for one in scores]
         table[name] = {"mean": statistics.mean(each), "each": each}
         spread = statistics.stdev(each) if len(each) > 1 else float("nan")
         print(f"{name:<24} {table[name]['mean']:.3g} ± {spread:.2g}")
-    (chosen.out / "gates.json").write_text(json.dumps({"study": chosen.study, "scores": table}, indent=2) + "\n")
+    (chosen.out / "gates.json").write_text(
+        json.dumps({"study": chosen.study, "scores": table}, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":

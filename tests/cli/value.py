@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values of examples with the real program.
 
-    value.py PROGRAM [TEST...]
+value.py PROGRAM [TEST...]
 """
+
 import csv
 import json
 import os
@@ -25,7 +26,9 @@ def write_table(path, rows=150, seed=3):
     lines = ['"x, first",y,side,"va""lue",part']
     for i in range(rows):
         x, y = draw.normal(size=2)
-        lines.append(f"{x},{y},{int((x > 0) != (i % 5 == 0 and i < 110))},{x - y},{'train' if i < 110 else 'dev'}")
+        lines.append(
+            f"{x},{y},{int((x > 0) != (i % 5 == 0 and i < 110))},{x - y},{'train' if i < 110 else 'dev'}"
+        )
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -41,20 +44,24 @@ def make(folder):
         "optimizer: {lr: 0.02}\n"
         "train: {epochs: 4, batch_size: 16, min_batch: 1, snapshot_minutes: 0.0001, keep: all}\n"
         "precision: float64\nthreads: 1\n"
-        "valuation: {method: in_run, every: 3}\n")
+        "valuation: {method: in_run, every: 3}\n"
+    )
 
 
 def call(folder, *command, code=0):
-    done = subprocess.run([PROGRAM, *map(str, command)], cwd=folder, capture_output=True, text=True,
-                          timeout=PATIENCE)
+    done = subprocess.run(
+        [PROGRAM, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == code, (command, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
     return done
 
 
 def values(path):
     with open(path, newline="") as file:
-        return {(row["task_trained"], row["task_judged"], row["modality"], int(row["id"])): float(row["value"])
-                for row in csv.DictReader(file)}
+        return {
+            (row["task_trained"], row["task_judged"], row["modality"], int(row["id"])): float(row["value"])
+            for row in csv.DictReader(file)
+        }
 
 
 def largest_difference(one, other):
@@ -63,7 +70,9 @@ def largest_difference(one, other):
 
 
 def test_one_command_from_a_recipe_to_a_page(folder):
-    told = json.loads(call(folder, "value", "recipe.yaml", "--method", "in_run", "--out", "one", "--json").stdout)
+    told = json.loads(
+        call(folder, "value", "recipe.yaml", "--method", "in_run", "--out", "one", "--json").stdout
+    )
     assert told["rows"] == 110 and told["audit"]["max_relative_error"] < 1e-9, told
     assert [Path(file).name for file in told["files"]] == ["values.csv", "value.html"]
     header = (folder / "one" / "values.csv").read_text().splitlines()[0]
@@ -80,12 +89,25 @@ def test_one_command_from_a_recipe_to_a_page(folder):
 
 def test_every_method_has_values(folder):
     call(folder, "train", "recipe.yaml", "--out", "all", "--quiet")
-    for method, more in (("in_run", []), ("tracin", []), ("tracin", ["--self"]), ("loss", []), ("knn_shapley", []),
-                         ("lava", []), ("oob", ["--models", "20"]), ("tmc", ["--permutations", "3"]),
-                         ("beta", ["--permutations", "3"]), ("banzhaf", ["--samples", "40"]), ("loo", [])):
+    for method, more in (
+        ("in_run", []),
+        ("tracin", []),
+        ("tracin", ["--self"]),
+        ("loss", []),
+        ("knn_shapley", []),
+        ("lava", []),
+        ("oob", ["--models", "20"]),
+        ("tmc", ["--permutations", "3"]),
+        ("beta", ["--permutations", "3"]),
+        ("banzhaf", ["--samples", "40"]),
+        ("loo", []),
+    ):
         call(folder, "value", "all", "--method", method, "--out", "each", "--force", *more)
         found = values(folder / "each" / "values.csv")
-        assert len(found) == 110 * (4 if method in ("in_run", "tracin") and not more else 2), (method, len(found))
+        assert len(found) == 110 * (4 if method in ("in_run", "tracin") and not more else 2), (
+            method,
+            len(found),
+        )
 
 
 def test_two_processes_find_what_one_finds(folder):
@@ -93,7 +115,10 @@ def test_two_processes_find_what_one_finds(folder):
     with World(folder, "w2", 2, "--set", "model.dropout=0") as world:
         codes, said = world.wait()
     assert codes == [0, 0], said
-    assert largest_difference(values(folder / "w1" / "values.csv"), values(folder / "w2" / "values.csv")) < 1e-6
+    assert (
+        largest_difference(values(folder / "w1" / "values.csv"), values(folder / "w2" / "values.csv"))
+        < 1e-6
+    )
     summary = json.loads((folder / "w2" / "summary.json").read_text())
     assert summary["valuation"]["max_relative_error"] < 1e-9, summary["valuation"]
 
@@ -103,7 +128,11 @@ def test_a_killed_run_goes_on_to_the_same_values(folder):
     out = folder / "killed"
     process = subprocess.Popen([PROGRAM, "train", "recipe.yaml", "--out", out, "--quiet"], cwd=folder)
     begun = time.time()
-    while (not (out / "metrics.jsonl").exists() or len(steps(out)) < 9) and process.poll() is None and time.time() - begun < PATIENCE:
+    while (
+        (not (out / "metrics.jsonl").exists() or len(steps(out)) < 9)
+        and process.poll() is None
+        and time.time() - begun < PATIENCE
+    ):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
@@ -113,16 +142,53 @@ def test_a_killed_run_goes_on_to_the_same_values(folder):
 
 
 def test_cleaning_leaves_the_rows_out(folder):
-    call(folder, "train", "recipe.yaml", "--out", "dirty", "--quiet", "--set", "train.epochs=30", "--set",
-         "model.dropout=0")
+    call(
+        folder,
+        "train",
+        "recipe.yaml",
+        "--out",
+        "dirty",
+        "--quiet",
+        "--set",
+        "train.epochs=30",
+        "--set",
+        "model.dropout=0",
+    )
     call(folder, "value", "dirty", "--method", "oob", "--out", "worth")
-    told = json.loads(call(folder, "value", "clean", "dirty", "--values", "worth/values.csv", "--drop-harmful",
-                           "side", "--below", "0.2", "--out", "clean", "--json").stdout)
+    told = json.loads(
+        call(
+            folder,
+            "value",
+            "clean",
+            "dirty",
+            "--values",
+            "worth/values.csv",
+            "--drop-harmful",
+            "side",
+            "--below",
+            "0.2",
+            "--out",
+            "clean",
+            "--json",
+        ).stdout
+    )
     assert told["rows"] == 22 and told["of"] == 110, told
-    dropped = [int(line) for line in (folder / "clean" / "drop.txt").read_text().splitlines()
-               if not line.startswith("#")]
+    dropped = [
+        int(line)
+        for line in (folder / "clean" / "drop.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert len(dropped) == 22 and sum(row % 5 == 0 for row in dropped) > 11, dropped
-    call(folder, "train", "clean/recipe.yaml", "--out", "cleaned", "--quiet", "--set", "valuation.method=none")
+    call(
+        folder,
+        "train",
+        "clean/recipe.yaml",
+        "--out",
+        "cleaned",
+        "--quiet",
+        "--set",
+        "valuation.method=none",
+    )
     summary = json.loads((folder / "cleaned" / "summary.json").read_text())
     assert summary["train_rows"] == 88 and summary["dev_rows"] == 40, summary
     call(folder, "value", "clean", "dirty", "--values", "worth/values.csv", "--out", "clean2", code=2)
@@ -137,14 +203,33 @@ def test_what_is_wrong_has_words(folder):
         assert words in call(folder, *command, code=2).stderr, command
     assert "does not exist" in call(folder, "value", "gone", "--method", "oob", "--out", "x", code=3).stderr
     call(folder, "train", "recipe.yaml", "--out", "plain", "--quiet", "--set", "valuation.method=none")
-    assert "valuation.method=in_run" in call(folder, "value", "plain", "--method", "in_run", "--out", "x",
-                                             code=2).stderr
+    assert (
+        "valuation.method=in_run"
+        in call(folder, "value", "plain", "--method", "in_run", "--out", "x", code=2).stderr
+    )
     # Values of another run.
     lines = (folder / "one" / "values.csv").read_text().splitlines()
-    (folder / "other.csv").write_text("\n".join([lines[0], "7000,side,side,all,-1,,1,oob",
-                                                  "7001,side,side,all,1,,1,oob"]) + "\n")
-    assert "7000" in call(folder, "value", "clean", "plain", "--values", "other.csv", "--drop-harmful", "side",
-                          "--below-value", "0", "--out", "x2", code=2).stderr
+    (folder / "other.csv").write_text(
+        "\n".join([lines[0], "7000,side,side,all,-1,,1,oob", "7001,side,side,all,1,,1,oob"]) + "\n"
+    )
+    assert (
+        "7000"
+        in call(
+            folder,
+            "value",
+            "clean",
+            "plain",
+            "--values",
+            "other.csv",
+            "--drop-harmful",
+            "side",
+            "--below-value",
+            "0",
+            "--out",
+            "x2",
+            code=2,
+        ).stderr
+    )
     (folder / "cut.csv").write_text("\n".join(lines[:5])[:-9])
     call(folder, "value", "clean", "plain", "--values", "cut.csv", "--below", "0.1", "--out", "x3", code=3)
 
