@@ -14,8 +14,8 @@ Runs of the program `detente`, from recipes:
     run = detente.train("recipe.yaml")
     answers = run.predict(dataframe)
 
-detente.distill has the losses and teachers of self-distillation, detente.value what training examples are worth.
-detente.lightning, detente.huggingface and detente.compat are imported by name."""
+detente.distill has the losses and teachers of self-distillation, detente.value what training examples are
+worth. detente.lightning, detente.huggingface and detente.compat are imported by name."""
 
 import torch as _torch  # noqa: F401  (loads the libraries that the module is linked to)
 

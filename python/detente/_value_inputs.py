@@ -76,10 +76,8 @@ def labels_of(y: Any, yv: Any, n: int, m: int, kind: Kind) -> Labels:
 
 def answer_of(answer: Any, what: str, dimensions: int) -> np.ndarray:
     """What a function of the caller's has returned, float64 of at most so many dimensions. TypeError."""
-    if isinstance(answer, torch.Tensor):
-        answer = _from_torch(answer)
     try:
-        array = np.asarray(answer)
+        array = np.asarray(_without_torch(answer))
     except ValueError:  # of rows of several lengths
         array = np.asarray(None)
     if array.dtype.kind not in "biuf" or array.ndim > dimensions:
@@ -105,26 +103,30 @@ def _shape(array: np.ndarray) -> str:
     return str(list(array.shape))
 
 
-def _from_torch(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:  # which NumPy has not
-        tensor = tensor.float()
-    return np.asarray(tensor)
+def _without_torch(given: Any) -> Any:
+    """Tensors, and lists of them, as arrays; what has a graph or lies elsewhere is no array by itself."""
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        if given.dtype == torch.bfloat16:  # which NumPy has not
+            given = given.float()
+        return np.asarray(given)
+    if isinstance(given, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in given):
+        return [_without_torch(one) for one in given]
+    return given
 
 
 def _numbers(given: Any, what: str) -> Tuple[np.ndarray, bool]:
     """An array of real numbers, and whether all that are there are whole by their types."""
-    if isinstance(given, torch.Tensor):
-        given = _from_torch(given)
     if given is None:
         raise TypeError(f"{what} is None; expected an array of numbers")
     try:
-        array = np.asarray(given)
+        array = np.asarray(_without_torch(given))
     except ValueError:
         raise ValueError(f"{what} has rows of several lengths; expected an array") from None
     kind = array.dtype.kind
     if kind in "biuf":
-        return array, kind != "f"
+        # pandas has whole numbers that may be missing, and makes them floating for NumPy.
+        return array, kind != "f" or getattr(getattr(given, "dtype", None), "kind", "f") in "biu"
     if kind in "US" or (kind == "O" and any(isinstance(one, (str, bytes)) for one in array.flat)):
         raise TypeError(
             f"{what} holds texts; expected numbers. numpy.unique(texts, return_inverse=True)[1] numbers "

@@ -357,7 +357,7 @@ def lava(
         if not one[5] and one[4] >= max_iterations:
             warnings.warn(
                 f"lava() is not done after {one[4]} iterations (task {names.task_judged}): the marginal "
-                f"error is {one[3]:.2g}, not below {tolerance}. Give more max_iterations, or a larger epsilon",
+                f"error is {one[3]:.2g}, not below {tolerance}. Give more max_iterations or a larger epsilon",
                 RuntimeWarning,
                 stacklevel=2,
             )
