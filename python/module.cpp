@@ -17,6 +17,7 @@
 #include <pybind11/stl.h>
 #include <python/distill_bindings.h>
 #include <python/python_group.h>
+#include <python/value_bindings.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/utils/pybind.h>
 
@@ -500,6 +501,7 @@ PYBIND11_MODULE(_core, m) {
       .def("load_state", &Engine::load_state);
 
   bind_distill(m);
+  bind_value(m);
 }
 
 }  // namespace detente::python

@@ -14,12 +14,12 @@ Runs of the program `detente`, from recipes:
     run = detente.train("recipe.yaml")
     answers = run.predict(dataframe)
 
-detente.distill has the losses and teachers of self-distillation. detente.lightning, detente.huggingface and
-detente.compat are imported by name."""
+detente.distill has the losses and teachers of self-distillation, detente.value what training examples are
+worth. detente.lightning, detente.huggingface and detente.compat are imported by name."""
 
 import torch as _torch  # noqa: F401  (loads the libraries that the module is linked to)
 
-from . import _check, distill
+from . import _check, distill, value
 from ._balancer import Balancer, backward
 from ._diagnose import Diagnosis, diagnose
 from ._methods import Method, MethodInfo, MethodOption, methods
@@ -48,4 +48,5 @@ __all__ = [
     "methods",
     "solve",
     "train",
+    "value",
 ]

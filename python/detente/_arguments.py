@@ -59,12 +59,17 @@ def tensor_list(given: Iterable[Tensor], what: str) -> List[Tensor]:
 
 
 def generator(seed: Any) -> "_core.Rng":
-    """For methods that draw. TypeError and ValueError for what is no whole number from 0 to 2^64 - 1."""
+    """For methods that draw. Errors as of seed_number()."""
+    return _core.Rng(seed_number(seed))
+
+
+def seed_number(seed: Any) -> int:
+    """TypeError and ValueError for what is no whole number from 0 to 2^64 - 1."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"seed is a {type(seed).__name__}; expected a whole number")
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed is {seed}; expected a whole number from 0 to 2^64 - 1")
-    return _core.Rng(int(seed))
+    return int(seed)
 
 
 def share_list(

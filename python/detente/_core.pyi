@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The compiled module (python/module.cpp, python/distill_bindings.cpp). Lists are in the order of the tasks.
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+# The compiled module (python/module.cpp, distill_bindings.cpp, value_bindings.cpp). Lists are in the order of the tasks.
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from torch import Tensor
@@ -141,3 +141,112 @@ def knn_accuracy(
 def linear_accuracy(
     train: Tensor, train_labels: np.ndarray, test: Tensor, test_labels: np.ndarray, ridge: float, /
 ) -> float: ...
+
+# ---- data valuation: detente/valuation/*.h. Features are float32 [rows, width], labels float64 [tasks, rows], both
+# C-contiguous. `progress` is a function of (done, total) or None.
+
+Progress = Optional[Callable[[int, int], Any]]
+# values, standard errors (float64) and counts (int64): [outputs, n]
+Estimates = Tuple[np.ndarray, np.ndarray, np.ndarray]
+# Estimates, v(none), v(all), evaluations, "exact", "converged", "budget" or "interrupted"
+Played = Tuple[Estimates, np.ndarray, np.ndarray, int, str]
+
+def knn_shapley(
+    train: np.ndarray,
+    test: np.ndarray,
+    labels: np.ndarray,
+    test_labels: np.ndarray,
+    tolerances: Sequence[float],
+    nobody: Sequence[float],
+    k: int,
+    soft: bool,
+    threads: int,
+    progress: Progress,
+    /,
+) -> Estimates: ...
+def oob_ridge(
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[int],
+    l2: float,
+    models: int,
+    seed: int,
+    progress: Progress,
+    /,
+) -> Estimates: ...
+
+# The function gives others x outputs numbers, in one dimension.
+def oob_own(
+    n: int,
+    outputs: int,
+    fit_and_score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    models: int,
+    seed: int,
+    progress: Progress,
+    /,
+) -> Estimates: ...
+
+class RidgeGame:
+    def __init__(
+        self,
+        features: np.ndarray,
+        labels: np.ndarray,
+        test: np.ndarray,
+        test_labels: np.ndarray,
+        classes: Sequence[int],
+        l2: float,
+        /,
+    ) -> None: ...
+    def __call__(self, members: np.ndarray, /) -> np.ndarray: ...
+
+Utility = Union[RidgeGame, Callable[[np.ndarray], np.ndarray]]
+
+def exact_values(n: int, utility: Utility, progress: Progress, /) -> Played: ...
+def permutation_values(
+    n: int,
+    utility: Utility,
+    alpha: float,
+    beta: float,
+    truncation: float,
+    permutations: int,
+    tolerance: float,
+    window: int,
+    seed: int,
+    progress: Progress,
+    /,
+) -> Played: ...
+def banzhaf_values(n: int, utility: Utility, samples: int, seed: int, progress: Progress, /) -> Played: ...
+def leave_one_out(n: int, utility: Utility, repeats: int, progress: Progress, /) -> Played: ...
+
+# Estimates, transport cost, mean cost, marginal error, iterations, converged. Labels [rows], empty for none.
+def lava(
+    train: np.ndarray,
+    validation: np.ndarray,
+    labels: np.ndarray,
+    validation_labels: np.ndarray,
+    classes: bool,
+    label_weight: float,
+    epsilon: float,
+    tolerance: float,
+    max_iterations: int,
+    threads: int,
+    memory: int,
+    progress: Progress,
+    /,
+) -> Tuple[Estimates, float, float, float, int, bool]: ...
+
+# The score, and why it is undefined ("" otherwise).
+def detection_auroc(values: np.ndarray, bad: np.ndarray, /) -> Tuple[float, str]: ...
+def detection_f1(values: np.ndarray, bad: np.ndarray, /) -> Tuple[float, str]: ...
+
+# Method, ids, (task trained, task judged, modality) of each series, estimates.
+def read_values(path: str, /) -> Tuple[str, np.ndarray, List[Tuple[str, str, str]], Estimates]: ...
+def value_csv(
+    method: str,
+    ids: np.ndarray,
+    names: Sequence[Tuple[str, str, str]],
+    values: np.ndarray,
+    errors: np.ndarray,
+    counts: np.ndarray,
+    /,
+) -> str: ...
