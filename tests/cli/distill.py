@@ -9,12 +9,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy
+from in_one_folder import run_tests
 from processes import PROGRAM, World, newest_snapshot, steps
 from run_files import tensors
 
@@ -392,24 +390,5 @@ def test_says_what_is_wrong(folder):
     train(folder, "dino", "single", "train.batch_size=1", "data.max_rows=5", "train.epochs=1")
 
 
-def main():
-    tests = [test for name, test in globals().items() if name.startswith("test_")]
-    wanted = sys.argv[2:]
-    failed = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make(folder)
-        for test in tests:
-            if wanted and test.__name__ not in wanted:
-                continue
-            began = time.time()
-            try:
-                test(folder)
-                print(f"{test.__name__}: ok, {time.time() - began:.1f} s", flush=True)
-            except Exception as error:  # all of them are wanted
-                failed.append(test.__name__)
-                print(f"{test.__name__}: FAILED\n{error!r:.3000}", flush=True)
-    sys.exit(1 if failed else 0)
-
-
-main()
+if __name__ == "__main__":
+    run_tests(dict(globals()), make)

@@ -7,15 +7,13 @@ value.py PROGRAM [TEST...]
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy
+from in_one_folder import run_tests
 from processes import PROGRAM, World, steps
 
 PATIENCE = 200
@@ -234,26 +232,5 @@ def test_what_is_wrong_has_words(folder):
     call(folder, "value", "clean", "plain", "--values", "cut.csv", "--below", "0.1", "--out", "x3", code=3)
 
 
-def main():
-    tests = [test for name, test in globals().items() if name.startswith("test_")]
-    wanted = sys.argv[2:]
-    failed = []
-    os.environ.pop("WORLD_SIZE", None)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make(folder)
-        for test in tests:
-            if wanted and test.__name__ not in wanted:
-                continue
-            began = time.time()
-            try:
-                test(folder)
-                print(f"{test.__name__}: ok, {time.time() - began:.1f} s", flush=True)
-            except Exception as error:  # all of them are wanted
-                failed.append(test.__name__)
-                print(f"{test.__name__}: FAILED\n{error!r:.3000}", flush=True)
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_tests(dict(globals()), make)
