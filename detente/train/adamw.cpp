@@ -300,11 +300,8 @@ NextMove AdamW::next_move(std::size_t p, double factor, double weight_decay) con
   const auto t = static_cast<double>(impl_->steps + 1 - slot.missed);
   const double lr = o.lr * factor * slot.rate;
   const double scale = 1.0 / (1.0 - std::pow(o.beta2, t));
-  const at::Tensor below = (slot.v * o.beta2)
-                               .addcmul_(cut, cut, 1.0 - o.beta2)
-                               .mul_(scale)
-                               .sqrt_()
-                               .add_(o.eps);
+  const at::Tensor below =
+      (slot.v * o.beta2).addcmul_(cut, cut, 1.0 - o.beta2).mul_(scale).sqrt_().add_(o.eps);
   const at::Tensor each = below.reciprocal_().mul_(lr / (1.0 - std::pow(o.beta1, t)));
   return {.factor = each * ((1.0 - o.beta1) * share),
           .gradient = gradient,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def run_tests(names, make):
-    """Those of `names` (a script's globals) that begin with test_, or that the command line names; all of them,
-    whatever fails. `make` puts into the folder what they need. Ends the program."""
+    """Those of `names` (a script's globals) that begin with test_, or that the command line names; all of
+    them, whatever fails. `make` puts into the folder what they need. Ends the program."""
     wanted = sys.argv[2:]
     failed = False
     with tempfile.TemporaryDirectory() as name:
