@@ -2,6 +2,7 @@
 // Who looks at how a training step comes about, and changes nothing.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <detente/data/batches.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/train/adamw.h>
