@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/appraise/frozen_features.h>
 #include <detente/core/error.h>
+#include <detente/core/spread_rows.h>
 #include <detente/train/probe.h>
 
 #include <algorithm>
@@ -61,9 +62,7 @@ FrozenFeatures::FrozenFeatures(const Subject& subject, std::size_t most_rows) {
   train = std::move(table.values);
   table = train::feature_table(*subject.run.model, *subject.corpus.dev, batch);
   check_finite(table, "validation");
-  const std::size_t n = std::min(table.rows, most_rows);
-  std::vector<std::size_t> rows;
-  for (std::size_t i = 0; i < n; ++i) rows.push_back(i * table.rows / n);
+  const std::vector<std::size_t> rows = spread_rows(table.rows, most_rows);
   for (const std::size_t row : rows) {
     const auto begin = table.values.begin() + static_cast<std::ptrdiff_t>(row * width);
     dev.insert(dev.end(), begin, begin + static_cast<std::ptrdiff_t>(width));

@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // knn_shapley, lava: by where examples lie among the others.
 #include <detente/appraise/frozen_features.h>
-#include <detente/core/error.h>
+#include <detente/core/moments.h>
 
 #include <cmath>
 
 namespace detente::appraise {
 namespace {
 
+// Divided by one less than there are.
 double deviation(const std::vector<double>& values) {
-  double n = 0;
-  double mean = 0;
-  double squares = 0;
-  for (const double v : values) {
-    if (std::isnan(v)) continue;
-    n += 1;
-    const double step = v - mean;
-    mean += step / n;
-    squares += step * (v - mean);
-  }
-  return n > 1 ? std::sqrt(squares / (n - 1)) : 0;
+  const Moments moments = finite_moments(values);
+  const auto n = static_cast<double>(moments.count);
+  return n > 1 ? moments.deviation * std::sqrt(n / (n - 1)) : 0;
 }
 
 }  // namespace

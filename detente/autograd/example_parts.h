@@ -18,7 +18,6 @@
 #include <detente/autograd/layers/layer_rule.h>
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 namespace detente::autograd {
@@ -35,8 +34,6 @@ class ExampleParts {
   // Per parameter: is all that it does in layers whose examples can be told apart? The others have no
   // part in products(), but in other_products().
   const std::vector<bool>& followed() const { return followed_; }
-  // The kind of node below which the examples are lost, for a notice; may be empty.
-  const std::string& lost_at() const { return graph_.batch_lost_at; }
 
   // A loss (a scalar of the predictions; undefined: 0), under the next number. One pass down to the
   // layers' outputs; the graph is kept.

@@ -13,6 +13,7 @@
 #include <detente/core/suggest.h>
 #include <detente/core/terminal.h>
 #include <detente/data/dropped_rows.h>
+#include <detente/report/html_page.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <detente/text/shell_word.h>
@@ -139,10 +140,11 @@ valuation::Progress progress_line(const InterruptGuard& interrupt, Context& cont
       const double left = whole->seconds() / static_cast<double>(std::max<std::size_t>(done, 1)) *
                           static_cast<double>(total - done);
       if (terminal) {
-        context.err << fmt::format("\r{} of {}, {:.0f} s left \033[K", done, total, left);
+        context.err << fmt::format(
+            "\r{} of {}, {} left \033[K", done, total, report::duration_text(left));
         if (done == total) context.err << "\r\033[K";
       } else if (done < total) {
-        context.err << fmt::format("{} of {}, {:.0f} s left\n", done, total, left);
+        context.err << fmt::format("{} of {}, {} left\n", done, total, report::duration_text(left));
       }
       context.err.flush();
     }

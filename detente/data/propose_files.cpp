@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
+#include <detente/core/spread_rows.h>
 #include <detente/data/image_file.h>
 #include <detente/data/image_rows.h>
 #include <detente/data/log_mel.h>
@@ -95,13 +96,6 @@ std::string column_of_parts(const Table& table) {
   return "";
 }
 
-std::vector<std::size_t> evenly(std::size_t count) {
-  std::vector<std::size_t> rows;
-  const std::size_t looked = std::min(count, kLookedAt);
-  for (std::size_t i = 0; i < looked; ++i) rows.push_back(i * count / looked);
-  return rows;
-}
-
 // How a sentence on the looked-at files begins.
 std::string they(std::size_t count) {
   return count > kLookedAt ? fmt::format("The {} that were looked at", kLookedAt) : "They";
@@ -110,7 +104,7 @@ std::string they(std::size_t count) {
 void propose_form(const FileRows& rows, FileProposal& proposal) {
   std::vector<std::size_t> heights;
   std::vector<std::size_t> widths;
-  for (const std::size_t row : evenly(rows.files.size())) {
+  for (const std::size_t row : spread_rows(rows.files.size(), kLookedAt)) {
     const ImageShape shape = read_image(rows.files[row]).shape;
     heights.push_back(shape.height);
     widths.push_back(shape.width);
@@ -165,7 +159,7 @@ void propose_frames(const SoundRows& sounds, FileProposal& proposal) {
   const FileRows& rows = sounds.rows();
   std::vector<std::int64_t> frames;
   std::int64_t rate = 0;
-  for (const std::size_t row : evenly(rows.files.size())) {
+  for (const std::size_t row : spread_rows(rows.files.size(), kLookedAt)) {
     const Sound sound = sounds.read(row);
     DETENTE_CHECK(rate == 0 || rate == sound.rate,
                   ErrorCode::kData,

@@ -99,6 +99,9 @@ struct MultiTaskOptions {
   double clip_norm = 0.0;  // 0: off; else the norm over all gradients written is at most this
 
   void describe(FieldVisitor& visitor);
+
+  // Whether a task's own parameters get w_k times their gradient, with a method of this class.
+  bool heads_weighted(balance::MethodClass method) const;
 };
 
 // The Gram matrix of the gradients' parts that lie in one group of shared parameters (a layer).

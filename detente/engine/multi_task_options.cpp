@@ -23,6 +23,11 @@ const char* name_of(Strategy strategy) {
   return "?";
 }
 
+bool MultiTaskOptions::heads_weighted(balance::MethodClass method) const {
+  return heads == HeadGradient::kAuto ? method == balance::MethodClass::kLoss
+                                      : heads == HeadGradient::kWeighted;
+}
+
 void MultiTaskOptions::describe(FieldVisitor& visitor) {
   visitor.choice("strategy",
                  strategy,

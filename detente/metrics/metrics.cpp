@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/metrics/internal/rows.h>
 #include <detente/metrics/metrics.h>
+#include <detente/metrics/ranking.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +11,6 @@
 namespace detente::metrics {
 namespace {
 
-using internal::average_ranks;
 using internal::defined;
 using internal::mean;
 using internal::Rows;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,22 @@ double count_positives(const internal::Rows& rows) {
 
 }  // namespace
 
+std::vector<double> average_ranks(const std::vector<double>& values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return values[a] < values[b];
+  });
+  std::vector<double> ranks(values.size());
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin;
+    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+    const double rank = 0.5 * static_cast<double>(begin + 1 + end);
+    for (; begin < end; ++begin) ranks[order[begin]] = rank;
+  }
+  return ranks;
+}
+
 Score auroc(Values predictions, Values targets) {
   const internal::Rows rows = internal::take_rows("auroc", predictions, targets);
   if (!rows.reason.empty()) return internal::undefined(rows, rows.reason);
@@ -24,7 +41,7 @@ Score auroc(Values predictions, Values targets) {
   if (positives == 0) return internal::undefined(rows, "no target is positive");
   if (negatives == 0) return internal::undefined(rows, "no target is negative");
   // Mann and Whitney: ranks are multiples of a half, so their sum is exact.
-  const std::vector<double> ranks = internal::average_ranks(rows.predictions);
+  const std::vector<double> ranks = average_ranks(rows.predictions);
   double sum = 0.0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows.targets[i] == 1.0) sum += ranks[i];

@@ -5,7 +5,12 @@
 
 #include <detente/metrics/metrics.h>
 
+#include <vector>
+
 namespace detente::metrics {
+
+// From 1 on; equal values share their average rank. None is NaN.
+std::vector<double> average_ranks(const std::vector<double>& values);
 
 // Area under the ROC curve: P(score of a positive > score of a negative) + P(equal) / 2 over pairs of
 // rows. Undefined, saying which is absent, without a positive or without a negative.

@@ -47,20 +47,4 @@ double mean(const std::vector<double>& values) {
   return first + rest / n;
 }
 
-std::vector<double> average_ranks(const std::vector<double>& values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return values[a] < values[b];
-  });
-  std::vector<double> ranks(values.size());
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
-    const double rank = 0.5 * static_cast<double>(begin + 1 + end);
-    for (; begin < end; ++begin) ranks[order[begin]] = rank;
-  }
-  return ranks;
-}
-
 }  // namespace detente::metrics::internal

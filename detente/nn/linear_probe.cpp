@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/spread_rows.h>
 #include <detente/nn/linear_probe.h>
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -54,12 +55,6 @@ at::Tensor features_of(const Model& model,
                         .to(torch::kCPU, torch::kFloat64));
   }
   return torch::cat(parts, 0);
-}
-
-data::RowList spread_rows(std::size_t size, std::size_t most) {
-  data::RowList rows(std::min(size, most));
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i * size / rows.size();
-  return rows;
 }
 
 }  // namespace

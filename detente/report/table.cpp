@@ -37,6 +37,14 @@ std::string markdown_cell(const std::string& cell) {
   return out;
 }
 
+template <class Cell>
+void append_csv_line(std::string& out, std::size_t columns, const Cell& cell) {
+  for (std::size_t j = 0; j < columns; ++j) out += (j == 0 ? "" : ",") + csv_cell(cell(j));
+  out += "\n";
+}
+
+}  // namespace
+
 std::string csv_cell(const std::string& cell) {
   if (cell.find_first_of(",\"\n\r") == std::string::npos) return cell;
   std::string out = "\"";
@@ -46,14 +54,6 @@ std::string csv_cell(const std::string& cell) {
   }
   return out + "\"";
 }
-
-template <class Cell>
-void append_csv_line(std::string& out, std::size_t columns, const Cell& cell) {
-  for (std::size_t j = 0; j < columns; ++j) out += (j == 0 ? "" : ",") + csv_cell(cell(j));
-  out += "\n";
-}
-
-}  // namespace
 
 std::size_t display_width(std::string_view utf8) {
   std::size_t width = 0;

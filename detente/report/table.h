@@ -22,6 +22,9 @@ struct Column {
 // 1 for everything else, invalid bytes included.
 std::size_t display_width(std::string_view utf8);
 
+// A cell of such a table as CSV: RFC 4180, quoted where it holds a comma, a quote or a line break.
+std::string csv_cell(const std::string& cell);
+
 class Table {
  public:
   explicit Table(std::vector<Column> columns);

@@ -153,6 +153,8 @@ struct AdamW::Impl {
   std::shared_ptr<tensor::Group> sharers;  // null: nobody
   std::int64_t each = 0;                   // numbers that each of them keeps, but for the last
 
+  // Of the slot's own step number t, from 1.
+  AdamWFactors factors(const Slot& slot, std::int64_t t, double factor, double decay) const;
   at::Tensor own(const Slot& slot, const at::Tensor& whole) const {
     if (sharers == nullptr) return whole;
     return whole.view({-1}).narrow(0, slot.begin, slot.end - slot.begin);
@@ -161,6 +163,20 @@ struct AdamW::Impl {
   void exchange();
   at::Tensor whole(const Slot& slot, const at::Tensor& own_part) const;
 };
+
+AdamWFactors AdamW::Impl::factors(const Slot& slot,
+                                  std::int64_t t,
+                                  double factor,
+                                  double decay) const {
+  const double lr = options.lr * factor;
+  const auto steps_of_slot = static_cast<double>(t);
+  return {slot.decays ? 1.0 - slot.rate * lr * decay : 1.0,
+          options.beta1,
+          options.beta2,
+          slot.rate * (lr / (1.0 - std::pow(options.beta1, steps_of_slot))),
+          1.0 / std::sqrt(1.0 - std::pow(options.beta2, steps_of_slot)),
+          options.eps};
+}
 
 // The numbers of all parameters in a row, in as many even parts as there are processes.
 void AdamW::Impl::share(const NamedTensors& parameters) {
@@ -249,18 +265,13 @@ void AdamW::step(double factor, double weight_decay) {
   const torch::NoGradGuard no_grad;
   const AdamWOptions& o = impl_->options;
   ++impl_->steps;
-  const double lr = o.lr * factor;
-  AdamWFactors f{1.0, o.beta1, o.beta2, 0.0, 1.0, o.eps};
   for (auto& slot : impl_->slots) {
     at::Tensor gradient = slot.theta.grad();
     if (!gradient.defined()) {
       ++slot.missed;
       continue;
     }
-    const auto t = static_cast<double>(impl_->steps - slot.missed);
-    f.decay = slot.decays ? 1.0 - slot.rate * lr * weight_decay : 1.0;
-    f.step_size = slot.rate * (lr / (1.0 - std::pow(o.beta1, t)));
-    f.scale = 1.0 / std::sqrt(1.0 - std::pow(o.beta2, t));
+    const AdamWFactors f = impl_->factors(slot, impl_->steps - slot.missed, factor, weight_decay);
     if (o.clip_each > 0) gradient = clipped(gradient, o.clip_each);
     at::Tensor theta = impl_->own(slot, slot.theta.detach());
     const bool by_rows = gradient.is_sparse() && impl_->sharers == nullptr &&
@@ -297,16 +308,15 @@ NextMove AdamW::next_move(std::size_t p, double factor, double weight_decay) con
   if (gradient.is_sparse()) gradient = gradient.to_dense();
   const double share = o.clip_each > 0 ? clip_factor(gradient, o.clip_each) : 1.0;
   const at::Tensor cut = gradient * share;
-  const auto t = static_cast<double>(impl_->steps + 1 - slot.missed);
-  const double lr = o.lr * factor * slot.rate;
-  const double scale = 1.0 / (1.0 - std::pow(o.beta2, t));
+  const AdamWFactors f = impl_->factors(slot, impl_->steps + 1 - slot.missed, factor, weight_decay);
   const at::Tensor below =
-      (slot.v * o.beta2).addcmul_(cut, cut, 1.0 - o.beta2).mul_(scale).sqrt_().add_(o.eps);
-  const at::Tensor each = below.reciprocal_().mul_(lr / (1.0 - std::pow(o.beta1, t)));
-  return {.factor = each * ((1.0 - o.beta1) * share),
+      (slot.v * f.beta2).addcmul_(cut, cut, 1.0 - f.beta2).sqrt_().mul_(f.scale).add_(f.eps);
+  const at::Tensor each = below.reciprocal_().mul_(f.step_size);
+  return {.factor = each * ((1.0 - f.beta1) * share),
           .gradient = gradient,
-          .past = each * slot.m * o.beta1,
-          .decay = slot.decays ? lr * weight_decay : 0.0};
+          .past = each * slot.m * f.beta1,
+          // Not 1 - f.decay, which has lost its digits.
+          .decay = slot.decays ? slot.rate * o.lr * factor * weight_decay : 0.0};
 }
 
 NamedTensors AdamW::state() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/moments.h>
+#include <detente/core/spread_rows.h>
 #include <detente/data/picked_rows.h>
 #include <detente/metrics/registry.h>
 #include <detente/train/evaluate.h>
@@ -14,12 +15,6 @@
 
 namespace detente::train {
 namespace {
-
-std::vector<std::size_t> spread_over(std::size_t size, std::size_t most) {
-  std::vector<std::size_t> rows(most == 0 ? size : std::min(size, most));
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i * size / rows.size();
-  return rows;
-}
 
 // How far predictions moved (TaskImportance).
 double change(TaskKind kind, const std::vector<double>& before, const std::vector<double>& after) {
@@ -94,7 +89,8 @@ Importance permutation_importance(const Recipe& recipe,
                 "[train::permutation_importance] examples of data.kind {} have no columns whose "
                 "values could be exchanged; expected a table.",
                 source.kind());
-  const std::vector<std::size_t> rows = spread_over(source.size(), options.most_rows);
+  const std::vector<std::size_t> rows =
+      spread_rows(source.size(), options.most_rows == 0 ? source.size() : options.most_rows);
   DETENTE_CHECK(rows.size() >= 2 && options.repeats >= 1,
                 ErrorCode::kInvalidArgument,
                 "[train::permutation_importance] {} rows and {} repeats; expected at least two "

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -28,6 +29,31 @@ double inner_product(const at::Tensor& a, const at::Tensor& b) {
 }
 
 at::Tensor zeros(at::IntArrayRef sizes) { return at::zeros(sizes, at::TensorOptions(at::kDouble)); }
+
+// The part of joined data whose network a parameter is of ("parts.<name>." of the joined trunk); what joins
+// them and the heads are everybody's.
+std::string part_of_data(const std::string& parameter) {
+  constexpr std::string_view kPrefix = "parts.";
+  if (!parameter.starts_with(kPrefix)) return "joint";
+  return parameter.substr(kPrefix.size(), parameter.find('.', kPrefix.size()) - kPrefix.size());
+}
+
+// What values are told apart by within the network.
+LayerGroups blocks_of(ValuationRecipe::Groups groups, const std::vector<std::string>& parameters) {
+  using Groups = ValuationRecipe::Groups;
+  LayerGroups blocks;
+  if (groups == Groups::kLayers) blocks = layer_groups(parameters);
+  if (groups == Groups::kParts) {
+    for (const std::string& parameter : parameters) {
+      const std::string part = part_of_data(parameter);
+      const auto place = std::find(blocks.names.begin(), blocks.names.end(), part);
+      blocks.group_of.push_back(static_cast<int>(place - blocks.names.begin()));
+      if (place == blocks.names.end()) blocks.names.push_back(part);
+    }
+  }
+  if (blocks.names.size() > 1) return blocks;
+  return {{valuation::kAll}, std::vector<int>(parameters.size(), 0)};
+}
 
 }  // namespace
 
@@ -48,12 +74,7 @@ InRunValues::InRunValues(const LossContext& context,
                 "every process; leave parallel.zero at 0.");
   judged_ = judge_.tasks();
   read_parameters(losses, shared);
-  read_blocks();
-  const auto heads = recipe_.engine.heads;
-  using Heads = engine::MultiTaskOptions::HeadGradient;
-  heads_weighted_ = heads == Heads::kAuto
-                        ? recipe_.balance->method_class() == balance::MethodClass::kLoss
-                        : heads == Heads::kWeighted;
+  heads_weighted_ = recipe_.engine.heads_weighted(recipe_.balance->method_class());
   const auto n = static_cast<std::int64_t>(context.corpus.train->size());
   const auto series = static_cast<std::int64_t>(trained_.size() * judged_.size() * blocks_.size());
   values_ = zeros({n, series});
@@ -63,64 +84,31 @@ InRunValues::InRunValues(const LossContext& context,
 }
 
 void InRunValues::read_parameters(const LossSource& losses, const NamedTensors& shared) {
-  std::vector<std::string> shared_names;
-  for (const auto& [name, tensor] : shared) shared_names.push_back(name);
-  std::vector<int> weights(shared.size(), 0);
-  if (recipe_.granularity.by_group()) {
-    weights = parameter_groups(recipe_.granularity, shared_names).group_of;
-  }
-  const auto add = [&](const std::string& name, const at::Tensor& tensor, Group group) {
+  std::vector<Group> groups;  // per parameter
+  for (const auto& [name, tensor] : shared) {
     names_.push_back(name);
     parameters_.push_back(tensor);
-    groups_.push_back(group);  // one each until the blocks are known
-  };
-  for (std::size_t p = 0; p < shared.size(); ++p) {
-    add(shared[p].first, shared[p].second, {.weights = weights[p]});
+    groups.emplace_back();
+  }
+  if (recipe_.granularity.by_group()) {
+    const LayerGroups by_method = parameter_groups(recipe_.granularity, names_);
+    for (std::size_t p = 0; p < groups.size(); ++p) groups[p].weights = by_method.group_of[p];
   }
   for (std::size_t k = 0; k < trained_.size(); ++k) {
     for (const auto& [name, tensor] : losses.own_parameters(k)) {
-      add(name, tensor, {.own = static_cast<int>(k)});
+      names_.push_back(name);
+      parameters_.push_back(tensor);
+      groups.push_back({.own = static_cast<int>(k)});
     }
   }
-}
-
-void InRunValues::read_blocks() {
-  const auto block_of = [&](const std::string& name) -> std::string {
-    using Groups = ValuationRecipe::Groups;
-    if (recipe_.valuation.groups == Groups::kNone) return valuation::kAll;
-    if (recipe_.valuation.groups == Groups::kParts) {
-      // "parts.<name>." of the joined trunk; what joins them and the heads are everybody's.
-      constexpr std::string_view kPrefix = "parts.";
-      if (name.starts_with(kPrefix)) {
-        return name.substr(kPrefix.size(), name.find('.', kPrefix.size()) - kPrefix.size());
-      }
-      return "joint";
-    }
-    return "";
-  };
-  std::vector<std::string> of_parameter;
-  if (recipe_.valuation.groups == ValuationRecipe::Groups::kLayers) {
-    const LayerGroups layers = layer_groups(names_);
-    for (const int g : layers.group_of) {
-      of_parameter.push_back(layers.names[static_cast<std::size_t>(g)]);
-    }
-  } else {
-    for (const auto& name : names_) of_parameter.push_back(block_of(name));
+  LayerGroups blocks = blocks_of(recipe_.valuation.groups, names_);
+  blocks_ = std::move(blocks.names);
+  for (std::size_t p = 0; p < groups.size(); ++p) {
+    groups[p].block = blocks.group_of[p];
+    const auto place = std::find(groups_.begin(), groups_.end(), groups[p]);
+    group_of_.push_back(static_cast<int>(place - groups_.begin()));
+    if (place == groups_.end()) groups_.push_back(groups[p]);
   }
-  for (const auto& name : of_parameter) {
-    if (std::find(blocks_.begin(), blocks_.end(), name) == blocks_.end()) blocks_.push_back(name);
-  }
-  if (blocks_.size() == 1) blocks_ = {valuation::kAll};
-  std::vector<Group> distinct;
-  for (std::size_t p = 0; p < names_.size(); ++p) {
-    Group group = groups_[p];
-    const auto found = std::find(blocks_.begin(), blocks_.end(), of_parameter[p]);
-    group.block = found == blocks_.end() ? 0 : static_cast<int>(found - blocks_.begin());
-    const auto place = std::find(distinct.begin(), distinct.end(), group);
-    group_of_.push_back(static_cast<int>(place - distinct.begin()));
-    if (place == distinct.end()) distinct.push_back(group);
-  }
-  groups_ = std::move(distinct);
 }
 
 std::size_t InRunValues::series_of(std::size_t loss, std::size_t judged, std::size_t block) const {
@@ -223,42 +211,11 @@ void InRunValues::on_gradients(const engine::StepReport& report,
                                const std::function<void(const EachPart&)>& again) {
   const at::NoGradGuard no_grad;
   std::vector<NextMove> moves;
-  TensorList whole(parameters_.size());  // Δ
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     moves.push_back(optimizer.next_move(p, factor, weight_decay));
-    if (recipe_.valuation.order == 1 || !moves[p].factor.defined()) continue;
-    whole[p] = moves[p].factor * moves[p].gradient + moves[p].past +
-               moves[p].decay * parameters_[p].detach();
   }
-  std::vector<TensorList> judged = gradients_;
-  if (recipe_.valuation.order == 2) {
-    const at::AutoGradMode grad(true);
-    const std::vector<TensorList> bent = judge_.gradients(parameters_, &whole);
-    for (std::size_t j = 0; j < judged.size(); ++j) {
-      for (std::size_t p = 0; p < parameters_.size(); ++p) {
-        if (judged[j][p].defined() && bent[j][p].defined()) {
-          judged[j][p] = judged[j][p] - 0.5 * bent[j][p];
-        }
-      }
-    }
-  }
-  // Rows of each loss over all parts and processes.
-  const std::size_t losses = trained_.size();
-  std::vector<double> rows(losses, 0.0);
-  for (const Part& part : parts_) {
-    for (std::size_t k = 0; k < losses; ++k) rows[k] += part.shares[k];
-  }
-  context_.group->sum(rows);
-  const auto n = static_cast<std::int64_t>(batch_.size());
-  at::Tensor step = zeros({n, values_.size(1)});
-  std::unordered_map<std::size_t, std::int64_t> place_of;
-  for (std::int64_t i = 0; i < n; ++i) place_of[batch_[static_cast<std::size_t>(i)]] = i;
-  const auto places_of = [&](const data::RowList& some) {
-    std::vector<std::int64_t> places;
-    for (const std::size_t row : some) places.push_back(place_of.at(row));
-    return torch::tensor(places, torch::kInt64);
-  };
-  std::vector<double> numbers(judged_.size() * 2, 0.0);  // ΣV and Σ|V| of this process
+  const std::vector<TensorList> judged =
+      recipe_.valuation.order == 1 ? gradients_ : bent_gradients(moves);
   std::vector<TensorList> directions(judged_.size(), TensorList(parameters_.size()));
   for (std::size_t j = 0; j < judged_.size(); ++j) {
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
@@ -267,35 +224,88 @@ void InRunValues::on_gradients(const engine::StepReport& report,
       }
     }
   }
-  const auto all_products = products(directions, again);
+  const StepValues step = values_of(report, products(directions, again));
+  const at::Tensor rows =
+      torch::tensor(std::vector<std::int64_t>(batch_.begin(), batch_.end()), torch::kInt64);
+  values_.index_add_(0, rows, step.values);
+  squares_.index_add_(0, rows, step.values.square());
+  counts_.index_add_(0, rows, torch::ones({rows.size(0)}, torch::kFloat64));
+  account(moves, judged, directions, step);
+  ++steps_;
+  parts_.clear();
+}
+
+// v − ½ H Δ.
+std::vector<TensorList> InRunValues::bent_gradients(const std::vector<NextMove>& moves) const {
+  TensorList whole(parameters_.size());  // Δ
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    if (!moves[p].factor.defined()) continue;
+    whole[p] = moves[p].factor * moves[p].gradient + moves[p].past +
+               moves[p].decay * parameters_[p].detach();
+  }
+  std::vector<TensorList> bent;
+  {
+    const at::AutoGradMode grad(true);
+    bent = judge_.gradients(parameters_, &whole);
+  }
+  for (std::size_t j = 0; j < bent.size(); ++j) {
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      const at::Tensor& v = gradients_[j][p];
+      bent[j][p] = v.defined() && bent[j][p].defined() ? v - 0.5 * bent[j][p] : v;
+    }
+  }
+  return bent;
+}
+
+InRunValues::StepValues InRunValues::values_of(
+    const engine::StepReport& report, const std::vector<std::vector<at::Tensor>>& products) const {
+  const std::size_t losses = trained_.size();
+  // Rows of each loss over all parts and processes.
+  std::vector<double> rows(losses, 0.0);
+  for (const Part& part : parts_) {
+    for (std::size_t k = 0; k < losses; ++k) rows[k] += part.shares[k];
+  }
+  context_.group->sum(rows);
+  std::unordered_map<std::size_t, std::int64_t> place_of;
+  for (std::size_t i = 0; i < batch_.size(); ++i) {
+    place_of[batch_[i]] = static_cast<std::int64_t>(i);
+  }
+  StepValues step{zeros({static_cast<std::int64_t>(batch_.size()), values_.size(1)}),
+                  std::vector<double>(judged_.size(), 0.0),
+                  std::vector<double>(judged_.size(), 0.0)};
   for (std::size_t part = 0; part < parts_.size(); ++part) {
-    const std::vector<double>& shares = parts_[part].shares;
-    const at::Tensor places = places_of(parts_[part].rows);
+    std::vector<std::int64_t> own;
+    for (const std::size_t row : parts_[part].rows) own.push_back(place_of.at(row));
+    const at::Tensor places = torch::tensor(own, torch::kInt64);
     for (std::size_t j = 0; j < judged_.size(); ++j) {
       for (std::size_t k = 0; k < losses; ++k) {
-        if (rows[k] <= 0 || shares[k] <= 0) continue;
-        const at::Tensor of_loss = all_products[part][j][static_cast<std::int64_t>(k)];
+        const double share = parts_[part].shares[k];
+        if (rows[k] <= 0 || share <= 0) continue;
+        const at::Tensor of_loss = products[part][j][static_cast<std::int64_t>(k)];
         for (std::size_t g = 0; g < groups_.size(); ++g) {
-          const double c = coefficient(report, k, groups_[g]) * shares[k] / rows[k];
+          const double c = coefficient(report, k, groups_[g]) * share / rows[k];
           if (c == 0) continue;
-          const at::Tensor own = of_loss.select(1, static_cast<std::int64_t>(g)) * c;
+          const at::Tensor values = of_loss.select(1, static_cast<std::int64_t>(g)) * c;
           const auto block = static_cast<std::size_t>(groups_[g].block);
-          step.select(1, static_cast<std::int64_t>(series_of(k, j, block)))
-              .index_add_(0, places, own);
-          numbers[2 * j] += own.sum().item<double>();
-          numbers[2 * j + 1] += own.abs().sum().item<double>();
+          step.values.select(1, static_cast<std::int64_t>(series_of(k, j, block)))
+              .index_add_(0, places, values);
+          step.sums[j] += values.sum().item<double>();
+          step.sizes[j] += values.abs().sum().item<double>();
         }
       }
     }
   }
   // What other processes' rows did: the table is everybody's.
-  context_.group->sum(numbers);
-  context_.group->sum(step);
-  const at::Tensor rows_of_batch =
-      torch::tensor(std::vector<std::int64_t>(batch_.begin(), batch_.end()), torch::kInt64);
-  values_.index_add_(0, rows_of_batch, step);
-  squares_.index_add_(0, rows_of_batch, step.square());
-  counts_.index_add_(0, rows_of_batch, torch::ones({n}, torch::kFloat64));
+  context_.group->sum(step.values);
+  context_.group->sum(step.sums);
+  context_.group->sum(step.sizes);
+  return step;
+}
+
+void InRunValues::account(const std::vector<NextMove>& moves,
+                          const std::vector<TensorList>& judged,
+                          const std::vector<TensorList>& directions,
+                          const StepValues& step) {
   // A process without rows here has not seen which are; its error is then too large.
   const std::vector<bool> followed = others_ || parts_.empty()
                                          ? std::vector<bool>(parameters_.size(), true)
@@ -304,19 +314,20 @@ void InRunValues::on_gradients(const engine::StepReport& report,
     double expected = 0;
     double line[kLines] = {};
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      if (!directions[j][p].defined()) continue;
       const at::Tensor& v = judged[j][p];
-      if (!v.defined() || !moves[p].factor.defined()) continue;
-      const double present = inner_product(moves[p].factor * moves[p].gradient, v);
+      const double present = inner_product(directions[j][p], moves[p].gradient);
       (followed[p] ? expected : line[kNotFollowed]) += present;
       line[kMomentum] += inner_product(moves[p].past, v);
-      if (moves[p].decay != 0)
+      if (moves[p].decay != 0) {
         line[kDecay] += moves[p].decay * inner_product(parameters_[p].detach(), v);
+      }
     }
-    line[kValues] = numbers[2 * j];
+    line[kValues] = step.sums[j];
     line[kTotal] = expected + line[kNotFollowed] + line[kMomentum] + line[kDecay];
     for (int l = 0; l < kLines; ++l) lines_[static_cast<std::int64_t>(j)][l] += line[l];
-    const double size = numbers[2 * j + 1];
-    const double error = size > 0 ? std::abs(numbers[2 * j] - expected) / size : 0.0;
+    const double size = step.sizes[j];
+    const double error = size > 0 ? std::abs(step.sums[j] - expected) / size : 0.0;
     if (error > kOpen && worst_ <= kOpen) {
       messages_.push_back(fmt::format(
           "warning: the values of step {} do not add up to what the step does ({:.1e} of "
@@ -328,8 +339,6 @@ void InRunValues::on_gradients(const engine::StepReport& report,
     }
     worst_ = std::max(worst_, error);
   }
-  ++steps_;
-  parts_.clear();
 }
 
 valuation::ValueTable InRunValues::table() const {

@@ -78,13 +78,27 @@ class InRunValues final : public StepWitness {
     bool operator==(const Group&) const = default;
   };
 
+  // What one step does, in all processes.
+  struct StepValues {
+    at::Tensor values;          // [rows of the batch, series]
+    std::vector<double> sums;   // ΣV per judged task
+    std::vector<double> sizes;  // Σ|V|
+  };
+
   void read_parameters(const LossSource& losses, const NamedTensors& shared);
-  void read_blocks();
+  std::vector<TensorList> bent_gradients(const std::vector<NextMove>& moves) const;
   double coefficient(const engine::StepReport& report, std::size_t loss, const Group& group) const;
   std::size_t series_of(std::size_t loss, std::size_t judged, std::size_t block) const;
   // Per part and judged task [losses, examples, groups].
   std::vector<std::vector<at::Tensor>> products(const std::vector<TensorList>& directions,
                                                 const std::function<void(const EachPart&)>& again);
+  StepValues values_of(const engine::StepReport& report,
+                       const std::vector<std::vector<at::Tensor>>& products) const;
+  // Into the audit's lines.
+  void account(const std::vector<NextMove>& moves,
+               const std::vector<TensorList>& judged,
+               const std::vector<TensorList>& directions,
+               const StepValues& step);
   void tell_unfollowed(const std::string& why);
 
   LossContext context_;

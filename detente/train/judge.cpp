@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/spread_rows.h>
 #include <detente/train/judge.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
@@ -9,19 +10,10 @@
 #include <cmath>
 
 namespace detente::train {
-namespace {
-
-data::RowList spread_rows(std::size_t all, std::size_t most) {
-  const std::size_t n = std::min(all, most);
-  data::RowList rows;
-  for (std::size_t i = 0; i < n; ++i) rows.push_back(i * all / n);
-  return rows;
-}
-
-}  // namespace
-
 Judge::Judge(const LossContext& context, std::size_t rows)
-    : context_(context), losses_(context), rows_(spread_rows(context.corpus.dev->size(), rows)) {
+    : context_(context),
+      losses_(context.recipe, *context.corpus.train, context.model, context.device, context.dtype),
+      rows_(spread_rows(context.corpus.dev->size(), rows)) {
   DETENTE_CHECK(
       !context.recipe.tasks.empty(),
       ErrorCode::kInvalidArgument,

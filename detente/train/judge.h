@@ -5,7 +5,7 @@
 
 #include <detente/data/batches.h>
 #include <detente/tensor/fwd.h>
-#include <detente/train/label_losses.h>
+#include <detente/train/head_losses.h>
 #include <detente/train/loss_context.h>
 
 #include <cstddef>
@@ -21,7 +21,7 @@ class Judge {
 
   // Those with a target on some validation row, as indices into recipe.tasks.
   const std::vector<std::size_t>& tasks() const { return tasks_; }
-  const LabelLosses& losses() const { return losses_; }
+  const HeadLosses& losses() const { return losses_; }
 
   // Per judged task the gradient of its loss, the mean over the rows, with respect to each parameter;
   // undefined where it does not reach. With `along` (one tensor per parameter, undefined: 0) Hessian-vector
@@ -31,7 +31,7 @@ class Judge {
 
  private:
   LossContext context_;
-  LabelLosses losses_;
+  HeadLosses losses_;
   std::vector<std::size_t> tasks_;
   data::RowList rows_;
 };

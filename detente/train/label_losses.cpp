@@ -28,10 +28,8 @@ LabelLosses::LabelLosses(const LossContext& context)
       model_(context.model),
       device_(context.device),
       dtype_(context.dtype),
+      heads_(context.recipe, *context.corpus.train, context.model, context.device, context.dtype),
       steps_per_epoch_(context.steps_per_epoch) {
-  for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
-    class_weights_.push_back(recipe_.tasks[k].weights_of_classes(data_.targets().at(k).values));
-  }
   Rng rng =
       nn::Model::initial_rng(static_cast<std::uint64_t>(recipe_.seed)).fork(kProjectionStream);
   nn::Draw draw(rng);
@@ -82,28 +80,6 @@ NamedTensors LabelLosses::shared_parameters() const {
   return all;
 }
 
-void LabelLosses::add_label_losses(const TensorList& labels,
-                                   const TensorList& predictions,
-                                   TaskLosses& losses) const {
-  const auto options = tensor::tensor_options(device_, dtype_);
-  for (std::size_t k = 0; k < recipe_.tasks.size(); ++k) {
-    losses::LossInfo info;
-    const at::Tensor target = model_.heads().loss_target(k, labels[k]).to(options);
-    const at::Tensor prediction = predictions[k].to(target.scalar_type());
-    at::Tensor loss = (*recipe_.tasks[k].loss)(prediction, target, &info, class_weights_[k]);
-    if (loss.defined() && recipe_.tasks[k].weight != 1.0) loss = loss * recipe_.tasks[k].weight;
-    losses.values.push_back(std::move(loss));
-    losses.rows.push_back(static_cast<double>(info.rows));
-  }
-}
-
-TaskLosses LabelLosses::of_rows(const data::Source& source, const data::RowList& rows) const {
-  TaskLosses losses;
-  losses.predictions = model_.forward(source.batch(rows, nullptr));
-  add_label_losses(make_targets(source, rows), losses.predictions, losses);
-  return losses;
-}
-
 TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& draws) {
   Rng dropout = draws.rng;
   const Rng augment = draws.examples.fork(kAugmentStream);
@@ -117,7 +93,7 @@ TaskLosses LabelLosses::operator()(const data::RowList& rows, const StepDraws& d
     predictions = model_.forward(batch, &dropout, &features);
   }
   TaskLosses losses;
-  add_label_losses(labels, predictions, losses);
+  heads_.add(labels, predictions, losses);
   for (Lesson& lesson : lessons_) {
     const TeacherAnswers taught = (*lesson.teacher)(rows, batch, augment);
     double count = 0;

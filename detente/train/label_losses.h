@@ -6,6 +6,7 @@
 #include <detente/data/source.h>
 #include <detente/nn/model.h>
 #include <detente/tensor/device.h>
+#include <detente/train/head_losses.h>
 #include <detente/train/loss_context.h>
 #include <detente/train/loss_source.h>
 #include <detente/train/recipe.h>
@@ -31,9 +32,6 @@ class LabelLosses final : public LossSource {
   // After the tasks' factors (tasks.weight); the losses are computed in the parameters' type,
   // whatever the model computes in.
   TaskLosses operator()(const data::RowList& rows, const StepDraws& draws) override;
-  // Of the tasks with labels, on rows of any source with the model's encoding; as a trained model sees
-  // them, without any chance.
-  TaskLosses of_rows(const data::Source& source, const data::RowList& rows) const;
   void after_step(std::int64_t step) override;
   // A lesson that no row of a whole epoch took part in.
   std::vector<std::string> messages() override;
@@ -52,10 +50,6 @@ class LabelLosses final : public LossSource {
   };
 
   bool is_taught(std::size_t head) const;
-  // Adds each task's to `losses`.
-  void add_label_losses(const TensorList& labels,
-                        const TensorList& predictions,
-                        TaskLosses& losses) const;
   at::Tensor lesson_loss(Lesson& lesson,
                          const TeacherAnswers& taught,
                          const at::Tensor& prediction,
@@ -68,7 +62,7 @@ class LabelLosses final : public LossSource {
   const nn::Model& model_;
   tensor::Device device_;
   tensor::DType dtype_;
-  std::vector<std::vector<double>> class_weights_;  // per task, empty: none
+  HeadLosses heads_;
   std::vector<Lesson> lessons_;
   std::int64_t steps_per_epoch_;
   std::int64_t steps_ = 0;  // of this process

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/workers.h>
 #include <detente/simd/gram.h>
 #include <detente/valuation/internal/distances.h>
-#include <detente/valuation/internal/threads.h>
 
 #include <algorithm>
 #include <cmath>
@@ -110,7 +110,7 @@ void Distances::compute(std::size_t first,
   };
   std::vector<Scratch> scratches(threads);
   const std::size_t tiles = (n + kTile - 1) / kTile;
-  for_each(tiles, threads, [&](std::size_t worker, std::size_t tile) {
+  share_work(tiles, threads, [&](std::size_t worker, std::size_t tile) {
     Scratch& scratch = scratches[worker];
     scratch.rows.resize(kTile * width_, 0.0F);
     scratch.starts.resize(kTile);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/workers.h>
 #include <detente/valuation/internal/distances.h>
-#include <detente/valuation/internal/threads.h>
 #include <detente/valuation/knn_shapley.h>
 
 #include <algorithm>
@@ -255,7 +255,7 @@ std::vector<Estimate> knn_shapley(std::span<const float> train,
   const std::size_t sorting = n * 40;
   const std::size_t each = n * (sizeof(float) + sizeof(std::uint32_t) + sizeof(double));
   const std::size_t threads =
-      std::min(internal::thread_count(options.threads, std::max<std::size_t>(m, n / 1000)),
+      std::min(worker_count(options.threads, std::max<std::size_t>(m, n / 1000)),
                std::max<std::size_t>(options.memory / 2 / sorting, 1));
   const std::size_t room = options.memory - std::min(options.memory, threads * sorting);
   const std::size_t at_once =
@@ -269,14 +269,14 @@ std::vector<Estimate> knn_shapley(std::span<const float> train,
   for (std::size_t first = 0; first < m; first += at_once) {
     const std::size_t count = std::min(at_once, m - first);
     pairs.compute(first, count, threads, distances.data());
-    internal::for_each(count, threads, [&](std::size_t worker, std::size_t t) {
+    share_work(count, threads, [&](std::size_t worker, std::size_t t) {
       Ranking& ranking = scratches[worker].ranking;
       ranking.sort({distances.data() + t * n, n});
       for (std::size_t r = 0; r < n; ++r) order[t * n + r] = ranking.index(r);
     });
     for (std::size_t task = 0; task < tasks.size(); ++task) {
       const KnnRule rule{options.k, options.utility, tasks[task].nobody};
-      internal::for_each(count, threads, [&](std::size_t worker, std::size_t t) {
+      share_work(count, threads, [&](std::size_t worker, std::size_t t) {
         const double label = tasks[task].test_labels[first + t];
         if (std::isnan(label)) return;
         value_point(tasks[task],
@@ -292,15 +292,14 @@ std::vector<Estimate> knn_shapley(std::span<const float> train,
       const auto labelled = [&](std::size_t t) {
         return !std::isnan(tasks[task].test_labels[first + t]);
       };
-      internal::for_each(
-          (n + kStretch - 1) / kStretch, threads, [&](std::size_t, std::size_t stretch) {
-            const std::size_t begin = stretch * kStretch;
-            std::int64_t point = tally.points;
-            for (std::size_t t = 0; t < count; ++t) {
-              if (!labelled(t)) continue;
-              tally.add(values.data() + t * n, begin, std::min(n, begin + kStretch), ++point);
-            }
-          });
+      share_work((n + kStretch - 1) / kStretch, threads, [&](std::size_t, std::size_t stretch) {
+        const std::size_t begin = stretch * kStretch;
+        std::int64_t point = tally.points;
+        for (std::size_t t = 0; t < count; ++t) {
+          if (!labelled(t)) continue;
+          tally.add(values.data() + t * n, begin, std::min(n, begin + kStretch), ++point);
+        }
+      });
       for (std::size_t t = 0; t < count; ++t) tally.points += labelled(t) ? 1 : 0;
     }
     if (options.progress && !options.progress(first + count, m)) break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/workers.h>
 #include <detente/valuation/internal/distances.h>
-#include <detente/valuation/internal/threads.h>
 #include <detente/valuation/lava.h>
 #include <fmt/format.h>
 
@@ -186,7 +186,7 @@ class Sinkhorn {
   // ⟨P, C⟩, row by row so that threads change nothing.
   double transport_cost() const {
     std::vector<double> sums(m_);
-    internal::for_each(m_, threads_, [&](std::size_t, std::size_t t) {
+    share_work(m_, threads_, [&](std::size_t, std::size_t t) {
       const Doubles cost = row(t).cast<double>();
       sums[t] = (((f_ + g_[static_cast<Eigen::Index>(t)] - cost) / epsilon_).exp() * cost).sum();
     });
@@ -200,7 +200,7 @@ class Sinkhorn {
 
   // g_j = −ε log Σ_i exp((f_i − C_ij)/ε) / n, with the largest exponent taken out.
   void update_g() {
-    internal::for_each(m_, threads_, [&](std::size_t, std::size_t t) {
+    share_work(m_, threads_, [&](std::size_t, std::size_t t) {
       const Doubles gains = f_ - row(t).cast<double>();
       const double largest = gains.maxCoeff();
       const double sum = ((gains - largest) / epsilon_).exp().sum();
@@ -212,22 +212,21 @@ class Sinkhorn {
   // The same for f, a stretch of it at a time, since costs lie row by row.
   void update_f() {
     constexpr std::size_t kStretch = 256;
-    internal::for_each(
-        (n_ + kStretch - 1) / kStretch, threads_, [&](std::size_t, std::size_t stretch) {
-          const auto begin = static_cast<Eigen::Index>(stretch * kStretch);
-          const auto count = std::min(static_cast<Eigen::Index>(kStretch), f_.size() - begin);
-          Doubles largest = Doubles::Constant(count, -std::numeric_limits<double>::infinity());
-          for (std::size_t t = 0; t < m_; ++t) {
-            const double g = g_[static_cast<Eigen::Index>(t)];
-            largest = largest.max(g - row(t).segment(begin, count).cast<double>());
-          }
-          Doubles sums = Doubles::Zero(count);
-          for (std::size_t t = 0; t < m_; ++t) {
-            const double g = g_[static_cast<Eigen::Index>(t)];
-            sums += ((g - row(t).segment(begin, count).cast<double>() - largest) / epsilon_).exp();
-          }
-          f_.segment(begin, count) = -largest - epsilon_ * (sums / static_cast<double>(m_)).log();
-        });
+    share_work((n_ + kStretch - 1) / kStretch, threads_, [&](std::size_t, std::size_t stretch) {
+      const auto begin = static_cast<Eigen::Index>(stretch * kStretch);
+      const auto count = std::min(static_cast<Eigen::Index>(kStretch), f_.size() - begin);
+      Doubles largest = Doubles::Constant(count, -std::numeric_limits<double>::infinity());
+      for (std::size_t t = 0; t < m_; ++t) {
+        const double g = g_[static_cast<Eigen::Index>(t)];
+        largest = largest.max(g - row(t).segment(begin, count).cast<double>());
+      }
+      Doubles sums = Doubles::Zero(count);
+      for (std::size_t t = 0; t < m_; ++t) {
+        const double g = g_[static_cast<Eigen::Index>(t)];
+        sums += ((g - row(t).segment(begin, count).cast<double>() - largest) / epsilon_).exp();
+      }
+      f_.segment(begin, count) = -largest - epsilon_ * (sums / static_cast<double>(m_)).log();
+    });
   }
 
   const std::vector<float>& costs_;
@@ -291,7 +290,7 @@ LavaValues lava(std::span<const float> train,
   const std::size_t n = from.rows.size();
   const std::size_t m = to.rows.size();
   check_memory(n, m, options.memory);
-  const std::size_t threads = internal::thread_count(options.threads, n * m / 10000 + 1);
+  const std::size_t threads = worker_count(options.threads, n * m / 10000 + 1);
   const Distances pairs(
       from.features, to.features, width, "valuation::lava", "training", "validation");
   const LabelCosts labels(from, to, width, task.classes);

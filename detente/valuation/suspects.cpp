@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/metrics/ranking.h>
 #include <detente/report/table.h>
 #include <detente/valuation/suspects.h>
 #include <detente/valuation/value_summary.h>
@@ -16,27 +17,20 @@ namespace {
 
 // From 0, ascending; of equal numbers the mean of their places, of NaN the middle.
 std::vector<double> places(const std::vector<double>& numbers) {
-  std::vector<std::size_t> order;
+  std::vector<std::size_t> known;
+  std::vector<double> values;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (!std::isnan(numbers[i])) order.push_back(i);
+    if (std::isnan(numbers[i])) continue;
+    known.push_back(i);
+    values.push_back(numbers[i]);
   }
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return numbers[a] < numbers[b];
-  });
   std::vector<double> out(numbers.size(), (static_cast<double>(numbers.size()) - 1) / 2);
+  if (known.size() < 2) return out;
   // Places among the known are stretched to those of all, so that an unknown one is no favour.
-  const double stretch = order.size() < 2 ? 1
-                                          : (static_cast<double>(numbers.size()) - 1) /
-                                                (static_cast<double>(order.size()) - 1);
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin;
-    while (end < order.size() && numbers[order[end]] == numbers[order[begin]]) ++end;
-    const double place = stretch * (static_cast<double>(begin) + static_cast<double>(end) - 1) / 2;
-    for (std::size_t i = begin; i < end; ++i) {
-      if (order.size() > 1) out[order[i]] = place;
-    }
-    begin = end;
-  }
+  const double stretch =
+      (static_cast<double>(numbers.size()) - 1) / (static_cast<double>(known.size()) - 1);
+  const std::vector<double> ranks = metrics::average_ranks(values);
+  for (std::size_t i = 0; i < known.size(); ++i) out[known[i]] = stretch * (ranks[i] - 1);
   return out;
 }
 

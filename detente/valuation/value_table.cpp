@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/whole_number.h>
+#include <detente/report/table.h>
 #include <detente/valuation/value_table.h>
 #include <fmt/format.h>
 
@@ -29,16 +30,6 @@ Key key_of(const ValueSeries& series) {
 }
 
 // ---- Writing.
-
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"') result += '"';
-    result += c;
-  }
-  return result + '"';
-}
 
 void add_number(double value, std::string& to) {
   if (std::isnan(value)) return;
@@ -223,10 +214,11 @@ std::string to_csv(const ValueTable& table) {
   check(table);
   std::string csv(kHeader);
   csv += '\n';
-  const std::string method = quoted(table.method);
+  const std::string method = report::csv_cell(table.method);
   for (const ValueSeries& one : table.series) {
-    const std::string names = ',' + quoted(one.task_trained) + ',' + quoted(one.task_judged) + ',' +
-                              quoted(one.modality) + ',';
+    const std::string names = ',' + report::csv_cell(one.task_trained) + ',' +
+                              report::csv_cell(one.task_judged) + ',' +
+                              report::csv_cell(one.modality) + ',';
     for (std::size_t i = 0; i < table.ids.size(); ++i) {
       csv += std::to_string(table.ids[i]) + names;
       add_number(one.values[i], csv);

@@ -127,7 +127,7 @@ TEST_F(InRunValuesTest, AreThoseOfTheExamplesOwnGradients) {
   const auto model = make_model(r, *corpus.train);
   start_from_data(r, *corpus.train, *model);
   model->to({}, tensor::DType::kFloat64);
-  const LabelLosses losses({r, corpus, *model, {}, tensor::DType::kFloat64});
+  const HeadLosses losses(r, *corpus.train, *model, {}, tensor::DType::kFloat64);
   TensorList parameters = model->shared_parameters();
   for (std::size_t k = 0; k < 2; ++k) {
     for (const auto& one : model->head_parameters(k)) parameters.push_back(one);
@@ -213,7 +213,7 @@ TEST_F(InRunValuesTest, AllLinesTogetherAreTheChangeOfTheLossToTheOrderAskedFor)
     before->to({}, tensor::DType::kFloat64);
     data::RowList rows(corpus.dev->size());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
-    const LabelLosses losses({r, corpus, *before, {}, tensor::DType::kFloat64});
+    const HeadLosses losses(r, *corpus.train, *before, {}, tensor::DType::kFloat64);
     const double first = losses.of_rows(*corpus.dev, rows).values[0].item<double>();
     // The second epoch's is the best of a loss that falls, so it is the model that is kept.
     EXPECT_EQ(outcome.summary.at("best_epoch"), 2);

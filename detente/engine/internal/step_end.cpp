@@ -143,10 +143,7 @@ autograd::ParameterWeights MultiTaskBackward::Impl::parameter_weights(double fac
 }
 
 bool MultiTaskBackward::Impl::heads_weighted() const {
-  if (options.heads == MultiTaskOptions::HeadGradient::kAuto) {
-    return solver.method().method_class() == balance::MethodClass::kLoss;
-  }
-  return options.heads == MultiTaskOptions::HeadGradient::kWeighted;
+  return options.heads_weighted(solver.method().method_class());
 }
 
 double MultiTaskBackward::Impl::own_factor(std::size_t i) const {

@@ -28,7 +28,4 @@ Score defined(const Rows& rows, double value);
 // Two passes: the second takes back what rounding of the first left over. At least one value.
 double mean(const std::vector<double>& values);
 
-// From 1 on; equal values share their average rank.
-std::vector<double> average_ranks(const std::vector<double>& values);
-
 }  // namespace detente::metrics::internal

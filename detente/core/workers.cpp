@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/valuation/internal/threads.h>
+#include <detente/core/workers.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,19 +9,20 @@
 #include <thread>
 #include <vector>
 
-namespace detente::valuation::internal {
+namespace detente {
 
-std::size_t thread_count(int wanted, std::size_t count) {
-  const std::size_t threads =
+std::size_t worker_count(int wanted, std::size_t count) {
+  const std::size_t workers =
       wanted > 0 ? static_cast<std::size_t>(wanted) : std::thread::hardware_concurrency();
-  return std::clamp<std::size_t>(threads, 1, std::max<std::size_t>(count, 1));
+  return std::clamp<std::size_t>(workers, 1, std::max<std::size_t>(count, 1));
 }
 
-void for_each(std::size_t count,
-              std::size_t threads,
-              const std::function<void(std::size_t, std::size_t)>& body) {
+void share_work(std::size_t count,
+                std::size_t workers,
+                const std::function<void(std::size_t, std::size_t)>& body) {
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
+  std::size_t failed = count;
   std::exception_ptr error;
   const auto work = [&](std::size_t worker) {
     for (std::size_t i = next++; i < count; i = next++) {
@@ -30,13 +31,16 @@ void for_each(std::size_t count,
       } catch (...) {
         const std::lock_guard lock(mutex);
         next = count;
-        if (!error) error = std::current_exception();
+        if (i < failed) {
+          failed = i;
+          error = std::current_exception();
+        }
       }
     }
   };
   std::vector<std::thread> others;
   try {
-    while (others.size() + 1 < threads) others.emplace_back(work, others.size() + 1);
+    while (others.size() + 1 < workers) others.emplace_back(work, others.size() + 1);
   } catch (const std::system_error&) {
     // Fewer threads, then; this one is there in any case.
   }
@@ -45,4 +49,4 @@ void for_each(std::size_t count,
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace detente::valuation::internal
+}  // namespace detente
