@@ -480,7 +480,8 @@ void add_removal(HtmlPage& page, const std::vector<RemovalCurve>& curves) {
       chart.series.push_back(std::move(series));
     }
     page.chart(std::move(chart),
-               "Trained anew without the examples that each order removes first.");
+               "Trained anew without the examples that each order removes first. A band holds the "
+               "orders at random.");
   }
   page.end_grid();
 }

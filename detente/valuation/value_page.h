@@ -4,6 +4,7 @@
 // folder knows no data.
 #pragma once
 
+#include <detente/valuation/removal.h>
 #include <detente/valuation/suspects.h>
 #include <detente/valuation/value_table.h>
 
@@ -35,20 +36,6 @@ struct ShownExample {
   std::vector<std::pair<std::string, std::string>> cells;  // name and text
   std::string png;                                         // a file in base64 (report/pixels.h)
   std::string wav;                                         // the same
-};
-
-// What a score becomes as examples are removed in one order.
-struct RemovalLine {
-  std::string name;            // "lowest values first", "at random"
-  std::vector<double> shares;  // removed, from 0 to 1
-  std::vector<double> scores;
-  std::vector<double> low{};  // a band, such as over seeds; as many as scores, or none
-  std::vector<double> high{};
-};
-struct RemovalCurve {
-  std::string task;    // "all": of all
-  std::string metric;  // what a score is
-  std::vector<RemovalLine> lines;
 };
 
 struct ValuePageInput {
