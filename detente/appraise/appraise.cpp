@@ -8,7 +8,7 @@
 namespace detente::appraise {
 
 std::span<const Method> methods() {
-  static constexpr std::array<Method, 10> kTable = {{
+  static constexpr std::array<Method, 11> kTable = {{
       {"in_run",
        "what each example did in every step of the run, by task trained and judged",
        in_run},
@@ -16,6 +16,9 @@ std::span<const Method> methods() {
        "the same at the run's snapshots alone (train.keep: all), for plain descent",
        tracin},
       {"loss", "minus the trained model's loss on the example: the free baseline", loss},
+      {"modality",
+       "of joined data: what each part of an example adds to the answer about it",
+       modality},
       {"knn_shapley",
        "exact Shapley values of a nearest-neighbour classifier on features",
        knn_shapley},

@@ -43,6 +43,7 @@ struct Appraisal {
   valuation::ValueTable table;
   std::vector<std::string> notes;  // sentences for the user
   Json audit = nullptr;            // of methods that have one
+  Json validation = nullptr;       // what some say of the validation rows as a whole, by task
 };
 
 struct Method {
@@ -61,6 +62,9 @@ const Method& method_of(std::string_view name);
 Appraisal in_run(const Subject& subject, const Options& options);
 Appraisal tracin(const Subject& subject, const Options& options);
 Appraisal loss(const Subject& subject, const Options& options);
+// Of the parts of joined data, 2 to 6: exact Shapley values over all sets of them of minus each training
+// row's own loss, a series for each task and part.
+Appraisal modality(const Subject& subject, const Options& options);
 Appraisal knn_shapley(const Subject& subject, const Options& options);
 Appraisal lava(const Subject& subject, const Options& options);
 Appraisal oob(const Subject& subject, const Options& options);

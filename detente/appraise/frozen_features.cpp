@@ -52,7 +52,10 @@ bool has_one_answer(const train::TaskRecipe& task) {
 
 }  // namespace
 
-FrozenFeatures::FrozenFeatures(const Subject& subject, std::size_t most_rows) {
+FrozenFeatures::FrozenFeatures(const Subject& subject, std::size_t most_rows)
+    : FrozenFeatures(subject, spread_rows(subject.corpus.dev->size(), most_rows)) {}
+
+FrozenFeatures::FrozenFeatures(const Subject& subject, const std::vector<std::size_t>& rows) {
   const train::Recipe& recipe = subject.run.recipe;
   const std::int64_t batch = 4 * recipe.loop.batches.batch_size;
   train::FeatureTable table =
@@ -62,7 +65,6 @@ FrozenFeatures::FrozenFeatures(const Subject& subject, std::size_t most_rows) {
   train = std::move(table.values);
   table = train::feature_table(*subject.run.model, *subject.corpus.dev, batch);
   check_finite(table, "validation");
-  const std::vector<std::size_t> rows = spread_rows(table.rows, most_rows);
   for (const std::size_t row : rows) {
     const auto begin = table.values.begin() + static_cast<std::ptrdiff_t>(row * width);
     dev.insert(dev.end(), begin, begin + static_cast<std::ptrdiff_t>(width));

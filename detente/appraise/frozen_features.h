@@ -25,8 +25,10 @@ struct FrozenFeatures {
   std::vector<FrozenTask> tasks;  // with a label on either side
   std::vector<std::string> notes;
 
-  // Throws kInvalidArgument where no task is left, kNumeric for features that are not finite.
+  // With at most so many validation rows, evenly spread, or with these. Throws kInvalidArgument where no
+  // task is left, kNumeric for features that are not finite.
   FrozenFeatures(const Subject& subject, std::size_t most_rows);
+  FrozenFeatures(const Subject& subject, const std::vector<std::size_t>& rows);
 
   std::vector<valuation::RidgeTask> train_tasks() const;
   std::vector<valuation::RidgeTask> dev_tasks() const;

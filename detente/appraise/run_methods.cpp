@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/appraise/appraise.h>
+#include <detente/appraise/row_losses.h>
 #include <detente/autograd/example_parts.h>
 #include <detente/autograd/passes.h>
 #include <detente/core/error.h>
@@ -197,16 +198,16 @@ Appraisal loss(const Subject& subject, const Options& options) {
   Judged judged(subject, options);
   Appraisal result{.table = {.method = "loss", .ids = all_ids(judged.n)}};
   std::vector<std::vector<double>> values(judged.recipe.tasks.size());
-  const at::NoGradGuard no_grad;
-  for (std::int64_t i = 0; i < judged.n; ++i) {
-    const train::TaskLosses losses =
-        judged.judge.losses().of_rows(*subject.corpus.train, {static_cast<std::size_t>(i)});
+  const std::int64_t batch = std::max<std::int64_t>(1, judged.recipe.loop.batches.batch_size);
+  for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
+    const std::int64_t end = std::min(judged.n, begin + batch);
+    const auto losses = row_losses(
+        judged.judge.losses(), judged.model, *subject.corpus.train, rows_between(begin, end));
     for (std::size_t k = 0; k < values.size(); ++k) {
-      values[k].push_back(losses.values[k].defined() ? -losses.values[k].item<double>()
-                                                     : std::nan(""));
+      for (const double own : losses[k]) values[k].push_back(-own);
     }
     if (options.progress &&
-        !options.progress(static_cast<std::size_t>(i + 1), static_cast<std::size_t>(judged.n))) {
+        !options.progress(static_cast<std::size_t>(end), static_cast<std::size_t>(judged.n))) {
       break;
     }
   }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente value RUN|RECIPE, detente value clean RUN
 #include <detente/appraise/appraise.h>
+#include <detente/appraise/removal_curves.h>
 #include <detente/cli/command.h>
 #include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/value_examples.h>
+#include <detente/cli/value_text.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/interrupt.h>
@@ -13,6 +15,7 @@
 #include <detente/core/suggest.h>
 #include <detente/core/terminal.h>
 #include <detente/data/dropped_rows.h>
+#include <detente/data/repeated_rows.h>
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
@@ -48,6 +51,8 @@ struct ValueFlags {
   std::string out;
   std::vector<std::string> overrides;
   appraise::Options options;
+  std::vector<double> curve;  // shares
+  std::size_t curve_seeds = 5;
   bool suspects = false;
   bool force = false;
   bool accept_changed = false;
@@ -75,6 +80,7 @@ struct CleanFlags {
 constexpr const char* kValues = "values.csv";
 constexpr const char* kPage = "value.html";
 constexpr const char* kSuspects = "suspects.csv";
+constexpr const char* kCurve = "curve.csv";
 
 bool is_on_terminal(const Context& context) {
   return &context.err == &std::cerr && error_is_terminal();
@@ -162,10 +168,11 @@ std::optional<valuation::ValueAudit> audit_of(const Json& audit) {
   found.steps = audit["steps"].get<std::int64_t>();
   found.values = found.remainder = found.total = 0;
   for (const auto& [task, lines] : audit["tasks"].items()) {
-    found.values += number(lines["values"]);
-    found.total += number(lines["total"]);
-    for (const char* other : {"momentum", "weight_decay", "not_followed"}) {
-      found.remainder += number(lines[other]);
+    for (const auto& [line, value] : lines.items()) {
+      double& sum = line == "values"  ? found.values
+                    : line == "total" ? found.total
+                                      : found.remainder;
+      sum += number(value);
     }
   }
   return found;
@@ -237,8 +244,9 @@ void run_value(const ValueFlags& flags, Context& context) {
                 ErrorCode::kIo,
                 "[cli::value] '{}' is neither a run's folder nor a recipe: it does not exist.",
                 flags.source);
+  if (!flags.curve.empty()) valuation::check_shares(flags.curve);
   const fs::path folder = flags.out;
-  check_folder(folder, {kValues, kPage, kSuspects}, flags.force);
+  check_folder(folder, {kValues, kPage, kSuspects, kCurve}, flags.force);
   make_directories(folder);
   const fs::path root = run_of(flags, context);
   if (root.empty()) return;
@@ -246,6 +254,9 @@ void run_value(const ValueFlags& flags, Context& context) {
   const train::LoadedRun run = train::load_run(
       root, own ? std::vector<std::string>{} : flags.overrides, flags.accept_changed);
   const train::Corpus corpus = corpus_of(run);
+  const data::RepeatedRows repeated = data::repeated_rows(*corpus.train, *corpus.dev);
+  const std::vector<std::string> warnings = repeated_warnings(repeated, corpus.dev->size());
+  for (const std::string& warning : warnings) tell(context, "warning", warning);
   const InterruptGuard interrupt;
   appraise::Options options = flags.options;
   options.progress = progress_line(interrupt, context);
@@ -254,18 +265,33 @@ void run_value(const ValueFlags& flags, Context& context) {
   demand_rows(*corpus.train, table.ids);
   const std::vector<data::TargetColumn> targets = train::target_columns(run.recipe);
   valuation::ValuePageInput page{.run = run.recipe.name, .notes = appraisal.notes};
+  page.notes.insert(page.notes.begin(), warnings.begin(), warnings.end());
   page.audit = audit_of(appraisal.audit);
   const ValueExamples examples(*corpus.train, targets);
   page.show = [&](std::int64_t id) { return examples(id); };
   page.labels = given_labels(*corpus.train, targets);
   page.sources = value_sources(*corpus.train);
   std::vector<std::string> files = {(folder / kValues).string(), (folder / kPage).string()};
+  write_file_atomic(files[0], valuation::to_csv(table));
   if (flags.suspects) {
     page.suspects = valuation::suspects(table, page.labels, 50);
     files.push_back((folder / kSuspects).string());
     write_file_atomic(files.back(), valuation::suspects_csv(page.suspects));
   }
-  write_file_atomic(files[0], valuation::to_csv(table));
+  appraise::RemovalCurves removal;
+  if (!flags.curve.empty() && !interrupt.interrupted()) {
+    removal = appraise::removal_curves({run, corpus},
+                                       options,
+                                       table,
+                                       {.shares = flags.curve,
+                                        .seeds = flags.curve_seeds,
+                                        .seed = options.seed,
+                                        .progress = options.progress});
+    page.removal = removal.curves;
+    page.notes.insert(page.notes.end(), removal.notes.begin(), removal.notes.end());
+    files.push_back((folder / kCurve).string());
+    write_file_atomic(files.back(), valuation::removal_csv(removal.curves));
+  }
   write_file_atomic(files[1], valuation::value_page(table, page));
   if (interrupt.interrupted()) {
     tell(context, "warning", "interrupted: the values are those measured so far.");
@@ -274,14 +300,20 @@ void run_value(const ValueFlags& flags, Context& context) {
   if (flags.json) {
     Json result{{"method", flags.method}, {"rows", table.ids.size()}, {"files", files}};
     result["audit"] = appraisal.audit;
+    result["repeated"] = repeated_json(repeated);
+    if (!appraisal.validation.is_null()) result["validation"] = appraisal.validation;
+    if (!flags.curve.empty()) result["curves"] = curves_json(removal.curves);
     context.out << json_text(result) << "\n";
     return;
   }
   print_values(table, appraisal, *corpus.train, context);
   if (!appraisal.audit.is_null()) {
-    context.out << fmt::format("Audit: the values add up to each step's effect within {:.1e}.\n",
+    context.out << fmt::format("Audit: the values add up to {} within {:.1e}.\n",
+                               page.audit->steps > 0 ? "each step's effect" : "what is shared out",
                                page.audit->max_relative_error);
   }
+  print_curves(removal.curves, context.out);
+  for (const std::string& note : removal.notes) context.out << text::printable(note) << "\n";
   context.out << "Page: " << text::printable(files[1]) << "\n";
 }
 
@@ -429,6 +461,16 @@ void add_value(CLI::App& app, Context& context) {
       ->check(CLI::PositiveNumber);
   command->add_flag(
       "--suspects", flags->suspects, "Also write labels most likely wrong: suspects.csv");
+  command
+      ->add_option("--curve",
+                   flags->curve,
+                   "Also measure what is lost without these shares of the examples, such as "
+                   "0.1,0.2,0.4: curve.csv")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--curve-seeds", flags->curve_seeds, "--curve: orders at random")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
   command->add_flag("--force", flags->force, "Write over earlier values in the folder");
   add_accept_changed_flag(*command, flags->accept_changed);
   command->add_flag("--json",

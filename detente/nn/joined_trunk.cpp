@@ -71,7 +71,8 @@ JoinedTrunk::JoinedTrunk(const JoinedTrunk& other)
     parts_.push_back({part.name,
                       part.kind,
                       part.trunk == nullptr ? nullptr : part.trunk->clone(),
-                      part.may_lack});
+                      part.may_lack,
+                      part.stand_in});
   }
   gather();
 }
@@ -97,7 +98,7 @@ void JoinedTrunk::settle() {
       continue;
     }
     const char* kind = default_trunk(data.kind);
-    settled.push_back({data.name, kind, make_trunk(kind), false});
+    settled.push_back({data.name, kind, make_trunk(kind)});
   }
   // Names of no part, or of one twice: validate complains.
   std::move(parts_.begin(), parts_.end(), std::back_inserter(settled));
@@ -349,12 +350,18 @@ std::vector<TensorList> JoinedTrunk::part_views(const data::Batch& batch,
     const auto zeros = [&](std::int64_t n) {
       return torch::zeros({n, trunk.width()}, type.requires_grad(false));
     };
-    if (count == 0) {
+    const std::optional<at::Tensor>& stand_in = parts_[p].stand_in;
+    if (count == 0 || (stand_in && !stand_in->defined())) {
       of_parts.push_back({zeros(static_cast<std::int64_t>(rows))});
       continue;
     }
-    const data::Batch own = data::JoinedSource::part_batch(parts_[p].name, batch);
-    TensorList views = all_views ? trunk.views(own) : TensorList{trunk.features(own, random)};
+    TensorList views;
+    if (stand_in) {
+      views = {stand_in->to(type.requires_grad(false)).expand({count, trunk.width()})};
+    } else {
+      const data::Batch own = data::JoinedSource::part_batch(parts_[p].name, batch);
+      views = all_views ? trunk.views(own) : TensorList{trunk.features(own, random)};
+    }
     if (count < static_cast<std::int64_t>(rows)) {
       const at::Tensor index = torch::tensor(places, torch::kInt64).to(type.device());
       for (at::Tensor& view : views) {
@@ -374,14 +381,36 @@ std::vector<TensorList> JoinedTrunk::part_views(const data::Batch& batch,
 
 at::Tensor JoinedTrunk::marks_of(const data::Batch& batch) const {
   std::vector<std::int64_t> columns;
+  std::vector<std::int64_t> counted;
   for (std::size_t p = 0; p < parts_.size(); ++p) {
-    if (parts_[p].may_lack) columns.push_back(static_cast<std::int64_t>(p));
+    if (!parts_[p].may_lack) continue;
+    const std::optional<at::Tensor>& stand_in = parts_[p].stand_in;
+    columns.push_back(static_cast<std::int64_t>(p));
+    counted.push_back(stand_in && !stand_in->defined() ? 0 : 1);
   }
   if (columns.empty()) return {};
   const at::TensorOptions type = parameters_.trained().front().second.options();
-  return tensor_of(data::array_of(batch, data::kPresent))
-      .index_select(1, torch::tensor(columns, torch::kInt64))
+  return (tensor_of(data::array_of(batch, data::kPresent))
+              .index_select(1, torch::tensor(columns, torch::kInt64)) *
+          torch::tensor(counted, torch::kInt64))
       .to(type.requires_grad(false));
+}
+
+void JoinedTrunk::take_away(std::size_t part, const at::Tensor& stand_in) {
+  Part& one = parts_.at(part);
+  DETENTE_CHECK(
+      !stand_in.defined() || (stand_in.dim() == 1 && stand_in.size(0) == one.trunk->width()),
+      ErrorCode::kShape,
+      "[nn::JoinedTrunk] what stands in for part '{}' has {} numbers; expected the {} of its "
+      "features.",
+      one.name,
+      stand_in.numel(),
+      one.trunk->width());
+  one.stand_in = stand_in;
+}
+
+void JoinedTrunk::restore_parts() {
+  for (Part& part : parts_) part.stand_in.reset();
 }
 
 at::Tensor JoinedTrunk::features(const data::Batch& batch, Rng* random) const {

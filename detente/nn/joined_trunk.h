@@ -14,10 +14,13 @@
 // With one part that no example lacks, concat and no widths the features are the part's own.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <detente/nn/trunk.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +59,14 @@ class JoinedTrunk final : public Trunk {
 
   std::vector<std::string> part_names() const;
   const Trunk& part(std::size_t index) const { return *parts_.at(index).trunk; }
+  // Whether the network knows examples without the part: it has a mark.
+  bool may_lack(std::size_t part) const { return parts_.at(part).may_lack; }
+
+  // What a part does to the answers is seen by taking it away from every example that has it: until
+  // restore_parts() its features are `stand_in` [width of the part], or, undefined, 0 with a mark of 0, as
+  // of examples that lack it. Those that lack it stay as they are. kShape for another width.
+  void take_away(std::size_t part, const at::Tensor& stand_in);
+  void restore_parts();
 
  private:
   struct Part {
@@ -63,6 +74,7 @@ class JoinedTrunk final : public Trunk {
     std::string kind;  // of its trunk
     std::unique_ptr<Trunk> trunk;
     bool may_lack = false;
+    std::optional<at::Tensor> stand_in = std::nullopt;  // taken away; undefined: as if lacking
   };
   struct DataPart {
     std::string name;

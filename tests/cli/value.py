@@ -192,6 +192,99 @@ def test_cleaning_leaves_the_rows_out(folder):
     call(folder, "value", "clean", "dirty", "--values", "worth/values.csv", "--out", "clean2", code=2)
 
 
+def test_parts_of_examples_have_values(folder):
+    (folder / "joined.yaml").write_text(
+        "data:\n"
+        "  kind: joined\n"
+        "  train: t.csv\n"
+        "  split: {column: part}\n"
+        "  parts:\n"
+        "    - {name: 'the ''first''', kind: table, inputs: ['x, first']}\n"
+        "    - {name: 'yes', kind: table, inputs: [y]}\n"
+        "model: {kind: joined, widths: [8], dropout: 0}\n"
+        "tasks:\n"
+        "  - {name: side, head: binary}\n"
+        "  - {name: value, column: 'va\"lue', head: regression}\n"
+        "optimizer: {lr: 0.02}\n"
+        "train: {epochs: 4, batch_size: 16}\n"
+        "precision: float64\nthreads: 1\n"
+    )
+    call(folder, "train", "joined.yaml", "--out", "joined", "--quiet")
+    told = json.loads(
+        call(folder, "value", "joined", "--method", "modality", "--out", "parts", "--json").stdout
+    )
+    assert told["audit"]["max_relative_error"] < 1e-9, told
+    found = values(folder / "parts" / "values.csv")
+    assert len(found) == 110 * 4 and {key[2] for key in found} == {"the 'first'", "yes"}
+    assert {key[0] for key in found} == {"all"}
+    for task in ("side", "value"):
+        total = sum(value for key, value in found.items() if key[1] == task)
+        audit = told["audit"]["tasks"][task]
+        assert abs(total - audit["total"]) < 1e-9 * abs(total) and abs(audit["values"] - total) < 1e-9, audit
+        own = told["validation"][task]
+        assert own["rows"] == 40 and set(own["loss"]["parts"]) == {"the 'first'", "yes"}, own
+        shared = sum(part["value"] for part in own["loss"]["parts"].values())
+        assert abs(shared - (own["loss"]["none"] - own["loss"]["all"])) < 1e-9, own
+    # `side` hangs on the first column alone.
+    side = told["validation"]["side"]["loss"]["parts"]
+    assert side["the 'first'"]["value"] > abs(side["yes"]["value"]), side
+    said = call(folder, "value", "joined", "--method", "modality", "--out", "parts", "--force").stdout
+    assert "add up to what is shared out within" in said and "mean of its features" in said, said
+    one = call(folder, "value", "one/run", "--method", "modality", "--out", "x", code=2).stderr
+    assert "has one part (data.kind: table)" in one, one
+
+
+def test_removing_is_measured(folder):
+    call(folder, "train", "recipe.yaml", "--out", "long", "--quiet", "--set", "train.epochs=30")
+    command = ["value", "long", "--method", "oob", "--out", "curve", "--rows", "100"]
+    told = json.loads(call(folder, *command, "--curve", "0.2,0.4", "--curve-seeds", "3", "--json").stdout)
+    assert [Path(file).name for file in told["files"]] == ["values.csv", "value.html", "curve.csv"]
+    side, value = told["curves"]
+    assert side["task"] == "side" and side["metric"] == "accuracy" and value["task"] == "value", told
+    lowest, highest, chance = side["lines"]
+    assert lowest["removed"] == [0, 22, 44] and chance["order"] == "at random", side
+    assert lowest["scores"][0] == highest["scores"][0] == chance["scores"][0]
+    # A fifth of the labels is wrong, and the lowest values are these.
+    assert lowest["scores"][2] > highest["scores"][2] and lowest["scores"][1] >= chance["low"][1], side
+    with open(folder / "curve" / "curve.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3 * 3 and rows[1]["removed"] == "22", rows
+    assert float(rows[1]["score"]) == lowest["scores"][1]
+    assert "What is lost when examples are removed" in (folder / "curve" / "value.html").read_text()
+    said = call(folder, *command, "--force", "--curve", "0.1").stdout
+    assert "which have judged the values, too" in said and "lowest values first" in said, said
+    for wrong, words in (("0.3,0.1", "0.1 comes after 0.3"), ("1", "below 1"), ("x", "--curve")):
+        # Before anything is measured.
+        assert words in call(folder, *command, "--force", "--curve", wrong, code=2).stderr, wrong
+
+
+def test_rows_that_are_there_twice_are_named(folder):
+    with open(folder / "t.csv", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    # Training rows 1 and 3 once more, the latter with another label, and two that judge.
+    for part, row, other in (("train", 1, False), ("train", 3, True), ("dev", 1, False), ("dev", 4, False)):
+        x, y, side, value, _ = rows[row]
+        rows.append([x, y, str(1 - int(side)) if other else side, value, part])
+    with open(folder / "twice.csv", "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    (folder / "twice.yaml").write_text((folder / "recipe.yaml").read_text().replace("t.csv", "twice.csv"))
+    call(folder, "train", "twice.yaml", "--out", "twice", "--quiet", "--set", "train.epochs=1")
+    done = call(folder, "value", "twice", "--method", "knn_shapley", "--out", "of_twice", "--json")
+    assert "2 of 42 validation rows have the very inputs of a training row" in done.stderr, done.stderr
+    assert "validation row 40 is training row 1, 41 is 4" in done.stderr, done.stderr
+    assert "2 training rows repeat the inputs of an earlier one (row 110 is training row 1" in done.stderr
+    told = json.loads(done.stdout)["repeated"]
+    assert told["validation"] == {"count": 2, "other_target": 0, "rows": [[40, 1], [41, 4]]}, told
+    assert told["training"] == {"count": 2, "other_target": 1, "rows": [[110, 1], [111, 3]]}, told
+    # Equal rows with equal labels are worth the same.
+    found = values(folder / "of_twice" / "values.csv")
+    assert found["side", "side", "all", 1] == found["side", "side", "all", 110]
+    assert found["side", "side", "all", 3] != found["side", "side", "all", 111]
+    assert "very inputs" in (folder / "of_twice" / "value.html").read_text()
+    quiet = call(folder, "value", "one/run", "--method", "loss", "--out", "once", "--json")
+    assert "inputs of" not in quiet.stderr and json.loads(quiet.stdout)["repeated"]["training"]["count"] == 0
+
+
 def test_what_is_wrong_has_words(folder):
     for command, words in (
         (["value", "recipe.yaml", "--method", "knn", "--out", "x"], "knn_shapley"),

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each row by itself costs a trained model.
+#pragma once
+
+#include <detente/data/source.h>
+#include <detente/nn/model.h>
+#include <detente/train/head_losses.h>
+
+#include <vector>
+
+namespace detente::appraise {
+
+// Per task of `losses` the loss of each row by itself, from one pass of the model over all of them and
+// without a graph; NaN where a row has no target. Terms that take several rows (correlation) are left out.
+std::vector<std::vector<double>> row_losses(const train::HeadLosses& losses,
+                                            const nn::Model& model,
+                                            const data::Source& source,
+                                            const data::RowList& rows);
+
+}  // namespace detente::appraise
