@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether values find what is known to be wrong: labels flipped on purpose, of one task or of all.
 
-    gates.py PROGRAM IMAGES LABELS --study labels|two_digits [--seeds 3] --out DIR
+    gates.py PROGRAM IMAGES LABELS --study labels|two_digits|modality|clean [--seeds 3] --out DIR
 
 IMAGES and LABELS: MNIST's training files (idx, gzip or not; data/mnist/README.md). `labels`: 1,000 images,
 a fifth of the labels flipped, 500 validation images. `two_digits`: two digits over each other, a fifth of
@@ -14,6 +14,7 @@ import argparse
 import csv
 import gzip
 import json
+import os
 import statistics
 import subprocess
 from pathlib import Path
@@ -52,11 +53,14 @@ def auroc(values, flipped):
 
 
 def read_values(path):
-    """{(trained, judged): values in the order of the ids}"""
+    """{(trained, judged) or, with modalities, (trained, judged, modality): values in the order of the ids}"""
     found = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
-            found.setdefault((row["task_trained"], row["task_judged"]), {})[int(row["id"])] = row["value"]
+            key = (row["task_trained"], row["task_judged"])
+            if row["modality"] != "all":
+                key += (row["modality"],)
+            found.setdefault(key, {})[int(row["id"])] = row["value"]
     return {key: numpy.array([float(column[i]) for i in sorted(column)]) for key, column in found.items()}
 
 
@@ -72,6 +76,8 @@ def value(program, source, method, folder, *more):
     return read_values(folder / "values.csv"), told
 
 
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
+
 RECIPE = """name: gates
 seed: {seed}
 data: {{kind: arrays, train: train.npz, dev: dev.npz, scale: stored}}
@@ -81,22 +87,58 @@ tasks:
 balance: {{method: ew}}
 optimizer: {{lr: {lr}, weight_decay: 0}}
 train: {{epochs: {epochs}, batch_size: {batch}, keep: all}}
-threads: 2
+threads: {threads}
 """
 
 
-def labels_study(program, images, labels, seed, folder):
+JOINED = """name: gates
+seed: {seed}
+data:
+  kind: joined
+  train: list.csv
+  split: {{column: part}}
+  parts:
+    - {{name: image, kind: arrays, file: images.npz, row: image, scale: stored}}
+    - {{name: sound, kind: audio, frames: 64, mel: {{mels: 40}}}}
+model:
+  kind: joined
+  widths: [64]
+  dropout: 0
+  parts:
+    - {{name: image, widths: [64], dropout: 0}}
+    - {{name: sound, kind: convnet1d, hidden: 64, dropout: 0}}
+tasks:
+  - {{name: digit, head: classes, classes: 10}}
+  - {{name: speaker, head: classes, class_names: [{speakers}]}}
+balance: {{method: ew}}
+optimizer: {{lr: 0.002, weight_decay: 0}}
+train: {{epochs: {epochs}, batch_size: 32, keep: all}}
+valuation: {{rows: 300, groups: parts}}
+threads: {threads}
+"""
+
+
+def labels_data(images, labels, seed, folder, share=0.2, test=0):
+    """1,000 training images with flipped labels, 500 to judge, and `test` more; which were flipped."""
     draw = numpy.random.default_rng(seed)
-    chosen = draw.choice(len(images), 1500, replace=False)
-    x = images[chosen].reshape(1500, -1).astype(numpy.float32) / 255
+    chosen = draw.choice(len(images), 1500 + test, replace=False)
+    x = images[chosen].reshape(len(chosen), -1).astype(numpy.float32) / 255
     y = labels[chosen].astype(numpy.int64)
-    given, flipped = flip(y[:1000], draw)
+    given, flipped = flip(y[:1000], draw, share)
     numpy.savez(folder / "train.npz", X=x[:1000], label=given)
-    numpy.savez(folder / "dev.npz", X=x[1000:], label=y[1000:])
+    numpy.savez(folder / "dev.npz", X=x[1000:1500], label=y[1000:1500])
+    if test:
+        numpy.savez(folder / "test.npz", X=x[1500:], label=y[1500:])
+    return flipped
+
+
+def labels_study(program, images, labels, seed, folder):
+    flipped = labels_data(images, labels, seed, folder)
     recipe = folder / "recipe.yaml"
     recipe.write_text(
         RECIPE.format(
             seed=seed,
+            threads=THREADS,
             model="kind: mlp, widths: [64], dropout: 0",
             lr=0.002,
             epochs=10,
@@ -138,6 +180,7 @@ def two_digits_study(program, images, labels, seed, folder):
     recipe.write_text(
         RECIPE.format(
             seed=seed,
+            threads=THREADS,
             lr=0.002,
             epochs=4,
             batch=64,
@@ -163,6 +206,88 @@ def two_digits_study(program, images, labels, seed, folder):
     return scores
 
 
+def modality_study(program, images, labels, seed, folder, sounds):
+    """Takes 5 to 19 of each speaker and digit train, takes 0 to 4 judge."""
+    draw = numpy.random.default_rng(seed)
+    with open(sounds / "recordings.csv", newline="") as file:
+        recordings = [row for row in csv.DictReader(file) if int(row["take"]) < 20]
+    parts = ["dev" if int(row["take"]) < 5 else "train" for row in recordings]
+    train = [i for i, part in enumerate(parts) if part == "train"]
+    by_speaker = {}
+    for i in train:
+        by_speaker.setdefault(recordings[i]["speaker"], []).append(i)
+    corrupted = set(draw.choice(train, len(train) // 5, replace=False).tolist())
+    of_digit = [draw.permutation(numpy.flatnonzero(labels == digit)).tolist() for digit in range(10)]
+    chosen, lines = [], ["image,audio,digit,speaker,part"]
+    for i, (row, part) in enumerate(zip(recordings, parts)):
+        heard = row
+        if i in corrupted:
+            others = [j for j in by_speaker[row["speaker"]] if recordings[j]["digit"] != row["digit"]]
+            heard = recordings[others[draw.integers(len(others))]]
+        audio = (sounds / heard["audio"]).resolve()
+        lines.append(f"{len(chosen)},{audio},{row['digit']},{row['speaker']},{part}")
+        chosen.append(of_digit[int(row["digit"])].pop())
+    flipped = numpy.array([i in corrupted for i in train])
+    x = images[chosen].reshape(len(chosen), -1).astype(numpy.float32) / 255
+    numpy.savez(folder / "images.npz", X=x)
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(
+        JOINED.format(seed=seed, threads=THREADS, epochs=6, speakers=", ".join(sorted(by_speaker)))
+    )
+    scores = {}
+    run = folder / "in_run" / "run"
+    for method, source in (("in_run", recipe), ("modality", run)):
+        found, told = value(program, source, method, folder / method)
+        trained = (
+            {"digit": "all", "speaker": "all"}
+            if method == "modality"
+            else {"digit": "digit", "speaker": "speaker"}
+        )
+        for task in ("digit", "speaker"):
+            for part in ("image", "sound"):
+                values = found[trained[task], task, part]
+                scores[f"{method} {task} {part}"] = auroc(values, flipped)
+                scores[f"{method} {task} {part}, mean of wrong"] = values[flipped].mean()
+                scores[f"{method} {task} {part}, mean of others"] = values[~flipped].mean()
+        scores[f"{method} audit"] = told["audit"]["max_relative_error"]
+    return scores
+
+
+def clean_study(program, images, labels, seed, folder, share):
+    labels_data(images, labels, seed, folder, share, 2000)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(
+        RECIPE.format(
+            seed=seed,
+            threads=THREADS,
+            model="kind: mlp, widths: [64], dropout: 0",
+            lr=0.002,
+            epochs=10,
+            batch=32,
+            tasks="  - {name: label, head: classes, classes: 10}",
+        )
+    )
+    scores = {}
+
+    def test(name, source):
+        run = folder / f"run {name}"
+        call(program, "train", source, "--out", run, "--quiet")
+        told = json.loads(call(program, "eval", run, "--data", folder / "test.npz", "--json"))
+        scores[name] = told["tasks"]["label"]["accuracy"]
+        return run
+
+    run = test("all rows", recipe)
+    for method in ("knn_shapley", "loss"):
+        value(program, run, method, folder / method)
+        clean = [program, "value", "clean", run, "--values", folder / method / "values.csv", "--below", 0.2]
+        call(*clean, "--out", folder / f"clean {method}")
+        test(f"without the lowest of {method}", folder / f"clean {method}" / "recipe.yaml")
+    call(*clean, "--random", "--seed", seed, "--out", folder / "random")
+    test("without as many at random", folder / "random" / "recipe.yaml")
+    return scores
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -170,12 +295,21 @@ def main():
     parser.add_argument("program", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("labels", type=Path)
-    parser.add_argument("--study", choices=["labels", "two_digits"], required=True)
+    parser.add_argument("--study", choices=["labels", "two_digits", "modality", "clean"], required=True)
+    parser.add_argument("--sounds", type=Path, help="modality: data/fsdd with its recordings")
+    parser.add_argument("--flipped", type=float, default=0.2, help="clean: share of the labels flipped")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     images, labels = read_idx(chosen.images), read_idx(chosen.labels)
-    study = {"labels": labels_study, "two_digits": two_digits_study}[chosen.study]
+    if chosen.study == "modality" and chosen.sounds is None:
+        parser.error("--study modality needs --sounds")
+    study = {
+        "labels": labels_study,
+        "two_digits": two_digits_study,
+        "modality": lambda *given: modality_study(*given, chosen.sounds),
+        "clean": lambda *given: clean_study(*given, chosen.flipped),
+    }[chosen.study]
     scores = []
     for seed in range(chosen.seeds):
         folder = chosen.out / f"{chosen.study}_{seed}"
