@@ -206,7 +206,7 @@ def two_digits_study(program, images, labels, seed, folder):
     return scores
 
 
-def modality_study(program, images, labels, seed, folder, sounds):
+def modality_study(program, images, labels, seed, folder, sounds, noise):
     """Takes 5 to 19 of each speaker and digit train, takes 0 to 4 judge."""
     draw = numpy.random.default_rng(seed)
     with open(sounds / "recordings.csv", newline="") as file:
@@ -229,11 +229,12 @@ def modality_study(program, images, labels, seed, folder, sounds):
         chosen.append(of_digit[int(row["digit"])].pop())
     flipped = numpy.array([i in corrupted for i in train])
     x = images[chosen].reshape(len(chosen), -1).astype(numpy.float32) / 255
+    x += numpy.float32(noise) * draw.standard_normal(x.shape, numpy.float32)
     numpy.savez(folder / "images.npz", X=x)
     (folder / "list.csv").write_text("\n".join(lines) + "\n")
     recipe = folder / "recipe.yaml"
     recipe.write_text(
-        JOINED.format(seed=seed, threads=THREADS, epochs=6, speakers=", ".join(sorted(by_speaker)))
+        JOINED.format(seed=seed, threads=THREADS, epochs=12, speakers=", ".join(sorted(by_speaker)))
     )
     scores = {}
     run = folder / "in_run" / "run"
@@ -297,6 +298,9 @@ def main():
     parser.add_argument("labels", type=Path)
     parser.add_argument("--study", choices=["labels", "two_digits", "modality", "clean"], required=True)
     parser.add_argument("--sounds", type=Path, help="modality: data/fsdd with its recordings")
+    parser.add_argument(
+        "--noise", type=float, default=0.0, help="modality: deviation added to pixels between 0 and 1"
+    )
     parser.add_argument("--flipped", type=float, default=0.2, help="clean: share of the labels flipped")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
@@ -307,7 +311,7 @@ def main():
     study = {
         "labels": labels_study,
         "two_digits": two_digits_study,
-        "modality": lambda *given: modality_study(*given, chosen.sounds),
+        "modality": lambda *given: modality_study(*given, chosen.sounds, chosen.noise),
         "clean": lambda *given: clean_study(*given, chosen.flipped),
     }[chosen.study]
     scores = []

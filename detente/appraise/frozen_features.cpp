@@ -24,6 +24,13 @@ bool any_label(const std::vector<double>& labels) {
   return std::any_of(labels.begin(), labels.end(), [](double y) { return !std::isnan(y); });
 }
 
+// Of those that are known.
+bool all_alike(const std::vector<double>& labels) {
+  const auto known = [](double y) { return !std::isnan(y); };
+  const auto first = std::find_if(labels.begin(), labels.end(), known);
+  return std::all_of(first, labels.end(), [&](double y) { return std::isnan(y) || y == *first; });
+}
+
 // 0: numbers.
 std::size_t classes_of(const train::TaskRecipe& task) {
   switch (task.head.kind) {
@@ -82,6 +89,11 @@ FrozenFeatures::FrozenFeatures(const Subject& subject, const std::vector<std::si
     const auto& labels = subject.corpus.dev->target(task.name).values;
     for (const std::size_t row : rows) one.dev.push_back(labels[row]);
     if (any_label(one.train) && any_label(one.dev)) {
+      if (all_alike(one.train)) {
+        notes.push_back(fmt::format(
+            "All training labels of task '{}' are the same: its values tell no label from another.",
+            task.name));
+      }
       tasks.push_back(std::move(one));
     } else {
       notes.push_back(

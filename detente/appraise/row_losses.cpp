@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/appraise/row_losses.h>
+#include <detente/core/error.h>
 #include <detente/train/corpus.h>
 
 #include <cmath>
@@ -29,7 +30,16 @@ std::vector<std::vector<double>> row_losses(const train::HeadLosses& losses,
     found.resize(row.values.size());
     for (std::size_t k = 0; k < found.size(); ++k) {
       const at::Tensor& loss = row.values[k];
-      found[k].push_back(loss.defined() ? loss.item<double>() : std::nan(""));
+      const double value = loss.defined() ? loss.item<double>() : std::nan("");
+      DETENTE_CHECK(
+          !loss.defined() || std::isfinite(value),
+          ErrorCode::kNumeric,
+          "[appraise] the loss of task '{}' on row {} is {}; the model has diverged, or a number "
+          "is too large for it.",
+          model.heads().tasks()[k].name,
+          rows[static_cast<std::size_t>(i)],
+          value);
+      found[k].push_back(value);
     }
   }
   return found;

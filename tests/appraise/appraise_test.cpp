@@ -153,6 +153,76 @@ TEST_F(AppraiseTest, TracinOfItselfFindsWrongLabels) {
   EXPECT_GT(valuation::detection_auroc(found.table.series[0].values, wrong).value, 0.8);
 }
 
+TEST_F(AppraiseTest, LossIsThatOfEachRowAlone) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  const Appraisal found = loss({run, corpus}, {});
+  nn::Model model = run.model->clone();
+  const train::Judge judge({run.recipe, corpus, model, {}, tensor::DType::kFloat64}, 1000);
+  for (const std::size_t row : {std::size_t{0}, std::size_t{33}, corpus.train->size() - 1}) {
+    const train::TaskLosses own = judge.losses().of_rows(*corpus.train, {row});
+    for (std::size_t k = 0; k < 2; ++k) {
+      EXPECT_NEAR(found.table.series[k].values[row], -own.values[k].item<double>(), 1e-12);
+    }
+  }
+}
+
+TEST_F(AppraiseTest, AModelThatHasDivergedIsSaid) {
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  {
+    const torch::NoGradGuard no_grad;
+    run.model->shared_parameters()[0].fill_(std::nan(""));
+  }
+  for (const char* method : {"loss", "knn_shapley", "lava", "oob", "loo"}) {
+    EXPECT_THAT(train::error_of([&] {
+                  method_of(method).appraise({run, corpus}, {});
+                }).what(),
+                HasSubstr("the model has diverged"))
+        << method;
+  }
+}
+
+TEST_F(AppraiseTest, OneClassAndMoreNeighboursThanRowsAreSaid) {
+  std::string text = "x,y,side,value,part\n";
+  Rng rng(2);
+  for (int i = 0; i < 30; ++i) {
+    text += fmt::format("{},{},{},{},{}\n",
+                        rng.normal(),
+                        rng.normal(),
+                        i == 3 ? "" : "1",
+                        i,
+                        i < 20 ? "train" : "dev");
+  }
+  write_file_atomic(folder_ / "t.csv", text);
+  const LoadedRun run = trained();
+  const Corpus corpus = corpus_of(run);
+  Options options;
+  options.neighbours = 500;
+  options.permutations = 2;
+  options.samples = 20;
+  options.models = 20;
+  for (const char* method : {"knn_shapley", "lava", "oob", "tmc", "banzhaf", "loo"}) {
+    const Appraisal found = method_of(method).appraise({run, corpus}, options);
+    std::string notes;
+    for (const auto& note : found.notes) notes += note + "\n";
+    EXPECT_THAT(notes, HasSubstr("All training labels of task 'side' are the same")) << method;
+    EXPECT_THAT(notes, ::testing::Not(HasSubstr("task 'value' are the same")));
+    if (std::string(method) == "knn_shapley") {
+      EXPECT_THAT(notes, HasSubstr("500 neighbours are asked for and there are 20 training rows"));
+      // Equal labels are worth as much: 19 of 500 votes are right.
+      const auto& values = found.table.series[0].values;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (i == 3) {
+          EXPECT_TRUE(std::isnan(values[i]));
+        } else {
+          EXPECT_NEAR(values[i], 1.0 / 500, 1e-15) << i;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(AppraiseTest, InRunWantsARunThatWasLookedAt) {
   const LoadedRun run = trained();
   const Corpus corpus = corpus_of(run);
