@@ -327,7 +327,7 @@ def main():
         each = [float(one[name]) for one in scores]
         table[name] = {"mean": statistics.mean(each), "each": each}
         spread = statistics.stdev(each) if len(each) > 1 else float("nan")
-        print(f"{name:<24} {table[name]['mean']:.3g} ± {spread:.2g}")
+        print(f"{name:<36} {table[name]['mean']:.3g} ± {spread:.2g}")
     (chosen.out / "gates.json").write_text(
         json.dumps({"study": chosen.study, "scores": table}, indent=2) + "\n"
     )

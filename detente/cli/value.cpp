@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// detente value RUN|RECIPE, detente value clean RUN
+// detente value RUN|RECIPE
 #include <detente/appraise/appraise.h>
 #include <detente/appraise/removal_curves.h>
 #include <detente/cli/command.h>
 #include <detente/cli/output_file.h>
 #include <detente/cli/recipe_flags.h>
+#include <detente/cli/value_clean.h>
 #include <detente/cli/value_examples.h>
 #include <detente/cli/value_text.h>
 #include <detente/core/error.h>
@@ -12,9 +13,7 @@
 #include <detente/core/interrupt.h>
 #include <detente/core/json_text.h>
 #include <detente/core/stopwatch.h>
-#include <detente/core/suggest.h>
 #include <detente/core/terminal.h>
-#include <detente/data/dropped_rows.h>
 #include <detente/data/repeated_rows.h>
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
@@ -22,7 +21,6 @@
 #include <detente/text/shell_word.h>
 #include <detente/train/corpus.h>
 #include <detente/train/trainer.h>
-#include <detente/valuation/clean.h>
 #include <detente/valuation/suspects.h>
 #include <detente/valuation/value_page.h>
 #include <detente/valuation/value_summary.h>
@@ -59,23 +57,6 @@ struct ValueFlags {
   bool json = false;
 };
 
-struct CleanFlags {
-  std::string run;
-  std::string values;
-  std::string judged;
-  double quantile = -1;
-  double below = std::nan("");
-  bool harmful = false;
-  std::vector<std::string> spare;
-  bool random = false;
-  std::uint64_t seed = 0;
-  std::string out;
-  std::vector<std::string> overrides;
-  bool force = false;
-  bool accept_changed = false;
-  bool json = false;
-};
-
 // What `value` writes into its folder.
 constexpr const char* kValues = "values.csv";
 constexpr const char* kPage = "value.html";
@@ -84,24 +65,6 @@ constexpr const char* kCurve = "curve.csv";
 
 bool is_on_terminal(const Context& context) {
   return &context.err == &std::cerr && error_is_terminal();
-}
-
-// Earlier values are not written over unasked; anything else in the folder stays as it is.
-void check_folder(const fs::path& folder, const std::vector<const char*>& names, bool force) {
-  DETENTE_CHECK(!train::RunDirectory{folder}.is_run(),
-                ErrorCode::kInvalidArgument,
-                "[cli::value] --out '{}' is a run's folder; choose another.",
-                folder.string());
-  for (const char* name : names) {
-    std::error_code ignored;
-    const fs::file_status status = fs::symlink_status(folder / name, ignored);
-    if (!fs::exists(status)) continue;
-    DETENTE_CHECK(force && fs::is_regular_file(status),
-                  ErrorCode::kInvalidArgument,
-                  "[cli::value] '{}' is there already{}.",
-                  (folder / name).string(),
-                  force ? " and is no plain file; move it away" : "; --force writes over it");
-  }
 }
 
 // A recipe is trained first, in the folder.
@@ -178,6 +141,35 @@ std::optional<valuation::ValueAudit> audit_of(const Json& audit) {
   return found;
 }
 
+void print_lowest(const std::vector<std::int64_t>& ids,
+                  const std::vector<double>& values,
+                  const std::string& whom,
+                  const data::Source& rows,
+                  Context& context) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) order.push_back(i);
+  }
+  const std::size_t shown = std::min<std::size_t>(3, order.size());
+  std::partial_sort(order.begin(),
+                    order.begin() + static_cast<std::ptrdiff_t>(shown),
+                    order.end(),
+                    [&](std::size_t a, std::size_t b) {
+                      return std::pair(values[a], a) < std::pair(values[b], b);
+                    });
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto id = ids[order[i]];
+    const data::RowPlace place = rows.place(static_cast<std::size_t>(id));
+    context.out << fmt::format("lowest for {}: example {} ({} {} of {}), {:.3g}\n",
+                               text::printable(whom),
+                               id,
+                               place.line > 0 ? "line" : "row",
+                               place.line > 0 ? place.line : place.row,
+                               text::printable(fs::path(place.file).filename().string()),
+                               values[order[i]]);
+  }
+}
+
 void print_values(const valuation::ValueTable& table,
                   const appraise::Appraisal& appraisal,
                   const data::Source& rows,
@@ -207,27 +199,11 @@ void print_values(const valuation::ValueTable& table,
   for (const std::string& judged : valuation::tasks_judged(table)) {
     const auto series = valuation::joined_series(table, judged);
     if (!series) continue;
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < series->values.size(); ++i) {
-      if (std::isfinite(series->values[i])) order.push_back(i);
-    }
-    const std::size_t shown = std::min<std::size_t>(3, order.size());
-    std::partial_sort(order.begin(),
-                      order.begin() + static_cast<std::ptrdiff_t>(shown),
-                      order.end(),
-                      [&](std::size_t a, std::size_t b) {
-                        return std::pair(series->values[a], a) < std::pair(series->values[b], b);
-                      });
-    for (std::size_t i = 0; i < shown; ++i) {
-      const auto id = table.ids[order[i]];
-      const data::RowPlace place = rows.place(static_cast<std::size_t>(id));
-      context.out << fmt::format("lowest for {}: example {} ({} {} of {}), {:.3g}\n",
-                                 text::printable(judged),
-                                 id,
-                                 place.line > 0 ? "line" : "row",
-                                 place.line > 0 ? place.line : place.row,
-                                 text::printable(fs::path(place.file).filename().string()),
-                                 series->values[order[i]]);
+    print_lowest(table.ids, series->values, judged, rows, context);
+    for (const std::string& part : valuation::few_modalities(table)) {
+      const auto through = valuation::joined_series(table, judged, valuation::kAll, part);
+      if (!through) continue;
+      print_lowest(table.ids, through->values, judged + " through " + part, rows, context);
     }
   }
   for (const std::string& note : appraisal.notes) context.out << text::printable(note) << "\n";
@@ -246,7 +222,7 @@ void run_value(const ValueFlags& flags, Context& context) {
                 flags.source);
   if (!flags.curve.empty()) valuation::check_shares(flags.curve);
   const fs::path folder = flags.out;
-  check_folder(folder, {kValues, kPage, kSuspects, kCurve}, flags.force);
+  check_value_folder(folder, {kValues, kPage, kSuspects, kCurve}, flags.force);
   make_directories(folder);
   const fs::path root = run_of(flags, context);
   if (root.empty()) return;
@@ -315,94 +291,6 @@ void run_value(const ValueFlags& flags, Context& context) {
   print_curves(removal.curves, context.out);
   for (const std::string& note : removal.notes) context.out << text::printable(note) << "\n";
   context.out << "Page: " << text::printable(files[1]) << "\n";
-}
-
-void run_clean(const CleanFlags& flags, Context& context) {
-  const train::LoadedRun run = train::load_run(flags.run, flags.overrides, flags.accept_changed);
-  const fs::path values = flags.values.empty() ? run.run.values() : fs::path(flags.values);
-  DETENTE_CHECK(
-      fs::exists(values),
-      ErrorCode::kIo,
-      "[cli::value] there are no values in '{}'. Expected what `detente value {} --method M "
-      "--out DIR` wrote: --values DIR/values.csv.",
-      values.string(),
-      flags.run);
-  const valuation::ValueTable table = valuation::read_values(values.string());
-  const std::vector<std::string> judged = valuation::tasks_judged(table);
-  DETENTE_CHECK(
-      !flags.judged.empty() || judged.size() == 1,
-      ErrorCode::kInvalidArgument,
-      "[cli::value] the values are judged by several tasks; say with --drop-harmful which one "
-      "the rows harm: {}.",
-      join_names(judged));
-  valuation::CleanRule rule{.judged = flags.judged.empty() ? judged[0] : flags.judged,
-                            .spare = flags.spare,
-                            .harmful = flags.harmful};
-  if (flags.quantile >= 0) rule.quantile = flags.quantile;
-  if (!std::isnan(flags.below)) rule.below = flags.below;
-  const valuation::Cleaning cleaning = valuation::choose_removed(table, rule);
-  const auto train =
-      train::load_rows(run.recipe, run.recipe.data.files, data::Part::kTrain, *run.source, true);
-  demand_rows(*train, table.ids);
-  std::vector<std::int64_t> ids = cleaning.ids;
-  if (flags.random) ids = valuation::random_removed(table, ids.size(), flags.seed);
-  const fs::path folder = flags.out;
-  check_folder(folder, {"recipe.yaml"}, flags.force);
-  train::Recipe recipe = run.recipe;
-  const auto dropped = data::dropped_rows(recipe.data.files, *train, ids);
-  const auto lists = data::write_dropped_rows(dropped, folder, flags.force, recipe.data.files);
-  recipe.output.clear();
-  const fs::path recipe_path = folder / "recipe.yaml";
-  write_file_atomic(recipe_path, recipe.to_yaml());
-  std::vector<std::string> files = {recipe_path.string()};
-  for (const auto& list : lists) files.push_back(list.string());
-  if (train->is_text()) {
-    for (const data::DroppedRows& one : dropped) {
-      const fs::path copy = folder / data::copy_name(one.file);
-      data::copy_without_rows(one.file, copy, one.rows, recipe.data.files.format, flags.force);
-      files.push_back(copy.string());
-    }
-  }
-  if (flags.json) {
-    context.out << json_text(Json{{"rows", ids.size()}, {"of", table.ids.size()}, {"files", files}})
-                << "\n";
-    return;
-  }
-  context.out << fmt::format("{} of {} training rows are left out{}.\n",
-                             ids.size(),
-                             table.ids.size(),
-                             flags.random ? ", drawn at random for comparison" : "");
-  if (flags.harmful && !cleaning.has_errors) {
-    context.out << "No standard errors are known, so none is judged harmful.\n";
-  }
-  for (const auto& file : files) context.out << "wrote " << text::printable(file) << "\n";
-  context.out << "Train without them: detente train "
-              << text::printable(text::shell_word(recipe_path.string())) << " --out RUN\n";
-}
-
-void add_clean(CLI::App& value, Context& context) {
-  CLI::App* command =
-      value.add_subcommand("clean", "Write a recipe that trains without the rows that harm");
-  auto flags = std::make_shared<CleanFlags>();
-  command->add_option("RUN", flags->run, "Folder of the run that the values are of")->required();
-  command->add_option("--values", flags->values, "values.csv; default: the run's own");
-  command->add_option("--drop-harmful",
-                      flags->judged,
-                      "The task that the rows left out harm; default: the only one");
-  command->add_option("--below", flags->quantile, "So large a share at most: the lowest values")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--below-value", flags->below, "Only values below this number");
-  command->add_flag(
-      "--certain", flags->harmful, "Only rows whose verdict is harmful (2 standard errors)");
-  command->add_option("--spare", flags->spare, "Keep rows that are worth something to these tasks");
-  command->add_flag("--random", flags->random, "As many rows, drawn at random: for comparison");
-  command->add_option("--seed", flags->seed, "Of --random")->capture_default_str();
-  command->add_option("--out", flags->out, "Folder for recipe.yaml and drop.txt")->required();
-  add_set_flag(*command, flags->overrides);
-  command->add_flag("--force", flags->force, "Write over earlier files of these names");
-  add_accept_changed_flag(*command, flags->accept_changed);
-  command->add_flag("--json", flags->json, "Print {\"rows\": n, \"of\": n, \"files\": [...]}");
-  command->callback([flags, &context] { run_clean(*flags, context); });
 }
 
 std::string method_list() {
@@ -476,7 +364,7 @@ void add_value(CLI::App& app, Context& context) {
   command->add_flag("--json",
                     flags->json,
                     "Print {\"method\", \"rows\", \"files\", \"audit\": {\"max_relative_error\"}}");
-  add_clean(*command, context);
+  add_value_clean(*command, context);
   command->callback([flags, command, method, out, &context] {
     if (!command->get_subcommands().empty()) return;
     for (const CLI::Option* option : {method, out}) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/value_text.h>
+#include <detente/core/error.h>
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
+#include <detente/train/run_directory.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <ostream>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace detente::cli {
@@ -41,6 +44,26 @@ Json pairs_json(const std::vector<data::RepeatedRow>& rows) {
 }
 
 }  // namespace
+
+void check_value_folder(const std::filesystem::path& folder,
+                        const std::vector<const char*>& names,
+                        bool force) {
+  DETENTE_CHECK(!train::RunDirectory{folder}.is_run(),
+                ErrorCode::kInvalidArgument,
+                "[cli::value] --out '{}' is a run's folder; choose another.",
+                folder.string());
+  for (const char* name : names) {
+    std::error_code ignored;
+    const std::filesystem::file_status status =
+        std::filesystem::symlink_status(folder / name, ignored);
+    if (!std::filesystem::exists(status)) continue;
+    DETENTE_CHECK(force && std::filesystem::is_regular_file(status),
+                  ErrorCode::kInvalidArgument,
+                  "[cli::value] '{}' is there already{}.",
+                  (folder / name).string(),
+                  force ? " and is no plain file; move it away" : "; --force writes over it");
+  }
+}
 
 void print_curves(const std::vector<valuation::RemovalCurve>& curves, std::ostream& out) {
   for (const valuation::RemovalCurve& curve : curves) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands beside the values, on the terminal and for --json: removal curves, rows that are there twice.
-// Needs no LibTorch.
+// What `value` and `value clean` share, and what stands beside the values on the terminal and for --json: removal
+// curves, rows that are there twice.
 #pragma once
 
 #include <detente/core/json.h>
@@ -8,11 +8,18 @@
 #include <detente/valuation/removal.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <iosfwd>
 #include <string>
 #include <vector>
 
 namespace detente::cli {
+
+// Earlier files of these names are not written over unasked; anything else in the folder stays as it is. Throws
+// kInvalidArgument for a run's folder.
+void check_value_folder(const std::filesystem::path& folder,
+                        const std::vector<const char*>& names,
+                        bool force);
 
 // A table for each: a row per order, a column per share.
 void print_curves(const std::vector<valuation::RemovalCurve>& curves, std::ostream& out);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/version.h>
-#include <detente/report/chart.h>
 #include <detente/report/html_page.h>
+#include <detente/valuation/internal/removal_charts.h>
 #include <detente/valuation/value_charts.h>
 #include <detente/valuation/value_page.h>
 #include <detente/valuation/value_summary.h>
@@ -363,6 +363,7 @@ void add_cards(HtmlPage& page,
 }
 
 void add_examples(HtmlPage& page,
+                  const ValueTable& table,
                   const ValuePageInput& input,
                   Examples& examples,
                   const std::vector<Judgement>& judged) {
@@ -383,6 +384,19 @@ void add_examples(HtmlPage& page,
     }
     add_cards(page, examples, one, harmful, input.most_shown, "Most harmful to " + task, "");
     add_cards(page, examples, one, helpful, input.most_shown, "Most helpful to " + task, "");
+    for (const std::string& name : few_modalities(table)) {
+      const auto series = joined_series(table, one.task, kAll, name);
+      if (!series) continue;
+      const Judgement part{one.task, *series, summarize(*series)};
+      const auto bad = lowest(series->values, [&](std::size_t i) { return series->values[i] < 0; });
+      add_cards(page,
+                examples,
+                part,
+                bad,
+                input.most_shown,
+                fmt::format("Most harmful to {} through {}", task, name),
+                "");
+    }
     if (judged.size() < 2) continue;
     const auto alone = lowest(values, [&](std::size_t i) {
       return values[i] < 0 &&
@@ -453,39 +467,6 @@ void add_suspects(HtmlPage& page,
   if (!longer.empty()) page.note(fmt::format("The first {} of each task.", kMostShownSuspects));
 }
 
-void add_removal(HtmlPage& page, const std::vector<RemovalCurve>& curves) {
-  const auto has_points = [](const RemovalCurve& curve) {
-    return std::any_of(curve.lines.begin(), curve.lines.end(), [](const RemovalLine& line) {
-      return !line.shares.empty();
-    });
-  };
-  if (std::none_of(curves.begin(), curves.end(), has_points)) return;
-  page.heading("What is lost when examples are removed");
-  page.begin_grid();
-  for (const RemovalCurve& curve : curves) {
-    if (!has_points(curve)) continue;
-    report::Chart chart;
-    chart.title = task_text(curve.task) + (curve.metric.empty() ? "" : ": " + curve.metric);
-    chart.x_label = "share removed";
-    chart.y_label = curve.metric;
-    for (const RemovalLine& line : curve.lines) {
-      report::Series series;
-      series.name = line.name;
-      series.x = line.shares;
-      series.y = line.scores;
-      series.low = line.low;
-      series.high = line.high;
-      series.color = report::line_color(chart.series.size());
-      series.markers = true;
-      chart.series.push_back(std::move(series));
-    }
-    page.chart(std::move(chart),
-               "Trained anew without the examples that each order removes first. A band holds the "
-               "orders at random.");
-  }
-  page.end_grid();
-}
-
 }  // namespace
 
 std::string verdict_words() {
@@ -516,9 +497,9 @@ std::string value_page(const ValueTable& table, const ValuePageInput& input) {
   add_modalities(page, table, judged);
   add_distributions(page, input, judged);
   Examples examples(table, input);
-  add_examples(page, input, examples, judged);
+  add_examples(page, table, input, examples, judged);
   add_suspects(page, table, input, examples);
-  add_removal(page, input.removal);
+  internal::add_removal(page, input.removal);
   add_verdicts(page, table);
   return page.finish(std::string("Written by Detente ") + DETENTE_VERSION + ".");
 }

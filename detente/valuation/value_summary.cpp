@@ -59,6 +59,12 @@ std::vector<std::string> modalities(const ValueTable& table) {
   return names(table, &ValueSeries::modality);
 }
 
+std::vector<std::string> few_modalities(const ValueTable& table) {
+  std::vector<std::string> names = modalities(table);
+  std::erase(names, kAll);
+  return names.size() >= 2 && names.size() <= 6 ? names : std::vector<std::string>();
+}
+
 void check_table(const ValueTable& table) {
   const std::size_t count = table.ids.size();
   for (const ValueSeries& series : table.series) {

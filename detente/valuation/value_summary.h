@@ -17,6 +17,10 @@ std::vector<std::string> tasks_trained(const ValueTable& table);
 std::vector<std::string> tasks_judged(const ValueTable& table);
 std::vector<std::string> modalities(const ValueTable& table);
 
+// Those that are told apart, where they are 2 to 6 and can be looked at one by one; else none: of layers there
+// may be a hundred.
+std::vector<std::string> few_modalities(const ValueTable& table);
+
 // Whether every series has a value for each id, and as many standard errors and counts or none.
 // Throws kShape naming the series.
 void check_table(const ValueTable& table);

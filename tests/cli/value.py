@@ -230,6 +230,17 @@ def test_parts_of_examples_have_values(folder):
     assert side["the 'first'"]["value"] > abs(side["yes"]["value"]), side
     said = call(folder, "value", "joined", "--method", "modality", "--out", "parts", "--force").stdout
     assert "add up to what is shared out within" in said and "mean of its features" in said, said
+    assert "lowest for side through yes: example" in said, said
+    # Rows can be left out by what one part is worth.
+    command = ["value", "clean", "joined", "--values", "parts/values.csv", "--drop-harmful", "side"]
+    told = call(folder, *command, "--below", "0.1", "--modality", "yes", "--out", "misled", "--json").stdout
+    assert json.loads(told)["rows"] == 11, told
+    lowest = sorted((value, key[3]) for key, value in found.items() if key[1:3] == ("side", "yes"))[:11]
+    dropped = (folder / "misled" / "drop.txt").read_text().splitlines()
+    dropped = {int(line) for line in dropped if line and not line.startswith("#")}
+    assert dropped == {row for _, row in lowest}, (dropped, lowest)
+    wrong = call(folder, *command, "--below", "0.1", "--modality", "no", "--out", "x", code=2).stderr
+    assert "'no'" in wrong and "yes" in wrong, wrong
     one = call(folder, "value", "one/run", "--method", "modality", "--out", "x", code=2).stderr
     assert "has one part (data.kind: table)" in one, one
 

@@ -118,7 +118,8 @@ TEST(ValuePage, ShowsEverythingThatIsThere) {
                     HasSubstr("Which task helps which"),
                     HasSubstr("Mean value of an example"),
                     HasSubstr("share below 0"),
-                    HasSubstr("Mean value of an example through each modality.")));
+                    HasSubstr("Mean value of an example through each modality."),
+                    HasSubstr("Most harmful to spoken_digit through audio")));
   EXPECT_THAT(html,
               AllOf(HasSubstr("value, in 1e-6"),
                     HasSubstr("image_digit by class"),
@@ -265,6 +266,23 @@ TEST(ValueSummary, SumsWhatIsToldApart) {
   EXPECT_EQ(sound->values, table.series[5].values);
   EXPECT_FALSE(joined_series(table, "image_digit", "nothing"));
   EXPECT_FALSE(joined_series(table, "all"));
+}
+
+TEST(ValueSummary, FewModalitiesAreLookedAtOneByOne) {
+  ValueTable table = two_task_table(3);
+  EXPECT_THAT(few_modalities(table), ElementsAre("image", "audio"));
+  const ValueSeries one = table.series[0];
+  for (int i = 0; i < 4; ++i) {
+    table.series.push_back(one);
+    table.series.back().modality = "layer " + std::to_string(i);
+  }
+  EXPECT_EQ(few_modalities(table).size(), 6U);
+  table.series.push_back(one);
+  table.series.back().modality = "seventh";
+  EXPECT_TRUE(few_modalities(table).empty());
+  table.series = {one};
+  EXPECT_TRUE(few_modalities(table).empty());
+  EXPECT_TRUE(few_modalities(table_of({1, 2})).empty());
 }
 
 TEST(ValueSummary, PrefersWhatWasNotToldApart) {
