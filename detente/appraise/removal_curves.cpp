@@ -63,9 +63,9 @@ RemovalCurves removal_curves(const Subject& subject,
       "What removing does is measured with ridge models on the run's features and {} validation "
       "rows{}",
       rows.size(),
-      others
-          ? ", none of which judged the values."
-          : ", which have judged the values, too: that flatters them. Fewer --rows leave others."));
+      others ? ", none of which judged the values."
+             : ", those that judge among them: that flatters a method that judges by them. "
+               "Fewer --rows leave others."));
   return found;
 }
 

@@ -363,7 +363,8 @@ void add_value(CLI::App& app, Context& context) {
   add_accept_changed_flag(*command, flags->accept_changed);
   command->add_flag("--json",
                     flags->json,
-                    "Print {\"method\", \"rows\", \"files\", \"audit\": {\"max_relative_error\"}}");
+                    "Print {\"method\", \"rows\", \"files\", \"audit\": {\"max_relative_error\"}, "
+                    "\"repeated\", and where they are there \"validation\", \"curves\"}");
   add_value_clean(*command, context);
   command->callback([flags, command, method, out, &context] {
     if (!command->get_subcommands().empty()) return;
