@@ -133,8 +133,9 @@ TEST(ValuePage, ShowsEverythingThatIsThere) {
                     HasSubstr("What is lost when examples are removed"),
                     HasSubstr("at random"),
                     HasSubstr("so every verdict is undecided")));
-  EXPECT_EQ(times(html, "<audio controls"), 64U);
-  EXPECT_EQ(times(html, "src=\"data:image/png;base64,"), 64U);
+  // Eight of each kind: harmful, helpful, harmful to this task alone, suspects, and through two modalities.
+  EXPECT_EQ(times(html, "<audio controls"), 2U * 6U * 8U);
+  EXPECT_EQ(times(html, "src=\"data:image/png;base64,"), 2U * 6U * 8U);
   EXPECT_THAT(html, AllOf(Not(HasSubstr("nan")), Not(HasSubstr("http-equiv"))));
   // For looking at it.
   if (const char* file = std::getenv("DETENTE_WRITE_VALUE_PAGE")) std::ofstream(file) << html;
