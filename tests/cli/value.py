@@ -264,6 +264,12 @@ def test_removing_is_measured(folder):
     assert "What is lost when examples are removed" in (folder / "curve" / "value.html").read_text()
     said = call(folder, *command, "--force", "--curve", "0.1").stdout
     assert "flatters a method that judges by them" in said and "lowest values first" in said, said
+    # Rows that did not judge, where there are enough of them.
+    write_table(folder / "more.csv", rows=200)
+    (folder / "more.yaml").write_text((folder / "recipe.yaml").read_text().replace("t.csv", "more.csv"))
+    call(folder, "train", "more.yaml", "--out", "more", "--quiet", "--set", "train.epochs=1")
+    more = ["value", "more", "--method", "loss", "--out", "of_more", "--rows", "30", "--curve", "0.1"]
+    assert "60 validation rows, none of which judged" in call(folder, *more).stdout
     for wrong, words in (("0.3,0.1", "0.1 comes after 0.3"), ("1", "below 1"), ("x", "--curve")):
         # Before anything is measured.
         assert words in call(folder, *command, "--force", "--curve", wrong, code=2).stderr, wrong
