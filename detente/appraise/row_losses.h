@@ -2,6 +2,7 @@
 // What each row by itself costs a trained model.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <detente/data/source.h>
 #include <detente/nn/model.h>
 #include <detente/train/head_losses.h>
