@@ -105,6 +105,29 @@ TEST_P(ExamplePartsOf, AreInnerProductsWithEachExamplesGradient) {
   }
 }
 
+TEST_P(ExamplePartsOf, RowsMakeUpEachExamplesGradient) {
+  const Case made = make_case(GetParam());
+  ExampleParts parts({made.z}, made.trunk.parameters);
+  parts.add(made.each[0].sum());
+  for (const RowLayer& layer : parts.row_layers(0)) {
+    ASSERT_EQ(layer.input.size(0), kBatch);
+    ASSERT_EQ(layer.gradient.size(1), layer.input.size(1));
+    const at::Tensor weight = made.trunk.parameters[static_cast<std::size_t>(layer.weight)];
+    for (std::int64_t i = 0; i < kBatch; ++i) {
+      const at::Tensor expected =
+          in_full(torch::autograd::grad({made.each[0][i]}, {weight}, {}, true)[0]);
+      const at::Tensor found = layer.gradient[i].t().mm(layer.input[i]).view(weight.sizes());
+      EXPECT_TRUE(torch::allclose(found, expected, 1e-9, 1e-11)) << "example " << i;
+      if (layer.bias < 0) continue;
+      const at::Tensor bias = made.trunk.parameters[static_cast<std::size_t>(layer.bias)];
+      EXPECT_TRUE(torch::allclose(layer.gradient[i].sum(0),
+                                  torch::autograd::grad({made.each[0][i]}, {bias}, {}, true)[0],
+                                  1e-9,
+                                  1e-11));
+    }
+  }
+}
+
 // Kinds whose examples do not influence each other.
 std::vector<Zoo> apart() {
   std::vector<Zoo> all;
