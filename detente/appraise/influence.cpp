@@ -90,14 +90,12 @@ class Solver {
     valuation::SolveOptions how;
     how.damping = options_.damping
                       ? *options_.damping
-                      : 0.1 * valuation::mean_eigenvalue(products, size, options_.seed);
+                      : 0.1 * valuation::typical_eigenvalue(products, size, options_.seed);
     DETENTE_CHECK(
         options_.damping || how.damping > 0,
         ErrorCode::kNumeric,
-        "[appraise] the training loss has a mean curvature of {:.3g}, by which no damping "
-        "can be chosen (mae has none, and correlation bends either way). Give --damping a "
-        "number above 0.",
-        10 * how.damping);
+        "[appraise] the training loss has no curvature by which a damping could be chosen (mae "
+        "has none, and correlation bends either way). Give --damping a number above 0.");
     how.most = static_cast<std::int64_t>(options_.iterations);
     how.progress = [&](std::size_t done, std::size_t total) {
       const bool go_on = !options_.progress || options_.progress(done, total);
@@ -123,7 +121,7 @@ class Solver {
                     judged_.recipe.tasks.size() == 1 ? "its one task" : "the tasks",
                     size,
                     how.damping,
-                    options_.damping ? "" : " (a tenth of the mean curvature)",
+                    options_.damping ? "" : " (a tenth of the typical curvature)",
                     options_.solver));
     for (std::size_t m = 0; m < solutions.size(); ++m) {
       const valuation::Solution& one = solutions[m];

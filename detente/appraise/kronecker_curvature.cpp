@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace detente::appraise {
@@ -76,6 +77,24 @@ at::Tensor draw_signs(const TrainingBatch& batch, const at::Tensor& prediction, 
   const at::Tensor blocks = at::stack(columns, 2);
   const auto [values, vectors] = at::linalg_eigh(0.5 * (blocks + blocks.transpose(1, 2)));
   return vectors.matmul((values.clamp_min(0).sqrt() * signs).unsqueeze(2)).squeeze(2);
+}
+
+// Of a matrix with fewer rows behind it than columns, or of no size, many eigenvalues are equal, which
+// can stop LAPACK; a ramp too small to matter tells them apart. Any basis will do: Λ is measured in it.
+at::Tensor eigenvectors(const at::Tensor& gram) {
+  const at::Tensor scaled = gram / gram.diagonal().max().clamp_min(1e-300);
+  for (const double ramp : {0.0, 1e-12, 1e-9}) {
+    try {
+      const at::Tensor steps = at::linspace(0, ramp, gram.size(0), gram.options());
+      return std::get<1>(at::linalg_eigh(scaled + at::diag(steps)));
+    } catch (const c10::Error&) {
+      continue;
+    }
+  }
+  fail(ErrorCode::kNumeric,
+       "[appraise] the eigenvectors of a layer's {} inputs or outputs could not be found. Use "
+       "--solver cg.",
+       gram.size(0));
 }
 
 }  // namespace
@@ -157,8 +176,8 @@ KroneckerCurvature::KroneckerCurvature(const Judged& judged,
     layer.gradients = layer.gradients.defined() ? layer.gradients + gradients : gradients;
   });
   for (auto& [weight, layer] : layers_) {
-    layer.inputs = std::get<1>(at::linalg_eigh(layer.inputs));
-    layer.gradients = std::get<1>(at::linalg_eigh(layer.gradients));
+    layer.inputs = eigenvectors(layer.inputs);
+    layer.gradients = eigenvectors(layer.gradients);
     layer.eigenvalues =
         at::zeros({layer.gradients.size(0), layer.inputs.size(0)}, layer.inputs.options());
   }

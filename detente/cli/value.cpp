@@ -418,7 +418,7 @@ void add_value(CLI::App& app, Context& context) {
   command->add_option("--damping",
                       options.damping,
                       "influence: is added to the curvature, as a penalty of this half times the "
-                      "squared parameters would; default: a tenth of the mean curvature");
+                      "squared parameters would; default: a tenth of the typical curvature");
   command->add_option("--iterations", options.iterations, "influence, cg and lissa: steps at most")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));

@@ -317,18 +317,22 @@ double largest_eigenvalue(const Products& products,
   return found;
 }
 
-double mean_eigenvalue(const Products& products,
-                       std::size_t size,
-                       std::uint64_t seed,
-                       std::size_t draws) {
+double typical_eigenvalue(const Products& products,
+                          std::size_t size,
+                          std::uint64_t seed,
+                          std::size_t draws) {
   if (size == 0 || draws == 0) return 0;
   Rng rng(seed);
   std::vector<Vector> drawn;
   for (std::size_t i = 0; i < draws; ++i) drawn.push_back(signs(rng, size));
   const std::vector<Vector> moved = checked(products, drawn);
+  // Lengths are divided before they are squared: they may be of any size.
+  double trace = 0;
+  for (std::size_t i = 0; i < draws; ++i) trace += column(drawn[i]).dot(column(moved[i]));
+  if (!(trace > 0)) return 0;
   double sum = 0;
-  for (std::size_t i = 0; i < draws; ++i) sum += column(drawn[i]).dot(column(moved[i]));
-  return sum / static_cast<double>(draws) / static_cast<double>(size);
+  for (const Vector& one : moved) sum += norm(one) / trace * norm(one);
+  return sum;
 }
 
 }  // namespace detente::valuation

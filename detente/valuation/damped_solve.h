@@ -61,10 +61,12 @@ double largest_eigenvalue(const Products& products,
                           std::size_t size,
                           std::uint64_t seed,
                           std::int64_t steps = 20);
-// trace(A) / size by `draws` vectors of random signs (Hutchinson 1989): without bias, exact for diagonal A.
-double mean_eigenvalue(const Products& products,
-                       std::size_t size,
-                       std::uint64_t seed,
-                       std::size_t draws = 8);
+// Σλ² / Σλ over the eigenvalues: their mean where each counts by its size, so that flat directions, of which
+// networks have any number, do not. By `draws` vectors of random signs (Hutchinson 1989), exact for
+// diagonal A; 0 where Σλ is not above 0.
+double typical_eigenvalue(const Products& products,
+                          std::size_t size,
+                          std::uint64_t seed,
+                          std::size_t draws = 8);
 
 }  // namespace detente::valuation

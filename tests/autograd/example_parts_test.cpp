@@ -142,6 +142,25 @@ INSTANTIATE_TEST_SUITE_P(Zoo, ExamplePartsOf, testing::ValuesIn(apart()), [](con
   return std::string(info.param.name);
 });
 
+TEST(ExampleParts, RowLayersAreLinearOnesAndConvolutionsUsedOnce) {
+  torch::manual_seed(2);
+  torch::nn::Linear twice(12, 12);
+  torch::nn::Conv2d grouped(torch::nn::Conv2dOptions(2, 2, 3).groups(2).padding(1));
+  torch::nn::Conv2d whole(torch::nn::Conv2dOptions(2, 3, 3).stride(2).padding(1));
+  const at::Tensor x =
+      whole->forward(grouped->forward(torch::randn({5, 2, 4, 4})).relu()).flatten(1);
+  const at::Tensor z = twice->forward(twice->forward(x).tanh());
+  ExampleParts parts({z},
+                     {twice->weight, twice->bias, grouped->weight, whole->weight, whole->bias});
+  parts.add(z.square().sum());
+  const auto layers = parts.row_layers(0);
+  ASSERT_EQ(layers.size(), 1U);
+  EXPECT_EQ(layers[0].weight, 3);
+  EXPECT_EQ(layers[0].bias, 4);
+  EXPECT_EQ(layers[0].input.sizes(), (std::vector<std::int64_t>{5, 4, 18}));
+  EXPECT_EQ(layers[0].gradient.sizes(), (std::vector<std::int64_t>{5, 4, 3}));
+}
+
 TEST(ExampleParts, OfBatchStatisticsStillAddUp) {
   torch::manual_seed(2);
   torch::nn::Sequential net(

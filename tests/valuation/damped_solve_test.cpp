@@ -230,10 +230,12 @@ TEST(DampedSolve, EigenvaluesAreThoseOfTheMatrix) {
   EXPECT_GT(most, 4.9);
   EXPECT_NEAR(largest_eigenvalue(products_of(matrix), kSpectrum.size(), 0, 500), 5.0, 1e-9);
   const Eigen::MatrixXd diagonal = Eigen::Vector4d(1, 2, 3, 10).asDiagonal();
-  EXPECT_DOUBLE_EQ(mean_eigenvalue(products_of(diagonal), 4, 7), 4.0);
-  EXPECT_NEAR(mean_eigenvalue(products_of(matrix), kSpectrum.size(), 7, 20000),
-              matrix.trace() / static_cast<double>(kSpectrum.size()),
+  EXPECT_NEAR(typical_eigenvalue(products_of(diagonal), 4, 7), 114.0 / 16.0, 1e-12);
+  EXPECT_NEAR(typical_eigenvalue(products_of(1e200 * diagonal), 4, 7) / 1e200, 114.0 / 16.0, 1e-12);
+  EXPECT_NEAR(typical_eigenvalue(products_of(matrix), kSpectrum.size(), 7, 20000),
+              matrix.squaredNorm() / matrix.trace(),
               0.05);
+  EXPECT_EQ(typical_eigenvalue(products_of(-diagonal), 4, 7), 0);
   EXPECT_EQ(largest_eigenvalue(products_of(Eigen::MatrixXd::Zero(3, 3)), 3, 0), 0);
 }
 
