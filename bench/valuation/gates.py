@@ -152,11 +152,13 @@ def labels_study(program, images, labels, seed, folder):
     scores["audit"] = told["audit"]["max_relative_error"]
     run = folder / "run"
     call(program, "train", recipe, "--out", run, "--quiet")
-    for method in ("loss", "knn_shapley", "oob", "tracin", "lava", "banzhaf"):
+    for method in ("loss", "knn_shapley", "oob", "tracin", "influence", "lava", "banzhaf"):
         found, _ = value(program, run, method, folder / method)
         scores[method] = auroc(found["label", "label"], flipped)
     found, _ = value(program, run, "tracin", folder / "tracin_self", "--self")
     scores["tracin --self"] = auroc(found["label", "label"], flipped)
+    found, _ = value(program, run, "influence", folder / "influence_ekfac", "--solver", "ekfac")
+    scores["influence --solver ekfac"] = auroc(found["label", "label"], flipped)
     return scores
 
 

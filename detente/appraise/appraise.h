@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,10 @@ struct Options {
   std::size_t rows = 1000;  // of validation that judge, evenly spread
   std::uint64_t seed = 0;
   bool self = false;               // tracin
+  bool cosine = false;             // tracin: gradients of length 1
+  std::string solver = "cg";       // influence, one of influence_solvers()
+  std::optional<double> damping;   // influence, >= 0; none: by the curvature
+  std::size_t iterations = 1000;   // influence, cg and lissa: steps at most
   std::size_t neighbours = 10;     // knn_shapley
   bool soft = false;               // knn_shapley
   double tolerance = 0;            // knn_shapley, of numbers; 0: half their standard deviation
@@ -57,10 +62,17 @@ std::span<const Method> methods();
 // Throws kInvalidArgument with the nearest name.
 const Method& method_of(std::string_view name);
 
+// Of influence; the default first.
+std::span<const std::string> influence_solvers();
+// What options say whatever the run: kInvalidArgument for an unknown solver, a damping that is no number
+// of at least 0, and both self and cosine.
+void check_options(const Options& options);
+
 // One file each. Methods on frozen features look at what the run's network makes of the rows before any
 // head, and at tasks with one number or class for each example; others are left out with a note.
 Appraisal in_run(const Subject& subject, const Options& options);
 Appraisal tracin(const Subject& subject, const Options& options);
+Appraisal influence(const Subject& subject, const Options& options);
 Appraisal loss(const Subject& subject, const Options& options);
 // Of the parts of joined data, 2 to 6: exact Shapley values over all sets of them of minus each training
 // row's own loss, a series for each task and part.

@@ -4,14 +4,12 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <detente/appraise/appraise.h>
+#include <detente/appraise/judged.h>
 #include <detente/appraise/row_losses.h>
-#include <detente/autograd/example_parts.h>
 #include <detente/autograd/passes.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/nn/parameters.h>
-#include <detente/tensor/device.h>
-#include <detente/train/judge.h>
 #include <detente/train/schedule.h>
 #include <detente/train/snapshot.h>
 
@@ -20,42 +18,6 @@
 #include <filesystem>
 
 namespace detente::appraise {
-namespace {
-
-// A model of one's own, and who judges.
-struct Judged {
-  const train::Recipe& recipe;
-  nn::Model model;
-  std::int64_t n;
-  train::Judge judge;
-
-  Judged(const Subject& subject, const Options& options)
-      : recipe(subject.run.recipe),
-        model(subject.run.model->clone()),
-        n(static_cast<std::int64_t>(subject.corpus.train->size())),
-        judge({recipe,
-               subject.corpus,
-               model,
-               tensor::parse_device(recipe.device),
-               tensor::parse_dtype(recipe.precision)},
-              options.rows) {}
-  Judged(const Judged&) = delete;
-  Judged& operator=(const Judged&) = delete;
-};
-
-std::vector<std::int64_t> all_ids(std::int64_t n) {
-  std::vector<std::int64_t> ids;
-  for (std::int64_t i = 0; i < n; ++i) ids.push_back(i);
-  return ids;
-}
-
-data::RowList rows_between(std::int64_t begin, std::int64_t end) {
-  data::RowList rows;
-  for (std::int64_t i = begin; i < end; ++i) rows.push_back(static_cast<std::size_t>(i));
-  return rows;
-}
-
-}  // namespace
 
 Appraisal in_run(const Subject& subject, const Options& /*options*/) {
   const train::RunDirectory& run = subject.run.run;
@@ -76,6 +38,8 @@ Appraisal in_run(const Subject& subject, const Options& /*options*/) {
   return result;
 }
 
+namespace {
+
 // The squared length of the gradient of each row's loss of task k; a pass for each.
 double squared_length(const Judged& judged,
                       const data::Source& source,
@@ -87,8 +51,38 @@ double squared_length(const Judged& judged,
   return autograd::squared_norm(autograd::weighted_gradients({loss}, {1.0}, parameters, false));
 }
 
-// Σ over snapshots of η ⟨∇ℓ_i, v_m⟩.
+// Products [M, K, rows] over the lengths of both gradients; 0 where one of them is 0 or absent.
+void make_cosines(const Judged& judged,
+                  const data::Source& source,
+                  const data::RowList& rows,
+                  const TensorList& parameters,
+                  const std::vector<TensorList>& directions,
+                  at::Tensor& products) {
+  std::vector<double> judges;
+  for (const auto& direction : directions) {
+    judges.push_back(std::sqrt(autograd::squared_norm(direction)));
+  }
+  auto product = products.accessor<double, 3>();
+  for (std::int64_t k = 0; k < products.size(1); ++k) {
+    for (std::int64_t i = 0; i < products.size(2); ++i) {
+      const double own = std::sqrt(squared_length(judged,
+                                                  source,
+                                                  rows[static_cast<std::size_t>(i)],
+                                                  static_cast<std::size_t>(k),
+                                                  parameters));
+      for (std::int64_t m = 0; m < products.size(0); ++m) {
+        const double lengths = own * judges[static_cast<std::size_t>(m)];
+        product[m][k][i] = lengths > 0 ? product[m][k][i] / lengths : 0.0;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+// Σ over snapshots of η ⟨∇ℓ_i, v_m⟩, or the mean of the cosines.
 Appraisal tracin(const Subject& subject, const Options& options) {
+  check_options(options);
   Judged judged(subject, options);
   const auto paths = train::snapshot_paths(subject.run.run.root);
   DETENTE_CHECK(
@@ -97,18 +91,14 @@ Appraisal tracin(const Subject& subject, const Options& options) {
       "[appraise] the run in '{}' has no snapshots, which tracin looks at. Train with --set "
       "train.keep=all.",
       subject.run.run.root.string());
-  TensorList parameters = judged.model.shared_parameters();
-  for (std::size_t k = 0; k < judged.recipe.tasks.size(); ++k) {
-    for (const auto& own : judged.model.head_parameters(k)) parameters.push_back(own);
-  }
-  const std::vector<int> one_group(parameters.size(), 0);
+  const TensorList parameters = judged.parameters();
   const auto trained = static_cast<std::int64_t>(judged.recipe.tasks.size());
   // With itself an example is judged by its own task.
   const auto judges =
       options.self ? std::int64_t{1} : static_cast<std::int64_t>(judged.judge.tasks().size());
   at::Tensor sum = at::zeros({trained, judges, judged.n}, at::TensorOptions(at::kDouble));
   at::Tensor squares = at::zeros_like(sum);
-  const std::int64_t batch = std::max<std::int64_t>(1, judged.recipe.loop.batches.batch_size);
+  const std::int64_t batch = judged.batch();
   const auto total = static_cast<std::size_t>(judged.n) * paths.size();
   std::vector<std::int64_t> steps;
   std::size_t done = 0;
@@ -142,21 +132,16 @@ Appraisal tracin(const Subject& subject, const Options& options) {
     const std::vector<TensorList> directions = judged.judge.gradients(parameters);
     for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
       const data::RowList rows = rows_between(begin, std::min(judged.n, begin + batch));
-      const train::TaskLosses losses = judged.judge.losses().of_rows(*subject.corpus.train, rows);
-      autograd::ExampleParts parts(losses.predictions, parameters);
-      for (const auto& loss : losses.values) parts.add(loss);
-      const auto others = parts.other_products(losses.predictions, directions, one_group, 1);
-      for (std::int64_t m = 0; m < judges; ++m) {
-        const auto judge = static_cast<std::size_t>(m);
-        const at::Tensor products =
-            (parts.products(directions[judge], one_group, 1) + others[judge]).squeeze(2);
-        for (std::int64_t k = 0; k < trained; ++k) {
-          // Of the example's own loss, not its share of the mean.
-          const at::Tensor own = products[k] * (rate * losses.rows[static_cast<std::size_t>(k)]);
-          sum[k][m].narrow(0, begin, own.size(0)).add_(own);
-          squares[k][m].narrow(0, begin, own.size(0)).add_(own.square());
-        }
+      at::Tensor own = own_products(judged, *subject.corpus.train, rows, parameters, directions);
+      if (options.cosine) {
+        make_cosines(judged, *subject.corpus.train, rows, parameters, directions, own);
+        own.div_(static_cast<double>(paths.size()));
+      } else {
+        own.mul_(rate);
       }
+      own = own.transpose(0, 1);
+      sum.narrow(2, begin, own.size(2)).add_(own);
+      squares.narrow(2, begin, own.size(2)).add_(own.square());
       done += rows.size();
       if (options.progress && !options.progress(done, total)) break;
     }
@@ -186,11 +171,14 @@ Appraisal tracin(const Subject& subject, const Options& options) {
     }
   }
   result.notes.push_back(
-      fmt::format("{} snapshots (after {} {}), each with the learning rate of its step.",
+      fmt::format("{} {} (after {} {}), {}.",
                   paths.size(),
+                  paths.size() == 1 ? "snapshot" : "snapshots",
                   steps.size() > 1 ? "steps" : "step",
                   steps.size() > 1 ? fmt::format("{} to {}", steps.back(), steps.front())
-                                   : std::to_string(steps.front())));
+                                   : std::to_string(steps.front()),
+                  options.cosine ? "which count alike: values are mean cosines, from -1 to 1"
+                                 : "each with the learning rate of its step"));
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <detente/autograd/example_parts.h>
 #include <detente/autograd/layers.h>
+#include <detente/autograd/layers/segments.h>
 #include <detente/autograd/passes.h>
 #include <detente/core/error.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -142,6 +143,34 @@ at::Tensor ExampleParts::products(const TensorList& direction,
     }
   }
   return all.permute({1, 2, 0}).contiguous();
+}
+
+std::vector<RowLayer> ExampleParts::row_layers(std::int64_t loss) const {
+  const at::NoGradGuard no_grad;
+  std::vector<int> uses(parameters_.size(), 0);
+  for (const LayerUse& use : graph_.uses) {
+    for (const int p : {use.weight, use.bias}) {
+      if (p >= 0) ++uses[static_cast<std::size_t>(p)];
+    }
+  }
+  const auto alone = [&](int p) {
+    return followed_[static_cast<std::size_t>(p)] && uses[static_cast<std::size_t>(p)] == 1;
+  };
+  std::vector<RowLayer> found;
+  for (std::size_t u = 0; u < graph_.uses.size(); ++u) {
+    const LayerUse& use = graph_.uses[u];
+    const at::Tensor& delta = deltas_.at(static_cast<std::size_t>(loss))[u];
+    if (!delta.defined() || use.weight < 0 || !alone(use.weight) || !has_rows(use, inputs_[u])) {
+      continue;
+    }
+    const at::Tensor rows = layer_rows(use, inputs_[u]);
+    const at::Tensor gradient = gradient_rows(use, delta);
+    found.push_back({use.weight,
+                     use.bias >= 0 && alone(use.bias) ? use.bias : -1,
+                     by_example(rows, use.inner / gradient.size(1) * rows.size(1), examples_),
+                     by_example(gradient, use.inner, examples_)});
+  }
+  return found;
 }
 
 std::vector<at::Tensor> ExampleParts::other_products(const TensorList& predictions,

@@ -22,6 +22,14 @@
 
 namespace detente::autograd {
 
+// One layer that is a linear map of rows, y = x Wᵀ + b, with R rows of each example.
+struct RowLayer {
+  int weight = -1;
+  int bias = -1;        // -1: none
+  at::Tensor input;     // [N, R, in]; of a convolution unfolded, as its weight's dimensions follow
+  at::Tensor gradient;  // [N, R, out], of the loss at the layer's output
+};
+
 class ExampleParts {
  public:
   // `predictions`: what the losses are made from alone, all of dimension 0 = N examples, with their
@@ -48,7 +56,11 @@ class ExampleParts {
                       const std::vector<int>& group_of,
                       std::int64_t groups) const;
 
-  // The same of the parameters that are not followed, for several directions at once; from the
+  // Loss number `loss` at the layers that are linear maps of rows and that it reaches; of parameters that
+  // are followed and act in one place alone.
+  std::vector<RowLayer> row_layers(std::int64_t loss) const;
+
+  // What products() gives, of the parameters that are not followed, for several directions at once; from the
   // predictions once more, equal to the first ones and with their graph. By LibTorch alone: the
   // predictions' derivative along the direction is the derivative of their gradient, which costs a
   // pass more and another one for each direction and group. Throws what LibTorch throws for

@@ -121,8 +121,9 @@ valuation::Progress progress_line(const InterruptGuard& interrupt, Context& cont
   };
 }
 
+// Of methods that share out a known total.
 std::optional<valuation::ValueAudit> audit_of(const Json& audit) {
-  if (audit.is_null()) return std::nullopt;
+  if (!audit.contains("max_relative_error")) return std::nullopt;
   valuation::ValueAudit found;
   const auto number = [](const Json& value) {
     return value.is_number() ? value.get<double>() : std::nan("");
@@ -211,6 +212,7 @@ void print_values(const valuation::ValueTable& table,
 
 void run_value(const ValueFlags& flags, Context& context) {
   const appraise::Method& method = appraise::method_of(flags.method);
+  appraise::check_options(flags.options);
   DETENTE_CHECK(
       !flags.source.empty(),
       ErrorCode::kInvalidArgument,
@@ -283,7 +285,7 @@ void run_value(const ValueFlags& flags, Context& context) {
     return;
   }
   print_values(table, appraisal, *corpus.train, context);
-  if (!appraisal.audit.is_null()) {
+  if (page.audit) {
     context.out << fmt::format("Audit: the values add up to {} within {:.1e}.\n",
                                page.audit->steps > 0 ? "each step's effect" : "what is shared out",
                                page.audit->max_relative_error);
@@ -323,6 +325,23 @@ void add_value(CLI::App& app, Context& context) {
   command->add_flag("--self",
                     options.self,
                     "tracin: minus the example's influence on itself, which finds odd labels");
+  command->add_flag("--cosine",
+                    options.cosine,
+                    "tracin: with gradients of length 1 (Grad-Cos), so that size plays no part");
+  command
+      ->add_option("--solver",
+                   options.solver,
+                   "influence: how the curvature is divided by. cg: exact to a residual that is "
+                   "told; ekfac: by layers, two passes whatever the size, approximate; direct: up "
+                   "to 4000 parameters; lissa: by small steps")
+      ->capture_default_str();
+  command->add_option("--damping",
+                      options.damping,
+                      "influence: is added to the curvature, as a penalty of this half times the "
+                      "squared parameters would; default: a tenth of the typical curvature");
+  command->add_option("--iterations", options.iterations, "influence, cg and lissa: steps at most")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 30));
   command->add_option("--k", options.neighbours, "knn_shapley: neighbours")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 30));
@@ -361,10 +380,13 @@ void add_value(CLI::App& app, Context& context) {
       ->check(CLI::Range(1, 1000));
   command->add_flag("--force", flags->force, "Write over earlier values in the folder");
   add_accept_changed_flag(*command, flags->accept_changed);
-  command->add_flag("--json",
-                    flags->json,
-                    "Print {\"method\", \"rows\", \"files\", \"audit\": {\"max_relative_error\"}, "
-                    "\"repeated\", and where they are there \"validation\", \"curves\"}");
+  command->add_flag(
+      "--json",
+      flags->json,
+      "Print {\"method\", \"rows\", \"files\", \"repeated\", \"audit\": of in_run and modality "
+      "{\"max_relative_error\"}, of influence {\"solver\", \"damping\", \"tasks\": {task: "
+      "{\"residual\", \"steps\", \"reached\"}}}, and where they are there \"validation\", "
+      "\"curves\"}");
   add_value_clean(*command, context);
   command->callback([flags, command, method, out, &context] {
     if (!command->get_subcommands().empty()) return;

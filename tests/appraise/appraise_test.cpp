@@ -76,7 +76,8 @@ TEST_F(AppraiseTest, EveryMethodHasAValueForEveryRow) {
     const Appraisal found = method.appraise({run, corpus}, options);
     EXPECT_EQ(found.table.method, method.name);
     EXPECT_EQ(found.table.ids.size(), corpus.train->size());
-    EXPECT_EQ(found.table.series.size(), std::string(method.name) == "tracin" ? 4U : 2U);
+    const bool by_pairs = std::string(method.name) == "tracin" || found.table.method == "influence";
+    EXPECT_EQ(found.table.series.size(), by_pairs ? 4U : 2U);
     for (const auto& series : found.table.series) {
       ASSERT_EQ(series.values.size(), corpus.train->size());
       for (const double value : series.values) EXPECT_TRUE(std::isfinite(value)) << method.name;
@@ -137,6 +138,52 @@ TEST_F(AppraiseTest, TracinIsTheSumOverSnapshotsOfSingleProducts) {
     EXPECT_EQ(found.table.series[1].task_trained, "side");
     EXPECT_EQ(found.table.series[1].task_judged, "value");
   }
+}
+
+TEST_F(AppraiseTest, CosinesAreThoseOfSingleGradients) {
+  run("run", {"train.epochs=2"});
+  const LoadedRun run = train::load_run(folder_ / "run", {});
+  const Corpus corpus = corpus_of(run);
+  const Appraisal found = tracin({run, corpus}, {.cosine = true});
+  nn::Model model = run.model->clone();
+  const train::Judge judge({run.recipe, corpus, model, {}, tensor::DType::kFloat64}, 1000);
+  TensorList parameters = model.shared_parameters();
+  for (std::size_t k = 0; k < 2; ++k) {
+    for (const auto& own : model.head_parameters(k)) parameters.push_back(own);
+  }
+  const auto paths = train::snapshot_paths(run.run.root);
+  ASSERT_EQ(paths.size(), 2U);
+  for (const std::size_t row : {std::size_t{0}, std::size_t{17}}) {
+    for (std::size_t s = 0; s < 4; ++s) {
+      double expected = 0;
+      for (const auto& path : paths) {
+        model.load_state(nn::without_prefix(train::read_snapshot(path).tensors, "model."));
+        const TensorList v = judge.gradients(parameters)[s % 2];
+        const auto g =
+            torch::autograd::grad({judge.losses().of_rows(*corpus.train, {row}).values[s / 2]},
+                                  parameters,
+                                  {},
+                                  {},
+                                  false,
+                                  true);
+        double product = 0;
+        double own = 0;
+        double judged = 0;
+        for (std::size_t p = 0; p < g.size(); ++p) {
+          if (g[p].defined() && v[p].defined()) product += (g[p] * v[p]).sum().item<double>();
+          if (g[p].defined()) own += g[p].square().sum().item<double>();
+          if (v[p].defined()) judged += v[p].square().sum().item<double>();
+        }
+        expected += product / std::sqrt(own * judged) / 2;
+      }
+      EXPECT_NEAR(found.table.series[s].values[row], expected, 1e-10) << s;
+    }
+  }
+  for (const double value : found.table.series[0].values) EXPECT_LE(std::abs(value), 1 + 1e-12);
+  EXPECT_THAT(train::error_of([&] {
+                tracin({run, corpus}, {.self = true, .cosine = true});
+              }).what(),
+              HasSubstr("--self or --cosine"));
 }
 
 TEST_F(AppraiseTest, TracinOfItselfFindsWrongLabels) {

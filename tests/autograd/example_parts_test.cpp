@@ -105,6 +105,29 @@ TEST_P(ExamplePartsOf, AreInnerProductsWithEachExamplesGradient) {
   }
 }
 
+TEST_P(ExamplePartsOf, RowsMakeUpEachExamplesGradient) {
+  const Case made = make_case(GetParam());
+  ExampleParts parts({made.z}, made.trunk.parameters);
+  parts.add(made.each[0].sum());
+  for (const RowLayer& layer : parts.row_layers(0)) {
+    ASSERT_EQ(layer.input.size(0), kBatch);
+    ASSERT_EQ(layer.gradient.size(1), layer.input.size(1));
+    const at::Tensor weight = made.trunk.parameters[static_cast<std::size_t>(layer.weight)];
+    for (std::int64_t i = 0; i < kBatch; ++i) {
+      const at::Tensor expected =
+          in_full(torch::autograd::grad({made.each[0][i]}, {weight}, {}, true)[0]);
+      const at::Tensor found = layer.gradient[i].t().mm(layer.input[i]).view(weight.sizes());
+      EXPECT_TRUE(torch::allclose(found, expected, 1e-9, 1e-11)) << "example " << i;
+      if (layer.bias < 0) continue;
+      const at::Tensor bias = made.trunk.parameters[static_cast<std::size_t>(layer.bias)];
+      EXPECT_TRUE(torch::allclose(layer.gradient[i].sum(0),
+                                  torch::autograd::grad({made.each[0][i]}, {bias}, {}, true)[0],
+                                  1e-9,
+                                  1e-11));
+    }
+  }
+}
+
 // Kinds whose examples do not influence each other.
 std::vector<Zoo> apart() {
   std::vector<Zoo> all;
@@ -118,6 +141,25 @@ std::vector<Zoo> apart() {
 INSTANTIATE_TEST_SUITE_P(Zoo, ExamplePartsOf, testing::ValuesIn(apart()), [](const auto& info) {
   return std::string(info.param.name);
 });
+
+TEST(ExampleParts, RowLayersAreLinearOnesAndConvolutionsUsedOnce) {
+  torch::manual_seed(2);
+  torch::nn::Linear twice(12, 12);
+  torch::nn::Conv2d grouped(torch::nn::Conv2dOptions(2, 2, 3).groups(2).padding(1));
+  torch::nn::Conv2d whole(torch::nn::Conv2dOptions(2, 3, 3).stride(2).padding(1));
+  const at::Tensor x =
+      whole->forward(grouped->forward(torch::randn({5, 2, 4, 4})).relu()).flatten(1);
+  const at::Tensor z = twice->forward(twice->forward(x).tanh());
+  ExampleParts parts({z},
+                     {twice->weight, twice->bias, grouped->weight, whole->weight, whole->bias});
+  parts.add(z.square().sum());
+  const auto layers = parts.row_layers(0);
+  ASSERT_EQ(layers.size(), 1U);
+  EXPECT_EQ(layers[0].weight, 3);
+  EXPECT_EQ(layers[0].bias, 4);
+  EXPECT_EQ(layers[0].input.sizes(), (std::vector<std::int64_t>{5, 4, 18}));
+  EXPECT_EQ(layers[0].gradient.sizes(), (std::vector<std::int64_t>{5, 4, 3}));
+}
 
 TEST(ExampleParts, OfBatchStatisticsStillAddUp) {
   torch::manual_seed(2);

@@ -91,6 +91,11 @@ def test_every_method_has_values(folder):
         ("in_run", []),
         ("tracin", []),
         ("tracin", ["--self"]),
+        ("tracin", ["--cosine"]),
+        ("influence", []),
+        ("influence", ["--solver", "ekfac"]),
+        ("influence", ["--solver", "direct"]),
+        ("influence", ["--solver", "lissa", "--iterations", "20"]),
         ("loss", []),
         ("knn_shapley", []),
         ("lava", []),
@@ -102,10 +107,47 @@ def test_every_method_has_values(folder):
     ):
         call(folder, "value", "all", "--method", method, "--out", "each", "--force", *more)
         found = values(folder / "each" / "values.csv")
-        assert len(found) == 110 * (4 if method in ("in_run", "tracin") and not more else 2), (
-            method,
-            len(found),
+        by_pairs = method in ("in_run", "tracin", "influence") and more != ["--self"]
+        assert len(found) == 110 * (4 if by_pairs else 2), (method, len(found))
+        if more == ["--cosine"]:
+            assert max(map(abs, found.values())) <= 1 + 1e-12, method
+
+
+def test_influence_says_how_well_it_was_solved(folder):
+    call(folder, "train", "recipe.yaml", "--out", "solved", "--quiet", "--set", "valuation.method=none")
+    solved = ["value", "solved", "--method", "influence", "--damping", "0.02", "--force"]
+    told = {}
+    for solver in ("cg", "direct"):
+        told[solver] = json.loads(
+            call(folder, *solved, "--solver", solver, "--out", solver, "--json").stdout
+        )["audit"]
+        assert told[solver]["solver"] == solver and told[solver]["damping"] == 0.02, told
+        for task in ("side", "value"):
+            line = told[solver]["tasks"][task]
+            assert line["reached"] and line["residual"] <= 1e-6, told
+    assert largest_difference(values(folder / "cg/values.csv"), values(folder / "direct/values.csv")) < 1e-3
+    said = call(folder, *solved, "--iterations", "2", "--out", "short").stdout
+    assert "NOT down to" in said and "--iterations" in said, said
+    assert "NOT down to" in (folder / "short" / "value.html").read_text()
+    said = call(folder, *solved, "--solver", "ekfac", "--out", "layers").stdout
+    assert "Kronecker factors of 4 layers" in said and "upgrad" in said, said
+    for more, words in (
+        (["--solver", "gc"], "direct"),
+        (["--damping", "-1"], "at least 0"),
+        (["--damping", "nan"], "at least 0"),
+        (["--solver", "direct", "--damping", "0"], "larger damping"),
+    ):
+        done = subprocess.run(
+            [PROGRAM, "value", "solved", "--method", "influence", "--out", "not", *more],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
+        assert done.returncode != 0 and words in done.stderr, (more, done.returncode, done.stderr)
+    # A recipe is not trained for options that are wrong.
+    call(folder, "value", "recipe.yaml", "--method", "influence", "--solver", "x", "--out", "none", code=2)
+    assert not (folder / "none").exists()
 
 
 def test_two_processes_find_what_one_finds(folder):
