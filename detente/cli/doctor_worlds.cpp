@@ -60,10 +60,12 @@ void metaworld_text(const Json& facts, std::ostream& out) {
     out << "\nMeta-World can be used: environment metaworld:MT10. All of it: docs/worlds.md\n";
     return;
   }
-  out << "\nproblem: " << text::printable_lines(problem)
-      << "\n  cure: " << text::printable(text::shell_word(program)) << " -m "
-      << facts.at("command").get<std::string>()
-      << "\n        or name another Python by --python or DETENTE_PYTHON\n";
+  out << "\nproblem: " << text::printable_lines(problem) << "\n  cure: ";
+  if (version.is_string()) {
+    out << text::printable(text::shell_word(program)) << " -m "
+        << facts.at("command").get<std::string>() << "\n        or ";
+  }
+  out << "name another Python by --python or DETENTE_PYTHON\n";
 }
 
 }  // namespace

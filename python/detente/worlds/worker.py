@@ -164,8 +164,8 @@ def metaworld_names(words):
     try:
         from metaworld import env_dict
     except ImportError as error:
-        raise Cannot(f"Meta-World is not there ({error}). Get it for {sys.executable}:\n  {METAWORLD}") \
-            from None
+        raise Cannot(f"Meta-World is not there ({error}). Get it by: {sys.executable} -m "
+                     f"{METAWORLD}") from None
     sets = {"MT10": env_dict.MT10_V3, "MT25": getattr(env_dict, "MT25_V3", None),
             "MT50": env_dict.ALL_V3_ENVIRONMENTS}
     if sets.get(words):
@@ -207,8 +207,8 @@ def gymnasium_tasks(words, config):
     try:
         import gymnasium
     except ImportError as error:
-        raise Cannot(f"Gymnasium is not there ({error}). Get it for {sys.executable}:\n"
-                     "  pip install gymnasium") from None
+        raise Cannot(f"Gymnasium is not there ({error}). Get it by: {sys.executable} -m pip install "
+                     "gymnasium") from None
     names = words.split(",")
     specs = []
     for name in names:
