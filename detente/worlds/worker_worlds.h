@@ -11,6 +11,9 @@
 // keeps its worker. More than `most_losses` in all end it with kPeerLost, and so does a new worker
 // that does not begin.
 //
+// For one thread, which has to live as long as the object: the system kills a worker when the thread
+// that started it ends.
+//
 // Snapshots: what an environment holds inside (a simulator's state) cannot be had from outside, so
 // state() is the numbers of the episodes, and load_state() lets every task begin its next one
 // (exact_state() is false).

@@ -199,7 +199,7 @@ TEST(WorkerWorlds, NamesAProgramThatIsNoPython) {
   WorkerOptions options = fake_options("two", 1);
   options.python = "true";
   EXPECT_THAT(error_of([&] { WorkerWorlds worlds(options); }).what(),
-              HasSubstr("'true' must be Python"));
+              HasSubstr("expected 'true' to be Python"));
   options.python = "detente-no-such-python";
   EXPECT_EQ(error_of([&] { WorkerWorlds worlds(options); }).code(), ErrorCode::kIo);
 }

@@ -136,10 +136,12 @@ Json hello_of(const Worker& worker, const WorkerOptions& options) {
            said);
     case Worker::Outcome::kEnded:
       fail(ErrorCode::kPeerLost,
-           "[worlds::WorkerWorlds] a worker {} before it had begun ('{}' must be Python 3.9 or "
-           "later).{}",
+           "[worlds::WorkerWorlds] a worker {} before it had begun; expected '{}' to be Python 3.9 "
+           "or "
+           "later, and memory for {} worker(s).{}",
            worker.ending(),
            python_of(options),
+           checked_workers(options),
            said);
     case Worker::Outcome::kForeign:
       bad_hello("is none" + said);
