@@ -12,6 +12,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <ostream>
 #include <thread>
 
 namespace detente::worlds {
@@ -64,6 +65,9 @@ struct Case {
   const char* what;
   std::int64_t WorkerWorlds::Losses::*count;
   std::vector<const char*> words;
+
+  // The name of the test.
+  friend void PrintTo(const Case& one, std::ostream* out) { *out << one.what; }
 };
 
 class Faults : public ::testing::TestWithParam<Case> {};

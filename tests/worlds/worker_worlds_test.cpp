@@ -5,6 +5,7 @@
 #include <tests/worlds/fake_worlds.h>
 
 #include <limits>
+#include <ostream>
 
 namespace detente::worlds {
 namespace {
@@ -148,6 +149,9 @@ struct BadStart {
   const char* function;
   ErrorCode code;
   std::vector<const char*> words;
+
+  // The name of the test.
+  friend void PrintTo(const BadStart& one, std::ostream* out) { *out << one.function; }
 };
 
 class BadStarts : public ::testing::TestWithParam<BadStart> {};
