@@ -64,7 +64,7 @@ class Task:
         self.observation = observation
         self.action = action
         # Affine from [-1, 1] to the space's bounds, where those are others.
-        same = low is None or all(l == -1 and h == 1 for l, h in zip(low, high))
+        same = low is None or all(pair == (-1, 1) for pair in zip(low, high))
         self.bounds = None if same else list(zip(low, high))
         self.seen = None  # as the environment gave it, for its expert
 
@@ -77,7 +77,7 @@ class Task:
         """Observation, reward, success, ended, truncated."""
         action = action[: self.action]
         if self.bounds is not None:
-            action = [l + (a + 1) / 2 * (h - l) for a, (l, h) in zip(action, self.bounds)]
+            action = [low + (a + 1) / 2 * (high - low) for a, (low, high) in zip(action, self.bounds)]
         self.seen, reward, ended, truncated, info = self.env.step(as_action(action))
         success = info.get("success", info.get("is_success", False))
         return self.seen, float(reward), bool(success), bool(ended), bool(truncated)
@@ -89,7 +89,7 @@ class Task:
             raise Cannot(f"'{self.name}' has no expert: its environment has no method expert(observation).")
         action = as_floats(chooses(self.seen))
         if self.bounds is not None:
-            action = [2 * (a - l) / (h - l) - 1 for a, (l, h) in zip(action, self.bounds)]
+            action = [2 * (a - low) / (high - low) - 1 for a, (low, high) in zip(action, self.bounds)]
         return [min(1.0, max(-1.0, a)) for a in action]
 
     def close(self):
