@@ -15,7 +15,7 @@ TORCH_FREE = [
     ["core"],
     ["balance", "metrics", "text", "machine", "simd"],
     ["report"],
-    ["config", "data", "toy", "solver", "study", "launch", "valuation"],
+    ["config", "data", "toy", "solver", "study", "launch", "valuation", "worlds"],
     ["serve"],
 ]
 TORCH = [

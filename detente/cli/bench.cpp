@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// detente bench: what balancing costs on this machine.
+// detente bench: what balancing costs on this machine, and what environments do.
 #include <detente/cli/bench.h>
 #include <detente/machine/process.h>
 #include <detente/simd/caches.h>
@@ -30,9 +30,11 @@ std::string bench_machine_text() {
 }
 
 void add_bench(CLI::App& app, Context& context) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure what balancing costs on this machine");
+  CLI::App* bench =
+      app.add_subcommand("bench", "Measure what balancing and environments cost on this machine");
   bench->require_subcommand(1);
   add_bench_solve(*bench, context);
+  add_bench_worlds(*bench, context);
 #ifdef DETENTE_WITH_TORCH
   add_bench_kernels(*bench, context);
   add_bench_parallel(*bench, context);

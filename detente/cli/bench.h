@@ -15,6 +15,7 @@ Json bench_machine();
 std::string bench_machine_text();
 
 void add_bench_solve(CLI::App& bench, Context& context);
+void add_bench_worlds(CLI::App& bench, Context& context);
 #ifdef DETENTE_WITH_TORCH
 void add_bench_kernels(CLI::App& bench, Context& context);
 void add_bench_parallel(CLI::App& bench, Context& context);

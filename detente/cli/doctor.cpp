@@ -2,6 +2,7 @@
 // detente doctor: what this machine, this process and its engine are, and what is wrong with them.
 #include <detente/cli/command.h>
 #include <detente/cli/doctor_launch.h>
+#include <detente/cli/doctor_worlds.h>
 #include <detente/core/crash_point.h>
 #include <detente/core/json_text.h>
 #include <detente/core/version.h>
@@ -27,6 +28,8 @@ namespace {
 
 struct DoctorFlags {
   bool launch = false;
+  bool metaworld = false;
+  std::string python;
   bool strict = false;
   bool json = false;
 };
@@ -167,6 +170,11 @@ void doctor_run(const DoctorFlags& flags, Context& context) {
     if (flags.strict && !fits) context.exit_code = 1;
     return;
   }
+  if (flags.metaworld) {
+    const bool there = explain_metaworld(flags.python, flags.json, context);
+    if (flags.strict && !there) context.exit_code = 1;
+    return;
+  }
   machine::Facts facts = machine::look_at_process();
 #ifdef DETENTE_WITH_TORCH
   facts.engine = doctor::look_at_engine(facts.libraries, facts.cpu.cores);
@@ -195,9 +203,17 @@ void add_doctor(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "doctor", "Say what engine and machine this is, what is slow, and the cure");
   const auto flags = std::make_shared<DoctorFlags>();
-  command->add_flag("--launch",
-                    flags->launch,
-                    "Say which process of a run this one would be, and how to start several");
+  CLI::Option* launch =
+      command->add_flag("--launch",
+                        flags->launch,
+                        "Say which process of a run this one would be, and how to start several");
+  CLI::Option* metaworld = command->add_flag(
+      "--metaworld", flags->metaworld, "Say whether Meta-World can be used, and how to get it");
+  metaworld->excludes(launch);
+  command
+      ->add_option(
+          "--python", flags->python, "Of --metaworld; default: $DETENTE_PYTHON, else python3")
+      ->needs(metaworld);
   command->add_flag("--strict", flags->strict, "Exit with 1 when there is a warning");
   command->add_flag("--json", flags->json, "Print JSON");
   command->callback([flags, &context] { doctor_run(*flags, context); });

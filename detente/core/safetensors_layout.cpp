@@ -193,4 +193,37 @@ SafetensorsLayout read_safetensors_layout(std::string_view content,
   return layout;
 }
 
+std::string safetensors_content(const std::vector<SafetensorsPart>& parts,
+                                const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  header[kSafetensorsMetadata] = metadata;
+  std::uint64_t offset = 0;
+  for (const SafetensorsPart& part : parts) {
+    DETENTE_CHECK(part.name != kSafetensorsMetadata && !header.contains(part.name),
+                  ErrorCode::kInvalidArgument,
+                  "[core::safetensors_content] the name '{}' is reserved or used twice.",
+                  part.name);
+    header[part.name] = {{"dtype", part.dtype},
+                         {"shape", part.shape},
+                         {"data_offsets", {offset, offset + part.bytes.size()}}};
+    offset += part.bytes.size();
+  }
+  header[kSafetensorsMetadata][kSafetensorsChecksum] = crc32c_text(0);  // of the final length
+  const auto header_text = [&header] {
+    std::string text = header.dump();
+    text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned in memory
+    return text;
+  };
+  const std::uint64_t size = header_text().size();
+  std::string content;
+  content.reserve(8 + size + offset);
+  content.append(reinterpret_cast<const char*>(&size), 8);
+  content.append(size, ' ');
+  for (const SafetensorsPart& part : parts) content.append(part.bytes);
+  header[kSafetensorsMetadata][kSafetensorsChecksum] =
+      safetensors_checksum(header, std::string_view(content).substr(8 + size));
+  content.replace(8, size, header_text());
+  return content;
+}
+
 }  // namespace detente

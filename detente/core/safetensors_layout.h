@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a safetensors file says of itself: an 8-byte length, a JSON header with names, types, shapes
 // and places, then the numbers. Everything is checked before anything is believed, because such
-// files come from strangers; turning places into tensors is tensor/safetensors.h.
+// files come from strangers; turning places into tensors is tensor/safetensors.h. And the writing of
+// such files, of numbers that lie in memory.
 #pragma once
 
 #include <detente/core/json.h>
@@ -48,5 +49,16 @@ SafetensorsLayout read_safetensors_layout(std::string_view content,
 
 // Of the header, whose own checksum does not count, and the numbers.
 std::string safetensors_checksum(Json header, std::string_view numbers);
+
+struct SafetensorsPart {
+  std::string name;
+  std::string dtype;  // F32, F64 or I64
+  std::vector<std::int64_t> shape;
+  std::string_view bytes;  // of the shape's size, little-endian
+};
+
+// A whole file, with its checksum. Throws kInvalidArgument for a name that is reserved or used twice.
+std::string safetensors_content(const std::vector<SafetensorsPart>& parts,
+                                const std::map<std::string, std::string>& metadata);
 
 }  // namespace detente

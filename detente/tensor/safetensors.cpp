@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
-#include <detente/core/manifest.h>
 #include <detente/core/safetensors_layout.h>
 #include <detente/tensor/safetensors.h>
 
@@ -30,15 +29,9 @@ constexpr SafetensorsType kSafetensorsTypes[] = {
 }  // namespace
 
 std::string to_safetensors(const NamedTensors& tensors, const Metadata& metadata) {
-  Json header = Json::object();
-  header[kSafetensorsMetadata] = metadata;
+  std::vector<SafetensorsPart> parts;
   std::vector<at::Tensor> held;
-  std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    DETENTE_CHECK(name != kSafetensorsMetadata && !header.contains(name),
-                  ErrorCode::kInvalidArgument,
-                  "[tensor::write_safetensors] the name '{}' is reserved or used twice.",
-                  name);
     const auto type = tensor.scalar_type();
     DETENTE_CHECK(type == at::kFloat || type == at::kDouble || type == at::kLong,
                   ErrorCode::kUnsupported,
@@ -48,32 +41,13 @@ std::string to_safetensors(const NamedTensors& tensors, const Metadata& metadata
     const auto* dtype = std::find_if(std::begin(kSafetensorsTypes),
                                      std::end(kSafetensorsTypes),
                                      [&](const auto& candidate) { return candidate.type == type; });
-    held.push_back(tensor.detach().cpu().contiguous());
-    const auto bytes =
-        static_cast<std::uint64_t>(tensor.numel()) * safetensors_bytes_of(dtype->name);
-    header[name] = {{"dtype", dtype->name},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {offset, offset + bytes}}};
-    offset += bytes;
+    const at::Tensor& whole = held.emplace_back(tensor.detach().cpu().contiguous());
+    parts.push_back({.name = name,
+                     .dtype = dtype->name,
+                     .shape = tensor.sizes().vec(),
+                     .bytes = {static_cast<const char*>(whole.data_ptr()), whole.nbytes()}});
   }
-  header[kSafetensorsMetadata][kSafetensorsChecksum] = crc32c_text(0);  // of the final length
-  const auto header_text = [&header] {
-    std::string text = header.dump();
-    text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned in memory
-    return text;
-  };
-  const std::uint64_t size = header_text().size();
-  std::string content;
-  content.reserve(8 + size + offset);
-  content.append(reinterpret_cast<const char*>(&size), 8);
-  content.append(size, ' ');
-  for (const auto& tensor : held) {
-    content.append(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes());
-  }
-  header[kSafetensorsMetadata][kSafetensorsChecksum] =
-      safetensors_checksum(header, std::string_view(content).substr(8 + size));
-  content.replace(8, size, header_text());
-  return content;
+  return safetensors_content(parts, metadata);
 }
 
 void write_safetensors(const std::filesystem::path& path,
