@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/annotate/http_client.h>
+#include <detente/annotate/retry.h>
+#include <detente/core/ascii.h>
+#include <detente/core/error.h>
+#include <httplib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <ctime>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace detente::annotate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Ends an exchange from outside: httplib has limits for single reads alone, and none can be asked to stop.
+class Watch {
+ public:
+  Watch(httplib::Client& client, const Timeouts& timeouts, const std::function<bool()>& stop)
+      : client_(client), timeouts_(timeouts), stop_(stop), thread_([this] { run(); }) {}
+  ~Watch() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  void saw_bytes() { last_ = Clock::now().time_since_epoch().count(); }
+  Fault reason() const { return reason_; }
+
+ private:
+  static double since(Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  }
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return done_; })) {
+      if (reason_ == Fault::kNone) {
+        const Clock::time_point last{Clock::duration(last_.load())};
+        if (stop_ && stop_()) {
+          reason_ = Fault::kCancelled;
+        } else if (since(began_) > timeouts_.total) {
+          reason_ = Fault::kTime;
+        } else if (since(last) > timeouts_.idle) {
+          reason_ = Fault::kIdle;
+        }
+      }
+      // Again and again: a socket that is only being opened has nothing to stop yet.
+      if (reason_ != Fault::kNone) client_.stop();
+    }
+  }
+
+  httplib::Client& client_;
+  const Timeouts timeouts_;
+  const std::function<bool()>& stop_;
+  const Clock::time_point began_ = Clock::now();
+  std::atomic<Clock::rep> last_{Clock::now().time_since_epoch().count()};
+  std::atomic<Fault> reason_{Fault::kNone};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+Fault fault_of(httplib::Error error) {
+  switch (error) {
+    case httplib::Error::Success:
+      return Fault::kNone;
+    case httplib::Error::Connection:
+    case httplib::Error::BindIPAddress:
+    case httplib::Error::ConnectionTimeout:
+      return Fault::kConnect;
+    case httplib::Error::SSLConnection:
+    case httplib::Error::SSLLoadingCerts:
+    case httplib::Error::SSLServerVerification:
+      return Fault::kTls;
+    default:
+      return Fault::kCut;
+  }
+}
+
+template <class Set>
+void set_time(Set set, double seconds) {
+  const auto whole = static_cast<time_t>(seconds);
+  set(whole, static_cast<time_t>((seconds - static_cast<double>(whole)) * 1e6));
+}
+
+class HttpClient final : public Transport {
+ public:
+  HttpClient(Endpoint endpoint, std::string key, Timeouts timeouts)
+      : endpoint_(std::move(endpoint)), key_(std::move(key)), timeouts_(timeouts) {}
+
+  HttpReply post(const std::string& path,
+                 const std::string& json,
+                 const Receive& receive,
+                 const std::function<bool()>& stop) override {
+    httplib::Client client(endpoint_.origin());
+    set_time([&](time_t s, time_t us) { client.set_connection_timeout(s, us); }, timeouts_.connect);
+    // The watch ends what is idle; these come later and are there in case.
+    set_time([&](time_t s, time_t us) { client.set_read_timeout(s, us); }, timeouts_.idle + 1);
+    set_time([&](time_t s, time_t us) { client.set_write_timeout(s, us); }, timeouts_.idle + 1);
+    client.set_keep_alive(false);
+    client.set_follow_location(false);
+    HttpReply reply;
+    bool enough = false;
+    httplib::Request request;
+    request.method = "POST";
+    request.path = path;
+    request.body = json;
+    request.set_header("Content-Type", "application/json");
+    request.set_header("Accept", "application/json, text/event-stream");
+    // What is not compressed cannot blow up.
+    request.set_header("Accept-Encoding", "identity");
+    if (!key_.empty()) request.set_header("Authorization", "Bearer " + key_);
+    const Watch* watching = nullptr;
+    httplib::Response response;
+    httplib::Error error = httplib::Error::Success;
+    {
+      Watch watch(client, timeouts_, stop);
+      watching = &watch;
+      request.response_handler = [&](const httplib::Response& head) {
+        watch.saw_bytes();
+        read_head(head, reply);
+        return true;
+      };
+      request.content_receiver = [&](const char* bytes, std::size_t size, auto, auto) {
+        watch.saw_bytes();
+        if (reply.body.size() + size > kMostAnswerBytes) {
+          reply.fault = Fault::kTooLarge;
+          return false;
+        }
+        reply.body.append(bytes, size);
+        if (reply.status == 200 && receive && !receive(reply, {bytes, size})) {
+          enough = true;
+          return false;
+        }
+        return true;
+      };
+      client.send(request, response, error);
+      if (watching->reason() != Fault::kNone && !enough) reply.fault = watching->reason();
+    }
+    if (enough || reply.fault != Fault::kNone) return reply;
+    reply.fault = fault_of(error);
+    // Some versions report a refused body of length 0 as an error though the head has come whole.
+    if (reply.status == 0 && response.status > 0) read_head(response, reply);
+    return reply;
+  }
+
+ private:
+  static void read_head(const httplib::Response& head, HttpReply& reply) {
+    reply.status = head.status;
+    const std::string type = lower_ascii(head.get_header_value("Content-Type"));
+    reply.type = std::string(trim(std::string_view(type).substr(0, type.find(';'))));
+    reply.retry_after = parse_retry_after(head.get_header_value("Retry-After"), std::time(nullptr));
+  }
+
+  const Endpoint endpoint_;
+  const std::string key_;
+  const Timeouts timeouts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_http_client(const Endpoint& endpoint,
+                                            const std::string& key,
+                                            const Timeouts& timeouts) {
+#ifndef CPPHTTPLIB_OPENSSL_SUPPORT
+  DETENTE_CHECK(!endpoint.tls,
+                ErrorCode::kUnsupported,
+                "[annotate::make_http_client] this build has no https: its cpp-httplib was built "
+                "without OpenSSL. Build with one that has it (Debian's libcpp-httplib-dev), or "
+                "name an http:// address.");
+#endif
+  DETENTE_CHECK(std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; }),
+                ErrorCode::kInvalidArgument,
+                "[annotate::make_http_client] DETENTE_API_KEY holds blanks, line ends or other "
+                "characters that no header can hold; expected the key alone.");
+  return std::make_unique<HttpClient>(endpoint, key, timeouts);
+}
+
+}  // namespace detente::annotate
