@@ -8,8 +8,8 @@ if(httplib_FOUND)
 else()
   find_path(DETENTE_HTTPLIB_INCLUDE httplib.h)
   if(NOT DETENTE_HTTPLIB_INCLUDE)
-    message(FATAL_ERROR "cpp-httplib (Debian: libcpp-httplib-dev) was not found. scripts/setup.sh installs it; "
-      "-DDETENTE_SERVE=OFF -DDETENTE_ANNOTATE=OFF builds without `detente serve`, `annotate` and `ask`.")
+    message(FATAL_ERROR "cpp-httplib (Debian: libcpp-httplib-dev) was not found. scripts/setup.sh installs "
+      "it; -DDETENTE_SERVE=OFF -DDETENTE_ANNOTATE=OFF builds without `detente serve`, `annotate` and `ask`.")
   endif()
   if(NOT TARGET detente_httplib)
     add_library(detente_httplib INTERFACE)

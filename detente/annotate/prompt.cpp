@@ -31,11 +31,10 @@ constexpr std::array<std::string_view, 17> kSigns = {"<|",
                                                      "[gmask]",
                                                      "<pad>"};
 
-std::size_t sign_at(std::string_view lower, std::size_t at) {
-  for (const std::string_view sign : kSigns) {
-    if (lower.substr(at).starts_with(sign)) return sign.size();
-  }
-  return 0;
+bool sign_at(std::string_view lower, std::size_t at) {
+  return std::any_of(kSigns.begin(), kSigns.end(), [&](std::string_view sign) {
+    return lower.substr(at).starts_with(sign);
+  });
 }
 
 }  // namespace
@@ -98,17 +97,9 @@ std::string defused(std::string_view text) {
     const auto c = static_cast<unsigned char>(text[i]);
     const bool control = (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
     out += control ? ' ' : text[i];
-    if (sign_at(lower, i) > 0) out += ' ';
+    if (sign_at(lower, i)) out += ' ';
   }
   return out;
-}
-
-bool has_template_signs(std::string_view text) {
-  const std::string lower = lower_ascii(std::string(text));
-  for (std::size_t i = 0; i < lower.size(); ++i) {
-    if (sign_at(lower, i) > 0) return true;
-  }
-  return false;
 }
 
 }  // namespace detente::annotate

@@ -40,7 +40,4 @@ std::string fenced(std::string_view word, std::string_view text);
 // case. NUL and other control characters but tab and line ends become blanks. Nothing else changes.
 std::string defused(std::string_view text);
 
-// Whether defused(text) differs from it in more than control characters.
-bool has_template_signs(std::string_view text);
-
 }  // namespace detente::annotate

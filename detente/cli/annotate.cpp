@@ -369,11 +369,14 @@ void add_annotate(CLI::App& app, Context& context) {
       app.add_subcommand("annotate", "Label a table's rows by asking a language model");
   auto flags = std::make_shared<AnnotateFlags>();
   command->add_option("DATA", flags->data, "CSV, TSV or JSON lines with columns of text");
-  command->add_option("--task",
-                      flags->tasks,
-                      "NAME:label,label,...: a column NAME is added with one of the labels, and "
-                      "NAME_confidence with the share of the votes; may be given several times");
-  command->add_option("--about", flags->about, "NAME:words: tells the model what a task is about");
+  command
+      ->add_option("--task",
+                   flags->tasks,
+                   "NAME:label,label,...: a column NAME is added with one of the labels, and "
+                   "NAME_confidence with the share of the votes; may be given several times")
+      ->allow_extra_args(false);
+  command->add_option("--about", flags->about, "NAME:words: tells the model what a task is about")
+      ->allow_extra_args(false);
   std::string patterns =
       "How the model is asked, or a file (--show-pattern prints one to begin with):";
   for (const std::string& name : annotate::pattern_names()) {
@@ -384,10 +387,14 @@ void add_annotate(CLI::App& app, Context& context) {
                       flags->out,
                       "File to write: .csv, .tsv or .jsonl; beside it FILE.transcript.jsonl has "
                       "every call");
-  command->add_option(
-      "--text", flags->text, "Column to show; several are allowed (default: all with text)");
-  command->add_option(
-      "--hide", flags->hidden, "Column that the model must not see, e.g. labels you have");
+  command
+      ->add_option(
+          "--text", flags->text, "Column to show; several are allowed (default: all with text)")
+      ->allow_extra_args(false);
+  command
+      ->add_option(
+          "--hide", flags->hidden, "Column that the model must not see, e.g. labels you have")
+      ->allow_extra_args(false);
   command->add_option(
       "--examples", flags->examples, "few_shot: a table with the text and the labels");
   command->add_flag(
