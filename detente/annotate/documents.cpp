@@ -82,17 +82,17 @@ std::vector<Passage> cut_passages(const std::string& file,
                    '\n'));
     counted = begin + lead;
     const std::string_view kept = trim(whole, " \t\r\n");
-    if (!kept.empty()) passages.push_back({file, line, std::string(kept)});
+    if (!kept.empty()) passages.push_back({file, line, begin + lead, std::string(kept)});
     if (end == text.size()) break;
-    // Back by the overlap, but always on from where this one began.
+    // Back by the overlap, a character at a time, but always on from where this one began.
+    const std::size_t least = skip(text, std::min(begin + lead, end), 1);
     std::size_t next = end;
-    for (std::size_t back = 0; back < overlap && next > begin + lead + 1;) {
-      --next;
-      if (starts_character(text[next])) ++back;
+    for (std::size_t back = 0; back < overlap && next > least; ++back) {
+      do --next;
+      while (next > least && !starts_character(text[next]));
     }
     const std::size_t blank = text.find_first_of(" \n", next);
-    if (blank != std::string_view::npos && blank + 1 < end) next = blank + 1;
-    begin = next > begin + lead ? next : end;
+    begin = blank != std::string_view::npos && blank + 1 < end ? blank + 1 : next;
   }
   return passages;
 }

@@ -11,8 +11,9 @@
 namespace detente::annotate {
 
 struct Passage {
-  std::string file;      // relative to the folder, with forward slashes
-  std::size_t line = 1;  // in which it begins
+  std::string file;        // relative to the folder, with forward slashes
+  std::size_t line = 1;    // in which it begins
+  std::size_t offset = 0;  // of its first byte in the file's text
   std::string text;
 };
 
