@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chat endpoint on loopback that does what a test tells it, the worst included."""
+
 import json
 import re
 import socket
@@ -100,12 +101,23 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(*text)
         usage = {"prompt_tokens": 10, "completion_tokens": 2} if end.usage else None
         if not request.get("stream"):
-            return self.send(200, {"choices": [{"message": {"role": "assistant", "content": text},
-                                                "finish_reason": "stop"}], "usage": usage})
+            return self.send(
+                200,
+                {
+                    "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+                    "usage": usage,
+                },
+            )
         self.stream_head()
         half = len(text) // 2
-        for data in (b": keep-alive\n\n", sse(piece(text[:half])), b": keep-alive\r\n\r\n",
-                     sse(piece(text[half:], "stop")), sse({"choices": [], "usage": usage}), sse(b"[DONE]")):
+        for data in (
+            b": keep-alive\n\n",
+            sse(piece(text[:half])),
+            b": keep-alive\r\n\r\n",
+            sse(piece(text[half:], "stop")),
+            sse({"choices": [], "usage": usage}),
+            sse(b"[DONE]"),
+        ):
             self.wfile.write(data)
 
     def way_busy(self, end, request):
@@ -176,8 +188,16 @@ class Handler(BaseHTTPRequestHandler):
         self.send(503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
 
     def way_full(self, end, request):
-        self.send(400, {"error": {"message": "the request exceeds the available context size",
-                                  "type": "exceed_context_size_error", "code": 400}})
+        self.send(
+            400,
+            {
+                "error": {
+                    "message": "the request exceeds the available context size",
+                    "type": "exceed_context_size_error",
+                    "code": 400,
+                }
+            },
+        )
 
     def way_silent(self, end, request):
         end.stopping.wait(20)
@@ -198,8 +218,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, {"choices": [{"message": {"content": end.answer(request)}, "finish_reason": "stop"}]})
 
     def way_echo_key(self, end, request):
-        self.send(200, {"choices": [{"message": {"content": "negative. Key: " + self.headers["Authorization"]},
-                                     "finish_reason": "stop"}]})
+        self.send(
+            200,
+            {
+                "choices": [
+                    {
+                        "message": {"content": "negative. Key: " + self.headers["Authorization"]},
+                        "finish_reason": "stop",
+                    }
+                ]
+            },
+        )
 
 
 @contextmanager
