@@ -3,6 +3,7 @@
 #include <detente/annotate/encoder.h>
 #include <detente/core/error.h>
 #include <detente/text/unicode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -49,12 +50,13 @@ Vectors EndpointEncoder::encode(std::span<const std::string> texts, CallKey& fir
     const auto some = texts.subspan(at, std::min(kTextsPerCall, texts.size() - at));
     Reply reply = client_.embed(first, model_, some);
     ++first.call;
-    DETENTE_CHECK(reply.answer.has_value(),
-                  ErrorCode::kIo,
-                  "[annotate::EndpointEncoder] no embeddings from model '{}': {}. "
-                  "--embedding-model names one that the endpoint has.",
-                  model_,
-                  reply.failure.message);
+    if (!reply.answer) {
+      throw CallFailed(fmt::format("[annotate::EndpointEncoder] no embeddings from model '{}': {}. "
+                                   "--embedding-model names one that the endpoint has.",
+                                   model_,
+                                   reply.failure.message),
+                       reply.failure);
+    }
     for (auto& vector : reply.answer->vectors) {
       DETENTE_CHECK(vectors.empty() || vectors[0].size() == vector.size(),
                     ErrorCode::kData,

@@ -3,14 +3,27 @@
 #pragma once
 
 #include <detente/annotate/client.h>
+#include <detente/core/error.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace detente::annotate {
+
+// An endpoint that gives no vectors (kIo), with the failure as a call has it.
+class CallFailed : public Error {
+ public:
+  CallFailed(const std::string& message, Failure failure)
+      : Error(ErrorCode::kIo, message), failure_(std::move(failure)) {}
+  const Failure& failure() const { return failure_; }
+
+ private:
+  Failure failure_;
+};
 
 using Vectors = std::vector<std::vector<double>>;
 
@@ -20,8 +33,8 @@ class Encoder {
   // Vectors of encoders with one name can be compared, others cannot.
   virtual std::string name() const = 0;
   // A vector of length 1 (of 0 where there is nothing to encode) for each text, all of one dimension. `first`
-  // names the calls in a transcript, where there are any; it is moved behind the last of them. Throws kIo where an
-  // endpoint gives none.
+  // names the calls in a transcript, where there are any; it is moved behind the last of them. Throws CallFailed
+  // where an endpoint gives none.
   virtual Vectors encode(std::span<const std::string> texts, CallKey& first) = 0;
 };
 

@@ -123,12 +123,10 @@ class HttpClient final : public Transport {
     // What is not compressed cannot blow up.
     request.set_header("Accept-Encoding", "identity");
     if (!key_.empty()) request.set_header("Authorization", "Bearer " + key_);
-    const Watch* watching = nullptr;
     httplib::Response response;
     httplib::Error error = httplib::Error::Success;
     {
       Watch watch(client, timeouts_, stop);
-      watching = &watch;
       request.response_handler = [&](const httplib::Response& head) {
         watch.saw_bytes();
         read_head(head, reply);
@@ -148,7 +146,7 @@ class HttpClient final : public Transport {
         return true;
       };
       client.send(request, response, error);
-      if (watching->reason() != Fault::kNone && !enough) reply.fault = watching->reason();
+      if (watch.reason() != Fault::kNone && !enough) reply.fault = watch.reason();
     }
     if (enough || reply.fault != Fault::kNone) return reply;
     reply.fault = fault_of(error);

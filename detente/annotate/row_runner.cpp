@@ -253,18 +253,23 @@ RowResult run_row(const RowContext& context,
     result.note = "the row has no text";
     return result;
   }
-  RowRun run(context, task, task_index, row, client);
   std::vector<Ballot> ballots;
   bool not_found = false;
-  for (std::int64_t sample = 0; sample < context.pattern->samples; ++sample) {
-    const Chain chain = run.chain(sample);
-    if (chain.failure) {
-      result.failure = *chain.failure;
-      return result;
+  try {
+    RowRun run(context, task, task_index, row, client);
+    for (std::int64_t sample = 0; sample < context.pattern->samples; ++sample) {
+      const Chain chain = run.chain(sample);
+      if (chain.failure) {
+        result.failure = *chain.failure;
+        return result;
+      }
+      ballots.push_back(chain.ballot);
+      not_found = not_found || chain.not_found;
+      if (!chain.note.empty()) result.note = chain.note;
     }
-    ballots.push_back(chain.ballot);
-    not_found = not_found || chain.not_found;
-    if (!chain.note.empty()) result.note = chain.note;
+  } catch (const CallFailed& failed) {  // a search by vectors
+    result.failure = failed.failure();
+    return result;
   }
   const Vote vote = count_votes(ballots);
   result.label = vote.label;

@@ -298,7 +298,8 @@ void run_annotate(const AnnotateFlags& flags, Context& context) {
                                 progress);
   } catch (const Error&) {
     session.transcript().finish();
-    throw;
+    if (!interrupt.interrupted()) throw;
+    annotations.results.assign(tasks.size(), {});
   }
   for (auto& results : annotations.results) results.resize(table.rows());
   session.transcript().finish();

@@ -77,13 +77,17 @@ void run_ask(const AskFlags& flags, Context& context) {
       false,
       [&] { return interrupt.interrupted(); },
       context);
-  const annotate::Retriever& retriever = session.retriever();
-  const annotate::QuestionAnswer answer =
-      annotate::answer_question(flags.question,
-                                session.documents(),
-                                retriever,
-                                session.client(),
-                                {flags.endpoint.model, flags.passages, flags.max_tokens});
+  annotate::QuestionAnswer answer;
+  try {
+    const annotate::Retriever& retriever = session.retriever();
+    answer = annotate::answer_question(flags.question,
+                                       session.documents(),
+                                       retriever,
+                                       session.client(),
+                                       {flags.endpoint.model, flags.passages, flags.max_tokens});
+  } catch (const annotate::CallFailed&) {  // of vectors
+    if (!interrupt.interrupted()) throw;
+  }
   session.transcript().finish();
   if (interrupt.interrupted()) {
     context.exit_code = 130;

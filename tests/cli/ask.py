@@ -206,6 +206,21 @@ def test_rag_labels_rest_on_passages(folder):
             assert moods(folder / "rag.csv")[0] == "", answer
 
 
+def test_a_search_that_fails_costs_its_row_alone(folder):
+    end = Endpoint(
+        lambda request: "Answer: positive [1]",
+        before=lambda n, request: "full" if request.get("input") == ["trains are bad"] else None,
+        embed=lambda text: [1.0, 1.0 + len(text)],
+    )
+    words = ["--pattern", "rag", "--docs", folder / "docs", "--text", "text", "--embedding-model", "e"]
+    with serving(end) as url:
+        told = annotate(folder, url, "vectors.csv", *words, code=5)
+        assert moods(folder / "vectors.csv") == ["positive", "", "positive"] and "context" in told.stdout
+        end.before = lambda n, request: "locked"
+        annotate(folder, url, "locked.csv", *words, code=3)
+        assert not (folder / "locked.csv").exists()
+
+
 def react(folder, url, out, *words, **more):
     return annotate(
         folder, url, out, "--pattern", "react", "--docs", folder / "docs", "--text", "text", *words, **more
