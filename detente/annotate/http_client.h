@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP and, where cpp-httplib has OpenSSL, HTTPS: each exchange a connection of its own, with limits on its parts and
-// on the whole. Redirects are not followed (the key would go with them) and no proxy is used.
+// on the whole. Redirects are not followed (the key would go with them) and no proxy is used. A head
+// with a line beyond 4 KiB or of more than 128 KiB in all counts as a cut connection; over TLS, where cpp-httplib gives no
+// way in between, a server whose certificate is trusted is trusted in that.
 #pragma once
 
 #include <detente/annotate/endpoint.h>

@@ -29,6 +29,9 @@ PASSING = [
     "no_utf8",
     "empty",
     "garbage",
+    "long_line",
+    "long_header",
+    "many_headers",
     "gateway_page",
     "loading",
 ]
@@ -91,7 +94,7 @@ def test_ends_what_takes_too_long(folder):
         with serving(end) as url:
             began = time.monotonic()
             told = annotate(folder / "one.csv", url, folder / f"long-{way}.csv", "--tries", 2, *flags, code=5)
-            assert len(end.calls) == 2 and time.monotonic() - began < 8, way
+            assert len(end.calls) == 2 and time.monotonic() - began < 18, way
             assert str(flags[0]) in told.stdout, told.stdout
 
 

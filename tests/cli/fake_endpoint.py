@@ -169,6 +169,15 @@ class Handler(BaseHTTPRequestHandler):
     def way_garbage(self, end, request):
         self.wfile.write(b"\0\1\2 no HTTP at all\r\n\r\n")
 
+    def way_long_line(self, end, request):
+        self.wfile.write(b"HTTP/1.1 200 " + b"A" * 1_000_000 + b"\r\n\r\n")
+
+    def way_long_header(self, end, request):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"A" * 1_000_000 + b"\r\n\r\n")
+
+    def way_many_headers(self, end, request):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200_000 + b"\r\n")
+
     def way_page(self, end, request):
         self.send(200, b"<!DOCTYPE html><html><body>Welcome</body></html>", "text/html")
 
