@@ -16,7 +16,7 @@ TORCH_FREE = [
     ["balance", "metrics", "text", "machine", "simd"],
     ["report"],
     ["config", "data", "toy", "solver", "study", "launch", "valuation", "worlds"],
-    ["serve"],
+    ["serve", "annotate"],
 ]
 TORCH = [
     ["tensor"],

@@ -148,7 +148,7 @@ device_name() {
 }
 
 configure() {
-  local options=(-G Ninja -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DDETENTE_CAIRO=OFF -DDETENTE_SERVE=OFF
+  local options=(-G Ninja -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DDETENTE_CAIRO=OFF -DDETENTE_SERVE=OFF -DDETENTE_ANNOTATE=OFF
     -DDETENTE_INSTALL=OFF "-DDETENTE_TORCH_ROOT=${TORCH:-}")
   if [ -d "$deps" ]; then
     options+=("-DCMAKE_MODULE_PATH=$deps/modules" "-DZLIB_INCLUDE_DIR=$deps/include"

@@ -16,6 +16,10 @@ void add_bench(CLI::App& app, Context& context);
 #ifdef DETENTE_WITH_SERVE
 void add_serve(CLI::App& app, Context& context);
 #endif
+#ifdef DETENTE_WITH_ANNOTATE
+void add_annotate(CLI::App& app, Context& context);
+void add_ask(CLI::App& app, Context& context);
+#endif
 #ifdef DETENTE_WITH_TORCH
 void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
@@ -33,13 +37,16 @@ void add_data(CLI::App& app, Context& context);
 std::span<const AddCommand> commands() {
   static const std::vector<AddCommand> table = {
 #ifdef DETENTE_WITH_TORCH
-      add_train,  add_eval,       add_predict, add_features, add_value, add_export, add_compare,
-      add_report, add_study_task, add_recipe,  add_data,
+      add_train,    add_eval,       add_predict, add_features, add_value, add_export, add_compare,
+      add_report,   add_study_task, add_recipe,  add_data,
 #endif
 #ifdef DETENTE_WITH_SERVE
       add_serve,
 #endif
-      add_new,    add_inspect,    add_methods, add_solve,    add_toy,   add_bench,  add_doctor,
+#ifdef DETENTE_WITH_ANNOTATE
+      add_annotate, add_ask,
+#endif
+      add_new,      add_inspect,    add_methods, add_solve,    add_toy,   add_bench,  add_doctor,
   };
   return table;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/output_file.h>
 #include <detente/core/error.h>
+#ifdef DETENTE_WITH_TORCH
 #include <detente/train/run_directory.h>
+#endif
 
 #include <filesystem>
 #include <system_error>
@@ -22,11 +24,20 @@ void demand_harmless(const char* command,
                   out,
                   source);
   }
+#ifdef DETENTE_WITH_TORCH  // without it there is no command that makes runs
   DETENTE_CHECK(!train::is_run_file(out),
                 ErrorCode::kInvalidArgument,
                 "[cli::{}] --out '{}' is a file of the run itself. Name another file.",
                 command,
                 out);
+#endif
+}
+
+std::string tsv_cell(std::string cell) {
+  for (char& c : cell) {
+    if (c == '\t' || c == '\n' || c == '\r') c = ' ';
+  }
+  return cell;
 }
 
 }  // namespace detente::cli

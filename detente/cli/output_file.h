@@ -13,4 +13,7 @@ void demand_harmless(const char* command,
                      const std::string& out,
                      const std::vector<std::string>& sources);
 
+// TSV has no quoting: tabs and line ends inside a cell (possible in CSV) become blanks.
+std::string tsv_cell(std::string cell);
+
 }  // namespace detente::cli

@@ -138,14 +138,6 @@ std::vector<PredictionColumn> prediction_columns(
   return columns;
 }
 
-// TSV has no quoting: tabs and line ends inside a cell (possible in CSV) become blanks.
-std::string tsv_cell(std::string cell) {
-  for (char& c : cell) {
-    if (c == '\t' || c == '\n' || c == '\r') c = ' ';
-  }
-  return cell;
-}
-
 std::string terminal_cell(std::string cell) { return text::printable(cell); }
 
 std::string csv_cell(std::string cell) {

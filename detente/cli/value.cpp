@@ -4,6 +4,7 @@
 #include <detente/appraise/removal_curves.h>
 #include <detente/cli/command.h>
 #include <detente/cli/output_file.h>
+#include <detente/cli/progress_line.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/value_clean.h>
 #include <detente/cli/value_examples.h>
@@ -12,8 +13,6 @@
 #include <detente/core/file.h>
 #include <detente/core/interrupt.h>
 #include <detente/core/json_text.h>
-#include <detente/core/stopwatch.h>
-#include <detente/core/terminal.h>
 #include <detente/data/repeated_rows.h>
 #include <detente/report/html_page.h>
 #include <detente/report/table.h>
@@ -30,7 +29,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -63,10 +61,6 @@ constexpr const char* kPage = "value.html";
 constexpr const char* kSuspects = "suspects.csv";
 constexpr const char* kCurve = "curve.csv";
 
-bool is_on_terminal(const Context& context) {
-  return &context.err == &std::cerr && error_is_terminal();
-}
-
 // A recipe is trained first, in the folder.
 fs::path run_of(const ValueFlags& flags, Context& context) {
   if (fs::is_directory(flags.source)) return flags.source;
@@ -96,29 +90,6 @@ train::Corpus corpus_of(const train::LoadedRun& run) {
   const data::SourceFiles& files = run.recipe.data.files;
   return {train::load_rows(run.recipe, files, data::Part::kTrain, *run.source, true),
           train::load_rows(run.recipe, files, data::Part::kDev, *run.source, true)};
-}
-
-// A line on a terminal that says how far the work is; false after Ctrl-C.
-valuation::Progress progress_line(const InterruptGuard& interrupt, Context& context) {
-  auto last = std::make_shared<Stopwatch>();
-  auto whole = std::make_shared<Stopwatch>();
-  const bool terminal = is_on_terminal(context);
-  return [&interrupt, &context, last, whole, terminal](std::size_t done, std::size_t total) {
-    if (done == total || last->seconds() > (terminal ? 0.2 : 10.0)) {
-      *last = Stopwatch();
-      const double left = whole->seconds() / static_cast<double>(std::max<std::size_t>(done, 1)) *
-                          static_cast<double>(total - done);
-      if (terminal) {
-        context.err << fmt::format(
-            "\r{} of {}, {} left \033[K", done, total, report::duration_text(left));
-        if (done == total) context.err << "\r\033[K";
-      } else if (done < total) {
-        context.err << fmt::format("{} of {}, {} left\n", done, total, report::duration_text(left));
-      }
-      context.err.flush();
-    }
-    return !interrupt.interrupted();
-  };
 }
 
 // Of methods that share out a known total.

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// How far a long command is, on standard error.
+#pragma once
+
+#include <detente/cli/command.h>
+#include <detente/core/interrupt.h>
+
+#include <cstddef>
+#include <functional>
+
+namespace detente::cli {
+
+// Whether progress goes to people who watch.
+bool is_on_terminal(const Context& context);
+
+// A line on a terminal that is written over, elsewhere one every ten seconds; false after Ctrl-C. Both arguments must
+// outlive it.
+std::function<bool(std::size_t done, std::size_t total)> progress_line(
+    const InterruptGuard& interrupt, Context& context);
+
+}  // namespace detente::cli
