@@ -23,6 +23,7 @@ TORCH = [
     ["losses", "nn", "doctor", "autograd", "parallel"],
     ["engine", "distill"],
     ["train"],
+    ["control"],
     ["appraise", "measure", "deploy"],
     ["cli"],
     ["apps"],

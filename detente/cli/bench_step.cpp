@@ -76,7 +76,11 @@ void add_bench_step(CLI::App& bench, Context& context) {
   measure::StepBenchmarkOptions& options = flags->options;
   CLI::App* command = bench.add_subcommand(
       "step", "The time of a training step under a method, beside plain training");
-  command->add_option("--model", options.model, "mlp, cnn, transformer or siamese")
+  command
+      ->add_option("--model",
+                   options.model,
+                   "mlp, cnn, transformer or siamese; sac_mt10 or sac_mt50: an update of a "
+                   "multi-task soft actor-critic")
       ->capture_default_str();
   command
       ->add_option("--input",

@@ -3,7 +3,9 @@
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/cli/result_table.h>
+#include <detente/cli/train_control.h>
 #include <detente/cli/train_workers.h>
+#include <detente/control/recipe.h>
 #include <detente/core/crash_point.h>
 #include <detente/core/json_text.h>
 #include <detente/core/terminal.h>
@@ -61,13 +63,16 @@ train::Recipe load_for_all(const TrainFlags& flags, const launch::Launch& launch
   }
 }
 
+train::ExistingRun existing_of(const TrainFlags& flags) {
+  if (flags.resume) return train::ExistingRun::kResume;
+  return flags.force ? train::ExistingRun::kForce : train::ExistingRun::kRefuse;
+}
+
 train::TrainOptions options_of(const TrainFlags& flags, const train::Recipe& recipe) {
   train::TrainOptions options;
   options.out = flags.out.empty() ? recipe.output : flags.out;
   if (options.out.empty()) options.out = "runs/" + recipe.name;
-  options.existing = flags.resume  ? train::ExistingRun::kResume
-                     : flags.force ? train::ExistingRun::kForce
-                                   : train::ExistingRun::kRefuse;
+  options.existing = existing_of(flags);
   return options;
 }
 
@@ -85,6 +90,18 @@ std::string how_to_go_on(const launch::Launch& launch, const train::RunDirectory
 }
 
 void run_train(const TrainFlags& flags, Context& context) {
+  if (control::is_control_recipe(flags.recipe)) {
+    train_control({.recipe = flags.recipe,
+                   .overrides = flags.overrides,
+                   .out = flags.out,
+                   .existing = existing_of(flags),
+                   .progress = progress_style(context, flags.quiet),
+                   .processes = flags.nproc,
+                   .quiet = flags.quiet,
+                   .json = flags.json},
+                  context);
+    return;
+  }
   if (flags.nproc > 1 || flags.max_restarts > 0) {
     const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
     const train::TrainOptions options = options_of(flags, recipe);

@@ -4,6 +4,7 @@
 #include <detente/core/error.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/machine/process.h>
+#include <detente/measure/agent_benchmark.h>
 #include <detente/measure/models.h>
 #include <detente/measure/step_benchmark.h>
 #include <detente/measure/timing.h>
@@ -197,7 +198,9 @@ class StepBenchmark {
 }  // namespace
 
 void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
-  visitor.choice_text("model", model, model_names(), "The network.");
+  std::vector<std::string> names = model_names();
+  for (const std::string& name : agent_model_names()) names.push_back(name);
+  visitor.choice_text("model", model, names, "The network.");
   visitor.choice_text("input",
                       input,
                       {"multi", "single"},
@@ -241,6 +244,13 @@ StepBenchmarkResult measure_step(const StepBenchmarkOptions& given,
   StepBenchmarkOptions options = given;
   validate_fields([&](FieldVisitor& v) { options.describe(v); }, "[measure::step] option");
   const Threads threads(options.threads);
+  const std::vector<std::string> agents = agent_model_names();
+  if (std::find(agents.begin(), agents.end(), options.model) != agents.end()) {
+    StepBenchmarkResult update;
+    tensor::translate_errors("measure::step",
+                             [&] { update = measure_agent_update(options, progress); });
+    return update;
+  }
   const bool single = options.input == "single";
   StepBenchmarkResult result;
   result.load_before = machine::look_at_process().cpu.load;

@@ -34,6 +34,21 @@ TEST(BenchmarkModels, RefuseUnknownNamesAndCases) {
   EXPECT_THROW(make_model("siamese", true, 2, 2, 1), Error);
 }
 
+TEST(StepBenchmark, MeasuresAnAgentsUpdate) {
+  StepBenchmarkOptions options{.model = "sac_mt10", .tasks = 2, .batch = 4, .steps = 2};
+  const auto result = measure_step(options, {});
+  EXPECT_EQ(result.strategy, "segmented");
+  EXPECT_GT(result.ms_plain, 0);
+  EXPECT_NEAR(result.ratio, result.ms_method / result.ms_plain, 1e-9);
+  EXPECT_GT(result.ms_forward, 0);
+  // Two critics and an actor of 400-400-400, and a temperature.
+  const std::int64_t hidden = 2 * (400 * 400 + 400);
+  EXPECT_EQ(result.parameters,
+            2 * (43 * 400 + 400 + hidden + 401) + (39 * 400 + 400 + hidden + 8 * 401) + 1);
+  options.input = "single";
+  EXPECT_THROW(measure_step(options, {}), Error);
+}
+
 TEST(StepBenchmark, MeasuresEveryPartOfAMultiInputStep) {
   std::int64_t last = 0;
   const auto result =

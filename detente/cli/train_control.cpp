@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/cli/train_control.h>
+#include <detente/control/trainer.h>
+#include <detente/core/error.h>
+#include <detente/core/json_text.h>
+#include <detente/report/run_record.h>
+#include <detente/report/table.h>
+#include <detente/text/printable.h>
+#include <fmt/format.h>
+
+#include <ostream>
+
+namespace detente::cli {
+namespace {
+
+void print_reached(const Json& summary, std::ostream& out) {
+  using report::Align;
+  report::Table table({{"task"}, {"success", Align::kRight}, {"return", Align::kRight}});
+  for (const auto& [task, numbers] : report::tables_at(summary, "tasks")) {
+    double success = report::kNoNumber;
+    double sum = report::kNoNumber;
+    for (const auto& [name, value] : numbers) {
+      if (name == "success") success = value;
+      if (name == "return") sum = value;
+    }
+    table.add_row(
+        {text::printable(task), fmt::format("{:.2f}", success), fmt::format("{:.1f}", sum)});
+  }
+  const Json& success = summary.at("success");
+  const auto number = [&](const char* key) { return report::number_at(success, key); };
+  out << "\nThe evaluation with the most successes (number " << summary.at("best_epoch") << "):\n\n"
+      << table.text() << "\n"
+      << fmt::format(
+             "Mean success: {:.3f} there, {:.3f} at the last, {:.3f} over the last ten "
+             "evaluations.\n",
+             number("best"),
+             number("last"),
+             number("last_ten"))
+      << text::printable(summary.at("setting").get<std::string>()) << "\n"
+      << text::printable(summary.at("evaluation").get<std::string>()) << "\n";
+}
+
+}  // namespace
+
+void train_control(const TrainControlFlags& flags, Context& context) {
+  DETENTE_CHECK(flags.processes == 1,
+                ErrorCode::kUnsupported,
+                "[cli::train] an agent is trained by one process; got --nproc {}. worlds.workers "
+                "says how many "
+                "processes its environments have.",
+                flags.processes);
+  const control::Recipe recipe = control::load_recipe(flags.recipe, flags.overrides);
+  control::TrainOptions options{.out = flags.out.empty() ? recipe.output : flags.out,
+                                .existing = flags.existing,
+                                .progress = flags.progress};
+  if (options.out.empty()) options.out = "runs/" + recipe.name;
+  const control::TrainOutcome outcome = control::train(recipe, options, context.err);
+  if (flags.json) {
+    context.out << json_text(outcome.summary) << "\n";
+  } else if (!flags.quiet) {
+    print_reached(outcome.summary, context.out);
+    context.out << "\nReport: " << text::printable(outcome.run.report().string()) << "\n";
+  }
+  if (outcome.interrupted) {
+    context.err << fmt::format(
+        "Interrupted; everything is saved. Go on with: detente train {} --out {} --resume\n",
+        text::printable(outcome.run.recipe().string()),
+        text::printable(outcome.run.root.string()));
+    context.exit_code = 130;
+  }
+}
+
+}  // namespace detente::cli

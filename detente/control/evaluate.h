@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a policy reaches: whole episodes without noise, in environments of their own.
+#pragma once
+
+#include <detente/control/agent.h>
+#include <detente/report/run_record.h>
+#include <detente/worlds/worlds.h>
+
+#include <cstdint>
+#include <functional>
+
+namespace detente::control {
+
+// Per task: "success", the share of episodes with a success at any step, "return", the mean sum of rewards, and
+// "episodes". Each task counts its first `episodes` episodes from now on; one that was lost counts for nothing and
+// another takes its place, at most as many again (NaN where none is left). `stop` is asked after every step; true gives
+// up, with nothing.
+report::NamedTables evaluate(const Agent& agent,
+                             worlds::Worlds& worlds,
+                             std::int64_t episodes,
+                             const std::function<bool()>& stop);
+
+// The mean of the tasks' `metric`, without those that have none.
+double mean_of(const report::NamedTables& tables, const char* metric);
+
+}  // namespace detente::control

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/registry.h>
+#include <detente/config/kinds.h>
+#include <detente/config/tree.h>
+#include <detente/control/recipe.h>
+#include <detente/core/error.h>
+#include <detente/data/source_files.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <map>
+#include <string_view>
+
+namespace detente::control {
+namespace {
+
+constexpr NumberRule kCount{.min = 1, .max = 1e12};
+
+Describe describe_of(Recipe& recipe) {
+  return [&recipe](FieldVisitor& visitor) { recipe.describe(visitor); };
+}
+
+// Keys that do not change what is learned.
+constexpr std::array<std::string_view, 10> kFree = {"name",
+                                                    "threads",
+                                                    "device",
+                                                    "train.steps",
+                                                    "train.snapshot_minutes",
+                                                    "worlds.workers",
+                                                    "worlds.python",
+                                                    "worlds.path",
+                                                    "worlds.start_limit",
+                                                    "worlds.step_limit"};
+
+bool is_free(const std::string& key) {
+  for (const std::string_view free : kFree) {
+    if (key == free) return true;
+  }
+  return key.starts_with("output.") || key == "worlds.most_losses";
+}
+
+}  // namespace
+
+void MethodChoice::describe(FieldVisitor& visitor) {
+  visitor.kind("method",
+               method,
+               balance::method_names(),
+               balance,
+               balance::make_method,
+               "How the tasks' gradients for this network are reconciled; `detente methods` "
+               "explains each, ew is plain "
+               "training. The method's options stand beside it. Those that look at losses and need "
+               "them positive "
+               "(uw, famo and others) can serve the critics alone.");
+}
+
+void ReplayRecipe::describe(FieldVisitor& visitor) {
+  visitor.integer("capacity",
+                  capacity,
+                  {.min = 1, .max = 4e9},
+                  "Transitions of all tasks that are remembered; the oldest go first.");
+  visitor.choice("sampling",
+                 sampling,
+                 {{"uniform", worlds::ReplaySampling::kUniform},
+                  {"stratified", worlds::ReplaySampling::kStratified}},
+                 "uniform: a batch is any transitions, so a task's share varies; stratified: the "
+                 "same number of each task.");
+}
+
+void LoopRecipe::describe(FieldVisitor& visitor) {
+  visitor.integer("steps", steps, kCount, "Vector steps: each is one transition in every task.");
+  visitor.integer("batch_size",
+                  batch_size,
+                  {.min = 1, .max = 1e7},
+                  "Transitions of all tasks together in an update.");
+  visitor.integer("first_steps",
+                  first_steps,
+                  kCount,
+                  "So many vector steps at first act at random and learn nothing.");
+  visitor.integer("first_updates",
+                  first_updates,
+                  {.min = -1, .max = 1e12},
+                  "Updates that follow them at once; -1: as many as first_steps.");
+  visitor.integer(
+      "updates", updates, {.min = 0, .max = 1e6}, "Updates after each later vector step.");
+  visitor.integer("log_every", log_every, kCount, "Updates between two lines of metrics.jsonl.");
+  visitor.integer("evaluate_every",
+                  evaluate_every,
+                  kCount,
+                  "Vector steps between two evaluations, in which the policy acts without noise in "
+                  "environments of "
+                  "their own.");
+  visitor.integer(
+      "episodes", episodes, {.min = 1, .max = 1e6}, "Episodes of each task in an evaluation.");
+  visitor.number(
+      "snapshot_minutes",
+      snapshot_minutes,
+      {.min = 0, .max = 1e6},
+      "Also snapshot between evaluations after so many minutes; 0: only after evaluations.");
+}
+
+void Recipe::describe(FieldVisitor& visitor) {
+  visitor.text("name", name, "Shown in reports.");
+  visitor.integer("seed",
+                  seed,
+                  {.min = 0, .max = 9e15},
+                  "Decides initial weights, actions, batches and random methods.");
+  visitor.integer("threads",
+                  threads,
+                  {.min = 0, .max = 4096},
+                  "Threads inside one operation; 0: LibTorch's choice.");
+  visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
+  visitor.section("worlds", "", [this](FieldVisitor& s) { worlds.describe(s); });
+  visitor.section("agent", "", [this](FieldVisitor& s) { agent.describe(s); });
+  visitor.section("balance", "", [this](FieldVisitor& s) {
+    s.section("critic", "", [this](FieldVisitor& part) { critic.describe(part); });
+    s.section("actor", "", [this](FieldVisitor& part) { actor.describe(part); });
+    s.section("temperature", "", [this](FieldVisitor& part) { temperature.describe(part); });
+  });
+  visitor.section("engine", "", [this](FieldVisitor& s) { engine.describe(s); });
+  visitor.section("replay", "", [this](FieldVisitor& s) { replay.describe(s); });
+  visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });
+  visitor.section("output", "", [this](FieldVisitor& s) {
+    s.text("dir", output, "Folder of the run; --out overrides it.");
+    s.flag("tensorboard", tensorboard, "Also write a TensorBoard event file.");
+  });
+}
+
+std::string Recipe::to_yaml() const {
+  Recipe copy = *this;
+  return config::to_yaml(describe_of(copy));
+}
+
+bool is_control_recipe(const std::filesystem::path& path) {
+  try {
+    return config::load_yaml(path).find("worlds") != nullptr;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  config::Node root = config::load_yaml(path);
+  for (const std::string& assignment : overrides) {
+    Recipe pattern;
+    config::drop_replaced_options(root, assignment, describe_of(pattern));
+    config::apply_override(root, assignment);
+  }
+  Recipe recipe;
+  config::read_fields(root, describe_of(recipe));
+  const std::string where = "[control::load_recipe] " + path.string();
+  if (recipe.name.empty()) recipe.name = path.stem().string();
+  DETENTE_CHECK(
+      !recipe.worlds.environment.empty(),
+      ErrorCode::kInvalidArgument,
+      "{}: 'worlds.environment' is missing; expected what is acted in, such as metaworld:MT10 or "
+      "point-mass:4 (docs/worlds.md).",
+      where);
+  DETENTE_CHECK(recipe.engine.strategy != engine::Strategy::kFeatures,
+                ErrorCode::kInvalidArgument,
+                "{}: engine.strategy features is not for agents. Leave it out.",
+                where);
+  DETENTE_CHECK(recipe.replay.capacity >= recipe.loop.batch_size,
+                ErrorCode::kInvalidArgument,
+                "{}: replay.capacity is {}, less than one batch (train.batch_size {}).",
+                where,
+                recipe.replay.capacity,
+                recipe.loop.batch_size);
+  if (!recipe.worlds.path.empty()) {
+    recipe.worlds.path =
+        data::absolute_path(recipe.worlds.path, std::filesystem::absolute(path).parent_path());
+  }
+  return recipe;
+}
+
+std::vector<std::string> recipe_differences(const std::string& before, const std::string& now) {
+  std::map<std::string, std::string> old;
+  for (const auto& [key, value] : config::flatten(config::parse_yaml(before, "snapshot"))) {
+    if (!is_free(key)) old[key] = value;
+  }
+  std::vector<std::string> differences;
+  for (const auto& [key, value] : config::flatten(config::parse_yaml(now, "recipe"))) {
+    if (is_free(key)) continue;
+    const auto found = old.find(key);
+    const std::string was = found == old.end() ? "(not there)" : found->second;
+    if (was != value) differences.push_back(fmt::format("{}: {} -> {}", key, was, value));
+    if (found != old.end()) old.erase(found);
+  }
+  for (const auto& [key, value] : old) {
+    differences.push_back(fmt::format("{}: {} -> (not there)", key, value));
+  }
+  return differences;
+}
+
+}  // namespace detente::control

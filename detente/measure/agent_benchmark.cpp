@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <detente/balance/registry.h>
+#include <detente/control/agent.h>
+#include <detente/core/error.h>
+#include <detente/machine/process.h>
+#include <detente/measure/agent_benchmark.h>
+#include <detente/measure/timing.h>
+#include <detente/tensor/allocation_peak.h>
+#include <detente/tensor/compat.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace detente::measure {
+namespace {
+
+constexpr int kUntimed = 3;
+constexpr std::int64_t kObservation = 39;
+constexpr std::int64_t kAction = 4;
+
+control::Agent make_agent(const StepBenchmarkOptions& options,
+                          const std::string& method,
+                          const std::string& strategy) {
+  control::AgentShape shape{.observation = kObservation, .action = kAction};
+  for (std::int64_t k = 0; k < options.tasks; ++k)
+    shape.tasks.push_back("task" + std::to_string(k));
+  engine::MultiTaskOptions engine;
+  const std::pair<const char*, const std::string&> words[] = {
+      {"strategy", strategy}, {"memory", options.memory}, {"passes", options.passes}};
+  for (const auto& [key, value] : words) {
+    set_field([&](FieldVisitor& v) { engine.describe(v); }, key, value, "[measure::step] option");
+  }
+  const auto made = [&] { return balance::make_method(method); };
+  Rng rng(options.seed);
+  return control::Agent(std::move(shape),
+                        control::AgentOptions{},
+                        {made(), made(), made()},
+                        engine,
+                        rng,
+                        tensor::parse_device(options.device));
+}
+
+control::Transitions random_transitions(const StepBenchmarkOptions& options) {
+  torch::manual_seed(static_cast<std::int64_t>(options.seed));
+  const std::int64_t rows = options.tasks * options.batch;
+  const auto place =
+      tensor::tensor_options(tensor::parse_device(options.device), tensor::DType::kFloat32);
+  return {.observations = at::randn({rows, kObservation}).to(place.device()),
+          .actions = at::rand({rows, kAction}).to(place.device()) * 2 - 1,
+          .rewards = at::rand({rows}).to(place.device()),
+          .next_observations = at::randn({rows, kObservation}).to(place.device()),
+          .continues = at::ones({rows}, place),
+          .counts = control::TaskCounts(static_cast<std::size_t>(options.tasks), options.batch)};
+}
+
+StepBenchmarkOptions settled(StepBenchmarkOptions options) {
+  const StepBenchmarkOptions usual;
+  const bool fifty = options.model == "sac_mt50";
+  if (options.tasks == usual.tasks) options.tasks = fifty ? 50 : 10;
+  if (options.batch == usual.batch) options.batch = fifty ? 26 : 128;
+  DETENTE_CHECK(options.input == "multi" && options.optimizer == usual.optimizer &&
+                    options.gram_rows == 0 && options.gram_precision == "same" &&
+                    options.gram_sketch == 0,
+                ErrorCode::kInvalidArgument,
+                "[measure::step] {} has examples of its own for each task, its own Adam and exact "
+                "gradients; leave out "
+                "--input, --optimizer and --gram-*.",
+                options.model);
+  return options;
+}
+
+// What the tensors of an update take at its peak beyond the agent and the batch.
+std::int64_t peak_of(const StepBenchmarkOptions& options, const std::string& method) {
+  tensor::AllocationPeak counter;
+  control::Agent agent = make_agent(options, method, options.strategy);
+  const control::Transitions batch = random_transitions(options);
+  Rng rng(options.seed);
+  for (int i = 0; i < 2; ++i) agent.update(batch, rng);
+  const std::int64_t before = counter.now();
+  counter.restart();
+  agent.update(batch, rng);
+  return counter.peak() - before;
+}
+
+}  // namespace
+
+std::vector<std::string> agent_model_names() { return {"sac_mt10", "sac_mt50"}; }
+
+StepBenchmarkResult measure_agent_update(
+    const StepBenchmarkOptions& given,
+    const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  const StepBenchmarkOptions options = settled(given);
+  StepBenchmarkResult result;
+  result.load_before = machine::look_at_process().cpu.load;
+  const tensor::Device device = tensor::parse_device(options.device);
+  control::Agent plain = make_agent(options, "ew", "auto");
+  control::Agent passes = make_agent(options, options.method, "sequential");
+  control::Agent ours = make_agent(options, options.method, options.strategy);
+  const control::Transitions batch = random_transitions(options);
+  Rng rng(options.seed);
+  const control::UpdateReport* report = nullptr;
+  const auto timed = [&](control::Agent& agent) {
+    tensor::synchronize(device);
+    const double start = now_ms();
+    report = &agent.update(batch, rng);
+    tensor::synchronize(device);
+    return now_ms() - start;
+  };
+  std::vector<double> plain_ms, floor_ms, ours_ms, backward, solve;
+  for (std::int64_t i = -kUntimed; i < options.steps; ++i) {
+    const double a = timed(plain);
+    const double b = timed(passes);
+    const double c = timed(ours);
+    if (progress) progress(i + kUntimed + 1, options.steps + kUntimed);
+    if (i < 0) continue;
+    plain_ms.push_back(a);
+    floor_ms.push_back(b);
+    ours_ms.push_back(c);
+    double passes_ms = 0;
+    double solving_ms = 0;
+    for (const engine::StepReport* part : {report->critic, report->actor, report->temperature}) {
+      passes_ms += part->backward_ms;
+      solving_ms += part->solve_ms;
+    }
+    backward.push_back(passes_ms);
+    solve.push_back(solving_ms);
+  }
+  result.ms_plain = median(plain_ms);
+  result.ms_floor = median(floor_ms);
+  result.ms_method = median(ours_ms);
+  result.ratio = result.ms_method / result.ms_plain;
+  result.ratio_floor = result.ms_method / result.ms_floor;
+  result.ms_backward = median(backward);
+  result.ms_solve = median(solve);
+  result.ms_forward = result.ms_method - result.ms_backward - result.ms_solve;
+  result.plain_min = *std::min_element(plain_ms.begin(), plain_ms.end());
+  result.method_min = *std::min_element(ours_ms.begin(), ours_ms.end());
+  result.plain_peak_bytes = peak_of(options, "ew");
+  result.peak_bytes = peak_of(options, options.method);
+  result.parameters = ours.parameter_count();
+  result.strategy = engine::name_of(report->critic->strategy);
+  result.notice = report->critic->notice;
+  result.estimate_cosine = std::numeric_limits<double>::quiet_NaN();
+  result.load_after = machine::look_at_process().cpu.load;
+  return result;
+}
+
+}  // namespace detente::measure
