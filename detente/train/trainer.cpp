@@ -530,7 +530,7 @@ class Trainer {
     if (!recipe_.tasks.empty()) {
       predictions = predict_rows(*model_,
                                  *corpus_.dev,
-                                 4 * recipe_.loop.batches.batch_size,
+                                 prediction_batch(recipe_),
                                  wanted_probabilities(recipe_),
                                  answers.sink());
     }
