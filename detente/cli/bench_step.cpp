@@ -76,17 +76,23 @@ void add_bench_step(CLI::App& bench, Context& context) {
   measure::StepBenchmarkOptions& options = flags->options;
   CLI::App* command = bench.add_subcommand(
       "step", "The time of a training step under a method, beside plain training");
-  command->add_option("--model", options.model, "mlp, cnn, transformer or siamese")
+  command->add_option("--model", options.model, "mlp, cnn, transformer, siamese or segnet_mtan")
       ->capture_default_str();
+  CLI::Option* input =
+      command->add_option("--input",
+                          options.input,
+                          "multi: each task has its own examples; single: one batch for all tasks");
+  CLI::Option* tasks = command->add_option("--tasks", options.tasks, "Number of tasks");
+  CLI::Option* batch =
+      command->add_option("--batch", options.batch, "Examples per task, or of the one batch");
+  for (CLI::Option* option : {input, tasks, batch}) option->capture_default_str();
   command
-      ->add_option("--input",
-                   options.input,
-                   "multi: each task has its own examples; single: one "
-                   "batch for all tasks")
-      ->capture_default_str();
-  command->add_option("--tasks", options.tasks, "Number of tasks")->capture_default_str();
-  command->add_option("--batch", options.batch, "Examples per task, or of the one batch")
-      ->capture_default_str();
+      ->add_option(
+          "--scale", options.scale, "segnet_mtan: the sides of the images as a share of 288 x 384")
+      ->type_name("SHARE");
+  command->footer(
+      "segnet_mtan is the network of the published NYUv2 tables; unless told otherwise it has\n"
+      "--input single, --tasks 3 (classes, depth, normals) and --batch 2, as published.");
   command->add_option("--method", options.method, "The method; 'detente methods' lists them")
       ->capture_default_str();
   command
@@ -126,7 +132,12 @@ void add_bench_step(CLI::App& bench, Context& context) {
   command->add_option("--steps", options.steps, "Timed steps of each kind")->capture_default_str();
   command->add_option("--seed", options.seed, "Of parameters and data")->capture_default_str();
   command->add_flag("--json", flags->json, "JSON instead of text");
-  command->callback([flags, &context] {
+  command->callback([flags, input, tasks, batch, &context] {
+    if (flags->options.model == "segnet_mtan") {
+      if (input->count() == 0) flags->options.input = "single";
+      if (tasks->count() == 0) flags->options.tasks = 3;
+      if (batch->count() == 0) flags->options.batch = 2;
+    }
     const bool terminal = isatty(STDERR_FILENO) == 1 && !flags->json;
     const auto result =
         measure::measure_step(flags->options, [&](std::int64_t done, std::int64_t all) {

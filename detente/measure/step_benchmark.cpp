@@ -54,7 +54,8 @@ class StepBenchmark {
                           options.tasks,
                           options.batch,
                           options.seed,
-                          device_)),
+                          device_,
+                          options.scale)),
         rng_(options.seed) {
     for (std::int64_t k = 0; k < options.tasks; ++k) names_.push_back("task" + std::to_string(k));
     all_ = model_.shared;
@@ -207,6 +208,10 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                   batch,
                   {.min = 1, .max = 1e6},
                   "Examples per task (multi) or in the one batch (single).");
+  visitor.number("scale",
+                 scale,
+                 {.min = 0, .max = 1, .min_open = true},
+                 "segnet_mtan: the sides of the images as a share of 288 x 384.");
   visitor.text("method", method, "The method, with its default options.");
   visitor.text("strategy", strategy, "How the engine gets the tasks' gradients.");
   visitor.number("gram_rows",

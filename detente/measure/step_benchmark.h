@@ -17,6 +17,7 @@ struct StepBenchmarkOptions {
   std::string input = "multi";  // "multi": own examples per task; "single": one batch for all
   std::int64_t tasks = 10;
   std::int64_t batch = 128;       // examples per task, or of the one batch
+  double scale = 1;               // segnet_mtan: of the images' sides, 1: 288 x 384
   std::string method = "cagrad";  // with its default options
   std::string strategy = "auto";  // see engine/multi_task_backward.h
   double gram_rows = 0;           // in (0, 1): the Gram matrix from this share of the examples
