@@ -53,3 +53,20 @@ with_work_folder() {
   trap 'rm -rf "$work"' EXIT
   trap 'exit 130' INT TERM HUP
 }
+
+# check_numbered FOLDER COUNT KIND...: whether FOLDER/KIND/0.npy to COUNT-1 are there. Says which one is not.
+check_numbered() {
+  _folder=$1
+  _count=$2
+  shift 2
+  for _kind in "$@"; do
+    _i=0
+    while [ "$_i" -lt "$_count" ]; do
+      if [ ! -f "$_folder/$_kind/$_i.npy" ]; then
+        echo "'$_folder/$_kind/$_i.npy' is not there"
+        return 1
+      fi
+      _i=$((_i + 1))
+    done
+  done
+}

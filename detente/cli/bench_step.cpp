@@ -79,18 +79,26 @@ void add_bench_step(CLI::App& bench, Context& context) {
   command
       ->add_option("--model",
                    options.model,
-                   "mlp, cnn, transformer or siamese; sac_mt10 or sac_mt50: an update of a "
-                   "multi-task soft actor-critic")
+                   "mlp, cnn, transformer, siamese or segnet_mtan; sac_mt10 or sac_mt50: an update "
+                   "of a multi-task soft actor-critic")
       ->capture_default_str();
+  CLI::Option* input =
+      command->add_option("--input",
+                          options.input,
+                          "multi: each task has its own examples; single: one batch for all tasks");
+  CLI::Option* tasks = command->add_option("--tasks", options.tasks, "Number of tasks");
+  CLI::Option* batch =
+      command->add_option("--batch", options.batch, "Examples per task, or of the one batch");
+  for (CLI::Option* option : {input, tasks, batch}) option->capture_default_str();
   command
-      ->add_option("--input",
-                   options.input,
-                   "multi: each task has its own examples; single: one "
-                   "batch for all tasks")
-      ->capture_default_str();
-  command->add_option("--tasks", options.tasks, "Number of tasks")->capture_default_str();
-  command->add_option("--batch", options.batch, "Examples per task, or of the one batch")
-      ->capture_default_str();
+      ->add_option(
+          "--scale", options.scale, "segnet_mtan: the sides of the images as a share of 288 x 384")
+      ->type_name("SHARE");
+  command->footer(
+      "segnet_mtan is the network of the published NYUv2 tables; unless told otherwise it has\n"
+      "--input single, --tasks 3 (classes, depth, normals) and --batch 2, as published. sac_mt10 "
+      "and\n"
+      "sac_mt50 are Meta-World's: 1280 transitions in all, 128 or 26 of each task.");
   command->add_option("--method", options.method, "The method; 'detente methods' lists them")
       ->capture_default_str();
   command
@@ -130,7 +138,11 @@ void add_bench_step(CLI::App& bench, Context& context) {
   command->add_option("--steps", options.steps, "Timed steps of each kind")->capture_default_str();
   command->add_option("--seed", options.seed, "Of parameters and data")->capture_default_str();
   command->add_flag("--json", flags->json, "JSON instead of text");
-  command->callback([flags, &context] {
+  command->callback([flags, input, tasks, batch, &context] {
+    const measure::StepBenchmarkOptions published = measure::published_sizes(flags->options.model);
+    if (input->count() == 0) flags->options.input = published.input;
+    if (tasks->count() == 0) flags->options.tasks = published.tasks;
+    if (batch->count() == 0) flags->options.batch = published.batch;
     const bool terminal = isatty(STDERR_FILENO) == 1 && !flags->json;
     const auto result =
         measure::measure_step(flags->options, [&](std::int64_t done, std::int64_t all) {

@@ -38,8 +38,11 @@ void run_data_check(const DataCheckFlags& flags, Context& context) {
     return;
   }
   context.out << text::printable(recipe.name) << ": " << found.kind << ", " << recipe.tasks.size()
-              << (recipe.tasks.size() == 1 ? " task, " : " tasks, ") << found.inputs.size()
-              << (found.inputs.size() == 1 ? " input\n\n" : " inputs\n\n");
+              << (recipe.tasks.size() == 1 ? " task" : " tasks");
+  if (found.maps.empty()) {
+    context.out << ", " << found.inputs.size() << (found.inputs.size() == 1 ? " input" : " inputs");
+  }
+  context.out << "\n\n";
   print_data_findings(found, flags.top, context.out);
   context.out << "\n";
   for (const data::DataWarning& warning : found.warnings) {

@@ -76,6 +76,7 @@ void print_sources(const DataFindings& found, std::ostream& out) {
 }
 
 void print_targets(const DataFindings& found, std::ostream& out) {
+  if (found.tasks.empty()) return;
   const bool sources = !found.parts.front().sources.empty();
   std::vector<report::Column> columns = {{"task"}};
   if (sources) columns.push_back({"source"});
@@ -118,6 +119,57 @@ void print_target_numbers(const DataFindings& found, std::ostream& out) {
                    std::to_string(numbers.outliers)});
   }
   if (table.rows() > 0) out << "\nNumbers to predict, training rows\n\n" << table.text();
+}
+
+void print_maps(const DataFindings& found, std::size_t top, std::ostream& out) {
+  if (found.maps.empty()) return;
+  report::Table table({{"task"},
+                       {"column"},
+                       {"kind"},
+                       {"part"},
+                       {"examples", Align::kRight},
+                       {"pixels with a target", Align::kRight},
+                       {"min", Align::kRight},
+                       {"mean", Align::kRight},
+                       {"max", Align::kRight}});
+  std::vector<report::Column> columns = {{"task"}, {"class"}};
+  for (const auto& part : found.parts) columns.push_back({name_of(part.part), Align::kRight});
+  report::Table classes(columns);
+  std::size_t left_over = 0;
+  for (const data::MapFindings& map : found.maps) {
+    for (std::size_t i = 0; i < map.parts.size(); ++i) {
+      const data::MapPartFindings& part = map.parts[i];
+      const auto number = [&](double value) {
+        return part.counts.empty() ? data_number(value) : "";
+      };
+      table.add_row({map.task,
+                     map.column,
+                     name_of(map.kind),
+                     name_of(found.parts[i].part),
+                     std::to_string(part.examples - part.without),
+                     data_share(part.pixels, part.all_pixels),
+                     number(part.min),
+                     number(part.mean),
+                     number(part.max)});
+    }
+    for (std::size_t id = 0; id < map.parts.front().counts.size(); ++id) {
+      if (id >= top) {
+        ++left_over;
+        continue;
+      }
+      std::vector<std::string> row = {map.task, map.class_names[id]};
+      for (const auto& part : map.parts) {
+        row.push_back(data_share(part.counts[id],
+                                 is_map(map.kind) ? part.pixels : part.examples - part.without));
+      }
+      classes.add_row(row);
+    }
+  }
+  out << "\nMaps; of normals the lengths\n\n" << table.text();
+  if (classes.rows() == 0) return;
+  out << "\nClasses, share of the pixels with a target; of binary tasks, of the examples\n\n"
+      << classes.text();
+  data_left_over(classes.rows(), classes.rows() + left_over, "classes", out);
 }
 
 void print_balance(const DataFindings& found, std::size_t top, std::ostream& out) {
@@ -213,6 +265,7 @@ void print_data_findings(const DataFindings& found, std::size_t top, std::ostrea
   print_parts(found, out);
   print_sources(found, out);
   print_targets(found, out);
+  print_maps(found, top, out);
   print_target_numbers(found, out);
   print_balance(found, top, out);
   print_pairs(found, top, out);

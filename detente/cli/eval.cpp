@@ -151,7 +151,7 @@ void run_eval(const EvalFlags& flags, Context& context) {
   const auto predictions =
       train::predict_rows(*run.model,
                           *rows,
-                          4 * run.recipe.loop.batches.batch_size,
+                          train::prediction_batch(run.recipe),
                           train::wanted_probabilities(run.recipe),
                           flags.out.empty() ? train::MapSink() : record.sink());
   train::check_finite(run.recipe, predictions);

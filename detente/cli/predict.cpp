@@ -280,7 +280,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
     sink = [&](auto task, auto some, const Matrix& values) { files->write(task, some, values); };
   }
   const auto predictions =
-      train::predict_rows(*run.model, *rows, 4 * run.recipe.loop.batches.batch_size, {}, sink);
+      train::predict_rows(*run.model, *rows, train::prediction_batch(run.recipe), {}, sink);
   train::check_finite(run.recipe, predictions);
   const auto columns = prediction_columns(run.recipe, predictions, rows->size());
   const auto shown = flags.no_inputs ? std::vector<data::ShownColumn>{}

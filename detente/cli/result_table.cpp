@@ -9,6 +9,11 @@
 #include <ostream>
 
 namespace detente::cli {
+namespace {
+
+constexpr int kManyEpochs = 10;  // fewer are no run whose end has come to rest
+
+}  // namespace
 
 void print_task_metrics(const Json& tasks, std::ostream& out) {
   report::Table table({{"task"}, {"metric"}, {"value", report::Align::kRight}});
@@ -33,6 +38,12 @@ void print_summary(const Json& summary, std::ostream& out) {
     out << "Validation metrics of the best epoch (" << summary.at("best_epoch").get<std::int64_t>()
         << "):\n\n";
     print_task_metrics(summary.at("tasks"), out);
+  }
+  // The best epoch is chosen on the rows it is measured on; the last ones are not chosen.
+  if (summary.contains("last_epochs") && summary["last_epochs"].at("epochs") == kManyEpochs &&
+      !summary["last_epochs"].at("tasks").empty()) {
+    out << "\nMean over the last " << kManyEpochs << " epochs:\n\n";
+    print_task_metrics(summary["last_epochs"]["tasks"], out);
   }
   if (summary.at("conflict_share").is_number() && summary.at("mean_cosine").is_number()) {
     out << fmt::format(

@@ -4,6 +4,7 @@
 #include <detente/core/npy.h>
 #include <detente/core/whole_number.h>
 #include <detente/data/dense_file.h>
+#include <detente/data/set_hint.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -281,17 +282,25 @@ DenseMaps folder_maps(const fs::path& folder,
 }  // namespace
 
 std::size_t count_dense(const fs::path& path, bool is_folder) {
+  std::error_code error;
+  DETENTE_CHECK(
+      is_folder || fs::exists(path, error),
+      ErrorCode::kIo,
+      "[data::read_dense] there is nothing at '{}'; expected a folder with image/0.npy and "
+      "on, or a container (docs/data.md).{}",
+      path.string(),
+      set_hint(path));
   if (!is_folder) return container_header(read_file(path), path.string()).count;
   const fs::path images = path / "image";
-  std::error_code error;
   fs::directory_iterator entries(images, error);
   DETENTE_CHECK(!error,
                 ErrorCode::kIo,
                 "[data::read_dense] cannot read the folder '{}' ({}); expected image/0.npy and on "
-                "in '{}'.",
+                "in '{}'.{}",
                 images.string(),
                 error.message(),
-                path.string());
+                path.string(),
+                set_hint(path));
   std::size_t count = 0;
   for (const auto& entry : entries) {
     if (entry.path().extension() == ".npy") ++count;

@@ -5,6 +5,7 @@
 #include <detente/core/suggest.h>
 #include <detente/core/whole_number.h>
 #include <detente/data/dense_source.h>
+#include <detente/data/dense_targets.h>
 #include <detente/data/image_rows.h>
 
 #include <algorithm>
@@ -31,52 +32,7 @@ DenseChange unchanged(const DenseShape& shape) {
   return {.height = shape.height, .width = shape.width};
 }
 
-// What is NaN where an example has no target.
-std::vector<float> labels_as_floats(std::span<const std::int16_t> label) {
-  std::vector<float> out;
-  out.reserve(label.size());
-  for (const std::int16_t id : label) {
-    out.push_back(id == DenseMaps::kNoClass ? kNothing : static_cast<float>(id));
-  }
-  return out;
-}
-
-void hide_missing_normals(std::vector<float>& planes, std::size_t pixels) {
-  for (std::size_t p = 0; p < pixels; ++p) {
-    float* at = planes.data() + p;
-    if (at[0] != 0 || at[pixels] != 0 || at[2 * pixels] != 0) continue;
-    at[0] = at[pixels] = at[2 * pixels] = kNothing;
-  }
-}
-
-float presence(std::span<const std::int16_t> label, std::int16_t id) {
-  bool any = false;
-  for (const std::int16_t value : label) {
-    if (value == id) return 1;
-    any = any || value != DenseMaps::kNoClass;
-  }
-  return any ? 0 : kNothing;
-}
-
 }  // namespace
-
-std::vector<float> edges_of(std::span<const std::int16_t> label, const DenseShape& shape) {
-  std::vector<float> out(label.size(), kNothing);
-  for (std::size_t y = 0; y < shape.height; ++y) {
-    for (std::size_t x = 0; x < shape.width; ++x) {
-      const std::size_t at = y * shape.width + x;
-      if (label[at] == DenseMaps::kNoClass) continue;
-      const auto differs = [&](std::size_t other) {
-        return label[other] != DenseMaps::kNoClass && label[other] != label[at];
-      };
-      const bool edge = (x > 0 && differs(at - 1)) || (x + 1 < shape.width && differs(at + 1)) ||
-                        (y > 0 && differs(at - shape.width)) ||
-                        (y + 1 < shape.height && differs(at + shape.width));
-      out[at] = edge ? 1 : 0;
-    }
-  }
-  return out;
-}
 
 void DenseSource::describe(FieldVisitor& data) {
   data.file("class_file",
@@ -89,6 +45,12 @@ void DenseSource::describe(FieldVisitor& data) {
       {{"standard", Scale::kStandard}, {"stored", Scale::kStored}},
       "What the network sees of an image: standard: deviations from the mean of the training "
       "images' channel; stored: the file's values, as published code has it.");
+  data.choice(
+      "depth",
+      depth_,
+      {{"any", Depth::kAny}, {"distance", Depth::kDistance}, {"inverse", Depth::kInverse}},
+      "What depth maps hold: distances, or inverse ones (disparities). `detente data check` "
+      "says when they look otherwise; training does not ask.");
   data.integer(
       "memory",
       memory_,
@@ -108,6 +70,7 @@ std::unique_ptr<Source> DenseSource::fresh() const {
   source->class_file_ = class_file_;
   source->label_folder_ = label_folder_;
   source->scale_ = scale_;
+  source->depth_ = depth_;
   source->memory_ = memory_;
   source->augmentation_ = augmentation_;
   return source;
@@ -163,6 +126,18 @@ DenseSource::Wanted DenseSource::wanted(const TargetColumn& target) const {
        expected_one_of(target.column, names));
 }
 
+std::vector<std::int16_t> DenseSource::presence_classes(
+    std::span<const TargetColumn> targets) const {
+  DenseSource named;
+  if (!class_file_.empty()) named.fit_.classes = read_class_file(class_file_).names();
+  std::vector<std::int16_t> ids;
+  for (const TargetColumn& target : targets) {
+    const Wanted one = named.wanted(target);
+    ids.push_back(one.form == Form::kPresence ? one.class_id : DenseMaps::kNoClass);
+  }
+  return ids;
+}
+
 void DenseSource::read_rows(const SourceInput& input, const Source* fitted) {
   fit_ = fitted == nullptr ? Fit{} : dynamic_cast<const DenseSource&>(*fitted).fit_;
   if (fitted == nullptr && !class_file_.empty())
@@ -179,7 +154,7 @@ void DenseSource::read_rows(const SourceInput& input, const Source* fitted) {
   wish.depth = wants({Form::kDepth});
   wish.normal = wants({Form::kNormal});
   wish.label_folder = label_folder_;
-  wish.memory = static_cast<std::size_t>(memory_) << 20U;
+  wish.memory = memory();
   file_ = input.files.file(input.part);
   std::error_code error;
   const bool folder = std::filesystem::is_directory(file_, error);

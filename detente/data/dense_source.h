@@ -60,6 +60,15 @@ class DenseSource final : public Source {
   // Values from 0 to 1 or to 255 as they are; others so that the image's least is black, its largest white.
   Image picture(std::size_t row) const override;
 
+  const std::string& label_folder() const { return label_folder_; }
+  // What depth maps are said to hold: distances or their inverses (disparities); kAny: nobody says.
+  enum class Depth { kAny, kDistance, kInverse };
+  Depth depth() const { return depth_; }
+  // Of columns has_<class> the class, of others -1. Throws kInvalidArgument for columns that there are not or
+  // that are of another kind, kIo and kData for the class file.
+  std::vector<std::int16_t> presence_classes(std::span<const TargetColumn> targets) const;
+  std::size_t memory() const { return static_cast<std::size_t>(memory_) << 20U; }
+
   const DenseShape& shape() const { return fit_.shape; }
   // What the image's values are brought to zero and one by, per channel; 0 and 1 with scale: stored.
   const std::vector<double>& means() const { return fit_.means; }
@@ -94,6 +103,7 @@ class DenseSource final : public Source {
   std::string class_file_;
   std::string label_folder_ = "label";
   Scale scale_ = Scale::kStandard;
+  Depth depth_ = Depth::kAny;
   std::int64_t memory_ = 4096;  // MiB
   DenseAugmentation augmentation_;
 
@@ -103,8 +113,5 @@ class DenseSource final : public Source {
   std::vector<Wanted> wanted_;      // of targets_
   std::vector<std::size_t> costs_;  // all 1
 };
-
-// 1 where a pixel's left, right, upper or lower neighbour has another class, else 0; NaN without a class.
-std::vector<float> edges_of(std::span<const std::int16_t> label, const DenseShape& shape);
 
 }  // namespace detente::data

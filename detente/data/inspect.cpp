@@ -57,6 +57,30 @@ Json task_json(const TaskFindings& task, const std::vector<PartFindings>& parts)
   return json;
 }
 
+Json map_json(const MapFindings& map, const std::vector<PartFindings>& parts) {
+  Json json = {{"name", map.task}, {"column", map.column}, {"kind", name_of(map.kind)}};
+  for (std::size_t i = 0; i < map.parts.size(); ++i) {
+    const MapPartFindings& found = map.parts[i];
+    Json part = {{"examples", found.examples},
+                 {"without", found.without},
+                 {"pixels", found.pixels},
+                 {"all_pixels", found.all_pixels}};
+    if (found.counts.empty()) {
+      part["min"] = number_or_null(found.min);
+      part["mean"] = number_or_null(found.mean);
+      part["max"] = number_or_null(found.max);
+    }
+    if (map.kind == TaskKind::kDepth) part["lower_to_upper"] = number_or_null(found.lower_to_upper);
+    if (map.kind == TaskKind::kNormals) part["other_length"] = found.other_length;
+    for (std::size_t id = 0; id < found.counts.size(); ++id) {
+      part["classes"].push_back({{"class", map.class_names[id]},
+                                 {is_map(map.kind) ? "pixels" : "examples", found.counts[id]}});
+    }
+    json[name_of(parts[i].part)] = std::move(part);
+  }
+  return json;
+}
+
 Json input_json(const InputFindings& input) {
   Json json = {{"name", input.name},
                {"kind", input.kind},
@@ -150,6 +174,8 @@ Json DataFindings::to_json() const {
   }
   json["tasks"] = Json::array();
   for (const TaskFindings& task : tasks) json["tasks"].push_back(task_json(task, parts));
+  if (!maps.empty()) json["maps"] = Json::array();
+  for (const MapFindings& map : maps) json["maps"].push_back(map_json(map, parts));
   json["pairs"] = Json::array();
   for (const TaskPair& pair : pairs) {
     json["pairs"].push_back({{"first", pair.first}, {"second", pair.second}, {"rows", pair.rows}});
@@ -193,15 +219,17 @@ DataFindings inspect_parts(std::span<const InspectedPart> parts,
 DataFindings inspect_data(const Source& source,
                           const SourceFiles& files,
                           const std::vector<TargetColumn>& targets) {
-  for (const TargetColumn& target : targets) {
-    DETENTE_CHECK(
-        !is_map(target.kind),
-        ErrorCode::kUnsupported,
-        "[data::inspect_data] task '{}' has an answer for each pixel of an example ({}); "
-        "only tasks with one for the whole example are looked at. Training checks files of "
-        "maps as it reads them.",
-        target.task,
-        name_of(target.kind));
+  const auto has_map = [](const TargetColumn& target) { return is_map(target.kind); };
+  if (std::any_of(targets.begin(), targets.end(), has_map)) {
+    const auto* dense = dynamic_cast<const DenseSource*>(&source);
+    DETENTE_CHECK(dense != nullptr,
+                  ErrorCode::kUnsupported,
+                  "[data::inspect_data] a task has an answer for each pixel of an example, which "
+                  "data of kind '{}' do not have. Use data.kind: dense.",
+                  source.kind());
+    DataFindings findings = internal::inspect_maps(*dense, files, targets);
+    findings.kind = source.kind();
+    return findings;
   }
   std::vector<InspectedPart> parts;
   std::vector<DataWarning> warnings;

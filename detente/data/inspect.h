@@ -84,6 +84,30 @@ struct GivenAway {
   std::string how;  // "equals", "correlates", "determines", "one to one"
 };
 
+// A task with maps, or a binary one beside it, in one part: what its pixels are.
+struct MapPartFindings {
+  std::size_t examples = 0;  // whose files could be read
+  std::size_t without = 0;   // of those: without any target
+  std::size_t pixels = 0;    // with a target
+  std::size_t all_pixels = 0;
+  // Depth: of the depths. Normals: of the vectors' lengths, which should be 1.
+  double min = std::numeric_limits<double>::quiet_NaN();
+  double mean = min, max = min;
+  std::vector<std::size_t> counts;  // segmentation: pixels per class; binary: examples
+  // Depth: mean of the lower third of the images over that of the upper third. Floors and roads are near:
+  // distances have less than 1, inverse ones more.
+  double lower_to_upper = min;
+  std::size_t other_length = 0;  // normals: vectors whose length is not 1
+};
+
+struct MapFindings {
+  std::string task;
+  std::string column;
+  TaskKind kind = TaskKind::kSegmentation;
+  std::vector<std::string> class_names;
+  std::vector<MapPartFindings> parts;  // in the order of DataFindings::parts
+};
+
 struct DuplicateFindings {
   std::vector<std::size_t> within;  // rows that repeat an earlier one of their part, per part
   std::size_t disagree = 0;         // training rows of those with another target than the first
@@ -102,7 +126,7 @@ struct PartFindings {
   std::size_t rows_of(const std::string& source) const;
 };
 
-// `about`: reading, labels, balance, outliers, duplicates, leak, unknown.
+// `about`: reading, labels, balance, outliers, duplicates, leak, unknown, maps.
 struct DataWarning {
   std::string about;
   std::string text;
@@ -112,7 +136,8 @@ struct DataFindings {
   std::string kind;                 // of the data
   std::vector<PartFindings> parts;  // train, dev, and test where there is one
   std::vector<TaskFindings> tasks;
-  std::vector<TaskPair> pairs;  // the fewest rows first
+  std::vector<MapFindings> maps;  // of data with maps, in place of tasks and pairs
+  std::vector<TaskPair> pairs;    // the fewest rows first
   std::vector<InputFindings> inputs;
   DuplicateFindings duplicates;
   std::vector<GivenAway> given_away;
@@ -138,7 +163,8 @@ DataFindings inspect_parts(std::span<const InspectedPart> parts,
                            std::span<const InputColumn> inputs);
 
 // Reads the parts as training would, with the same errors; nothing is written. `source` has the
-// options of the kind and stays as it is.
+// options of the kind and stays as it is. Of tasks with maps the files are looked at one by one, and what
+// would stop training is a warning ("maps") each, all of them at once; kIo where there are no files.
 DataFindings inspect_data(const Source& source,
                           const SourceFiles& files,
                           const std::vector<TargetColumn>& targets);

@@ -2,6 +2,7 @@
 // The steps of inspect_parts (data/inspect.h), one file each. Not installed.
 #pragma once
 
+#include <detente/data/dense_source.h>
 #include <detente/data/inspect.h>
 
 #include <cstdint>
@@ -16,6 +17,11 @@ void inspect_targets(Parts parts, std::span<const TargetColumn> targets, DataFin
 void inspect_inputs(Parts parts, std::span<const InputColumn> inputs, DataFindings& findings);
 void inspect_duplicates(Parts parts, std::span<const InputColumn> inputs, DataFindings& findings);
 void inspect_leaks(Parts parts, std::span<const InputColumn> inputs, DataFindings& findings);
+
+// Of a source with maps, part by part; findings.kind and what a source says are not filled.
+DataFindings inspect_maps(const DenseSource& source,
+                          const SourceFiles& files,
+                          std::span<const TargetColumn> targets);
 
 // A column's cells as numbers: number and date columns what they spell, NaN where they spell none.
 std::vector<double> cell_numbers(const Table& table, const InputColumn& input);

@@ -56,20 +56,15 @@ control::Transitions random_transitions(const StepBenchmarkOptions& options) {
           .counts = control::TaskCounts(static_cast<std::size_t>(options.tasks), options.batch)};
 }
 
-StepBenchmarkOptions settled(StepBenchmarkOptions options) {
+void check_agent_options(const StepBenchmarkOptions& options) {
   const StepBenchmarkOptions usual;
-  const bool fifty = options.model == "sac_mt50";
-  if (options.tasks == usual.tasks) options.tasks = fifty ? 50 : 10;
-  if (options.batch == usual.batch) options.batch = fifty ? 26 : 128;
-  DETENTE_CHECK(options.input == "multi" && options.optimizer == usual.optimizer &&
-                    options.gram_rows == 0 && options.gram_precision == "same" &&
+  DETENTE_CHECK(options.input == usual.input && options.optimizer == usual.optimizer &&
+                    options.gram_rows == 0 && options.gram_precision == usual.gram_precision &&
                     options.gram_sketch == 0,
                 ErrorCode::kInvalidArgument,
                 "[measure::step] {} has examples of its own for each task, its own Adam and exact "
-                "gradients; leave out "
-                "--input, --optimizer and --gram-*.",
+                "gradients; leave out --input, --optimizer and --gram-*.",
                 options.model);
-  return options;
 }
 
 // What the tensors of an update take at its peak beyond the agent and the batch.
@@ -90,9 +85,9 @@ std::int64_t peak_of(const StepBenchmarkOptions& options, const std::string& met
 std::vector<std::string> agent_model_names() { return {"sac_mt10", "sac_mt50"}; }
 
 StepBenchmarkResult measure_agent_update(
-    const StepBenchmarkOptions& given,
+    const StepBenchmarkOptions& options,
     const std::function<void(std::int64_t, std::int64_t)>& progress) {
-  const StepBenchmarkOptions options = settled(given);
+  check_agent_options(options);
   StepBenchmarkResult result;
   result.load_before = machine::look_at_process().cpu.load;
   const tensor::Device device = tensor::parse_device(options.device);

@@ -16,9 +16,8 @@ namespace detente::measure {
 // Meta-World have them; "sac_mt50": 50 tasks.
 std::vector<std::string> agent_model_names();
 
-// `options.tasks` and `options.batch` of StepBenchmarkOptions' defaults mean those of the model: 10 or 50 tasks and 1280
-// transitions in all (mt50: 26 of each task, 1300). Single input, other optimisers and estimates are refused
-// (kInvalidArgument).
+// `ms_floor` is that of an agent with a pass per task over its own rows. Single input, other optimisers and estimates
+// are refused (kInvalidArgument).
 StepBenchmarkResult measure_agent_update(
     const StepBenchmarkOptions& options,
     const std::function<void(std::int64_t, std::int64_t)>& progress);

@@ -2,6 +2,7 @@
 #include <ATen/Functions.h>
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/measure/map_model.h>
 #include <detente/measure/models.h>
 #include <detente/nn/resnet.h>
 #include <torch/nn/modules.h>
@@ -171,14 +172,17 @@ Parts siamese(std::int64_t rows) {
 
 }  // namespace
 
-std::vector<std::string> model_names() { return {"mlp", "cnn", "transformer", "siamese"}; }
+std::vector<std::string> model_names() {
+  return {"mlp", "cnn", "transformer", "siamese", "segnet_mtan"};
+}
 
 BenchmarkModel make_model(const std::string& name,
                           bool multi,
                           std::int64_t tasks,
                           std::int64_t batch,
                           std::uint64_t seed,
-                          tensor::Device device) {
+                          tensor::Device device,
+                          double scale) {
   const auto names = model_names();
   DETENTE_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
                 ErrorCode::kInvalidArgument,
@@ -190,10 +194,12 @@ BenchmarkModel make_model(const std::string& name,
                 "[measure::make_model] expected at least one task and one example, got {} and {}.",
                 tasks,
                 batch);
-  DETENTE_CHECK(name != "siamese" || !multi,
+  DETENTE_CHECK((name != "siamese" && name != "segnet_mtan") || !multi,
                 ErrorCode::kInvalidArgument,
-                "[measure::make_model] the siamese model has one batch for all tasks. Use --input "
-                "single.");
+                "[measure::make_model] the model {} has one batch for all tasks. Use --input "
+                "single.",
+                name);
+  if (name == "segnet_mtan") return make_map_model(tasks, batch, scale, seed, device);
   torch::manual_seed(static_cast<std::int64_t>(seed));
   const std::int64_t rows = multi ? tasks * batch : batch;
   Parts parts = name == "mlp"           ? mlp(rows)

@@ -20,7 +20,7 @@ struct BenchmarkModel {
   std::string description;  // "trunk 39-400-400-400, 10 heads, 128 rows each"
 };
 
-// The names make_model takes: "mlp", "cnn", "transformer", "siamese".
+// The names make_model takes: "mlp", "cnn", "transformer", "siamese", "segnet_mtan".
 std::vector<std::string> model_names();
 
 // mlp: 39-400-400-400 with ReLU, heads to 4 numbers (Meta-World's sizes).
@@ -28,6 +28,7 @@ std::vector<std::string> model_names();
 //   joint batch statistics would mix the tasks' examples.
 // transformer: 4 layers, width 256, 4 heads, feed-forward 1024, 64 positions, no dropout.
 // siamese: sentence pairs through one transformer layer of width 64 on a table of 32,000 tokens.
+// segnet_mtan: see map_model.h, with images `scale` times as large; single input only.
 // `multi`: every task has `batch` examples of its own in one joint forward pass; otherwise all
 // tasks share one batch. Parameters and data are drawn from `seed` on the CPU, the same whatever the
 // device. Throws kInvalidArgument.
@@ -36,6 +37,7 @@ BenchmarkModel make_model(const std::string& name,
                           std::int64_t tasks,
                           std::int64_t batch,
                           std::uint64_t seed,
-                          tensor::Device device = {});
+                          tensor::Device device = {},
+                          double scale = 1);
 
 }  // namespace detente::measure

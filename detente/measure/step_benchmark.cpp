@@ -55,7 +55,8 @@ class StepBenchmark {
                           options.tasks,
                           options.batch,
                           options.seed,
-                          device_)),
+                          device_,
+                          options.scale)),
         rng_(options.seed) {
     for (std::int64_t k = 0; k < options.tasks; ++k) names_.push_back("task" + std::to_string(k));
     all_ = model_.shared;
@@ -210,6 +211,10 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
                   batch,
                   {.min = 1, .max = 1e6},
                   "Examples per task (multi) or in the one batch (single).");
+  visitor.number("scale",
+                 scale,
+                 {.min = 0, .max = 1, .min_open = true},
+                 "segnet_mtan: the sides of the images as a share of 288 x 384.");
   visitor.text("method", method, "The method, with its default options.");
   visitor.text("strategy", strategy, "How the engine gets the tasks' gradients.");
   visitor.number("gram_rows",
@@ -237,6 +242,13 @@ void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
   visitor.text("device", device, "Where the model lives: cpu, cuda or cuda:N.");
   visitor.integer("threads", threads, {.min = 1, .max = 1024}, "Threads of LibTorch.");
   visitor.integer("steps", steps, {.min = 1, .max = 100000}, "Timed steps of each kind.");
+}
+
+StepBenchmarkOptions published_sizes(const std::string& model) {
+  if (model == "segnet_mtan") return {.model = model, .input = "single", .tasks = 3, .batch = 2};
+  if (model == "sac_mt10") return {.model = model, .tasks = 10, .batch = 128};
+  if (model == "sac_mt50") return {.model = model, .tasks = 50, .batch = 26};
+  return {.model = model};
 }
 
 StepBenchmarkResult measure_step(const StepBenchmarkOptions& given,

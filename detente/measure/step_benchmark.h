@@ -17,6 +17,7 @@ struct StepBenchmarkOptions {
   std::string input = "multi";  // "multi": own examples per task; "single": one batch for all
   std::int64_t tasks = 10;
   std::int64_t batch = 128;       // examples per task, or of the one batch
+  double scale = 1;               // segnet_mtan: of the images' sides, 1: 288 x 384
   std::string method = "cagrad";  // with its default options
   std::string strategy = "auto";  // see engine/multi_task_backward.h
   double gram_rows = 0;           // in (0, 1): the Gram matrix from this share of the examples
@@ -32,6 +33,9 @@ struct StepBenchmarkOptions {
 
   void describe(FieldVisitor& visitor);
 };
+
+// The input, tasks and batch that a model is published with; those of the defaults for others.
+StepBenchmarkOptions published_sizes(const std::string& model);
 
 // Times are medians, in milliseconds of a whole step: forward, gradients, method, optimiser. On a CUDA
 // device a step begins and ends with the device at rest; its parts are what the host spends on them.

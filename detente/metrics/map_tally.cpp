@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kHalfTurn = 180;
+constexpr std::string_view kByBatch = "_batch";
 
 [[noreturn]] void no_such_metric(std::string_view metric) {
   fail(ErrorCode::kInternal, "[metrics::MapTally] there is no map metric '{}' here.", metric);
@@ -150,14 +151,15 @@ class DepthTally final : public MapTally {
   }
 
   Score score(std::string_view metric) const override {
-    const TwoMeans& means = metric.starts_with("abs") ? absolute_ : relative_;
-    const bool whole = metric == "abs_error" || metric == "rel_error";
-    if (!whole && metric != "abs_error_batch" && metric != "rel_error_batch")
-      no_such_metric(metric);
+    std::string_view name = metric;
+    const bool by_batch = name.ends_with(kByBatch);
+    if (by_batch) name.remove_suffix(kByBatch.size());
+    if (name != "abs_error" && name != "rel_error") no_such_metric(metric);
+    const TwoMeans& means = name == "abs_error" ? absolute_ : relative_;
     if (const std::string why = why_undefined(pixels_, finite_); !why.empty()) {
       return {kNone, why, pixels_};
     }
-    return {whole ? means.all() : means.by_batch(), "", pixels_};
+    return {by_batch ? means.by_batch() : means.all(), "", pixels_};
   }
 
  private:
@@ -187,33 +189,36 @@ class NormalsTally final : public MapTally {
       }
     }
     double sum = 0;
+    double within[kLimits] = {};
     for (const double angle : angles) {
       sum += angle;
       ++histogram_[static_cast<std::size_t>(angle / kMedianBin)];
-      for (std::size_t i = 0; i < kLimits; ++i) within_[i] += angle < kLimit[i] ? 1 : 0;
+      for (std::size_t i = 0; i < kLimits; ++i) within[i] += angle < kLimit[i] ? 1 : 0;
     }
     pixels_ += angles.size();
     means_.end_batch(sum, angles.size());
-    if (angles.empty()) return;
-    const auto middle = angles.begin() + static_cast<std::ptrdiff_t>((angles.size() - 1) / 2);
-    std::nth_element(angles.begin(), middle, angles.end());
-    medians_.end_batch(*middle, 1);
+    for (std::size_t i = 0; i < kLimits; ++i) within_[i].end_batch(within[i], angles.size());
+    if (!angles.empty()) medians_.end_batch(middle_of(angles), 1);
   }
 
   Score score(std::string_view metric) const override {
+    std::string_view name = metric;
+    const bool by_batch = name.ends_with(kByBatch);
+    if (by_batch) name.remove_suffix(kByBatch.size());
+    const auto of = [&](const TwoMeans& means) {
+      return by_batch ? means.by_batch() : means.all();
+    };
     double value = 0;
     const std::string why = why_undefined(pixels_, finite_);
-    if (metric == "mean_angle") {
-      value = means_.all();
-    } else if (metric == "median_angle") {
-      value = why.empty() ? median() : kNone;
-    } else if (metric == "median_angle_batch") {
-      value = medians_.all();
+    if (name == "mean_angle") {
+      value = of(means_);
+    } else if (name == "median_angle") {
+      value = by_batch ? medians_.all() : why.empty() ? median() : kNone;
     } else {
       std::size_t i = 0;
-      while (i < kLimits && metric != kWithin[i]) ++i;
+      while (i < kLimits && name != kWithin[i]) ++i;
       if (i == kLimits) no_such_metric(metric);
-      value = within_[i] / static_cast<double>(pixels_);
+      value = of(within_[i]);
     }
     return {why.empty() ? value : kNone, why, pixels_};
   }
@@ -222,6 +227,14 @@ class NormalsTally final : public MapTally {
   static constexpr std::size_t kLimits = 3;
   static constexpr double kLimit[kLimits] = {11.25, 22.5, 30};
   static constexpr std::string_view kWithin[kLimits] = {"within_11", "within_22", "within_30"};
+
+  // Of two middle ones their mean, as numpy.median has it.
+  static double middle_of(std::vector<double>& angles) {
+    const auto middle = angles.begin() + static_cast<std::ptrdiff_t>(angles.size() / 2);
+    std::nth_element(angles.begin(), middle, angles.end());
+    if (angles.size() % 2 == 1) return *middle;
+    return 0.5 * (*middle + *std::max_element(angles.begin(), middle));
+  }
 
   static double angle_at(const MapBatch& batch, std::size_t at) {
     double product = 0;
@@ -255,7 +268,7 @@ class NormalsTally final : public MapTally {
   }
 
   std::vector<std::size_t> histogram_;
-  double within_[kLimits] = {};
+  TwoMeans within_[kLimits];
   TwoMeans means_;
   TwoMeans medians_;
   std::size_t pixels_ = 0;

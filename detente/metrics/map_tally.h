@@ -9,14 +9,18 @@
 //                          says how many)
 //   depth         e = |prediction − target|
 //     abs_error, rel_error               mean of e, of e / target over all pixels
-//     abs_error_batch, rel_error_batch   mean over the batches of their means, as the code of MTAN and
-//                                        CAGrad reports; another number where batches differ in pixels
+//     abs_error_batch, rel_error_batch   mean over the batches of their means
 //   normals       θ the angle in degrees between prediction and target, whatever their lengths; a
 //                 prediction of length 0 has 90
 //     mean_angle           over all pixels
 //     median_angle         likewise, to kMedianBin degrees
 //     within_11, _22, _30  share of pixels with θ < 11.25, 22.5, 30
-//     median_angle_batch   mean over the batches of their medians (the lower middle one)
+//     the same with _batch mean over the batches of a batch's own number; of two middle angles the
+//                          median is their mean
+//
+// "_batch" is what the code of MTAN, CAGrad, Nash-MTL and FAMO reports, each batch counting alike however
+// many pixels of it have targets: to be compared with those papers' tables and with no others. A mean of
+// medians is no median of all.
 #pragma once
 
 #include <detente/core/task_kind.h>

@@ -169,10 +169,14 @@ const auto& table() {
           "within_22", TaskKind::kNormals, true, "Share of pixels with less than 22.5 degrees."},
       MetricInfo{
           "within_30", TaskKind::kNormals, true, "Share of pixels with less than 30 degrees."},
-      MetricInfo{"median_angle_batch",
+      MetricInfo{"mean_angle_batch",
                  TaskKind::kNormals,
                  false,
-                 "median_angle of each batch, then their mean, as published code reports."},
+                 "mean_angle of each batch, then their mean, as published code reports."},
+      MetricInfo{"median_angle_batch", TaskKind::kNormals, false, "The same of median_angle."},
+      MetricInfo{"within_11_batch", TaskKind::kNormals, true, "The same of within_11."},
+      MetricInfo{"within_22_batch", TaskKind::kNormals, true, "The same of within_22."},
+      MetricInfo{"within_30_batch", TaskKind::kNormals, true, "The same of within_30."},
   };
   return metrics;
 }

@@ -112,6 +112,13 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
   return predictions;
 }
 
+std::int64_t prediction_batch(const Recipe& recipe) {
+  const bool maps = std::any_of(recipe.tasks.begin(),
+                                recipe.tasks.end(),
+                                [](const TaskRecipe& task) { return is_map(task.head.kind); });
+  return (maps ? 1 : 4) * recipe.loop.batches.batch_size;
+}
+
 std::vector<bool> wanted_probabilities(const Recipe& recipe) {
   std::vector<bool> wanted;
   for (const TaskRecipe& task : recipe.tasks) {

@@ -37,6 +37,10 @@ struct TaskPredictions {
 using MapSink =
     std::function<void(std::size_t task, std::span<const std::size_t> rows, const Matrix& maps)>;
 
+// Rows of a batch to predict: more than in training, for no gradient is kept, but as many where tasks have
+// maps, so that the metrics that are means over batches are those of published code.
+std::int64_t prediction_batch(const Recipe& recipe);
+
 // In the order of the rows, one entry per head. `probabilities`: of which heads all classes'
 // probabilities are kept; none: of no head. A batch here is a batch of the metrics that are means over
 // batches (metrics/map_tally.h).

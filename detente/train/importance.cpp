@@ -64,8 +64,8 @@ class Measure {
 
  private:
   std::vector<TaskPredictions> predict(const data::Source& rows) const {
-    auto predictions = predict_rows(
-        model_, rows, 4 * recipe_.loop.batches.batch_size, wanted_probabilities(recipe_));
+    auto predictions =
+        predict_rows(model_, rows, prediction_batch(recipe_), wanted_probabilities(recipe_));
     check_finite(recipe_, predictions);
     return predictions;
   }

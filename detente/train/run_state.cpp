@@ -2,6 +2,8 @@
 #include <detente/train/run_state.h>
 
 #include <cmath>
+#include <map>
+#include <string>
 
 namespace detente::train {
 
@@ -21,6 +23,39 @@ void RunState::count(const report::StepRecord& record) {
     cosine_sum += cosine;
     ++cosine_count;
   }
+}
+
+void RunState::count_epoch(const Json& metrics) {
+  last_metrics.push_back(metrics);
+  if (last_metrics.size() > kLastEpochs) last_metrics.erase(0);
+}
+
+Json RunState::last_epochs() const {
+  struct Sum {
+    double value = 0;
+    double count = 0;
+  };
+  std::map<std::string, std::map<std::string, Sum>> sums;
+  for (const Json& epoch : last_metrics) {
+    for (const auto& [task, metrics] : epoch.items()) {
+      for (const auto& [metric, value] : metrics.items()) {
+        Sum& sum = sums[task][metric];
+        sum.value += value.is_number() ? value.get<double>() : std::nan("");
+        sum.count += 1;
+      }
+    }
+  }
+  // In the order of the epochs' own tables.
+  Json tasks = Json::object();
+  for (const Json& epoch : last_metrics) {
+    for (const auto& [task, metrics] : epoch.items()) {
+      for (const auto& [metric, value] : metrics.items()) {
+        const Sum& sum = sums[task][metric];
+        tasks[task][metric] = json_number(sum.value / sum.count);
+      }
+    }
+  }
+  return {{"epochs", last_metrics.size()}, {"tasks", tasks}};
 }
 
 bool RunState::is_best(double value) const {
@@ -52,6 +87,7 @@ Json RunState::to_json() const {
               {"best_value", json_number(best_value)},
               {"best_epoch", best_epoch},
               {"best_metrics", best_metrics},
+              {"last_metrics", last_metrics},
               {"diagnosed_steps", diagnosed_steps},
               {"conflict_steps", conflict_steps},
               {"cosine_sum", cosine_sum},
@@ -80,6 +116,8 @@ RunState RunState::from_json(const Json& json) {
   if (!json.at("best_value").is_null()) json.at("best_value").get_to(state.best_value);
   json.at("best_epoch").get_to(state.best_epoch);
   state.best_metrics = json.at("best_metrics");
+  // Snapshots from before the newest epochs were kept have none.
+  state.last_metrics = json.value("last_metrics", Json::array());
   json.at("diagnosed_steps").get_to(state.diagnosed_steps);
   json.at("conflict_steps").get_to(state.conflict_steps);
   json.at("cosine_sum").get_to(state.cosine_sum);

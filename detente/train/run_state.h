@@ -14,6 +14,9 @@
 
 namespace detente::train {
 
+// Papers on NYUv2 and Cityscapes print the mean over so many epochs at the end of a run.
+inline constexpr std::size_t kLastEpochs = 10;
+
 struct RunState {
   std::int64_t step = 0;          // steps done in the whole run
   std::int64_t epoch = 0;         // the epoch under way, from 0
@@ -25,7 +28,8 @@ struct RunState {
   std::int64_t best_epoch = 0;  // from 1; 0: none yet
   // Of the selection metric, higher is better; NaN: undefined in all epochs so far.
   double best_value = std::numeric_limits<double>::quiet_NaN();
-  Json best_metrics = nullptr;  // of the kept model
+  Json best_metrics = nullptr;        // of the kept model
+  Json last_metrics = Json::array();  // of the newest epochs, kLastEpochs at most, the oldest first
   std::int64_t diagnosed_steps = 0;
   std::int64_t conflict_steps = 0;
   double cosine_sum = 0;  // over pairs and diagnosed steps
@@ -46,6 +50,11 @@ struct RunState {
 
   // What a step's record adds to the sums above; step, epoch and batch are the trainer's.
   void count(const report::StepRecord& record);
+  // An epoch's metrics, task → metric → value, null where undefined.
+  void count_epoch(const Json& metrics);
+  // {"epochs": n, "tasks": ...}: the means over the newest epochs, of each metric over those that measured
+  // it; null where it was undefined in one of them.
+  Json last_epochs() const;
   // The sums of an epoch begin again, for so many tasks.
   void begin_epoch(std::size_t tasks);
   // Each task's mean over the steps of the epoch so far; NaN for one without any.

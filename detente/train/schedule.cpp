@@ -8,11 +8,13 @@
 namespace detente::train {
 
 void ScheduleOptions::describe(FieldVisitor& visitor) {
-  visitor.choice(
-      "kind",
-      kind,
-      {{"constant", Kind::kConstant}, {"linear", Kind::kLinear}, {"cosine", Kind::kCosine}},
-      "Course of the learning rate after the warm-up.");
+  visitor.choice("kind",
+                 kind,
+                 {{"constant", Kind::kConstant},
+                  {"linear", Kind::kLinear},
+                  {"cosine", Kind::kCosine},
+                  {"step", Kind::kStep}},
+                 "Course of the learning rate after the warm-up.");
   visitor.number("warmup",
                  warmup,
                  {.min = 0, .max = 1, .max_open = true},
@@ -29,6 +31,12 @@ void ScheduleOptions::describe(FieldVisitor& visitor) {
       "share of the rate, and the decay would reach its end one step after the last. "
       "reference: the first step has 0 (the published code of DINO). inclusive: the "
       "last step has the end itself.");
+  visitor.numbers("drops",
+                  drops,
+                  {.min = 0, .max = 1},
+                  "With kind step: the rate is multiplied by factor when these shares of all steps "
+                  "are done (0.5: after half of the epochs).");
+  visitor.number("factor", factor, {.min = 0, .max = 1, .min_open = true}, "See drops.");
 }
 
 double schedule_factor(const ScheduleOptions& options, std::int64_t step, std::int64_t total) {
@@ -45,8 +53,15 @@ double schedule_factor(const ScheduleOptions& options, std::int64_t step, std::i
   const double rest = static_cast<double>(std::max<std::int64_t>(1, total - warmup - last));
   const double done = std::clamp(static_cast<double>(step - warmup) / rest, 0.0, 1.0);
   double shape = 1.0;
+  if (options.kind == ScheduleOptions::Kind::kStep) {
+    for (const double drop : options.drops) {
+      if (static_cast<double>(step) >= drop * static_cast<double>(total)) shape *= options.factor;
+    }
+    return shape;
+  }
   switch (options.kind) {
     case ScheduleOptions::Kind::kConstant:
+    case ScheduleOptions::Kind::kStep:
       return 1.0;
     case ScheduleOptions::Kind::kLinear:
       shape = 1.0 - done;

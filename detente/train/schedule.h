@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The learning rate's course: linear warm-up, then constant, linear or cosine decay to a floor.
+// The learning rate's course: linear warm-up, then constant, linear or cosine decay to a floor, or steps down.
 #pragma once
 
 #include <detente/core/fields.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace detente::train {
 
 struct ScheduleOptions {
-  enum class Kind { kConstant, kLinear, kCosine };
+  enum class Kind { kConstant, kLinear, kCosine, kStep };
   // How the first and the last step stand to the course's ends; with w steps of warm-up of T in all:
   //   kOpen       warm-up (j + 1)/w; decay (j - w)/(T - w), which is 1 after the last step
   //   kReference  warm-up j/(w - 1), from 0 on; the same decay (the published code of DINO)
@@ -19,6 +20,10 @@ struct ScheduleOptions {
   double warmup = 0.1;  // share of all steps
   double floor = 0.0;   // share of the peak rate kept at the end
   Ends ends = Ends::kOpen;
+  // kStep: shares of all steps, each of which multiplies the rate by `factor` from there on. The floor
+  // and the ends do not count.
+  std::vector<double> drops = {0.5};
+  double factor = 0.5;
 
   void describe(FieldVisitor& visitor);
 };

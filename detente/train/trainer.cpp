@@ -530,7 +530,7 @@ class Trainer {
     if (!recipe_.tasks.empty()) {
       predictions = predict_rows(*model_,
                                  *corpus_.dev,
-                                 4 * recipe_.loop.batches.batch_size,
+                                 prediction_batch(recipe_),
                                  wanted_probabilities(recipe_),
                                  answers.sink());
     }
@@ -555,6 +555,7 @@ class Trainer {
     record.examples_per_second =
         static_cast<double>(plan_->rows()) / std::max(1e-9, state_.epoch_seconds);
     record.best = best;
+    state_.count_epoch(report::to_json(record.dev));
     if (best) {
       state_.best_epoch = state_.epoch;
       state_.best_value = value;
@@ -636,6 +637,7 @@ class Trainer {
                  {"skipped_steps", state_.skipped_steps},
                  {"best_epoch", state_.best_epoch},
                  {"tasks", state_.best_metrics},
+                 {"last_epochs", state_.last_epochs()},
                  {"dev_rows", corpus_.dev->size()},
                  {"train_rows", corpus_.train->size()},
                  {"parameters", model_->parameter_count()},

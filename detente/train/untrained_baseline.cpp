@@ -123,8 +123,8 @@ TaskPredictions constant_answer(const TaskRecipe& task,
 // The training pixels' most frequent class, or their mean, everywhere.
 TaskPredictions constant_maps(const data::Target& train,
                               const data::Source& dev,
-                              std::size_t task) {
-  constexpr std::int64_t kRows = 16;
+                              std::size_t task,
+                              std::int64_t batch_size) {
   const data::MapSummary& map = *train.map;
   std::vector<double> answer = map.means;
   if (train.kind == TaskKind::kSegmentation) {
@@ -134,7 +134,7 @@ TaskPredictions constant_maps(const data::Target& train,
   const std::shared_ptr<metrics::MapTally> tally =
       metrics::make_map_tally(train.kind, map.counts.size());
   const std::size_t pixels = map.height * map.width;
-  for (const auto& rows : data::evaluation_batches(dev.costs(), kRows)) {
+  for (const auto& rows : data::evaluation_batches(dev.costs(), batch_size)) {
     const data::Batch targets = dev.target_batch(rows);
     std::vector<double> predictions;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -149,8 +149,10 @@ Json constant_baseline(const Recipe& recipe, const data::Source& train, const da
   std::vector<TaskPredictions> predictions;
   for (const TaskRecipe& task : recipe.tasks) {
     const data::Target& known = train.target(task.name);
-    predictions.push_back(is_map(task.head.kind) ? constant_maps(known, dev, predictions.size())
-                                                 : constant_answer(task, known, dev.size()));
+    predictions.push_back(
+        is_map(task.head.kind)
+            ? constant_maps(known, dev, predictions.size(), prediction_batch(recipe))
+            : constant_answer(task, known, dev.size()));
   }
   return report::to_json(metrics_by_task(recipe, evaluate(recipe, predictions, dev)));
 }

@@ -3,6 +3,7 @@
 #include <detente/core/fields.h>
 #include <detente/core/file.h>
 #include <detente/data/dense_source.h>
+#include <detente/data/dense_targets.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <tests/support/error_of.h>

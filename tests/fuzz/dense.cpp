@@ -3,6 +3,7 @@
 #include <detente/data/dense_augmentation.h>
 #include <detente/data/dense_file.h>
 #include <detente/data/dense_source.h>
+#include <detente/data/dense_targets.h>
 
 #include <cmath>
 

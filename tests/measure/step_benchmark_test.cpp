@@ -17,7 +17,7 @@ StepBenchmarkOptions small_benchmark() {
 TEST(BenchmarkModels, HaveOneLossPerTaskOnAnyPartOfTheBatch) {
   for (const std::string& name : model_names()) {
     SCOPED_TRACE(name);
-    const BenchmarkModel model = make_model(name, false, 2, 2, 1);
+    const BenchmarkModel model = make_model(name, false, 2, 2, 1, {}, 0.01);
     EXPECT_EQ(model.own.size(), 2U);
     for (const std::int64_t rows : {0, 1}) {
       const TensorList losses = model.losses(rows);
@@ -32,6 +32,19 @@ TEST(BenchmarkModels, RefuseUnknownNamesAndCases) {
   EXPECT_THROW(make_model("mpl", true, 2, 2, 1), Error);
   EXPECT_THROW(make_model("mlp", true, 0, 2, 1), Error);
   EXPECT_THROW(make_model("siamese", true, 2, 2, 1), Error);
+  EXPECT_THROW(make_model("segnet_mtan", true, 3, 2, 1), Error);
+}
+
+// 44,229,073 parameters in all (nn/mtan_trunk.h), of which attention and heads belong to one task each.
+TEST(BenchmarkModels, SegNetWithAttentionIsThePublishedNetwork) {
+  const BenchmarkModel model = make_model("segnet_mtan", false, 3, 2, 1, {}, 0.01);
+  std::int64_t count = 0;
+  for (const at::Tensor& tensor : model.shared) count += tensor.numel();
+  for (const TensorList& own : model.own) {
+    EXPECT_GT(own.size(), 4U);
+    for (const at::Tensor& tensor : own) count += tensor.numel();
+  }
+  EXPECT_EQ(count, 44229073);
 }
 
 TEST(StepBenchmark, MeasuresAnAgentsUpdate) {

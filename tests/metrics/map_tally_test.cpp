@@ -129,6 +129,9 @@ TEST(MapTally, NormalsAreThoseOfTheDefinition) {
   const auto tally = make_map_tally(TaskKind::kNormals, 0);
   std::vector<double> angles;
   double medians = 0;
+  double means = 0;
+  double shares[3] = {};
+  const double limits[3] = {11.25, 22.5, 30};
   for (const Made& batch : list) {
     add(*tally, batch);
     std::vector<double> here;
@@ -149,7 +152,12 @@ TEST(MapTally, NormalsAreThoseOfTheDefinition) {
       }
     }
     std::sort(here.begin(), here.end());
-    medians += here[(here.size() - 1) / 2] / 3;
+    medians += (here[(here.size() - 1) / 2] + here[here.size() / 2]) / 2 / 3;
+    for (const double angle : here) {
+      const double share = 1 / static_cast<double>(here.size()) / 3;
+      means += angle * share;
+      for (std::size_t i = 0; i < 3; ++i) shares[i] += angle < limits[i] ? share : 0;
+    }
     angles.insert(angles.end(), here.begin(), here.end());
   }
   std::sort(angles.begin(), angles.end());
@@ -170,6 +178,11 @@ TEST(MapTally, NormalsAreThoseOfTheDefinition) {
   EXPECT_NEAR(tally->score("within_11").value, share(11.25), 1e-12);
   EXPECT_NEAR(tally->score("within_22").value, share(22.5), 1e-12);
   EXPECT_NEAR(tally->score("within_30").value, share(30), 1e-12);
+  EXPECT_NEAR(tally->score("mean_angle_batch").value, means, 1e-6);
+  EXPECT_NE(tally->score("mean_angle_batch").value, tally->score("mean_angle").value);
+  EXPECT_NEAR(tally->score("within_11_batch").value, shares[0], 1e-12);
+  EXPECT_NEAR(tally->score("within_22_batch").value, shares[1], 1e-12);
+  EXPECT_NEAR(tally->score("within_30_batch").value, shares[2], 1e-12);
 }
 
 TEST(MapTally, AnglesDoNotDependOnLengthsAndAVectorWithoutOneHasNinety) {

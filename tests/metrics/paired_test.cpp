@@ -3,7 +3,6 @@
 // (multipletests, method holm).
 #include <detente/core/error.h>
 #include <detente/core/rng.h>
-#include <detente/metrics/delta_m.h>
 #include <detente/metrics/paired.h>
 #include <detente/metrics/student_t.h>
 #include <gmock/gmock.h>
@@ -164,44 +163,6 @@ TEST(MeanRanks, TiesStandInTheMiddleAndUndefinedColumnsAreLeftOut) {
   EXPECT_EQ(mean_ranks({{3, 1, kNone}, {2, 1, 5}, {1, 0, 6}}),
             (std::vector<double>{1.25, 1.75, 3}));
   EXPECT_TRUE(std::isnan(mean_ranks({{kNone}, {1}})[1]));
-}
-
-std::vector<std::vector<ComparedMetric>> nyu(const std::vector<double>& row) {
-  const std::vector<double> single{38.30, 63.76, 0.6754, 0.2780, 25.01, 19.21, 30.14, 57.20, 69.15};
-  const std::vector<bool> more{true, true, false, false, false, false, true, true, true};
-  std::vector<std::vector<ComparedMetric>> tasks(3);
-  for (std::size_t i = 0; i < single.size(); ++i) {
-    tasks[i < 2 ? 0 : i < 4 ? 1 : 2].push_back({row[i], single[i], more[i]});
-  }
-  return tasks;
-}
-
-// Published rows of NYUv2 (CAGrad table 5, Nash-MTL table 2), rounded as printed.
-TEST(DeltaM, ReproducesPublishedRows) {
-  struct Row {
-    std::vector<double> values;
-    double metric, task;
-  };
-  for (const Row& row :
-       {Row{{39.29, 65.33, .5493, .2263, 28.15, 23.96, 22.09, 47.50, 61.08}, 5.59, -0.88},
-        Row{{36.87, 63.17, .5446, .2260, 27.04, 22.61, 23.54, 49.05, 63.65}, 4.05, -0.91},
-        Row{{30.47, 59.90, .6070, .2555, 24.88, 19.45, 29.18, 56.88, 69.36}, 1.38, 1.66},
-        Row{{38.06, 64.64, .5550, .2325, 27.41, 22.80, 23.86, 49.83, 63.14}, 3.97, -1.11}}) {
-    EXPECT_NEAR(delta_m_metric(nyu(row.values)), row.metric, 0.02);
-    EXPECT_NEAR(delta_m_task(nyu(row.values)), row.task, 0.02);
-  }
-}
-
-TEST(DeltaM, IsZeroAtTheBaselineAndUndefinedWithoutOne) {
-  const std::vector<std::vector<ComparedMetric>> same{{{0.5, 0.5, true}}, {{2, 2, false}}};
-  EXPECT_EQ(delta_m_metric(same), 0);
-  EXPECT_EQ(delta_m_task(same), 0);
-  EXPECT_TRUE(std::isnan(delta_m_metric({})));
-  const std::vector<std::vector<ComparedMetric>> zero{{{0.5, 0, true}}};
-  EXPECT_TRUE(std::isnan(delta_m_task(zero)));
-  // Better is below 0, whichever sign the baseline has.
-  const std::vector<std::vector<ComparedMetric>> negative{{{-0.1, -0.2, true}}};
-  EXPECT_EQ(delta_m_metric(negative), -50);
 }
 
 TEST(PairedTest, RoundingIsNoSpread) {

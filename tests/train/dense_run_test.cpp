@@ -68,7 +68,8 @@ TEST_F(DenseRunTest, TheLoadedRunGivesTheMetricsOfTheSummary) {
     const LoadedRun loaded = load_run(folder_ / norm, {});
     const auto dev =
         load_rows(loaded.recipe, loaded.recipe.data.files, data::Part::kDev, *loaded.source, true);
-    const auto metrics = evaluate(loaded.recipe, predict_rows(*loaded.model, *dev, 32), *dev);
+    const auto metrics = evaluate(
+        loaded.recipe, predict_rows(*loaded.model, *dev, prediction_batch(loaded.recipe)), *dev);
     EXPECT_EQ(report::to_json(metrics_by_task(loaded.recipe, metrics)), outcome.summary["tasks"]);
     EXPECT_THAT(metrics[0][0].note, HasSubstr("the mean of 3 classes; the other 1"));
   }
@@ -146,7 +147,8 @@ TEST_F(DenseRunTest, TrainsMtanOnLargerPictures) {
     const LoadedRun loaded = load_run(folder_ / kind, {});
     const auto dev =
         load_rows(loaded.recipe, loaded.recipe.data.files, data::Part::kDev, *loaded.source, true);
-    const auto metrics = evaluate(loaded.recipe, predict_rows(*loaded.model, *dev, 16), *dev);
+    const auto metrics = evaluate(
+        loaded.recipe, predict_rows(*loaded.model, *dev, prediction_batch(loaded.recipe)), *dev);
     EXPECT_EQ(report::to_json(metrics_by_task(loaded.recipe, metrics)), outcome.summary["tasks"]);
   }
 }
