@@ -12,7 +12,7 @@
 namespace detente::appraise {
 
 std::span<const Method> methods() {
-  static constexpr std::array<Method, 11> kTable = {{
+  static constexpr std::array<Method, 12> kTable = {{
       {"in_run",
        "what each example did in every step of the run, by task trained and judged",
        in_run},

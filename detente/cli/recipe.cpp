@@ -2,6 +2,7 @@
 // detente recipe check|show|docs
 #include <detente/cli/command.h>
 #include <detente/cli/recipe_flags.h>
+#include <detente/control/recipe.h>
 #include <detente/text/printable.h>
 #include <detente/train/recipe.h>
 
@@ -29,6 +30,28 @@ CLI::App* add_recipe_subcommand(CLI::App& parent,
   return command;
 }
 
+void check_recipe(const RecipeFlags& flags, Context& context) {
+  if (control::is_control_recipe(flags.recipe)) {
+    const control::Recipe recipe = control::load_recipe(flags.recipe, flags.overrides);
+    context.out << "'" << text::printable(flags.recipe) << "' is a valid recipe: an agent in "
+                << text::printable(recipe.worlds.environment) << ", method " << recipe.methods()
+                << ", " << recipe.loop.steps << " vector steps.\n";
+    return;
+  }
+  const train::Recipe recipe = train::load_recipe(flags.recipe, flags.overrides);
+  for (const std::string& note : recipe.notes) tell(context, "notice", note);
+  context.out << "'" << text::printable(flags.recipe)
+              << "' is a valid recipe: " << recipe.tasks.size() << " tasks, method "
+              << recipe.method << ", " << recipe.loop.epochs << " epochs.\n";
+}
+
+std::string full_recipe(const RecipeFlags& flags) {
+  if (control::is_control_recipe(flags.recipe)) {
+    return control::load_recipe(flags.recipe, flags.overrides).to_yaml();
+  }
+  return train::load_recipe(flags.recipe, flags.overrides).to_yaml();
+}
+
 }  // namespace
 
 void add_set_flag(CLI::App& command, std::vector<std::string>& overrides) {
@@ -54,20 +77,19 @@ void add_recipe(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   auto flags = std::make_shared<RecipeFlags>();
   add_recipe_subcommand(*group, "check", "Say whether the recipe is right, and why not", flags)
-      ->callback([flags, &context] {
-        const train::Recipe recipe = train::load_recipe(flags->recipe, flags->overrides);
-        for (const std::string& note : recipe.notes) tell(context, "notice", note);
-        context.out << "'" << text::printable(flags->recipe)
-                    << "' is a valid recipe: " << recipe.tasks.size() << " tasks, method "
-                    << recipe.method << ", " << recipe.loop.epochs << " epochs.\n";
-      });
+      ->callback([flags, &context] { check_recipe(*flags, context); });
   add_recipe_subcommand(*group, "show", "Print the recipe with every default filled in", flags)
       ->callback([flags, &context] {
-        const std::string yaml = train::load_recipe(flags->recipe, flags->overrides).to_yaml();
+        const std::string yaml = full_recipe(*flags);
         context.out << (shown_on_terminal(context) ? text::printable_lines(yaml) : yaml);
       });
-  group->add_subcommand("docs", "Print the reference of all keys (docs/recipe.md)")
-      ->callback([&context] { context.out << train::recipe_markdown(); });
+  auto agents = std::make_shared<bool>(false);
+  CLI::App* docs =
+      group->add_subcommand("docs", "Print the reference of all keys (docs/recipe.md)");
+  docs->add_flag("--agents", *agents, "Of recipes with 'worlds' (docs/recipe_agents.md)");
+  docs->callback([agents, &context] {
+    context.out << (*agents ? control::recipe_markdown() : train::recipe_markdown());
+  });
 }
 
 }  // namespace detente::cli

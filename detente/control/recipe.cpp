@@ -131,6 +131,12 @@ std::string Recipe::to_yaml() const {
   return config::to_yaml(describe_of(copy));
 }
 
+std::string Recipe::methods() const {
+  if (actor.method == critic.method && temperature.method == critic.method) return critic.method;
+  return fmt::format(
+      "critic {}, actor {}, temperature {}", critic.method, actor.method, temperature.method);
+}
+
 bool is_control_recipe(const std::filesystem::path& path) {
   try {
     return config::load_yaml(path).find("worlds") != nullptr;
@@ -190,6 +196,16 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
     differences.push_back(fmt::format("{}: {} -> (not there)", key, value));
   }
   return differences;
+}
+
+std::string recipe_markdown() {
+  Recipe recipe;
+  return "# Keys of an agent's recipe\n\n"
+         "Made by `detente recipe docs --agents`; [control.md](control.md) explains how they work "
+         "together. Unknown keys, wrong types and impossible values are refused with file and "
+         "line. "
+         "`--set key=value` on the command line overrides the file.\n\n" +
+         config::fields_markdown(describe_of(recipe));
 }
 
 }  // namespace detente::control

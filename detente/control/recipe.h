@@ -65,6 +65,8 @@ struct Recipe {
 
   void describe(FieldVisitor& visitor);
   std::string to_yaml() const;
+  // "cagrad", or which network has which.
+  std::string methods() const;
 };
 
 // Whether the file says `worlds:`. Errors are the reader's that comes after: false for what cannot be read.
@@ -76,5 +78,8 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
 // What keeps a run started with `before` (YAML) from going on with `now`, one line per key. How many steps, where
 // and with how many workers do not count.
 std::vector<std::string> recipe_differences(const std::string& before, const std::string& now);
+
+// docs/recipe_agents.md: every key, from describe().
+std::string recipe_markdown();
 
 }  // namespace detente::control

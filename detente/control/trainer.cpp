@@ -4,6 +4,7 @@
 #include <detente/control/evaluate.h>
 #include <detente/control/replay_files.h>
 #include <detente/control/rows.h>
+#include <detente/control/step_line.h>
 #include <detente/control/trainer.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
@@ -36,15 +37,6 @@ constexpr std::int64_t kKeptSnapshots = 2;
 
 // Streams of the recipe's seed.
 enum Stream : std::uint64_t { kParameters = 1, kActions, kUpdates, kWorlds, kEvaluation };
-
-// What is summed up between two lines of the log.
-struct Window {
-  std::int64_t steps = 0;
-  double worlds_s = 0;
-  double updates_s = 0;
-  double episodes = 0;
-  double successes = 0;
-};
 
 class Trainer {
  public:
@@ -157,7 +149,9 @@ class Trainer {
     tensors_.clear();
     const Json& kept = state_.engine_state;
     updates_ = kept.at("updates").get<std::int64_t>();
-    for (const Json& value : kept.at("successes")) successes_.push_back(value.get<double>());
+    for (const Json& value : kept.at("successes")) {
+      successes_.push_back(value.is_number() ? value.get<double>() : std::nan(""));
+    }
     replay_->load(replay_file(root, state_.step));
     worlds_->load_state(kept.at("worlds"));
     evaluation_->load_state(kept.at("evaluation"));
@@ -200,7 +194,7 @@ class Trainer {
                                       recipe_.name,
                                       spec().setting,
                                       agent_->parameter_count(),
-                                      methods(),
+                                      recipe_.methods(),
                                       device_.text(),
                                       threads_));
     if (resumed_ && !worlds_->exact_state()) {
@@ -218,15 +212,6 @@ class Trainer {
 
   bool evaluates_at(std::int64_t step) const {
     return step > 0 && (step % recipe_.loop.evaluate_every == 0 || step == recipe_.loop.steps);
-  }
-
-  std::string methods() const {
-    const std::string& critic = recipe_.critic.method;
-    if (recipe_.actor.method == critic && recipe_.temperature.method == critic) return critic;
-    return fmt::format("critic {}, actor {}, temperature {}",
-                       critic,
-                       recipe_.actor.method,
-                       recipe_.temperature.method);
   }
 
   // Updates that belong to so many vector steps.
@@ -327,31 +312,10 @@ class Trainer {
   }
 
   void log_line(const UpdateReport& report) {
-    report::StepRecord record = train::step_record(spec().tasks, *report.critic, std::nullopt);
+    report::StepRecord record = line_of(spec().tasks, report, window_);
     record.epoch = state_.epoch + 1;
     record.step = state_.step;
     record.lr = recipe_.agent.lr;
-    record.loss_scale = report::kNoNumber;
-    const auto mean = [](const std::vector<double>& values) {
-      double sum = 0;
-      double count = 0;
-      for (const double value : values) {
-        if (std::isnan(value)) continue;
-        sum += value;
-        count += 1;
-      }
-      return count > 0 ? sum / count : report::kNoNumber;
-    };
-    record.monitor = {
-        {"actor", mean(report.actor->losses)},
-        {"entropy", report.entropy},
-        {"temperature", mean(report.temperatures)},
-        {"train_success",
-         window_.episodes > 0 ? window_.successes / window_.episodes : report::kNoNumber}};
-    const double steps = static_cast<double>(std::max<std::int64_t>(1, window_.steps));
-    record.ms = {{"total", 1e3 * (window_.worlds_s + window_.updates_s) / steps},
-                 {"worlds", 1e3 * window_.worlds_s / steps},
-                 {"updates", 1e3 * window_.updates_s / steps}};
     window_ = Window();
     if (!record.notice.empty()) {
       auto& known = state_.notices;
@@ -413,8 +377,10 @@ class Trainer {
     state_.seconds = seconds_before_ + run_time_.seconds();
     state_.log_bytes = files_->log().bytes();
     state_.method_state = agent_->state();
+    Json successes = Json::array();
+    for (const double value : successes_) successes.push_back(json_number(value));
     state_.engine_state = {{"updates", updates_},
-                           {"successes", successes_},
+                           {"successes", successes},
                            {"worlds", worlds_->state()},
                            {"evaluation", evaluation_->state()},
                            {"under_way",
@@ -432,11 +398,12 @@ class Trainer {
   TrainOutcome finish(bool interrupted) {
     snapshots_->wait();
     const auto tail = successes_.end() - std::min<std::ptrdiff_t>(10, std::ssize(successes_));
-    const double recent = std::accumulate(tail, successes_.end(), 0.0);
     const auto count = static_cast<double>(successes_.end() - tail);
+    const double recent =
+        count > 0 ? std::accumulate(tail, successes_.end(), 0.0) / count : report::kNoNumber;
     Json summary{{"name", recipe_.name},
                  {"objective", "soft_actor_critic"},
-                 {"method", methods()},
+                 {"method", recipe_.methods()},
                  {"status", interrupted ? "interrupted" : "finished"},
                  {"seed", recipe_.seed},
                  {"setting", spec().setting},
@@ -452,7 +419,7 @@ class Trainer {
                  {"success",
                   {{"last", successes_.empty() ? Json(nullptr) : json_number(successes_.back())},
                    {"best", json_number(state_.best_value)},
-                   {"last_ten", count > 0 ? json_number(recent / count) : Json(nullptr)}}},
+                   {"last_ten", json_number(recent)}}},
                  {"tasks", state_.best_metrics},
                  {"tasks_last", last_.empty() ? Json(nullptr) : report::to_json(last_)},
                  {"parameters", agent_->parameter_count()},

@@ -16,7 +16,7 @@ namespace detente::measure {
 // Meta-World have them; "sac_mt50": 50 tasks.
 std::vector<std::string> agent_model_names();
 
-// `ms_floor` is that of an agent with a pass per task over its own rows. Single input, other optimisers and estimates
+// `ms_floor` is that of an agent with a pass per task through all rows, as published code has it. Single input, other optimisers and estimates
 // are refused (kInvalidArgument).
 StepBenchmarkResult measure_agent_update(
     const StepBenchmarkOptions& options,

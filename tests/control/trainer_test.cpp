@@ -181,5 +181,21 @@ TEST_F(TrainControl, WhatTheRecipeSaysReadsBack) {
   EXPECT_TRUE(recipe_differences(recipe.to_yaml(), recipe.to_yaml()).empty());
 }
 
+TEST(ControlRecipes, ThoseThatComeWithTheProjectAreRight) {
+  const fs::path folder = fs::path(DETENTE_SOURCE_DIR) / "recipes";
+  for (const char* name :
+       {"point_mass.yaml", "papers/mt10.yaml", "papers/mt50.yaml", "papers/metaworld_four.yaml"}) {
+    EXPECT_TRUE(is_control_recipe(folder / name)) << name;
+    EXPECT_NO_THROW(load_recipe(folder / name, {})) << name;
+  }
+  EXPECT_FALSE(is_control_recipe(folder / "bike.yaml"));
+}
+
+TEST(ControlRecipes, TheReferenceIsUpToDate) {
+  EXPECT_EQ(read_file(fs::path(DETENTE_SOURCE_DIR) / "docs" / "recipe_agents.md"),
+            recipe_markdown())
+      << "write it anew: detente recipe docs --agents > docs/recipe_agents.md";
+}
+
 }  // namespace
 }  // namespace detente::control
