@@ -51,28 +51,6 @@ std::vector<std::int64_t> tasks_of_rows(const TaskCounts& counts) {
   return tasks;
 }
 
-// Two critics, or their running averages.
-struct Critics {
-  TaskMlp first;
-  TaskMlp second;
-
-  TensorList both(const nn::Parameters& parameters,
-                  const at::Tensor& observations,
-                  const at::Tensor& actions,
-                  const TaskCounts& counts) const {
-    const at::Tensor rows = at::cat({observations, actions}, 1);
-    return {first.forward(parameters, rows, counts).squeeze(1),
-            second.forward(parameters, rows, counts).squeeze(1)};
-  }
-  at::Tensor smaller(const nn::Parameters& parameters,
-                     const at::Tensor& observations,
-                     const at::Tensor& actions,
-                     const TaskCounts& counts) const {
-    const TensorList values = both(parameters, observations, actions, counts);
-    return at::minimum(values[0], values[1]);
-  }
-};
-
 Learner::Sharing sharing_of(const std::vector<const TaskMlp*>& networks, std::size_t tasks) {
   Learner::Sharing sharing;
   sharing.own.resize(tasks);
@@ -99,6 +77,28 @@ AgentShape checked(AgentShape shape) {
 }
 
 }  // namespace
+
+// Two critics, or their running averages.
+struct Critics {
+  TaskMlp first;
+  TaskMlp second;
+
+  TensorList both(const nn::Parameters& parameters,
+                  const at::Tensor& observations,
+                  const at::Tensor& actions,
+                  const TaskCounts& counts) const {
+    const at::Tensor rows = at::cat({observations, actions}, 1);
+    return {first.forward(parameters, rows, counts).squeeze(1),
+            second.forward(parameters, rows, counts).squeeze(1)};
+  }
+  at::Tensor smaller(const nn::Parameters& parameters,
+                     const at::Tensor& observations,
+                     const at::Tensor& actions,
+                     const TaskCounts& counts) const {
+    const TensorList values = both(parameters, observations, actions, counts);
+    return at::minimum(values[0], values[1]);
+  }
+};
 
 struct Agent::Impl {
   Impl(AgentShape given,

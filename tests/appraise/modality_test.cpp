@@ -291,7 +291,9 @@ TEST_F(ModalityTest, APartThatChangesNoAnswerIsWorthNothing) {
     EXPECT_EQ(found.table.series[series].modality, "시계");
     for (std::size_t i = 0; i < corpus.train->size(); ++i) {
       const double value = found.table.series[series].values[i];
-      if (!std::isnan(value)) EXPECT_NEAR(value, 0, 1e-14);
+      if (!std::isnan(value)) {
+        EXPECT_NEAR(value, 0, 1e-14);
+      }
       EXPECT_EQ(std::isnan(value), std::isnan(found.table.series[series - 1].values[i]));
     }
   }
