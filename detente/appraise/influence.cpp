@@ -125,6 +125,15 @@ class Solver {
                     options_.solver));
     for (std::size_t m = 0; m < solutions.size(); ++m) {
       const valuation::Solution& one = solutions[m];
+      // Without damping a flat direction takes steps for ever, and what is left of it is noise.
+      DETENTE_CHECK(one.reached || found.stopped || how.damping > 0,
+                    ErrorCode::kNumeric,
+                    "[appraise::influence] without damping the curvature could not be divided by "
+                    "for task '{}': after {} steps {:.1e} of its gradient is left. Leave --damping "
+                    "out, or ask for more than 0.",
+                    judged_name(m),
+                    one.steps,
+                    one.residual);
       found.audit["tasks"][judged_name(m)] = {
           {"residual", one.residual}, {"steps", one.steps}, {"reached", one.reached}};
       found.notes.push_back(fmt::format("{}: residual {:.1e} of the gradient after {} {}{}",

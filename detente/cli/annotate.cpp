@@ -237,6 +237,13 @@ void run_annotate(const AnnotateFlags& flags, Context& context) {
       }
     }
   }
+  for (const std::string& name : flags.text) {
+    DETENTE_CHECK(
+        std::find(flags.hidden.begin(), flags.hidden.end(), name) == flags.hidden.end(),
+        ErrorCode::kInvalidArgument,
+        "[cli::annotate] column '{}' is to be shown (--text) and hidden (--hide). Leave one out.",
+        name);
+  }
   for (const auto& list : {flags.text, flags.hidden}) {
     for (const std::string& column : list) table.column_index(column);
   }

@@ -85,7 +85,18 @@ Json worlds_json(const WorkerWorlds& worlds) {
           {"last_loss", losses.last}};
 }
 
+// What is native has no bridge.
+void check_bridged(const worlds::WorkerOptions& options) {
+  const std::string& name = options.environment;
+  DETENTE_CHECK(name != "point-mass" && !name.starts_with("point-mass:"),
+                ErrorCode::kInvalidArgument,
+                "[cli::bench] '{}' is native: there is no bridge to measure. Expected environments "
+                "of Python, such as metaworld:MT10.",
+                name);
+}
+
 void bench_rounds(const BenchWorldsFlags& flags, Context& context) {
+  check_bridged(flags.options);
   WorkerWorlds worlds(flags.options);
   const double load = machine::look_at_process().cpu.load;
   const std::vector<WorldsRound> rounds = measure_rounds(worlds, flags);

@@ -6,8 +6,10 @@
 #include <detente/report/run_record.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
+#include <detente/text/shell_word.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <ostream>
 
 namespace detente::cli {
@@ -23,8 +25,14 @@ void print_reached(const Json& summary, std::ostream& out) {
       if (name == "success") success = value;
       if (name == "return") sum = value;
     }
-    table.add_row(
-        {text::printable(task), fmt::format("{:.2f}", success), fmt::format("{:.1f}", sum)});
+    const auto shown = [](double value, int digits) {
+      return std::isnan(value) ? std::string("–") : fmt::format("{:.{}f}", value, digits);
+    };
+    table.add_row({text::printable(task), shown(success, 2), shown(sum, 1)});
+  }
+  if (summary.at("best_epoch") == 0) {
+    out << "\nNo evaluation yet; they come every train.evaluate_every vector steps.\n";
+    return;
   }
   const Json& success = summary.at("success");
   const auto number = [&](const char* key) { return report::number_at(success, key); };
@@ -64,8 +72,8 @@ void train_control(const TrainControlFlags& flags, Context& context) {
   if (outcome.interrupted) {
     context.err << fmt::format(
         "Interrupted; everything is saved. Go on with: detente train {} --out {} --resume\n",
-        text::printable(outcome.run.recipe().string()),
-        text::printable(outcome.run.root.string()));
+        text::printable(text::shell_word(outcome.run.recipe().string())),
+        text::printable(text::shell_word(outcome.run.root.string())));
     context.exit_code = 130;
   }
 }

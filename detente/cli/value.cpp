@@ -181,9 +181,29 @@ void print_values(const valuation::ValueTable& table,
   for (const std::string& note : appraisal.notes) context.out << text::printable(note) << "\n";
 }
 
+// Those that another method has would say nothing here.
+void check_flags_of_method(const ValueFlags& flags) {
+  const appraise::Options& options = flags.options;
+  const appraise::Options usual;
+  const auto demand = [&](bool given, const char* flag, const char* method) {
+    DETENTE_CHECK(!given || flags.method == method,
+                  ErrorCode::kInvalidArgument,
+                  "[cli::value] {} is for --method {}; got --method {}.",
+                  flag,
+                  method,
+                  flags.method);
+  };
+  demand(options.self, "--self", "tracin");
+  demand(options.cosine, "--cosine", "tracin");
+  demand(options.solver != usual.solver, "--solver", "influence");
+  demand(options.damping.has_value(), "--damping", "influence");
+  demand(options.iterations != usual.iterations, "--iterations", "influence");
+}
+
 void run_value(const ValueFlags& flags, Context& context) {
   const appraise::Method& method = appraise::method_of(flags.method);
   appraise::check_options(flags.options);
+  check_flags_of_method(flags);
   DETENTE_CHECK(
       !flags.source.empty(),
       ErrorCode::kInvalidArgument,

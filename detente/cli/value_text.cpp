@@ -2,6 +2,7 @@
 #include <detente/cli/value_text.h>
 #include <detente/core/error.h>
 #include <detente/report/html_page.h>
+#include <detente/report/run_data.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <detente/train/run_directory.h>
@@ -48,7 +49,10 @@ Json pairs_json(const std::vector<data::RepeatedRow>& rows) {
 void check_value_folder(const std::filesystem::path& folder,
                         const std::vector<const char*>& names,
                         bool force) {
-  DETENTE_CHECK(!train::RunDirectory{folder}.is_run(),
+  // A recipe alone is what `value clean` wrote.
+  const bool run = std::filesystem::exists(folder / report::kRunMark) ||
+                   std::filesystem::exists(train::RunDirectory{folder}.metrics());
+  DETENTE_CHECK(!run,
                 ErrorCode::kInvalidArgument,
                 "[cli::value] --out '{}' is a run's folder; choose another.",
                 folder.string());

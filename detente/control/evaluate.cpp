@@ -42,8 +42,7 @@ struct Tally {
   report::NamedNumbers numbers() const {
     const auto n = static_cast<double>(done);
     return {{"success", done > 0 ? successes / n : report::kNoNumber},
-            {"return", done > 0 ? sum / n : report::kNoNumber},
-            {"episodes", n}};
+            {"return", done > 0 ? sum / n : report::kNoNumber}};
   }
 };
 

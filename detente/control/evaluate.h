@@ -11,10 +11,9 @@
 
 namespace detente::control {
 
-// Per task: "success", the share of episodes with a success at any step, "return", the mean sum of rewards, and
-// "episodes". Each task counts its first `episodes` episodes from now on; one that was lost counts for nothing and
-// another takes its place, at most as many again (NaN where none is left). `stop` is asked after every step; true gives
-// up, with nothing.
+// Per task: "success", the share of episodes with a success at any step, and "return", the mean sum of rewards. Each
+// task counts its first `episodes` episodes from now on; one that was lost counts for nothing and another takes its
+// place, at most as many again (NaN where none is left). `stop` is asked after every step; true gives up, with nothing.
 report::NamedTables evaluate(const Agent& agent,
                              worlds::Worlds& worlds,
                              std::int64_t episodes,

@@ -172,6 +172,14 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 where,
                 recipe.replay.capacity,
                 recipe.loop.batch_size);
+  DETENTE_CHECK(
+      recipe.loop.first_steps < recipe.loop.steps,
+      ErrorCode::kInvalidArgument,
+      "{}: train.first_steps is {} of train.steps {}: all would be at random, and nothing "
+      "learned. Ask for fewer, or for more steps.",
+      where,
+      recipe.loop.first_steps,
+      recipe.loop.steps);
   if (!recipe.worlds.path.empty()) {
     recipe.worlds.path =
         data::absolute_path(recipe.worlds.path, std::filesystem::absolute(path).parent_path());

@@ -89,6 +89,13 @@ class Trainer {
                   "this one:{}\nUse the earlier values, another --out, or --force to start again.",
                   root.string(),
                   text);
+    DETENTE_CHECK(snapshot->state.step <= recipe_.loop.steps,
+                  ErrorCode::kInvalidArgument,
+                  "[control::train] the run in '{}' has made {} vector steps, and train.steps is "
+                  "{}. Ask for as many or more, or begin a new run with another --out.",
+                  root.string(),
+                  snapshot->state.step,
+                  recipe_.loop.steps);
     state_ = std::move(snapshot->state);
     tensors_ = std::move(snapshot->tensors);
     resumed_ = true;
@@ -114,6 +121,13 @@ class Trainer {
   }
 
   void make_agent(const fs::path& root) {
+    DETENTE_CHECK(recipe_.replay.sampling != worlds::ReplaySampling::kStratified ||
+                      recipe_.loop.batch_size >= std::ssize(spec().tasks),
+                  ErrorCode::kInvalidArgument,
+                  "[control::train] train.batch_size is {}, and replay.sampling stratified takes "
+                  "transitions of each of {} tasks. Ask for a larger batch.",
+                  recipe_.loop.batch_size,
+                  spec().tasks.size());
     device_ = tensor::parse_device(recipe_.device);
     Rng rng = Rng(seed_).fork(kParameters);
     agent_.emplace(
@@ -167,6 +181,7 @@ class Trainer {
                   "[control::train] the snapshot's episodes are of {} tasks, this run has {}.",
                   successful_.size(),
                   spec().tasks.size());
+    last_ = report::tables_at(kept, "last");
     state_.finished = state_.finished && state_.step >= recipe_.loop.steps;
     evaluation_due_ = evaluates_at(state_.step) && state_.epoch < evaluations(state_.step);
   }
@@ -381,6 +396,7 @@ class Trainer {
     for (const double value : successes_) successes.push_back(json_number(value));
     state_.engine_state = {{"updates", updates_},
                            {"successes", successes},
+                           {"last", report::to_json(last_)},
                            {"worlds", worlds_->state()},
                            {"evaluation", evaluation_->state()},
                            {"under_way",

@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* kMeanEntropy = "mean_entropy";
 constexpr const char* kEntropyOfMean = "entropy_of_mean";
+constexpr std::string_view kAgentObjective = "soft_actor_critic";  // of control/trainer.cpp
 
 // Numbers that belong into one chart.
 struct MonitorKind {
@@ -295,7 +296,9 @@ void add_monitor(HtmlPage& page, const RunData& run) {
   if (charts.empty() && !looks) return;
   // Neighbours are shown of any network with a probe.
   const bool taught = !charts.empty() || (looks && !run.looks->views.empty());
-  page.heading(taught ? "Self-distillation" : "Features");
+  const bool agent = run.text("objective") == kAgentObjective;
+  page.heading(agent ? "The policy" : taught ? "Self-distillation" : "Features");
+  if (agent) page.note("Losses, weights and cosines on this page are those of the critics.");
   if (const std::string words = monitor_words(run); !words.empty()) page.paragraph(words);
   if (!charts.empty()) {
     page.begin_grid();

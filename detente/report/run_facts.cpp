@@ -72,6 +72,16 @@ Table environment_table(const RunData& run) {
     const double number = run.number(key);
     return std::isfinite(number) ? count_text(number) : "";
   };
+  // Of agents: what their numbers depend on, without which they are none.
+  add("setting", run.text("setting"));
+  add("evaluation", run.text("evaluation"));
+  if (const auto success = numbers_at(run.summary, "success"); !success.empty()) {
+    std::string words;
+    for (const auto& [when, value] : success) {
+      words += fmt::format("{}{} {:.3f}", words.empty() ? "" : ", ", when, value);
+    }
+    add("mean success (best, last, mean of the last ten)", words);
+  }
   add("detente", run.text("detente"));
   add("engine", run.text("engine"));
   add("processor", run.text("processor"));

@@ -374,6 +374,13 @@ void refuse_table(const std::filesystem::path& path) {
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
   refuse_table(path);
   config::Node root = config::load_yaml(path);
+  DETENTE_CHECK(root.find("worlds") == nullptr,
+                ErrorCode::kUnsupported,
+                "[train::load_recipe] {} is the recipe of an agent (it has 'worlds' in place of "
+                "'data'), and this is for runs that learn from data. Agents are trained by "
+                "detente train; their runs are looked at with report, inspect and serve "
+                "(docs/control.md).",
+                path.string());
   std::vector<std::string> notes;
   refuse_both_names(root, path.string());
   take_old_names(root, notes);

@@ -36,7 +36,7 @@ void WorkerOptions::describe(FieldVisitor& v) {
          end_at_success,
          "An episode ends with its first success, as in evaluations; not for learning");
   v.text("python", python, "The Python to run; empty: $DETENTE_PYTHON, else python3");
-  v.text("path", path, "A folder in which Python's modules are looked for first");
+  v.file("path", path, "A folder in which Python's modules are looked for first");
   v.number("start_limit",
            start_limit,
            {.min = 0, .min_open = true},
