@@ -59,6 +59,19 @@ const std::vector<MonitorKind>& monitor_kinds() {
        "",
        {{"teacher_temperature", "temperature"}},
        false},
+      {"Loss of the actor", "loss", "The mean over the tasks.", {{"actor", "actor"}}},
+      {"Entropy of the policy",
+       "nats",
+       "Of the batch's actions; the temperature steers it to what the recipe asks.",
+       {{"entropy", "entropy"}}},
+      {"Temperature of the policy",
+       "temperature",
+       "What a nat of entropy is worth beside the return; the mean over the tasks.",
+       {{"temperature", "temperature"}}},
+      {"Training episodes that succeeded",
+       "share",
+       "Of all tasks, with the noise of training, since the line of the log before.",
+       {{"train_success", "success"}}},
   };
   return kinds;
 }

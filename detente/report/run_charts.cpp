@@ -342,22 +342,26 @@ std::vector<Chart> dev_charts(const RunData& run) {
   if (run.epochs.empty()) return charts;
   if (run.tasks.size() <= 6) {
     Chart errors = epoch_chart(run, "Dev errors (lower is better)");
+    Chart returns = epoch_chart(run, "Returns");  // of agents, far from 0 to 1
     for (const auto& task : run.tasks) {
       Chart chart = epoch_chart(run, "Dev scores: " + task);
       const auto metrics = dev_metrics(run, task);
       for (const auto& metric : metrics) {
         if (is_baseline(metric, metrics)) continue;
         const bool error = lower_is_better(metric);
-        Chart& to = error ? errors : chart;
+        const bool sum = metric == "return";
+        Chart& to = error ? errors : sum ? returns : chart;
         const auto colored = static_cast<std::size_t>(std::count_if(
             to.series.begin(), to.series.end(), [](const Series& s) { return s.dash == 0; }));
         to.series.push_back(dev_series(
-            run, task, metric, error ? task + " " + metric : metric, line_color(colored)));
+            run, task, metric, error || sum ? task + " " + metric : metric, line_color(colored)));
         add_baselines(to, run, task, metric, metrics);
       }
       if (!chart.series.empty()) charts.push_back(std::move(chart));
     }
-    if (!errors.series.empty()) charts.push_back(std::move(errors));
+    for (Chart* chart : {&errors, &returns}) {
+      if (!chart->series.empty()) charts.push_back(std::move(*chart));
+    }
     return charts;
   }
   std::vector<std::string> metrics;
