@@ -132,8 +132,8 @@ def labels_data(images, labels, seed, folder, share=0.2, test=0):
     return flipped
 
 
-def labels_study(program, images, labels, seed, folder):
-    flipped = labels_data(images, labels, seed, folder)
+def digits_recipe(folder, seed):
+    """One hidden layer on the pixels that labels_data wrote."""
     recipe = folder / "recipe.yaml"
     recipe.write_text(
         RECIPE.format(
@@ -146,6 +146,12 @@ def labels_study(program, images, labels, seed, folder):
             tasks="  - {name: label, head: classes, classes: 10}",
         )
     )
+    return recipe
+
+
+def labels_study(program, images, labels, seed, folder):
+    flipped = labels_data(images, labels, seed, folder)
+    recipe = digits_recipe(folder, seed)
     scores = {}
     found, told = value(program, recipe, "in_run", folder / "in_run", "--set", "train.epochs=2")
     scores["in_run, 2 epochs"] = auroc(found["label", "label"], flipped)
@@ -259,18 +265,7 @@ def modality_study(program, images, labels, seed, folder, sounds, noise):
 
 def clean_study(program, images, labels, seed, folder, share):
     labels_data(images, labels, seed, folder, share, 2000)
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(
-        RECIPE.format(
-            seed=seed,
-            threads=THREADS,
-            model="kind: mlp, widths: [64], dropout: 0",
-            lr=0.002,
-            epochs=10,
-            batch=32,
-            tasks="  - {name: label, head: classes, classes: 10}",
-        )
-    )
+    recipe = digits_recipe(folder, seed)
     scores = {}
 
     def test(name, source):

@@ -126,10 +126,8 @@ std::vector<valuation::RidgeTask> FrozenFeatures::dev_tasks() const {
 
 Appraisal FrozenFeatures::appraisal(const char* method,
                                     std::vector<valuation::Estimate> estimates) const {
-  Appraisal result{.table = {.method = method}, .notes = notes};
-  for (std::size_t i = 0; i < train.size() / std::max<std::size_t>(width, 1); ++i) {
-    result.table.ids.push_back(static_cast<std::int64_t>(i));
-  }
+  const auto n = static_cast<std::int64_t>(train.size() / std::max<std::size_t>(width, 1));
+  Appraisal result{.table = {.method = method, .ids = valuation::all_ids(n)}, .notes = notes};
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     result.table.series.push_back(
         valuation::series_of(std::move(estimates[t]), tasks[t].name, tasks[t].name));

@@ -253,7 +253,7 @@ Appraisal influence(const Subject& subject, const Options& options) {
   const Judged judged(subject, options, tensor::DType::kFloat64);
   Solver solver(judged, subject, options);
   Inverse inverse = solver.inverse();
-  Appraisal result{.table = {.method = "influence", .ids = all_ids(judged.n)},
+  Appraisal result{.table = {.method = "influence", .ids = valuation::all_ids(judged.n)},
                    .notes = std::move(inverse.notes),
                    .audit = std::move(inverse.audit)};
   say_what_counts(judged, result.notes);
@@ -263,8 +263,7 @@ Appraisal influence(const Subject& subject, const Options& options) {
   const auto n = static_cast<std::size_t>(judged.n);
   std::vector<std::vector<double>> values(
       trained * judges.size(), std::vector<double>(n, std::numeric_limits<double>::quiet_NaN()));
-  for (std::int64_t begin = 0; begin < judged.n; begin += judged.batch()) {
-    const data::RowList rows = rows_between(begin, std::min(judged.n, begin + judged.batch()));
+  judged.each_batch([&](const data::RowList& rows) {
     const at::Tensor products = own_products(
         judged, *subject.corpus.train, rows, solver.training().parameters(), inverse.directions);
     const auto product = products.accessor<double, 3>();
@@ -279,8 +278,8 @@ Appraisal influence(const Subject& subject, const Options& options) {
       }
     }
     // Stopped while solving, what was reached is made use of.
-    if (!inverse.stopped && options.progress && !options.progress(rows.back() + 1, n)) break;
-  }
+    return inverse.stopped || !options.progress || options.progress(rows.back() + 1, n);
+  });
   for (std::size_t k = 0; k < trained; ++k) {
     for (std::size_t m = 0; m < judges.size(); ++m) {
       result.table.series.push_back({judged.recipe.tasks[k].name,

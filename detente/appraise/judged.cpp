@@ -5,6 +5,7 @@
 #include <detente/autograd/example_parts.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace detente::appraise {
@@ -47,20 +48,13 @@ std::vector<std::string> Judged::parameter_names() const {
   return names;
 }
 
-std::int64_t Judged::batch() const {
-  return std::max<std::int64_t>(1, recipe.loop.batches.batch_size);
-}
-
-std::vector<std::int64_t> all_ids(std::int64_t n) {
-  std::vector<std::int64_t> ids;
-  for (std::int64_t i = 0; i < n; ++i) ids.push_back(i);
-  return ids;
-}
-
-data::RowList rows_between(std::int64_t begin, std::int64_t end) {
-  data::RowList rows;
-  for (std::int64_t i = begin; i < end; ++i) rows.push_back(static_cast<std::size_t>(i));
-  return rows;
+void Judged::each_batch(const std::function<bool(const data::RowList&)>& look) const {
+  const std::int64_t batch = std::max<std::int64_t>(1, recipe.loop.batches.batch_size);
+  for (std::int64_t begin = 0; begin < n; begin += batch) {
+    data::RowList rows(static_cast<std::size_t>(std::min(n - begin, batch)));
+    std::iota(rows.begin(), rows.end(), static_cast<std::size_t>(begin));
+    if (!look(rows)) return;
+  }
 }
 
 at::Tensor own_products(const Judged& judged,

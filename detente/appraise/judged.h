@@ -10,6 +10,7 @@
 #include <detente/train/judge.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,12 +33,9 @@ struct Judged {
   TensorList parameters() const;
   // In the same order.
   std::vector<std::string> parameter_names() const;
-  // Rows that are looked at together.
-  std::int64_t batch() const;
+  // All training rows in turn, as many together as a training step takes; until `look` says false.
+  void each_batch(const std::function<bool(const data::RowList&)>& look) const;
 };
-
-std::vector<std::int64_t> all_ids(std::int64_t n);
-data::RowList rows_between(std::int64_t begin, std::int64_t end);
 
 // ⟨∇ℓ_i^k, v_m⟩ of each example's own losses, not their shares of a mean: [M, K, rows], float64 on the
 // host. 0 where a row has no target of a task. `directions`: per m one tensor for each parameter,

@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace detente::appraise {
@@ -62,12 +61,6 @@ struct Rows {
   }
 };
 
-std::vector<std::size_t> all_rows(std::size_t n) {
-  std::vector<std::size_t> rows(n);
-  std::iota(rows.begin(), rows.end(), std::size_t{0});
-  return rows;
-}
-
 class PartGame {
  public:
   PartGame(const Subject& subject, const data::JoinedSource& joined, std::size_t most_rows)
@@ -89,7 +82,7 @@ class PartGame {
                   "labels.");
     const auto batch =
         static_cast<std::size_t>(std::max<std::int64_t>(1, 4 * recipe_.loop.batches.batch_size));
-    const auto all = all_rows(joined.size());
+    const auto all = spread_rows(joined.size(), joined.size());
     sets_.emplace_back(joined, all, batch);
     sets_.emplace_back(*subject.corpus.dev, judging_, batch);
     stand_ins_ = means(joined, sets_.front().batches);
@@ -134,37 +127,49 @@ class PartGame {
   };
   // Of the outputs that are losses; what follows are the tasks' metrics.
   const std::vector<Place>& places() const { return places_; }
-  std::size_t judging() const { return judging_.size(); }
   const std::vector<std::string>& metric_names() const { return metric_names_; }
-  // Whether the task's metric is defined without some of the parts, and what it is called.
+  // Whether the task's metric is undefined without some of the parts.
   bool undefined(std::size_t task) const { return undefined_[task] != 0; }
 
  private:
   TensorList means(const data::JoinedSource& joined,
                    const std::vector<data::RowList>& batches) const {
     const at::NoGradGuard no_grad;
-    TensorList found(joined.parts());
-    for (std::size_t p = 0; p < joined.parts(); ++p) {
-      if (trunk_->may_lack(p)) continue;
-      at::Tensor sum;
-      at::Tensor one;
+    struct Sum {
+      at::Tensor value;
       std::int64_t rows = 0;
-      for (const data::RowList& some : batches) {
-        const at::Tensor features = trunk_->part(p).features(
-            data::JoinedSource::part_batch(joined.part_names()[p], joined.batch(some, nullptr)));
+      at::TensorOptions type;
+    };
+    const std::vector<std::string> names = joined.part_names();
+    std::vector<Sum> sums(names.size());
+    const auto wanted = [this](std::size_t p) { return !trunk_->may_lack(p); };
+    bool any = false;
+    for (std::size_t p = 0; p < names.size(); ++p) any = any || wanted(p);
+    // A batch makes the pictures and sounds of all parts.
+    for (std::size_t b = 0; any && b < batches.size(); ++b) {
+      const data::Batch batch = joined.batch(batches[b], nullptr);
+      for (std::size_t p = 0; p < names.size(); ++p) {
+        if (!wanted(p)) continue;
+        const at::Tensor features =
+            trunk_->part(p).features(data::JoinedSource::part_batch(names[p], batch));
         const at::Tensor own = features.to(at::kDouble).sum(0);
-        sum = sum.defined() ? sum + own : own;
-        rows += features.size(0);
-        one = features[0];
+        Sum& sum = sums[p];
+        sum.value = sum.value.defined() ? sum.value + own : own;
+        sum.rows += features.size(0);
+        sum.type = features.options();
       }
-      found[p] = (sum / static_cast<double>(rows)).to(one.options());
+    }
+    TensorList found(names.size());
+    for (std::size_t p = 0; p < names.size(); ++p) {
+      if (wanted(p))
+        found[p] = (sums[p].value / static_cast<double>(sums[p].rows)).to(sums[p].type);
     }
     return found;
   }
 
   std::vector<double> metrics() {
     auto predictions = train::predict_rows(
-        model_, dev_, 4 * recipe_.loop.batches.batch_size, train::wanted_probabilities(recipe_));
+        model_, dev_, train::prediction_batch(recipe_), train::wanted_probabilities(recipe_));
     train::check_finite(recipe_, predictions);
     const auto metrics = train::evaluate(recipe_, predictions, dev_);
     undefined_.resize(metrics.size());
@@ -232,8 +237,8 @@ Appraisal modality(const Subject& subject, const Options& options) {
       options.progress);
   const auto& tasks = subject.run.recipe.tasks;
   const std::size_t n = joined.size();
-  Appraisal result{.table = {.method = "modality"}};
-  for (std::size_t i = 0; i < n; ++i) result.table.ids.push_back(static_cast<std::int64_t>(i));
+  Appraisal result{
+      .table = {.method = "modality", .ids = valuation::all_ids(static_cast<std::int64_t>(n))}};
   for (const auto& task : tasks) {
     for (const std::string& part : names) {
       result.table.series.push_back(

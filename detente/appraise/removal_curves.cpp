@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace detente::appraise {
@@ -18,8 +17,7 @@ constexpr std::size_t kFewestOthers = 50;
 // Validation rows that no value was judged by, where there are enough of them.
 std::vector<std::size_t> scoring_rows(std::size_t size, std::size_t judging, bool& others) {
   const std::vector<std::size_t> judged = spread_rows(size, judging);
-  std::vector<std::size_t> all(size);
-  std::iota(all.begin(), all.end(), std::size_t{0});
+  const std::vector<std::size_t> all = spread_rows(size, size);
   std::vector<std::size_t> rest;
   std::set_difference(
       all.begin(), all.end(), judged.begin(), judged.end(), std::back_inserter(rest));

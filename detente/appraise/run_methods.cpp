@@ -40,15 +40,19 @@ Appraisal in_run(const Subject& subject, const Options& /*options*/) {
 
 namespace {
 
-// The squared length of the gradient of each row's loss of task k; a pass for each.
-double squared_length(const Judged& judged,
-                      const data::Source& source,
-                      std::size_t row,
-                      std::size_t task,
-                      const TensorList& parameters) {
-  const at::Tensor loss = judged.judge.losses().of_rows(source, {row}).values[task];
-  if (!loss.defined()) return std::nan("");
-  return autograd::squared_norm(autograd::weighted_gradients({loss}, {1.0}, parameters, false));
+// Per task the squared length of the gradient of the row's loss, NaN without a target; one way through
+// the network, and a pass for each task.
+std::vector<double> squared_lengths(const Judged& judged,
+                                    const data::Source& source,
+                                    std::size_t row,
+                                    const TensorList& parameters) {
+  std::vector<double> lengths;
+  for (const at::Tensor& loss : judged.judge.losses().of_rows(source, {row}).values) {
+    lengths.push_back(loss.defined() ? autograd::squared_norm(autograd::weighted_gradients(
+                                           {loss}, {1.0}, parameters, true))
+                                     : std::nan(""));
+  }
+  return lengths;
 }
 
 // Products [M, K, rows] over the lengths of both gradients; 0 where one of them is 0 or absent.
@@ -63,13 +67,11 @@ void make_cosines(const Judged& judged,
     judges.push_back(std::sqrt(autograd::squared_norm(direction)));
   }
   auto product = products.accessor<double, 3>();
-  for (std::int64_t k = 0; k < products.size(1); ++k) {
-    for (std::int64_t i = 0; i < products.size(2); ++i) {
-      const double own = std::sqrt(squared_length(judged,
-                                                  source,
-                                                  rows[static_cast<std::size_t>(i)],
-                                                  static_cast<std::size_t>(k),
-                                                  parameters));
+  for (std::int64_t i = 0; i < products.size(2); ++i) {
+    const std::vector<double> squares =
+        squared_lengths(judged, source, rows[static_cast<std::size_t>(i)], parameters);
+    for (std::int64_t k = 0; k < products.size(1); ++k) {
+      const double own = std::sqrt(squares[static_cast<std::size_t>(k)]);
       for (std::int64_t m = 0; m < products.size(0); ++m) {
         const double lengths = own * judges[static_cast<std::size_t>(m)];
         product[m][k][i] = lengths > 0 ? product[m][k][i] / lengths : 0.0;
@@ -98,7 +100,6 @@ Appraisal tracin(const Subject& subject, const Options& options) {
       options.self ? std::int64_t{1} : static_cast<std::int64_t>(judged.judge.tasks().size());
   at::Tensor sum = at::zeros({trained, judges, judged.n}, at::TensorOptions(at::kDouble));
   at::Tensor squares = at::zeros_like(sum);
-  const std::int64_t batch = judged.batch();
   const auto total = static_cast<std::size_t>(judged.n) * paths.size();
   std::vector<std::int64_t> steps;
   std::size_t done = 0;
@@ -115,12 +116,10 @@ Appraisal tracin(const Subject& subject, const Options& options) {
             judged.recipe.schedule, std::max<std::int64_t>(snapshot.state.step - 1, 0), whole);
     if (options.self) {
       for (std::int64_t i = 0; i < judged.n; ++i) {
+        const std::vector<double> lengths =
+            squared_lengths(judged, *subject.corpus.train, static_cast<std::size_t>(i), parameters);
         for (std::int64_t k = 0; k < trained; ++k) {
-          const double own = -rate * squared_length(judged,
-                                                    *subject.corpus.train,
-                                                    static_cast<std::size_t>(i),
-                                                    static_cast<std::size_t>(k),
-                                                    parameters);
+          const double own = -rate * lengths[static_cast<std::size_t>(k)];
           sum[k][0][i] += own;
           squares[k][0][i] += own * own;
         }
@@ -130,8 +129,7 @@ Appraisal tracin(const Subject& subject, const Options& options) {
       continue;
     }
     const std::vector<TensorList> directions = judged.judge.gradients(parameters);
-    for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
-      const data::RowList rows = rows_between(begin, std::min(judged.n, begin + batch));
+    judged.each_batch([&](const data::RowList& rows) {
       at::Tensor own = own_products(judged, *subject.corpus.train, rows, parameters, directions);
       if (options.cosine) {
         make_cosines(judged, *subject.corpus.train, rows, parameters, directions, own);
@@ -140,14 +138,15 @@ Appraisal tracin(const Subject& subject, const Options& options) {
         own.mul_(rate);
       }
       own = own.transpose(0, 1);
+      const auto begin = static_cast<std::int64_t>(rows.front());
       sum.narrow(2, begin, own.size(2)).add_(own);
       squares.narrow(2, begin, own.size(2)).add_(own.square());
       done += rows.size();
-      if (options.progress && !options.progress(done, total)) break;
-    }
+      return !options.progress || options.progress(done, total);
+    });
   }
   const auto t = static_cast<double>(paths.size());
-  Appraisal result{.table = {.method = "tracin", .ids = all_ids(judged.n)}};
+  Appraisal result{.table = {.method = "tracin", .ids = valuation::all_ids(judged.n)}};
   const at::Tensor spread = (squares - sum.square() / t).clamp_min(0);
   const at::Tensor errors =
       t > 1 ? (spread * (t / (t - 1))).sqrt() : at::full_like(sum, std::nan(""));
@@ -184,21 +183,17 @@ Appraisal tracin(const Subject& subject, const Options& options) {
 
 Appraisal loss(const Subject& subject, const Options& options) {
   Judged judged(subject, options);
-  Appraisal result{.table = {.method = "loss", .ids = all_ids(judged.n)}};
+  Appraisal result{.table = {.method = "loss", .ids = valuation::all_ids(judged.n)}};
   std::vector<std::vector<double>> values(judged.recipe.tasks.size());
-  const std::int64_t batch = std::max<std::int64_t>(1, judged.recipe.loop.batches.batch_size);
-  for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
-    const std::int64_t end = std::min(judged.n, begin + batch);
-    const auto losses = row_losses(
-        judged.judge.losses(), judged.model, *subject.corpus.train, rows_between(begin, end));
+  judged.each_batch([&](const data::RowList& rows) {
+    const auto losses =
+        row_losses(judged.judge.losses(), judged.model, *subject.corpus.train, rows);
     for (std::size_t k = 0; k < values.size(); ++k) {
       for (const double own : losses[k]) values[k].push_back(-own);
     }
-    if (options.progress &&
-        !options.progress(static_cast<std::size_t>(end), static_cast<std::size_t>(judged.n))) {
-      break;
-    }
-  }
+    return !options.progress ||
+           options.progress(rows.back() + 1, static_cast<std::size_t>(judged.n));
+  });
   for (std::size_t k = 0; k < values.size(); ++k) {
     values[k].resize(static_cast<std::size_t>(judged.n), std::nan(""));
     const std::string& name = judged.recipe.tasks[k].name;

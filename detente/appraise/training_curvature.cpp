@@ -87,10 +87,8 @@ TrainingCurvature::TrainingCurvature(const Judged& judged, const data::Source& t
       rows_(judged.recipe.tasks.size(), 0.0) {
   for (const auto& parameter : parameters_) size_ += static_cast<std::size_t>(parameter.numel());
   const at::NoGradGuard no_grad;
-  const std::int64_t batch = judged.batch();
-  for (std::int64_t begin = 0; begin < judged.n; begin += batch) {
-    const train::TaskLosses losses = judged.judge.losses().of_rows(
-        training, rows_between(begin, std::min(judged.n, begin + batch)));
+  judged.each_batch([&](const data::RowList& rows) {
+    const train::TaskLosses losses = judged.judge.losses().of_rows(training, rows);
     for (std::size_t k = 0; k < rows_.size(); ++k) {
       if (!losses.values[k].defined()) continue;
       const auto value = losses.values[k].item<double>();
@@ -101,20 +99,20 @@ TrainingCurvature::TrainingCurvature(const Judged& judged, const data::Source& t
                     "whether the run diverged.",
                     judged.recipe.tasks[k].name,
                     value,
-                    begin,
-                    std::min(judged.n, begin + batch) - 1);
+                    rows.front(),
+                    rows.back());
       rows_[k] += losses.rows[k];
     }
-  }
+    return true;
+  });
   DETENTE_CHECK(std::any_of(rows_.begin(), rows_.end(), [](double n) { return n > 0; }),
                 ErrorCode::kInvalidArgument,
                 "[appraise] no training row has a target of any task: there is nothing to value.");
 }
 
 void TrainingCurvature::each_batch(const std::function<bool(const TrainingBatch&)>& look) const {
-  const std::int64_t size = judged_.batch();
-  for (std::int64_t begin = 0; begin < judged_.n; begin += size) {
-    TrainingBatch batch{.rows = rows_between(begin, std::min(judged_.n, begin + size))};
+  judged_.each_batch([&](const data::RowList& rows) {
+    TrainingBatch batch{.rows = rows};
     batch.losses = judged_.judge.losses().of_rows(training_, batch.rows);
     for (std::size_t k = 0; k < rows_.size(); ++k) {
       const at::Tensor& loss = batch.losses.values[k];
@@ -122,8 +120,8 @@ void TrainingCurvature::each_batch(const std::function<bool(const TrainingBatch&
       const at::Tensor share = loss * (batch.losses.rows[k] / rows_[k]);
       batch.part = batch.part.defined() ? batch.part + share : share;
     }
-    if (!look(batch)) return;
-  }
+    return look(batch);
+  });
 }
 
 std::vector<valuation::Vector> TrainingCurvature::operator()(

@@ -9,6 +9,7 @@
 #include <detente/machine/process.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
+#include <detente/worlds/open.h>
 #include <detente/worlds/worker_worlds.h>
 #include <fmt/format.h>
 
@@ -88,7 +89,7 @@ Json worlds_json(const WorkerWorlds& worlds) {
 // What is native has no bridge.
 void check_bridged(const worlds::WorkerOptions& options) {
   const std::string& name = options.environment;
-  DETENTE_CHECK(name != "point-mass" && !name.starts_with("point-mass:"),
+  DETENTE_CHECK(!worlds::is_native(name),
                 ErrorCode::kInvalidArgument,
                 "[cli::bench] '{}' is native: there is no bridge to measure. Expected environments "
                 "of Python, such as metaworld:MT10.",

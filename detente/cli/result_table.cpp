@@ -4,17 +4,12 @@
 #include <detente/report/run_data.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
+#include <detente/train/run_state.h>
 #include <fmt/format.h>
 
 #include <ostream>
 
 namespace detente::cli {
-namespace {
-
-constexpr int kManyEpochs = 10;  // fewer are no run whose end has come to rest
-
-}  // namespace
-
 void print_task_metrics(const Json& tasks, std::ostream& out) {
   report::Table table({{"task"}, {"metric"}, {"value", report::Align::kRight}});
   for (const auto& [task, metrics] : tasks.items()) {
@@ -40,9 +35,11 @@ void print_summary(const Json& summary, std::ostream& out) {
     print_task_metrics(summary.at("tasks"), out);
   }
   // The best epoch is chosen on the rows it is measured on; the last ones are not chosen.
-  if (summary.contains("last_epochs") && summary["last_epochs"].at("epochs") == kManyEpochs &&
+  // Fewer are no run whose end has come to rest.
+  if (summary.contains("last_epochs") &&
+      summary["last_epochs"].at("epochs") == train::kLastEpochs &&
       !summary["last_epochs"].at("tasks").empty()) {
-    out << "\nMean over the last " << kManyEpochs << " epochs:\n\n";
+    out << "\nMean over the last " << train::kLastEpochs << " epochs:\n\n";
     print_task_metrics(summary["last_epochs"]["tasks"], out);
   }
   if (summary.at("conflict_share").is_number() && summary.at("mean_cosine").is_number()) {

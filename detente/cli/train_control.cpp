@@ -16,23 +16,19 @@ namespace detente::cli {
 namespace {
 
 void print_reached(const Json& summary, std::ostream& out) {
-  using report::Align;
-  report::Table table({{"task"}, {"success", Align::kRight}, {"return", Align::kRight}});
-  for (const auto& [task, numbers] : report::tables_at(summary, "tasks")) {
-    double success = report::kNoNumber;
-    double sum = report::kNoNumber;
-    for (const auto& [name, value] : numbers) {
-      if (name == "success") success = value;
-      if (name == "return") sum = value;
-    }
-    const auto shown = [](double value, int digits) {
-      return std::isnan(value) ? std::string("–") : fmt::format("{:.{}f}", value, digits);
-    };
-    table.add_row({text::printable(task), shown(success, 2), shown(sum, 1)});
-  }
   if (summary.at("best_epoch") == 0) {
     out << "\nNo evaluation yet; they come every train.evaluate_every vector steps.\n";
     return;
+  }
+  const auto shown = [](double value, int digits) {
+    return std::isnan(value) ? std::string("–") : fmt::format("{:.{}f}", value, digits);
+  };
+  using report::Align;
+  report::Table table({{"task"}, {"success", Align::kRight}, {"return", Align::kRight}});
+  for (const auto& [task, numbers] : summary.at("tasks").items()) {
+    table.add_row({text::printable(task),
+                   shown(report::number_at(numbers, "success"), 2),
+                   shown(report::number_at(numbers, "return"), 1)});
   }
   const Json& success = summary.at("success");
   const auto number = [&](const char* key) { return report::number_at(success, key); };

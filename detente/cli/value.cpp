@@ -14,7 +14,6 @@
 #include <detente/core/interrupt.h>
 #include <detente/core/json_text.h>
 #include <detente/data/repeated_rows.h>
-#include <detente/report/html_page.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <detente/text/shell_word.h>

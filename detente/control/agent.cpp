@@ -276,9 +276,11 @@ struct Agent::Impl {
     }
     report.temperature = &temperature->step(losses, {}, rng);
     report.temperatures.clear();
-    for (std::size_t k = 0; k < shape.tasks.size(); ++k) {
+    // One number is one wait for the device.
+    for (std::size_t k = 0; k < (per_task() ? shape.tasks.size() : 1); ++k) {
       report.temperatures.push_back(std::exp(log_temperature(k).item<double>()));
     }
+    report.temperatures.resize(shape.tasks.size(), report.temperatures.front());
   }
 
   AgentShape shape;

@@ -40,7 +40,8 @@ struct AgentShape {
 struct AgentMethods {
   std::shared_ptr<balance::Method> critic;
   std::shared_ptr<balance::Method> actor;
-  std::shared_ptr<balance::Method> temperature;  // not asked with a temperature per task
+  std::shared_ptr<balance::Method>
+      temperature;  // of a shared one; else there is nothing to reconcile
 };
 
 // Rows sorted by task, float32 on the agent's device.
@@ -57,9 +58,9 @@ struct Transitions {
 struct UpdateReport {
   const engine::StepReport* critic = nullptr;
   const engine::StepReport* actor = nullptr;
-  const engine::StepReport* temperature = nullptr;  // null with a temperature per task
-  std::vector<double> temperatures;                 // α, K
-  double entropy = 0;                               // −mean log π of the batch
+  const engine::StepReport* temperature = nullptr;
+  std::vector<double> temperatures;  // α, K
+  double entropy = 0;                // −mean log π of the batch
 };
 
 class Agent {

@@ -2,10 +2,10 @@
 #include <ATen/core/Tensor.h>
 #include <detente/control/evaluate.h>
 #include <detente/control/rows.h>
+#include <detente/core/moments.h>
 
 #include <algorithm>
-#include <cmath>
-#include <string_view>
+#include <vector>
 
 namespace detente::control {
 namespace {
@@ -80,17 +80,12 @@ report::NamedTables evaluate(const Agent& agent,
   return tables;
 }
 
-double mean_of(const report::NamedTables& tables, const char* metric) {
-  double sum = 0;
-  double count = 0;
-  for (const auto& [task, numbers] : tables) {
-    for (const auto& [name, value] : numbers) {
-      if (name != std::string_view(metric) || std::isnan(value)) continue;
-      sum += value;
-      count += 1;
-    }
+double mean_success(const Json& reached) {
+  std::vector<double> values;
+  for (const auto& [task, numbers] : reached.items()) {
+    values.push_back(report::number_at(numbers, "success"));
   }
-  return count > 0 ? sum / count : report::kNoNumber;
+  return finite_moments(values).mean;
 }
 
 }  // namespace detente::control

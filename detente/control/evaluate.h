@@ -3,6 +3,7 @@
 #pragma once
 
 #include <detente/control/agent.h>
+#include <detente/core/json.h>
 #include <detente/report/run_record.h>
 #include <detente/worlds/worlds.h>
 
@@ -19,7 +20,7 @@ report::NamedTables evaluate(const Agent& agent,
                              std::int64_t episodes,
                              const std::function<bool()>& stop);
 
-// The mean of the tasks' `metric`, without those that have none.
-double mean_of(const report::NamedTables& tables, const char* metric);
+// The mean success of what evaluate() gave, as JSON, without tasks that have none; NaN of null.
+double mean_success(const Json& reached);
 
 }  // namespace detente::control

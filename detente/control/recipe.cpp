@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
+#include <detente/config/differences.h>
 #include <detente/config/kinds.h>
 #include <detente/config/tree.h>
 #include <detente/control/recipe.h>
 #include <detente/core/error.h>
 #include <detente/data/source_files.h>
+#include <detente/train/run_fields.h>
 #include <fmt/format.h>
 
-#include <array>
-#include <map>
-#include <string_view>
+#include <set>
+#include <system_error>
 
 namespace detente::control {
 namespace {
@@ -18,25 +19,6 @@ constexpr NumberRule kCount{.min = 1, .max = 1e12};
 
 Describe describe_of(Recipe& recipe) {
   return [&recipe](FieldVisitor& visitor) { recipe.describe(visitor); };
-}
-
-// Keys that do not change what is learned.
-constexpr std::array<std::string_view, 10> kFree = {"name",
-                                                    "threads",
-                                                    "device",
-                                                    "train.steps",
-                                                    "train.snapshot_minutes",
-                                                    "worlds.workers",
-                                                    "worlds.python",
-                                                    "worlds.path",
-                                                    "worlds.start_limit",
-                                                    "worlds.step_limit"};
-
-bool is_free(const std::string& key) {
-  for (const std::string_view free : kFree) {
-    if (key == free) return true;
-  }
-  return key.starts_with("output.") || key == "worlds.most_losses";
 }
 
 }  // namespace
@@ -105,11 +87,7 @@ void Recipe::describe(FieldVisitor& visitor) {
                   seed,
                   {.min = 0, .max = 9e15},
                   "Decides initial weights, actions, batches and random methods.");
-  visitor.integer("threads",
-                  threads,
-                  {.min = 0, .max = 4096},
-                  "Threads inside one operation; 0: LibTorch's choice.");
-  visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
+  train::describe_machine(visitor, threads, device);
   visitor.section("worlds", "", [this](FieldVisitor& s) { worlds.describe(s); });
   visitor.section("agent", "", [this](FieldVisitor& s) { agent.describe(s); });
   visitor.section("balance", "", [this](FieldVisitor& s) {
@@ -120,10 +98,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.section("engine", "", [this](FieldVisitor& s) { engine.describe(s); });
   visitor.section("replay", "", [this](FieldVisitor& s) { replay.describe(s); });
   visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });
-  visitor.section("output", "", [this](FieldVisitor& s) {
-    s.text("dir", output, "Folder of the run; --out overrides it.");
-    s.flag("tensorboard", tensorboard, "Also write a TensorBoard event file.");
-  });
+  train::describe_output(visitor, output, tensorboard);
 }
 
 std::string Recipe::to_yaml() const {
@@ -138,6 +113,11 @@ std::string Recipe::methods() const {
 }
 
 bool is_control_recipe(const std::filesystem::path& path) {
+  // A pipe can be read but once, and a table is refused by its name, not read.
+  constexpr std::uintmax_t kMostBytes = 1U << 20U;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;
+  if (std::filesystem::file_size(path, error) > kMostBytes) return false;
   try {
     return config::load_yaml(path).find("worlds") != nullptr;
   } catch (const Error&) {
@@ -188,22 +168,21 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
 }
 
 std::vector<std::string> recipe_differences(const std::string& before, const std::string& now) {
-  std::map<std::string, std::string> old;
-  for (const auto& [key, value] : config::flatten(config::parse_yaml(before, "snapshot"))) {
-    if (!is_free(key)) old[key] = value;
-  }
-  std::vector<std::string> differences;
-  for (const auto& [key, value] : config::flatten(config::parse_yaml(now, "recipe"))) {
-    if (is_free(key)) continue;
-    const auto found = old.find(key);
-    const std::string was = found == old.end() ? "(not there)" : found->second;
-    if (was != value) differences.push_back(fmt::format("{}: {} -> {}", key, was, value));
-    if (found != old.end()) old.erase(found);
-  }
-  for (const auto& [key, value] : old) {
-    differences.push_back(fmt::format("{}: {} -> (not there)", key, value));
-  }
-  return differences;
+  static const std::set<std::string> harmless = {"name",
+                                                 "threads",
+                                                 "device",
+                                                 "output.dir",
+                                                 "output.tensorboard",
+                                                 "train.steps",
+                                                 "train.snapshot_minutes",
+                                                 "worlds.workers",
+                                                 "worlds.python",
+                                                 "worlds.path",
+                                                 "worlds.start_limit",
+                                                 "worlds.step_limit",
+                                                 "worlds.most_losses"};
+  return config::differences(
+      before, now, [](const std::string& key) { return harmless.contains(key); });
 }
 
 std::string recipe_markdown() {

@@ -69,7 +69,8 @@ struct Recipe {
   std::string methods() const;
 };
 
-// Whether the file says `worlds:`. Errors are the reader's that comes after: false for what cannot be read.
+// Whether the file says `worlds:`. Errors are the reader's that comes after: false for what cannot be read, or not
+// twice (a pipe).
 bool is_control_recipe(const std::filesystem::path& path);
 
 // As train::load_recipe. Throws kInvalidArgument with file and line where there is one.

@@ -5,6 +5,7 @@
 #include <detente/train/snapshot.h>
 
 #include <optional>
+#include <set>
 #include <string>
 
 namespace detente::control {
@@ -32,14 +33,13 @@ fs::path replay_file(const fs::path& root, std::int64_t step) {
 void save_replay(const fs::path& root, const worlds::Replay& replay, std::int64_t step) {
   make_directories(root / "replay");
   replay.save(replay_file(root, step));
-  std::set<std::int64_t> kept = {step};
+}
+
+void tidy_replay_files(const fs::path& root) {
+  std::set<std::int64_t> kept;
   for (const fs::path& snapshot : train::snapshot_paths(root)) {
     if (const auto other = step_of(snapshot.filename().string())) kept.insert(*other);
   }
-  remove_replay_files(root, kept);
-}
-
-void remove_replay_files(const fs::path& root, const std::set<std::int64_t>& kept) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(root / "replay", ignored)) {
     const std::string name = entry.path().filename().string();

@@ -6,19 +6,19 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <set>
 
 namespace detente::control {
 
 // ROOT/replay/step-STEP.safetensors
 std::filesystem::path replay_file(const std::filesystem::path& root, std::int64_t step);
 
-// Writes it, and removes those that belong to no snapshot of the run. Throws kIo.
+// Throws kIo.
 void save_replay(const std::filesystem::path& root,
                  const worlds::Replay& replay,
                  std::int64_t step);
 
-// All but those of these steps; files of other names, and what is no regular file, stay.
-void remove_replay_files(const std::filesystem::path& root, const std::set<std::int64_t>& kept);
+// Removes those that belong to no snapshot of the run, when none is being written; files of other names, and what is no
+// regular file, stay.
+void tidy_replay_files(const std::filesystem::path& root);
 
 }  // namespace detente::control

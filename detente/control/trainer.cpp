@@ -25,7 +25,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
 
 namespace detente::control {
@@ -163,9 +162,6 @@ class Trainer {
     tensors_.clear();
     const Json& kept = state_.engine_state;
     updates_ = kept.at("updates").get<std::int64_t>();
-    for (const Json& value : kept.at("successes")) {
-      successes_.push_back(value.is_number() ? value.get<double>() : std::nan(""));
-    }
     replay_->load(replay_file(root, state_.step));
     worlds_->load_state(kept.at("worlds"));
     evaluation_->load_state(kept.at("evaluation"));
@@ -181,7 +177,6 @@ class Trainer {
                   "[control::train] the snapshot's episodes are of {} tasks, this run has {}.",
                   successful_.size(),
                   spec().tasks.size());
-    last_ = report::tables_at(kept, "last");
     state_.finished = state_.finished && state_.step >= recipe_.loop.steps;
     evaluation_due_ = evaluates_at(state_.step) && state_.epoch < evaluations(state_.step);
   }
@@ -190,8 +185,8 @@ class Trainer {
     make_directories(root);
     lock(root);
     run_ = train::open_run_directory(root, options_.existing);
-    if (!resumed_) remove_replay_files(root, {});
     train::tidy_snapshots(run_.root, kKeptSnapshots);
+    tidy_replay_files(run_.root);
     write_own_file(run_.recipe(), recipe_.to_yaml());
     snapshots_.emplace(run_.snapshots(), kKeptSnapshots);
     // What observers ask of a recipe: how many epochs there are.
@@ -256,8 +251,6 @@ class Trainer {
       act();
       if (pause(stop)) return true;
     }
-    state_.finished = true;
-    save_snapshot();
     return false;
   }
 
@@ -356,8 +349,9 @@ class Trainer {
       return false;
     }
     evaluation_due_ = false;
-    const double success = mean_of(reached, "success");
-    successes_.push_back(success);
+    const Json dev = report::to_json(reached);
+    state_.count_epoch(dev);
+    const double success = mean_success(dev);
     const bool best = state_.is_best(success);
     ++state_.epoch;
     report::EpochRecord record;
@@ -370,11 +364,10 @@ class Trainer {
         static_cast<double>(recipe_.loop.evaluate_every * std::ssize(spec().tasks)) /
         std::max(1e-9, state_.epoch_seconds);
     record.best = best;
-    last_ = reached;
     if (best) {
       state_.best_epoch = state_.epoch;
       state_.best_value = success;
-      state_.best_metrics = report::to_json(reached);
+      state_.best_metrics = dev;
       write_own_file(run_.model(),
                      tensor::to_safetensors(agent_->actor(),
                                             {{"format", "detente-actor-1"},
@@ -384,6 +377,7 @@ class Trainer {
     observers_.on_epoch(record);
     state_.begin_epoch(spec().tasks.size());
     state_.epoch_seconds = 0;
+    state_.finished = state_.step >= recipe_.loop.steps;
     save_snapshot();
     return true;
   }
@@ -392,11 +386,7 @@ class Trainer {
     state_.seconds = seconds_before_ + run_time_.seconds();
     state_.log_bytes = files_->log().bytes();
     state_.method_state = agent_->state();
-    Json successes = Json::array();
-    for (const double value : successes_) successes.push_back(json_number(value));
     state_.engine_state = {{"updates", updates_},
-                           {"successes", successes},
-                           {"last", report::to_json(last_)},
                            {"worlds", worlds_->state()},
                            {"evaluation", evaluation_->state()},
                            {"under_way",
@@ -404,6 +394,7 @@ class Trainer {
                              {"successes", window_.successes},
                              {"successful", successful_}}}};
     snapshots_->wait();
+    tidy_replay_files(run_.root);
     save_replay(run_.root, *replay_, state_.step);
     const std::vector<train::StatePart> parts = {
         {"agent.", [this] { return agent_->tensors(); }, [](const NamedTensors&) {}}};
@@ -413,10 +404,13 @@ class Trainer {
 
   TrainOutcome finish(bool interrupted) {
     snapshots_->wait();
-    const auto tail = successes_.end() - std::min<std::ptrdiff_t>(10, std::ssize(successes_));
-    const auto count = static_cast<double>(successes_.end() - tail);
+    tidy_replay_files(run_.root);
+    const Json& newest = state_.last_metrics;
+    double sum = 0;
+    for (const Json& reached : newest) sum += mean_success(reached);
     const double recent =
-        count > 0 ? std::accumulate(tail, successes_.end(), 0.0) / count : report::kNoNumber;
+        newest.empty() ? report::kNoNumber : sum / static_cast<double>(newest.size());
+    const Json last = newest.empty() ? Json(nullptr) : newest.back();
     Json summary{{"name", recipe_.name},
                  {"objective", "soft_actor_critic"},
                  {"method", recipe_.methods()},
@@ -433,11 +427,11 @@ class Trainer {
                  {"updates", updates_},
                  {"best_epoch", state_.best_epoch},
                  {"success",
-                  {{"last", successes_.empty() ? Json(nullptr) : json_number(successes_.back())},
+                  {{"last", json_number(mean_success(last))},
                    {"best", json_number(state_.best_value)},
                    {"last_ten", json_number(recent)}}},
                  {"tasks", state_.best_metrics},
-                 {"tasks_last", last_.empty() ? Json(nullptr) : report::to_json(last_)},
+                 {"tasks_last", last},
                  {"parameters", agent_->parameter_count()},
                  {"seconds", state_.seconds},
                  {"peak_memory_mib", json_number(machine::peak_memory_mib())},
@@ -471,9 +465,7 @@ class Trainer {
   bool resumed_ = false;
   std::int64_t updates_ = 0;
   bool evaluation_due_ = false;
-  std::vector<double> successes_;         // the mean of each evaluation
   std::vector<std::uint8_t> successful_;  // whether a task's episode has been
-  report::NamedTables last_;
   Window window_;
   Stopwatch run_time_;
   Stopwatch since_snapshot_;

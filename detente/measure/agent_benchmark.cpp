@@ -6,6 +6,7 @@
 #include <detente/core/error.h>
 #include <detente/machine/process.h>
 #include <detente/measure/agent_benchmark.h>
+#include <detente/measure/engine_options.h>
 #include <detente/measure/timing.h>
 #include <detente/tensor/allocation_peak.h>
 #include <detente/tensor/compat.h>
@@ -21,26 +22,28 @@ constexpr int kUntimed = 3;
 constexpr std::int64_t kObservation = 39;
 constexpr std::int64_t kAction = 4;
 
-control::Agent make_agent(const StepBenchmarkOptions& options,
-                          const std::string& method,
-                          const std::string& strategy) {
+control::Agent make_agent(const StepBenchmarkOptions& options) {
   control::AgentShape shape{.observation = kObservation, .action = kAction};
-  for (std::int64_t k = 0; k < options.tasks; ++k)
+  for (std::int64_t k = 0; k < options.tasks; ++k) {
     shape.tasks.push_back("task" + std::to_string(k));
-  engine::MultiTaskOptions engine;
-  const std::pair<const char*, const std::string&> words[] = {
-      {"strategy", strategy}, {"memory", options.memory}, {"passes", options.passes}};
-  for (const auto& [key, value] : words) {
-    set_field([&](FieldVisitor& v) { engine.describe(v); }, key, value, "[measure::step] option");
   }
-  const auto made = [&] { return balance::make_method(method); };
+  const auto made = [&] { return balance::make_method(options.method); };
   Rng rng(options.seed);
   return control::Agent(std::move(shape),
                         control::AgentOptions{},
                         {made(), made(), made()},
-                        engine,
+                        engine_options_of(options),
                         rng,
                         tensor::parse_device(options.device));
+}
+
+// The same with another method and strategy.
+StepBenchmarkOptions with(StepBenchmarkOptions options,
+                          const std::string& method,
+                          const std::string& strategy) {
+  options.method = method;
+  options.strategy = strategy;
+  return options;
 }
 
 control::Transitions random_transitions(const StepBenchmarkOptions& options) {
@@ -68,9 +71,9 @@ void check_agent_options(const StepBenchmarkOptions& options) {
 }
 
 // What the tensors of an update take at its peak beyond the agent and the batch.
-std::int64_t peak_of(const StepBenchmarkOptions& options, const std::string& method) {
+std::int64_t peak_of(const StepBenchmarkOptions& options) {
   tensor::AllocationPeak counter;
-  control::Agent agent = make_agent(options, method, options.strategy);
+  control::Agent agent = make_agent(options);
   const control::Transitions batch = random_transitions(options);
   Rng rng(options.seed);
   for (int i = 0; i < 2; ++i) agent.update(batch, rng);
@@ -91,9 +94,9 @@ StepBenchmarkResult measure_agent_update(
   StepBenchmarkResult result;
   result.load_before = machine::look_at_process().cpu.load;
   const tensor::Device device = tensor::parse_device(options.device);
-  control::Agent plain = make_agent(options, "ew", "auto");
-  control::Agent passes = make_agent(options, options.method, "sequential");
-  control::Agent ours = make_agent(options, options.method, options.strategy);
+  control::Agent plain = make_agent(with(options, "ew", "auto"));
+  control::Agent passes = make_agent(with(options, options.method, "sequential"));
+  control::Agent ours = make_agent(options);
   const control::Transitions batch = random_transitions(options);
   Rng rng(options.seed);
   const control::UpdateReport* report = nullptr;
@@ -133,8 +136,8 @@ StepBenchmarkResult measure_agent_update(
   result.ms_forward = result.ms_method - result.ms_backward - result.ms_solve;
   result.plain_min = *std::min_element(plain_ms.begin(), plain_ms.end());
   result.method_min = *std::min_element(ours_ms.begin(), ours_ms.end());
-  result.plain_peak_bytes = peak_of(options, "ew");
-  result.peak_bytes = peak_of(options, options.method);
+  result.plain_peak_bytes = peak_of(with(options, "ew", options.strategy));
+  result.peak_bytes = peak_of(options);
   result.parameters = ours.parameter_count();
   result.strategy = engine::name_of(report->critic->strategy);
   result.notice = report->critic->notice;

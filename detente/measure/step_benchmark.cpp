@@ -5,6 +5,7 @@
 #include <detente/engine/multi_task_backward.h>
 #include <detente/machine/process.h>
 #include <detente/measure/agent_benchmark.h>
+#include <detente/measure/engine_options.h>
 #include <detente/measure/models.h>
 #include <detente/measure/step_benchmark.h>
 #include <detente/measure/timing.h>
@@ -71,15 +72,7 @@ class StepBenchmark {
     } else {
       adam_ = std::make_unique<torch::optim::Adam>(all_, torch::optim::AdamOptions(1e-4));
     }
-    engine::MultiTaskOptions engine_options;
-    const std::pair<const char*, const std::string&> words[] = {
-        {"strategy", options.strategy}, {"memory", options.memory}, {"passes", options.passes}};
-    for (const auto& [key, value] : words) {
-      set_field([&](FieldVisitor& v) { engine_options.describe(v); },
-                key,
-                value,
-                "[measure::step] option");
-    }
+    engine::MultiTaskOptions engine_options = engine_options_of(options);
     engine_options.gram_sketch = options.gram_sketch;
     engine_options.sparse_tables = options.optimizer == "adamw";
     // An estimate is used whatever its quality; the caller is told.
@@ -197,6 +190,16 @@ class StepBenchmark {
 };
 
 }  // namespace
+
+engine::MultiTaskOptions engine_options_of(const StepBenchmarkOptions& options) {
+  engine::MultiTaskOptions engine;
+  const std::pair<const char*, const std::string&> words[] = {
+      {"strategy", options.strategy}, {"memory", options.memory}, {"passes", options.passes}};
+  for (const auto& [key, value] : words) {
+    set_field([&](FieldVisitor& v) { engine.describe(v); }, key, value, "[measure::step] option");
+  }
+  return engine;
+}
 
 void StepBenchmarkOptions::describe(FieldVisitor& visitor) {
   std::vector<std::string> names = model_names();

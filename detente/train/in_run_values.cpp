@@ -342,9 +342,8 @@ void InRunValues::account(const std::vector<NextMove>& moves,
 }
 
 valuation::ValueTable InRunValues::table() const {
-  valuation::ValueTable table{.method = "in_run"};
   const std::int64_t n = values_.size(0);
-  for (std::int64_t i = 0; i < n; ++i) table.ids.push_back(i);
+  valuation::ValueTable table{.method = "in_run", .ids = valuation::all_ids(n)};
   const double* value = values_.data_ptr<double>();
   const double* square = squares_.data_ptr<double>();
   const double* count = counts_.data_ptr<double>();

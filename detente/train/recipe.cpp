@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
+#include <detente/config/differences.h>
 #include <detente/config/kinds.h>
 #include <detente/config/tree.h>
 #include <detente/core/ascii.h>
@@ -11,6 +12,7 @@
 #include <detente/text/unicode.h>
 #include <detente/train/objective.h>
 #include <detente/train/recipe.h>
+#include <detente/train/run_fields.h>
 #include <detente/train/selection.h>
 #include <detente/train/step_rules.h>
 #include <detente/train/task_rules.h>
@@ -260,11 +262,7 @@ void Recipe::describe(FieldVisitor& visitor) {
                   seed,
                   {.min = 0, .max = 9e15},
                   "Decides initial weights, order of rows, dropout and random methods.");
-  visitor.integer("threads",
-                  threads,
-                  {.min = 0, .max = 4096},
-                  "Threads inside one operation; 0: LibTorch's choice.");
-  visitor.text("device", device, "auto (CUDA when there is one), cpu, cuda or cuda:N.");
+  describe_machine(visitor, threads, device);
   visitor.choice_text("precision", precision, {"float32", "float64"}, "Type of all numbers.");
   const auto autocast_before = autocast;
   visitor.choice("autocast",
@@ -343,10 +341,7 @@ void Recipe::describe(FieldVisitor& visitor) {
   visitor.section("train", "", [this](FieldVisitor& s) { loop.describe(s); });
   visitor.section("parallel", "", [this](FieldVisitor& s) { parallel.describe(s); });
   visitor.section("valuation", "", [this](FieldVisitor& s) { valuation.describe(s); });
-  visitor.section("output", "", [this](FieldVisitor& s) {
-    s.text("dir", output, "Folder of the run; --out overrides it.");
-    s.flag("tensorboard", tensorboard, "Also write a TensorBoard event file.");
-  });
+  describe_output(visitor, output, tensorboard);
 }
 
 std::string Recipe::to_yaml() const {
@@ -378,7 +373,8 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
                 ErrorCode::kUnsupported,
                 "[train::load_recipe] {} is the recipe of an agent (it has 'worlds' in place of "
                 "'data'), and this is for runs that learn from data. Agents are trained by "
-                "detente train; their runs are looked at with report, inspect and serve "
+                "detente train, from a file that is no pipe; their runs are looked at with report, "
+                "inspect and serve "
                 "(docs/control.md).",
                 path.string());
   std::vector<std::string> notes;
@@ -483,12 +479,6 @@ std::string with_all_keys(const std::string& yaml) {
 }  // namespace
 
 std::vector<std::string> recipe_differences(const std::string& before, const std::string& now) {
-  std::map<std::string, std::pair<std::string, std::string>> values;
-  const auto flat_before = config::flatten(config::parse_yaml(with_all_keys(before), "snapshot"));
-  for (const auto& [key, value] : flat_before) values[key].first = value;
-  for (const auto& [key, value] : config::flatten(config::parse_yaml(now, "recipe"))) {
-    values[key].second = value;
-  }
   static const std::set<std::string> harmless = {"name",
                                                  "threads",
                                                  "device",
@@ -507,13 +497,9 @@ std::vector<std::string> recipe_differences(const std::string& before, const std
     const std::size_t end = key.starts_with("data.parts[") ? key.find("].") : std::string::npos;
     return end == std::string::npos ? key : "data." + key.substr(end + 2);
   };
-  std::vector<std::string> differences;
-  for (const auto& [key, pair] : values) {
-    if (pair.first == pair.second || harmless.contains(of_kind(key))) continue;
-    differences.push_back(key + ": " + (pair.first.empty() ? "(none)" : pair.first) + " -> " +
-                          (pair.second.empty() ? "(none)" : pair.second));
-  }
-  return differences;
+  return config::differences(with_all_keys(before), now, [&](const std::string& key) {
+    return harmless.contains(of_kind(key));
+  });
 }
 
 std::string recipe_markdown() {

@@ -36,21 +36,14 @@ Json RunState::last_epochs() const {
     double count = 0;
   };
   std::map<std::string, std::map<std::string, Sum>> sums;
+  // In the order of the epochs' own tables; the last one leaves the mean of all.
+  Json tasks = Json::object();
   for (const Json& epoch : last_metrics) {
     for (const auto& [task, metrics] : epoch.items()) {
       for (const auto& [metric, value] : metrics.items()) {
         Sum& sum = sums[task][metric];
         sum.value += value.is_number() ? value.get<double>() : std::nan("");
         sum.count += 1;
-      }
-    }
-  }
-  // In the order of the epochs' own tables.
-  Json tasks = Json::object();
-  for (const Json& epoch : last_metrics) {
-    for (const auto& [task, metrics] : epoch.items()) {
-      for (const auto& [metric, value] : metrics.items()) {
-        const Sum& sum = sums[task][metric];
         tasks[task][metric] = json_number(sum.value / sum.count);
       }
     }

@@ -53,16 +53,14 @@ double schedule_factor(const ScheduleOptions& options, std::int64_t step, std::i
   const double rest = static_cast<double>(std::max<std::int64_t>(1, total - warmup - last));
   const double done = std::clamp(static_cast<double>(step - warmup) / rest, 0.0, 1.0);
   double shape = 1.0;
-  if (options.kind == ScheduleOptions::Kind::kStep) {
-    for (const double drop : options.drops) {
-      if (static_cast<double>(step) >= drop * static_cast<double>(total)) shape *= options.factor;
-    }
-    return shape;
-  }
   switch (options.kind) {
     case ScheduleOptions::Kind::kConstant:
-    case ScheduleOptions::Kind::kStep:
       return 1.0;
+    case ScheduleOptions::Kind::kStep:
+      for (const double drop : options.drops) {
+        if (static_cast<double>(step) >= drop * static_cast<double>(total)) shape *= options.factor;
+      }
+      return shape;
     case ScheduleOptions::Kind::kLinear:
       shape = 1.0 - done;
       break;

@@ -555,11 +555,12 @@ class Trainer {
     record.examples_per_second =
         static_cast<double>(plan_->rows()) / std::max(1e-9, state_.epoch_seconds);
     record.best = best;
-    state_.count_epoch(report::to_json(record.dev));
+    const Json dev = report::to_json(record.dev);
+    state_.count_epoch(dev);
     if (best) {
       state_.best_epoch = state_.epoch;
       state_.best_value = value;
-      state_.best_metrics = report::to_json(record.dev);
+      state_.best_metrics = dev;
       save_model(kept);
       crash_point("epoch.model");
       if (!recipe_.tasks.empty()) {

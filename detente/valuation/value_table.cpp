@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cmath>
 #include <iterator>
+#include <numeric>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -190,6 +191,12 @@ void drop_what_says_nothing(ValueSeries& series) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> all_ids(std::int64_t n) {
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(n));
+  std::iota(ids.begin(), ids.end(), std::int64_t{0});
+  return ids;
+}
 
 const char* name_of(Verdict verdict) {
   switch (verdict) {

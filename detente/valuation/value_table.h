@@ -32,6 +32,9 @@ struct ValueTable {
   std::vector<ValueSeries> series;
 };
 
+// 0 to n - 1: the ids of a table of all training rows.
+std::vector<std::int64_t> all_ids(std::int64_t n);
+
 enum class Verdict { kHelpful, kHarmful, kUndecided };
 const char* name_of(Verdict verdict);  // "helpful", "harmful", "undecided"
 

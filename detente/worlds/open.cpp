@@ -9,14 +9,20 @@
 #include <string_view>
 
 namespace detente::worlds {
+namespace {
+
+constexpr std::string_view kPointMass = "point-mass";
+
+}  // namespace
+
+bool is_native(std::string_view environment) {
+  return environment.starts_with(kPointMass) &&
+         (environment.size() == kPointMass.size() || environment[kPointMass.size()] == ':');
+}
 
 std::unique_ptr<Worlds> open_worlds(const WorkerOptions& options) {
-  constexpr std::string_view kPointMass = "point-mass";
   const std::string_view name = options.environment;
-  if (!name.starts_with(kPointMass) ||
-      (name.size() > kPointMass.size() && name[kPointMass.size()] != ':')) {
-    return std::make_unique<WorkerWorlds>(options);
-  }
+  if (!is_native(name)) return std::make_unique<WorkerWorlds>(options);
   internal::checked_workers(options);
   PointMassOptions points{.seed = static_cast<std::uint64_t>(options.seed)};
   if (options.horizon > 0) points.horizon = static_cast<std::size_t>(options.horizon);

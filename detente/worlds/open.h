@@ -5,11 +5,15 @@
 #include <detente/worlds/worker_worlds.h>
 
 #include <memory>
+#include <string_view>
 
 namespace detente::worlds {
 
 // "point-mass" (4 goals) and "point-mass:K" are native and take seed and horizon of the options; all
 // else is WorkerWorlds. Throws what those throw, and kInvalidArgument for goals that are no number.
+// Whether a name is one of those that need no workers.
+bool is_native(std::string_view environment);
+
 std::unique_ptr<Worlds> open_worlds(const WorkerOptions& options);
 
 // What `python` (empty: $DETENTE_PYTHON, else python3) has of what Meta-World needs:

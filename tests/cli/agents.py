@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from in_one_folder import run_tests
-from processes import PROGRAM
+from processes import PROGRAM, call, steps
 
 PATIENCE = 200
 
@@ -26,22 +26,6 @@ def make(folder):
         "train: {steps: 400, batch_size: 48, first_steps: 50, log_every: 20, evaluate_every: 100,\n"
         "        episodes: 2}\n"
     )
-
-
-def call(folder, *command, code=0):
-    done = subprocess.run(
-        [PROGRAM, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == code, (command, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
-    return done
-
-
-def lines(run):
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for line in found:
-        for timed in ("ms", "seconds", "examples_per_second"):
-            line.pop(timed, None)
-    return found
 
 
 def test_a_run_says_what_it_reached(folder):
@@ -79,7 +63,7 @@ def stopped(folder, out, how, *more):
 
 
 def same_as_whole(folder, out):
-    assert lines(folder / "whole") == lines(folder / out)
+    assert steps(folder / "whole") == steps(folder / out)
     for name in ("model.safetensors", "replay/step-400.safetensors"):
         assert (folder / "whole" / name).read_bytes() == (folder / out / name).read_bytes(), name
 
@@ -130,6 +114,19 @@ def test_what_is_wrong_has_words(folder):
     assert "agent.lr" in done.stderr
     # What is asked of runs of data says that this is none.
     assert "recipe of an agent" in call(folder, "eval", "whole", code=2).stderr
+
+
+def test_recipes_of_data_come_through_pipes(folder):
+    (folder / "data.yaml").write_text(
+        "data: {kind: table, train: t.csv, dev: t.csv}\ntasks: [{name: y, head: binary}]\n"
+    )
+    for recipe, code in (("data.yaml", 0), ("agent.yaml", 2)):
+        with subprocess.Popen(["cat", recipe], cwd=folder, stdout=subprocess.PIPE) as cat:
+            done = subprocess.run(
+                [PROGRAM, "recipe", "check", "/dev/stdin"], stdin=cat.stdout, capture_output=True, text=True
+            )
+        assert done.returncode == code, done
+        assert ("valid recipe" in done.stdout) if code == 0 else ("recipe of an agent" in done.stderr), done
 
 
 def test_recipes_are_checked_and_shown(folder):

@@ -22,6 +22,7 @@ from run_files import tensors
 PROGRAM = sys.argv[1]
 TIMED = {"ms", "seconds", "examples_per_second"}
 PATIENCE = 120
+LONG_PATIENCE = 200  # of a command by itself
 
 
 def write_data(folder, seed=3):
@@ -50,6 +51,14 @@ def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
+
+
+def call(folder, *command, code=0):
+    done = subprocess.run(
+        [PROGRAM, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=LONG_PATIENCE
+    )
+    assert done.returncode == code, (command, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    return done
 
 
 class World:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy
 from in_one_folder import run_tests
-from processes import PROGRAM, World, steps
+from processes import PROGRAM, World, call, steps
 
 PATIENCE = 200
 
@@ -44,14 +44,6 @@ def make(folder):
         "precision: float64\nthreads: 1\n"
         "valuation: {method: in_run, every: 3}\n"
     )
-
-
-def call(folder, *command, code=0):
-    done = subprocess.run(
-        [PROGRAM, *map(str, command)], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == code, (command, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
-    return done
 
 
 def values(path):
