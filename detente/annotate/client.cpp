@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/annotate/client.h>
+#include <detente/core/fnv.h>
 #include <detente/core/json_text.h>
 #include <detente/core/stopwatch.h>
 #include <fmt/format.h>
@@ -110,7 +111,7 @@ Reply Client::call(const CallKey& key,
                            key.row,
                            key.task,
                            key.call,
-                           hash_text(hash64(text))),
+                           hash_text(fnv1a(text))),
                0}};
     }
     const Spent spent = tokens_of(entry->reply);

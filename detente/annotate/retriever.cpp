@@ -2,6 +2,7 @@
 #include <detente/annotate/retriever.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/fnv.h>
 #include <detente/core/json_text.h>
 
 #include <algorithm>
@@ -47,7 +48,7 @@ class VectorRetriever final : public Retriever {
 std::string digest_of(const Documents& documents) {
   std::uint64_t hash = 0;
   for (const Passage& passage : documents.passages) {
-    hash = hash64(passage.file + '\0' + passage.text + '\0', hash);
+    hash = fnv1a(passage.file + '\0' + passage.text + '\0', kFnvStart ^ hash);
   }
   return hash_text(hash);
 }

@@ -2,6 +2,7 @@
 #include <detente/annotate/transcript.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/fnv.h>
 #include <detente/core/json_text.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -40,7 +41,7 @@ Entry make_entry(const CallKey& key,
   Json line{{"row", key.row},
             {"task", key.task},
             {"call", key.call},
-            {"hash", hash_text(hash64(entry.request))},
+            {"hash", hash_text(fnv1a(entry.request))},
             {"endpoint", endpoint},
             {"request", request},
             {"tries", tries},
