@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/annotate/annotator.h>
+#include <detente/annotate/failure.h>
 #include <detente/core/workers.h>
 
 #include <atomic>
@@ -44,9 +45,7 @@ Annotations annotate_rows(const RowContext& context,
     if (progress) progress(done, total);
   };
   share_work(total, worker_count(static_cast<int>(options.concurrency), total), body);
-  if (!all.ended && client.stopped()) {
-    all.ended = Failure{FailureKind::kStopped, "interrupted", 0};
-  }
+  if (!all.ended && client.stopped()) all.ended = interruption();
   return all;
 }
 

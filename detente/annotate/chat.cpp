@@ -66,6 +66,16 @@ Reply judged(ChatAnswer answer) {
   return {std::move(answer), {}};
 }
 
+// The JSON object of a reply that is an answer in one piece, else why it is none.
+std::optional<Failure> take_body(const HttpReply& reply, Json& json) {
+  if (reply.fault != Fault::kNone || reply.status != 200) return failure_of(reply);
+  json = Json::parse(reply.body, nullptr, false);
+  if (json.is_discarded() || !json.is_object()) return failure_of(reply);
+  const auto error = json.find("error");
+  if (error != json.end() && !error->is_null()) return failure_of_error(json, 200);
+  return std::nullopt;
+}
+
 }  // namespace
 
 Json ChatRequest::to_json() const {
@@ -186,12 +196,8 @@ Reply read_chat(const HttpReply& reply, const ChatRequest& request, StreamReader
   if (reply.status == 200 && reply.type == "text/event-stream") {
     return stream.finish(reply, request);
   }
-  if (reply.fault != Fault::kNone || reply.status != 200) return {std::nullopt, failure_of(reply)};
-  const Json json = Json::parse(reply.body, nullptr, false);
-  if (json.is_discarded() || !json.is_object()) return {std::nullopt, failure_of(reply)};
-  if (json.contains("error") && !json["error"].is_null()) {
-    return {std::nullopt, failure_of_error(json, 200)};
-  }
+  Json json;
+  if (auto failure = take_body(reply, json)) return {std::nullopt, std::move(*failure)};
   const Json* choice = first_choice(json);
   const Json* message = nullptr;
   if (choice != nullptr && choice->contains("message")) message = &choice->at("message");
@@ -212,15 +218,11 @@ Reply read_chat(const HttpReply& reply, const ChatRequest& request, StreamReader
 }
 
 Reply read_embeddings(const HttpReply& reply, std::size_t count) {
-  if (reply.fault != Fault::kNone || reply.status != 200) return {std::nullopt, failure_of(reply)};
+  Json json;
+  if (auto failure = take_body(reply, json)) return {std::nullopt, std::move(*failure)};
   const auto wrong = [](const std::string& what) {
     return Reply{std::nullopt, {FailureKind::kPassing, "the embeddings are wrong: " + what, 200}};
   };
-  const Json json = Json::parse(reply.body, nullptr, false);
-  if (json.is_discarded() || !json.is_object()) return {std::nullopt, failure_of(reply)};
-  if (json.contains("error") && !json["error"].is_null()) {
-    return {std::nullopt, failure_of_error(json, 200)};
-  }
   const auto data = json.find("data");
   if (data == json.end() || !data->is_array() || data->size() != count) {
     return wrong(fmt::format("expected `data` with {} entries", count));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/annotate/client.h>
+#include <detente/annotate/failure.h>
+#include <detente/core/fnv.h>
 #include <detente/core/json_text.h>
 #include <detente/core/stopwatch.h>
 #include <fmt/format.h>
@@ -10,11 +12,15 @@
 namespace detente::annotate {
 namespace {
 
-Failure interruption() { return {FailureKind::kStopped, "interrupted", 0}; }
-
 Spent tokens_of(const Reply& reply) {
   if (!reply.answer) return {};
   return {reply.answer->prompt_tokens, reply.answer->answer_tokens};
+}
+
+// How long to wait stands in the head, whatever the body says.
+Reply with_wait(Reply read, const HttpReply& reply) {
+  if (!read.answer) read.failure.retry_after = reply.retry_after;
+  return read;
 }
 
 }  // namespace
@@ -51,7 +57,6 @@ Reply Client::tried(const Spent& most, const Exchange& exchange, Json& tries) {
               over ? Failure{FailureKind::kStopped, "the budget is spent", 0} : interruption()};
     }
     ++exchanges_;
-    double retry_after = -1;
     try {
       reply = exchange();
     } catch (...) {
@@ -66,7 +71,7 @@ Reply Client::tried(const Spent& most, const Exchange& exchange, Json& tries) {
     }
     reply.failure.message = without_key(std::move(reply.failure.message));
     Json row{{"status", reply.failure.status}, {"why", reply.failure.message}};
-    retry_after = reply.failure.retry_after.value_or(-1);
+    const double retry_after = reply.failure.retry_after.value_or(0);
     if (retry_after > options_.retry.patience) {
       reply.failure.message += fmt::format(
           "; it asks to wait {:.0f} s, which is longer than we wait. Go on later with --resume",
@@ -110,7 +115,7 @@ Reply Client::call(const CallKey& key,
                            key.row,
                            key.task,
                            key.call,
-                           hash_text(hash64(text))),
+                           hash_text(fnv1a(text))),
                0}};
     }
     const Spent spent = tokens_of(entry->reply);
@@ -148,9 +153,7 @@ Reply Client::chat(const CallKey& key, const ChatRequest& request) {
           return so_far.type != "text/event-stream" || stream.feed(bytes);
         },
         stop_);
-    Reply read = read_chat(reply, request, stream);
-    if (!read.answer) read.failure.retry_after = reply.retry_after;
-    return read;
+    return with_wait(read_chat(reply, request, stream), reply);
   });
 }
 
@@ -166,9 +169,7 @@ Reply Client::embed(const CallKey& key,
   return call(key, request, most, [&] {
     const HttpReply reply =
         transport_->post(options_.endpoint.path("embeddings"), json_text(request, -1), {}, stop_);
-    Reply read = read_embeddings(reply, texts.size());
-    if (!read.answer) read.failure.retry_after = reply.retry_after;
-    return read;
+    return with_wait(read_embeddings(reply, texts.size()), reply);
   });
 }
 

@@ -48,7 +48,6 @@ class Client {
   // Exchanges with the endpoint and answers from the transcript so far.
   std::int64_t exchanges() const { return exchanges_; }
   std::int64_t served() const { return served_; }
-  const Budget& budget() const { return budget_; }
   bool stopped() const { return cancelled_ || (options_.stop && options_.stop()); }
   // Ends what is under way and lets nothing begin: the endpoint has shown itself to be of no use.
   void cancel() { cancelled_ = true; }

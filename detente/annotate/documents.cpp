@@ -124,7 +124,6 @@ Documents read_documents(const fs::path& folder) {
         documents.warnings.push_back(fmt::format("'{}' is passed over: {}.", name, why));
         continue;
       }
-      ++documents.files;
       for (Passage& passage : cut_passages(name, text)) {
         documents.passages.push_back(std::move(passage));
       }

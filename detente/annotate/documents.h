@@ -19,7 +19,6 @@ struct Passage {
 
 struct Documents {
   std::vector<Passage> passages;
-  std::size_t files = 0;
   std::vector<std::string> warnings;  // files passed over, with the reason
 
   std::vector<std::string> texts() const;

@@ -2,6 +2,7 @@
 #include <detente/annotate/answer.h>
 #include <detente/annotate/encoder.h>
 #include <detente/core/error.h>
+#include <detente/core/fnv.h>
 #include <detente/text/unicode.h>
 #include <fmt/format.h>
 
@@ -36,7 +37,7 @@ Vectors LexicalEncoder::encode(std::span<const std::string> texts, CallKey& /*fi
     for (std::size_t i = 0; codes.size() > 2 && i + 3 <= codes.size(); ++i) {
       std::string triple;
       for (std::size_t j = i; j < i + 3; ++j) text::append_utf8(triple, codes[j]);
-      vector[hash64(triple) % kDimensions] += 1;
+      vector[fnv1a(triple) % kDimensions] += 1;
     }
     scale_to_one(vector);
     vectors.push_back(std::move(vector));

@@ -73,7 +73,7 @@ Failure failure_of_status(int status, const std::string& said) {
                 "--resume");
   }
   if (status == 429) return made(FailureKind::kPassing, "the endpoint asks for fewer calls (429)");
-  if (status == 408 || status == 425 || may_try_again(status)) {
+  if (may_try_again(status)) {
     return made(FailureKind::kPassing, fmt::format("the endpoint failed ({})", status));
   }
   if (status >= 300 && status < 400) {
@@ -125,6 +125,8 @@ const char* name_of(FailureKind kind) {
   return "";
 }
 
+Failure interruption() { return {FailureKind::kStopped, "interrupted", 0}; }
+
 Failure failure_of_error(const Json& json, int status) {
   int meant = status;
   if (status == 200) {
@@ -165,7 +167,7 @@ Failure failure_of(const HttpReply& reply) {
     case Fault::kTooLarge:
       return {FailureKind::kRefused, "the answer is larger than any answer may be", reply.status};
     case Fault::kCancelled:
-      return {FailureKind::kStopped, "interrupted", 0};
+      return interruption();
   }
   const Json json = Json::parse(reply.body, nullptr, false);
   const bool object = !json.is_discarded() && json.is_object();

@@ -6,6 +6,9 @@
 
 namespace detente::annotate {
 
+// By the caller, as with Ctrl-C.
+Failure interruption();
+
 // Of a reply with a fault, with another status than 200, or whose body is no JSON.
 Failure failure_of(const HttpReply& reply);
 

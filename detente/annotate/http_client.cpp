@@ -207,12 +207,6 @@ Fault fault_of(httplib::Error error) {
   }
 }
 
-template <class Set>
-void set_time(Set set, double seconds) {
-  const auto whole = static_cast<time_t>(seconds);
-  set(whole, static_cast<time_t>((seconds - static_cast<double>(whole)) * 1e6));
-}
-
 class HttpClient final : public Transport {
  public:
   HttpClient(Endpoint endpoint, std::string key, Timeouts timeouts)
@@ -237,10 +231,11 @@ class HttpClient final : public Transport {
                      const std::string& json,
                      const Receive& receive,
                      const std::function<bool()>& stop) const {
-    set_time([&](time_t s, time_t us) { client.set_connection_timeout(s, us); }, timeouts_.connect);
+    using Seconds = std::chrono::duration<double>;
+    client.set_connection_timeout(Seconds(timeouts_.connect));
     // The watch ends what is idle; these come later and are there in case.
-    set_time([&](time_t s, time_t us) { client.set_read_timeout(s, us); }, timeouts_.idle + 1);
-    set_time([&](time_t s, time_t us) { client.set_write_timeout(s, us); }, timeouts_.idle + 1);
+    client.set_read_timeout(Seconds(timeouts_.idle + 1));
+    client.set_write_timeout(Seconds(timeouts_.idle + 1));
     client.set_keep_alive(false);
     client.set_follow_location(false);
     HttpReply reply;

@@ -78,6 +78,14 @@ std::vector<std::string> pattern_names() {
   return names;
 }
 
+std::string_view about_of(std::string_view yaml) {
+  constexpr std::string_view kKey = "\nabout: ";
+  const std::size_t at = yaml.find(kKey);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = yaml.substr(at + kKey.size());
+  return rest.substr(0, rest.find('\n'));
+}
+
 Pattern load_pattern(const std::string& name_or_file) {
   Pattern pattern;
   const auto take = [&](const config::Node& root) {

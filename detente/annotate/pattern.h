@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,8 @@ struct Pattern {
 // Name and YAML of each.
 const std::vector<std::pair<std::string, std::string>>& built_in_patterns();
 std::vector<std::string> pattern_names();
+// The `about` of a built-in one's YAML, without reading all of it: a line that stands as it is, unquoted.
+std::string_view about_of(std::string_view yaml);
 
 // A built-in one by its name, or a file (a word with a slash or a dot). kInvalidArgument with the nearest name; what the
 // file has wrong, with its line.

@@ -2,6 +2,7 @@
 #include <detente/annotate/prompt.h>
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
+#include <detente/core/fnv.h>
 #include <detente/core/suggest.h>
 #include <fmt/format.h>
 
@@ -68,22 +69,13 @@ std::string fill(std::string_view pattern, const Values& values, const std::stri
   }
 }
 
-std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
-  std::uint64_t hash = 14695981039346656037U ^ seed;
-  for (const char c : bytes) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 1099511628211U;
-  }
-  return hash;
-}
-
 std::string hash_text(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
 
 std::string fenced(std::string_view word, std::string_view text) {
   const std::string inner = defused(text);
   std::string mark;
   for (std::uint64_t seed = 0;; ++seed) {
-    mark = fmt::format("{}-{:08x}", word, hash64(inner, seed) >> 32U);
+    mark = fmt::format("{}-{:08x}", word, fnv1a(inner, kFnvStart ^ seed) >> 32U);
     if (inner.find(mark) == std::string::npos) break;
   }
   return fmt::format("<{0}>\n{1}\n</{0}>", mark, inner);

@@ -26,8 +26,6 @@ using Values = std::vector<std::pair<std::string, std::string>>;
 // names there are; so is "{{" that is never closed.
 std::string fill(std::string_view pattern, const Values& values, const std::string& where);
 
-// FNV-1a, 64 bits.
-std::uint64_t hash64(std::string_view bytes, std::uint64_t seed = 0);
 // Sixteen lower-case hexadecimal digits.
 std::string hash_text(std::uint64_t hash);
 

@@ -75,6 +75,7 @@ ReactResult run_react(std::vector<Message> messages,
                       const std::function<Reply(const std::vector<Message>&)>& ask) {
   ReactResult result;
   std::set<std::string> seen;
+  std::int64_t steps = 0;
   std::int64_t tokens = 0;
   while (result.why.empty()) {
     const Reply reply = ask(messages);
@@ -89,18 +90,18 @@ ReactResult run_react(std::vector<Message> messages,
       result.answer = "Answer: " + *turn.answer;
       return result;
     }
-    ++result.steps;
+    ++steps;
     messages.push_back({"assistant", defused(turn.kept)});
     std::string observed = kNeither;
     const std::string same = turn.action ? canonical_action(*turn.action) : "";
     if (!seen.insert(same).second) {
       result.why = "same action twice";
+      observed = "You did this already.";
     } else if (turn.action) {
-      observed = fenced("observation", use_tool(*turn.action, tools, context, key).text);
+      observed = fenced("observation", use_tool(*turn.action, tools, context, key));
     }
-    if (result.why.empty() && result.steps >= limits.max_steps) result.why = "steps";
+    if (result.why.empty() && steps >= limits.max_steps) result.why = "steps";
     if (result.why.empty() && tokens >= limits.row_tokens) result.why = "tokens";
-    if (result.why == "same action twice") observed = "You did this already.";
     messages.push_back(
         {"user", result.why.empty() ? observed : observed + "\n" + std::string(kLast)});
   }

@@ -34,7 +34,6 @@ struct ReactResult {
   std::optional<std::string> answer;  // the last text of the model; nothing: see failure
   Failure failure;
   std::string why;  // what ended it: answered, same action twice, steps, tokens
-  std::int64_t steps = 0;
 };
 
 // `ask` sends the messages and answers.

@@ -2,6 +2,7 @@
 #include <detente/annotate/retriever.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/fnv.h>
 #include <detente/core/json_text.h>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ class WordRetriever final : public Retriever {
  public:
   explicit WordRetriever(const Documents& documents) : index_(documents.texts()) {}
   std::vector<Hit> search(const std::string& query, std::size_t count, CallKey&) const override {
-    return best_hits(index_.scores(query), count, 0);
+    return best_hits(index_.scores(query), count);
   }
 
  private:
@@ -26,8 +27,8 @@ class WordRetriever final : public Retriever {
 
 class VectorRetriever final : public Retriever {
  public:
-  VectorRetriever(Vectors vectors, Encoder& encoder, double floor)
-      : vectors_(std::move(vectors)), encoder_(encoder), floor_(floor) {}
+  VectorRetriever(Vectors vectors, Encoder& encoder)
+      : vectors_(std::move(vectors)), encoder_(encoder) {}
   std::vector<Hit> search(const std::string& query,
                           std::size_t count,
                           CallKey& key) const override {
@@ -35,19 +36,18 @@ class VectorRetriever final : public Retriever {
     const Vectors vector = encoder_.encode(one, key);
     std::vector<double> scores;
     for (const auto& passage : vectors_) scores.push_back(cosine(passage, vector.at(0)));
-    return best_hits(scores, count, floor_);
+    return best_hits(scores, count);
   }
 
  private:
   Vectors vectors_;
   Encoder& encoder_;
-  double floor_;
 };
 
 std::string digest_of(const Documents& documents) {
   std::uint64_t hash = 0;
   for (const Passage& passage : documents.passages) {
-    hash = hash64(passage.file + '\0' + passage.text + '\0', hash);
+    hash = fnv1a(passage.file + '\0' + passage.text + '\0', kFnvStart ^ hash);
   }
   return hash_text(hash);
 }
@@ -95,10 +95,10 @@ std::optional<Vectors> read_index(const std::filesystem::path& file,
 
 }  // namespace
 
-std::vector<Hit> best_hits(const std::vector<double>& scores, std::size_t count, double floor) {
+std::vector<Hit> best_hits(const std::vector<double>& scores, std::size_t count) {
   std::vector<Hit> hits;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (scores[i] > floor) hits.push_back({i, scores[i]});
+    if (scores[i] > 0) hits.push_back({i, scores[i]});
   }
   const auto better = [](const Hit& a, const Hit& b) {
     return a.score != b.score ? a.score > b.score : a.passage < b.passage;
@@ -116,13 +116,12 @@ std::unique_ptr<Retriever> word_retriever(const Documents& documents) {
 
 std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
                                             Encoder& encoder,
-                                            const std::filesystem::path& file,
-                                            double floor) {
+                                            const std::filesystem::path& file) {
   const std::string digest = digest_of(documents);
   std::error_code ignored;
   if (!file.empty() && std::filesystem::exists(file, ignored)) {
     if (auto vectors = read_index(file, encoder.name(), digest, documents.passages.size())) {
-      return std::make_unique<VectorRetriever>(std::move(*vectors), encoder, floor);
+      return std::make_unique<VectorRetriever>(std::move(*vectors), encoder);
     }
   }
   CallKey key{-1, "@passages", 0};
@@ -134,7 +133,7 @@ std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
                     {"vectors", vectors}};
     write_file_atomic(file, json_text(json, -1) + "\n");
   }
-  return std::make_unique<VectorRetriever>(std::move(vectors), encoder, floor);
+  return std::make_unique<VectorRetriever>(std::move(vectors), encoder);
 }
 
 }  // namespace detente::annotate

@@ -19,8 +19,8 @@ struct Hit {
   double score = 0;
 };
 
-// The `count` greatest scores above `floor`, the greatest first; equal ones in the order of the passages.
-std::vector<Hit> best_hits(const std::vector<double>& scores, std::size_t count, double floor);
+// The `count` greatest scores above 0, the greatest first; equal ones in the order of the passages.
+std::vector<Hit> best_hits(const std::vector<double>& scores, std::size_t count);
 
 class Retriever {
  public:
@@ -36,12 +36,11 @@ std::unique_ptr<Retriever> word_retriever(const Documents& documents);
 
 // Vectors of the passages, from `file` where it is there: an index of another encoder is kData, one of
 // other passages is made anew. Else they are made and, unless `file` is empty, kept there. Passages whose cosine is at most
-// `floor` are no hits.
+// 0 are no hits.
 //
 //   {"format": "detente-index-1", "encoder": "...", "passages": "<hash>", "vectors": [[...], ...]}
 std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
                                             Encoder& encoder,
-                                            const std::filesystem::path& file,
-                                            double floor = 0);
+                                            const std::filesystem::path& file);
 
 }  // namespace detente::annotate

@@ -16,9 +16,6 @@ class SseReader {
   // The data of the events that these bytes complete; the bytes may be cut anywhere.
   std::vector<std::string> feed(std::string_view bytes);
 
-  // Whether bytes of an event that is not complete are held.
-  bool mid_event() const { return !line_.empty() || has_data_; }
-
  private:
   void take_line(std::vector<std::string>& events);
 

@@ -33,12 +33,12 @@ bool is_offered(const Tool& tool, const ToolContext& context) {
   return true;
 }
 
-std::vector<std::string> offered(const std::vector<std::string>& names,
+std::vector<const Tool*> offered(const std::vector<std::string>& names,
                                  const ToolContext& context) {
-  std::vector<std::string> found;
+  std::vector<const Tool*> found;
   for (const Tool& tool : kTools) {
     const bool wanted = std::find(names.begin(), names.end(), tool.name) != names.end();
-    if (wanted && is_offered(tool, context)) found.emplace_back(tool.name);
+    if (wanted && is_offered(tool, context)) found.push_back(&tool);
   }
   return found;
 }
@@ -80,24 +80,24 @@ std::vector<std::string> tool_names() {
 
 std::string tools_text(const std::vector<std::string>& names, const ToolContext& context) {
   std::string text;
-  for (const std::string& name : offered(names, context)) {
-    const Tool& tool = *std::find_if(
-        std::begin(kTools), std::end(kTools), [&](const Tool& t) { return name == t.name; });
+  for (const Tool* tool : offered(names, context)) {
     text += fmt::format(R"({}- {{"tool": "{}", "arguments": {{"{}": "text"}}}} {})",
                         text.empty() ? "" : "\n",
-                        tool.name,
-                        tool.argument,
-                        tool.about);
-    if (name == "lookup") text += "; columns: " + join_names(column_names(context));
+                        tool->name,
+                        tool->argument,
+                        tool->about);
+    if (std::string_view(tool->name) == "lookup") {
+      text += "; columns: " + join_names(column_names(context));
+    }
   }
   return text.empty() ? "(none)" : text;
 }
 
-Observation use_tool(const std::string& action,
+std::string use_tool(const std::string& action,
                      const std::vector<std::string>& names,
                      const ToolContext& context,
                      CallKey& key) {
-  const auto refuse = [](const std::string& what) { return Observation{"Error: " + what, true}; };
+  const auto refuse = [](const std::string& what) { return "Error: " + what; };
   const Json json = Json::parse(action, nullptr, false);
   if (json.is_discarded() || !json.is_object()) {
     return refuse(
@@ -105,13 +105,16 @@ Observation use_tool(const std::string& action,
   }
   const auto named = json.find("tool");
   if (named == json.end() || !named->is_string()) return refuse(R"(the action has no "tool".)");
-  const std::vector<std::string> known = offered(names, context);
+  const std::vector<const Tool*> tools = offered(names, context);
   const auto name = named->get<std::string>();
-  if (std::find(known.begin(), known.end(), name) == known.end()) {
+  const auto found =
+      std::find_if(tools.begin(), tools.end(), [&](const Tool* t) { return name == t->name; });
+  if (found == tools.end()) {
+    std::vector<std::string> known;
+    for (const Tool* tool : tools) known.emplace_back(tool->name);
     return refuse(fmt::format("there is no tool '{}'; {}", name, expected_one_of(name, known)));
   }
-  const Tool& tool = *std::find_if(
-      std::begin(kTools), std::end(kTools), [&](const Tool& t) { return name == t.name; });
+  const Tool& tool = **found;
   const auto arguments = json.find("arguments");
   if (arguments == json.end() || !arguments->is_object() || arguments->size() != 1 ||
       !arguments->contains(tool.argument) || !arguments->at(tool.argument).is_string()) {
@@ -119,7 +122,7 @@ Observation use_tool(const std::string& action,
         R"(the arguments of '{}' are wrong; expected {{"{}": "text"}}.)", name, tool.argument));
   }
   try {
-    return {run(tool, arguments->at(tool.argument).get<std::string>(), context, key), false};
+    return run(tool, arguments->at(tool.argument).get<std::string>(), context, key);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
     return refuse(error.what());

@@ -26,14 +26,9 @@ struct ToolContext {
 // A line a tool: its name, its arguments with their types, what it does. `names` are a pattern's.
 std::string tools_text(const std::vector<std::string>& names, const ToolContext& context);
 
-struct Observation {
-  std::string text;
-  bool failed = false;  // no tool, wrong arguments: the text says what was expected
-};
-
-// {"tool": "search", "arguments": {"query": "..."}} as the model wrote it. Never throws for what it wrote; kIo where an
-// endpoint fails the search.
-Observation use_tool(const std::string& action,
+// What comes of {"tool": "search", "arguments": {"query": "..."}} as the model wrote it; of no tool or wrong arguments
+// "Error: " and what was expected. Never throws for what it wrote; kIo where an endpoint fails the search.
+std::string use_tool(const std::string& action,
                      const std::vector<std::string>& names,
                      const ToolContext& context,
                      CallKey& key);

@@ -2,6 +2,7 @@
 #include <detente/annotate/transcript.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/fnv.h>
 #include <detente/core/json_text.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -40,7 +41,7 @@ Entry make_entry(const CallKey& key,
   Json line{{"row", key.row},
             {"task", key.task},
             {"call", key.call},
-            {"hash", hash_text(hash64(entry.request))},
+            {"hash", hash_text(fnv1a(entry.request))},
             {"endpoint", endpoint},
             {"request", request},
             {"tries", tries},
@@ -106,20 +107,21 @@ void Transcript::take_line(const std::string& line, std::size_t number, const st
   }
 }
 
-void Transcript::read(const std::filesystem::path& path) {
-  const std::string content = read_file(path);
+void Transcript::read(const std::filesystem::path& path) { take(read_file(path), path.string()); }
+
+void Transcript::take(const std::string& content, const std::string& source) {
   std::size_t number = 0;
   for (std::size_t at = 0; at < content.size();) {
     const std::size_t end = content.find('\n', at);
     if (end == std::string::npos) break;
-    take_line(content.substr(at, end - at), ++number, path.string());
+    take_line(content.substr(at, end - at), ++number, source);
     at = end + 1;
   }
   DETENTE_CHECK(number > 0,
                 ErrorCode::kData,
                 "[annotate::Transcript] '{}' holds no call; expected a transcript that `detente "
                 "annotate` wrote.",
-                path.string());
+                source);
 }
 
 void Transcript::open(const std::filesystem::path& path, bool resume) {
@@ -147,7 +149,7 @@ void Transcript::open(const std::filesystem::path& path, bool resume) {
     const std::string content = read_file(path);
     const std::size_t last = content.rfind('\n');
     kept = last == std::string::npos ? 0 : static_cast<off_t>(last + 1);
-    if (kept > 0) read(path);
+    if (kept > 0) take(content, path.string());
   }
   if (::ftruncate(file_, kept) != 0) refuse("");
   if (kept == 0) {

@@ -82,9 +82,10 @@ class Transcript {
   std::size_t answers() const;
   // Tokens of all recorded answers: prompts', answers'.
   std::pair<std::int64_t, std::int64_t> tokens() const;
-  const std::filesystem::path& path() const { return path_; }
 
  private:
+  // All whole lines of a file's content.
+  void take(const std::string& content, const std::string& source);
   void take_line(const std::string& line, std::size_t number, const std::string& source);
   void keep(Entry entry);
 

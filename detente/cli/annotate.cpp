@@ -197,7 +197,10 @@ std::vector<annotate::Row> rows_of(const data::Table& table,
     if (!in(shown) && !in(flags.hidden)) others.push_back(name);
   }
   std::vector<annotate::Row> rows;
-  const std::size_t count = flags.rows == 0 ? table.rows() : std::min(flags.rows, table.rows());
+  // A recorded request for vectors holds the texts of all rows.
+  const bool first = flags.show_prompt && flags.endpoint.replay.empty();
+  const std::size_t most = first ? 1 : flags.rows;
+  const std::size_t count = most == 0 ? table.rows() : std::min(most, table.rows());
   for (std::size_t i = 0; i < count; ++i) {
     rows.push_back(
         {static_cast<std::int64_t>(i), cells_of(table, i, shown), cells_of(table, i, others), {}});
@@ -226,7 +229,10 @@ void run_annotate(const AnnotateFlags& flags, Context& context) {
                 ErrorCode::kInvalidArgument,
                 "[cli::annotate] expected DATA, --task NAME:label,label and --model M; `detente "
                 "annotate --help` has an example.");
-  const data::Table table = data::Table::read(flags.data);
+  std::string content = read_file(flags.data);
+  const std::vector<std::string> kept = kept_lines(content, flags.data, flags.out);
+  const data::Table table =
+      data::Table::parse(std::move(content), flags.data, data::TableFormat::kAuto);
   const std::vector<annotate::Task> tasks = tasks_of(flags, table);
   const annotate::Pattern pattern = pattern_of(flags);
   std::vector<std::string> shown = flags.text;
@@ -304,8 +310,10 @@ void run_annotate(const AnnotateFlags& flags, Context& context) {
                                 {.concurrency = session.replays() ? 1 : flags.concurrency},
                                 progress);
   } catch (const Error&) {
-    session.transcript().finish();
-    if (!interrupt.interrupted()) throw;
+    if (!interrupt.interrupted()) {
+      session.transcript().finish();
+      throw;
+    }
     annotations.results.assign(tasks.size(), {});
   }
   for (auto& results : annotations.results) results.resize(table.rows());
@@ -317,9 +325,8 @@ void run_annotate(const AnnotateFlags& flags, Context& context) {
   const bool useless =
       annotations.ended && annotations.ended->kind != annotate::FailureKind::kStopped;
   if (any) {
-    write_file_atomic(
-        flags.out,
-        labelled_table(table, flags.data, tasks, annotations, labelled_format(flags.out)));
+    write_file_atomic(flags.out,
+                      labelled_table(table, kept, tasks, annotations, labelled_format(flags.out)));
   } else if (useless && !flags.resume && session.transcript().answers() == 0) {
     std::error_code ignored;  // nothing in it to go on with
     fs::remove(transcript_of(flags.out), ignored);
@@ -387,8 +394,8 @@ void add_annotate(CLI::App& app, Context& context) {
       ->allow_extra_args(false);
   std::string patterns =
       "How the model is asked, or a file (--show-pattern prints one to begin with):";
-  for (const std::string& name : annotate::pattern_names()) {
-    patterns += fmt::format("\n{}: {}", name, annotate::load_pattern(name).about);
+  for (const auto& [name, text] : annotate::built_in_patterns()) {
+    patterns += fmt::format("\n{}: {}", name, annotate::about_of(text));
   }
   command->add_option("--pattern", flags->pattern, patterns)->capture_default_str();
   command->add_option("--out",

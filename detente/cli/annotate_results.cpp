@@ -3,7 +3,6 @@
 #include <detente/cli/output_file.h>
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
-#include <detente/core/file.h>
 #include <detente/core/json_text.h>
 #include <detente/report/table.h>
 #include <detente/text/printable.h>
@@ -11,6 +10,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <ostream>
 #include <utility>
 
@@ -29,33 +29,15 @@ AddedCells cells_of(const annotate::Task& task, const std::optional<annotate::Ro
 
 Json json_cell(const std::string& cell) { return cell.empty() ? Json(nullptr) : Json(cell); }
 
-// The lines of a file of JSON lines, as its table counts them.
-std::vector<std::string> lines_of(const std::string& file) {
-  std::string content = read_file(file);
-  if (content.starts_with("\xef\xbb\xbf")) content.erase(0, 3);
-  if (content.find('\n') == std::string::npos) {
-    std::replace(content.begin(), content.end(), '\r', '\n');
-  }
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < content.size();) {
-    const std::size_t end = std::min(content.find('\n', at), content.size());
-    lines.push_back(content.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
-}
-
 bool is_json_lines(const std::string& file) {
   const std::string name = lower_ascii(file);
   return name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
 }
 
 std::string json_lines(const data::Table& table,
-                       const std::string& file,
+                       const std::vector<std::string>& kept,
                        const std::vector<annotate::Task>& tasks,
                        const annotate::Annotations& annotations) {
-  const bool keep = is_json_lines(file);
-  const std::vector<std::string> lines = keep ? lines_of(file) : std::vector<std::string>{};
   std::string text;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     Json added = Json::object();
@@ -66,8 +48,8 @@ std::string json_lines(const data::Table& table,
           cells.share.empty() ? Json(nullptr) : Json::parse(cells.share);
     }
     const std::string tail = json_text(added, -1).substr(1);
-    if (keep) {
-      std::string_view line = trim(lines.at(table.line(row) - 1), " \t\r");
+    if (!kept.empty()) {
+      std::string_view line = trim(kept.at(table.line(row) - 1), " \t\r");
       line.remove_suffix(1);  // its closing brace
       line = trim(line, " \t\r");
       text += std::string(line) + (line == "{" ? "" : ", ") + tail + "\n";
@@ -86,25 +68,38 @@ std::string json_lines(const data::Table& table,
 
 }  // namespace
 
-LabelledFormat labelled_format(const std::string& out) {
-  const std::string name = lower_ascii(out);
-  if (name.ends_with(".jsonl")) return LabelledFormat::kJsonLines;
-  if (name.ends_with(".csv")) return LabelledFormat::kCsv;
-  for (const char* ending : {".tsv", ".tab", ".txt"}) {
-    if (name.ends_with(ending)) return LabelledFormat::kTsv;
+data::TableFormat labelled_format(const std::string& out) {
+  const std::optional<data::TableFormat> format = format_by_ending(out);
+  DETENTE_CHECK(format,
+                ErrorCode::kInvalidArgument,
+                "[cli::annotate] the ending of --out '{}' names no format; expected .csv, .tsv or "
+                ".jsonl.",
+                out);
+  return *format;
+}
+
+std::vector<std::string> kept_lines(std::string_view content,
+                                    const std::string& file,
+                                    const std::string& out) {
+  std::vector<std::string> lines;
+  if (!is_json_lines(file) || format_by_ending(out) != data::TableFormat::kJsonLines) return lines;
+  if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
+  const char line_end = content.find('\n') == std::string_view::npos ? '\r' : '\n';
+  for (std::size_t at = 0; at < content.size();) {
+    const std::size_t end = std::min(content.find(line_end, at), content.size());
+    lines.emplace_back(content.substr(at, end - at));
+    at = end + 1;
   }
-  fail(ErrorCode::kInvalidArgument,
-       "[cli::annotate] the ending of --out '{}' names no format; expected .csv, .tsv or .jsonl.",
-       out);
+  return lines;
 }
 
 std::string labelled_table(const data::Table& table,
-                           const std::string& file,
+                           const std::vector<std::string>& kept,
                            const std::vector<annotate::Task>& tasks,
                            const annotate::Annotations& annotations,
-                           LabelledFormat format) {
-  if (format == LabelledFormat::kJsonLines) return json_lines(table, file, tasks, annotations);
-  const bool csv = format == LabelledFormat::kCsv;
+                           data::TableFormat format) {
+  if (format == data::TableFormat::kJsonLines) return json_lines(table, kept, tasks, annotations);
+  const bool csv = format == data::TableFormat::kCsv;
   std::string text;
   const auto add = [&](bool first, std::string cell) {
     if (!first) text += csv ? ',' : '\t';

@@ -8,22 +8,26 @@
 
 #include <iosfwd>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::cli {
 
-enum class LabelledFormat { kTsv, kCsv, kJsonLines };
+// By the ending, as format_by_ending has it. kInvalidArgument for another.
+data::TableFormat labelled_format(const std::string& out);
 
-// By the ending: .tsv, .tab, .txt, .csv or .jsonl. kInvalidArgument for another.
-LabelledFormat labelled_format(const std::string& out);
+// The lines of `file`'s content, as its table counts them, where both it and `out` are JSON lines; else none.
+std::vector<std::string> kept_lines(std::string_view content,
+                                    const std::string& file,
+                                    const std::string& out);
 
 // All columns of the table, then NAME and NAME_confidence of each task; both are empty (null in JSON lines) where there is no
-// label. From JSON lines to JSON lines each line stays what it is but for its new keys.
+// label. In JSON lines each of the kept lines, where there are some, stays what it is but for its new keys.
 std::string labelled_table(const data::Table& table,
-                           const std::string& file,
+                           const std::vector<std::string>& kept,
                            const std::vector<annotate::Task>& tasks,
                            const annotate::Annotations& annotations,
-                           LabelledFormat format);
+                           data::TableFormat format);
 
 struct TaskCounts {
   std::vector<std::size_t> labels;  // rows with each

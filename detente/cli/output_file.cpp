@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/output_file.h>
+#include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #ifdef DETENTE_WITH_TORCH
 #include <detente/train/run_directory.h>
@@ -31,6 +32,16 @@ void demand_harmless(const char* command,
                 command,
                 out);
 #endif
+}
+
+std::optional<data::TableFormat> format_by_ending(const std::string& out) {
+  const std::string name = lower_ascii(out);
+  if (name.ends_with(".jsonl")) return data::TableFormat::kJsonLines;
+  if (name.ends_with(".csv")) return data::TableFormat::kCsv;
+  for (const char* ending : {".tsv", ".tab", ".txt"}) {
+    if (name.ends_with(ending)) return data::TableFormat::kTsv;
+  }
+  return std::nullopt;
 }
 
 std::string tsv_cell(std::string cell) {

@@ -12,6 +12,7 @@
 #include <detente/core/file.h>
 #include <detente/core/json_text.h>
 #include <detente/core/suggest.h>
+#include <detente/report/table.h>
 #include <detente/text/printable.h>
 #include <detente/text/shell_word.h>
 #include <detente/train/corpus.h>
@@ -42,23 +43,17 @@ struct PredictFlags {
   bool no_inputs = false;
 };
 
-enum class PredictionFormat { kTsv, kCsv, kJsonLines };
-
 // By the ending, nothing for another one; what is no file (a pipe, a device) gets TSV.
-std::optional<PredictionFormat> format_of(const std::string& out) {
-  const std::string name = lower_ascii(out);
-  if (name.ends_with(".jsonl")) return PredictionFormat::kJsonLines;
-  if (name.ends_with(".csv")) return PredictionFormat::kCsv;
-  for (const char* ending : {".tsv", ".tab", ".txt"}) {  // as of files that are read
-    if (name.ends_with(ending)) return PredictionFormat::kTsv;
-  }
+std::optional<data::TableFormat> format_of(const std::string& out) {
+  if (const auto format = format_by_ending(out)) return format;
   std::error_code error;
   const auto status = std::filesystem::status(out, error);
-  const bool special = name.starts_with("/dev/") || (std::filesystem::exists(status) &&
-                                                     !std::filesystem::is_regular_file(status) &&
-                                                     !std::filesystem::is_directory(status));
+  const bool special =
+      lower_ascii(out).starts_with("/dev/") ||
+      (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+       !std::filesystem::is_directory(status));
   if (out != "-" && !special) return std::nullopt;
-  return PredictionFormat::kTsv;
+  return data::TableFormat::kTsv;
 }
 
 struct PredictionColumn {
@@ -140,12 +135,7 @@ std::vector<PredictionColumn> prediction_columns(
 
 std::string terminal_cell(std::string cell) { return text::printable(cell); }
 
-std::string csv_cell(std::string cell) {
-  if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
-  std::string quoted = "\"";
-  for (const char c : cell) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
+std::string csv_cell(std::string cell) { return report::csv_cell(cell); }
 
 std::string as_table(std::size_t rows,
                      const std::vector<data::ShownColumn>& shown,
@@ -265,10 +255,10 @@ void run_predict(const PredictFlags& flags, Context& context) {
                 text::shell_word(flags.run));
   const std::vector<std::string> maps = map_tasks(run.recipe);
   demand_fitting_output(flags.out, maps);
-  const PredictionFormat format = format_of(flags.out).value_or(PredictionFormat::kTsv);
+  const data::TableFormat format = format_of(flags.out).value_or(data::TableFormat::kTsv);
   demand_harmless("predict", flags.out, run.recipe.data.files.all_files());
   demand_harmless("predict", flags.out, run.recipe.data.source->named_files());
-  if (format == PredictionFormat::kTsv) demand_names_fit_tsv(run.recipe);
+  if (format == data::TableFormat::kTsv) demand_names_fit_tsv(run.recipe);
   const auto rows = train::load_rows(
       run.recipe, flags.data.files(run.recipe), data::Part::kDev, *run.source, false);
   for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
@@ -288,8 +278,8 @@ void run_predict(const PredictFlags& flags, Context& context) {
   const bool standard = flags.out == "-";
   const bool terminal = standard && shown_on_terminal(context);
   const std::string text =
-      format == PredictionFormat::kJsonLines ? as_json_lines(rows->size(), shown, columns)
-      : format == PredictionFormat::kCsv
+      format == data::TableFormat::kJsonLines ? as_json_lines(rows->size(), shown, columns)
+      : format == data::TableFormat::kCsv
           ? as_table(rows->size(), shown, columns, ',', csv_cell)
           : as_table(rows->size(), shown, columns, '\t', terminal ? terminal_cell : tsv_cell);
   if (standard) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/fnv.h>
 #include <detente/data/encoding_cache.h>
 
 #include <cstring>
@@ -10,13 +11,6 @@ namespace detente::data {
 namespace {
 
 constexpr std::string_view kMagic = "DTNTIDS1";
-
-std::uint64_t mix(std::uint64_t hash, std::string_view bytes) {
-  for (const char byte : bytes) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3ULL;
-  }
-  return hash;
-}
 
 void put_u64(std::string& out, std::uint64_t value) {
   for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift));
@@ -48,9 +42,9 @@ struct Reader {
 }  // namespace
 
 std::uint64_t hash_texts(std::span<const std::string_view> texts, std::uint64_t seed) {
-  std::uint64_t hash = mix(0xcbf29ce484222325ULL, u64_bytes(seed));
+  std::uint64_t hash = fnv1a(u64_bytes(seed));
   for (const std::string_view text : texts) {
-    hash = mix(mix(hash, u64_bytes(text.size())), text);
+    hash = fnv1a(text, fnv1a(u64_bytes(text.size()), hash));
   }
   return hash;
 }
@@ -80,8 +74,8 @@ EncodedTexts encode_texts(std::span<const std::string_view> texts,
 std::uint64_t encoding_key(std::span<const std::string_view> texts,
                            const text::Tokenizer& tokenizer,
                            std::size_t max_length) {
-  const std::uint64_t hash = mix(hash_texts(texts), u64_bytes(tokenizer.fingerprint()));
-  return mix(hash, u64_bytes(max_length));
+  const std::uint64_t hash = fnv1a(u64_bytes(tokenizer.fingerprint()), hash_texts(texts));
+  return fnv1a(u64_bytes(max_length), hash);
 }
 
 std::filesystem::path encoding_path(const std::filesystem::path& folder, std::uint64_t key) {

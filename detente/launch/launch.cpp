@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/fnv.h>
 #include <detente/core/whole_number.h>
 #include <detente/launch/host_list.h>
 #include <detente/launch/launch.h>
@@ -144,11 +145,7 @@ void demand_meeting_point(Launch& launch, Variables& variables) {
 
 // A port that all processes of a job arrive at, and another job most likely not.
 int derived_port(std::string_view job) {
-  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a: the same in every build
-  for (const char c : job) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
-  return kFirstPort + static_cast<int>(hash % kPorts);
+  return kFirstPort + static_cast<int>(fnv1a(job) % kPorts);
 }
 
 // Of launchers that name no place to meet. Where all are on one machine that is the loopback interface.

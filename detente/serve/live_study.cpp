@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/fnv.h>
 #include <detente/serve/live_study.h>
 #include <fmt/format.h>
 
@@ -17,13 +18,8 @@ using std::chrono::minutes;
 constexpr std::size_t kMaxText = 16 << 20;  // of study.json, a result, a summary or a recipe
 constexpr double kShare = 200;              // of the time that looking or making a page takes
 
-// FNV-1a: a version is compared, never trusted.
-void mix(std::uint64_t& hash, std::string_view text) {
-  for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  }
-  hash = (hash ^ 0xffU) * 0x100000001b3ULL;
-}
+// A version is compared, never trusted. The byte behind a text occurs in no UTF-8.
+void mix(std::uint64_t& hash, std::string_view text) { hash = fnv1a("\xff", fnv1a(text, hash)); }
 
 }  // namespace
 
@@ -88,7 +84,7 @@ void LiveStudy::look(Clock::time_point now) {
   read_plan();
   status_ = {};
   status_.name = segments_.empty() ? folder_.path().filename().string() : joined(segments_);
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  std::uint64_t hash = kFnvStart;
   mix(hash, plan_version_);
   results_.clear();
   if (plan_) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/fnv.h>
 #include <detente/text/syllable.h>
 #include <detente/text/syllable_pairs.h>
 #include <detente/text/tokenizer.h>
@@ -25,13 +26,6 @@ bool read_flag(const Json& json, const char* key, const std::filesystem::path& p
   return entry->get<bool>();
 }
 
-std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash) {
-  for (const char byte : bytes) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3ULL;
-  }
-  return hash;
-}
-
 }  // namespace
 
 void Tokenizer::save(const std::filesystem::path& folder) const {
@@ -43,7 +37,7 @@ void Tokenizer::save(const std::filesystem::path& folder) const {
 }
 
 std::uint64_t Tokenizer::fingerprint() const {
-  std::uint64_t hash = fnv1a(kind(), 0xcbf29ce484222325ULL);
+  std::uint64_t hash = fnv1a(kind());
   hash = fnv1a(settings().dump(), hash);
   return fnv1a(vocabulary_.to_text(), hash);
 }

@@ -81,10 +81,10 @@ TEST(BestHits, AreTheGreatestInOrder) {
     for (const Hit& hit : hits) list.push_back(hit.passage);
     return list;
   };
-  EXPECT_THAT(ids(best_hits({1, 3, 0, 3, 2}, 3, 0)), ElementsAre(1, 3, 4));
-  EXPECT_THAT(ids(best_hits({1, 3, 0, 3, 2}, 9, 0)), ElementsAre(1, 3, 4, 0));
-  EXPECT_THAT(ids(best_hits({1, std::nan("")}, 9, 0)), ElementsAre(0));
-  EXPECT_THAT(ids(best_hits({}, 3, 0)), IsEmpty());
+  EXPECT_THAT(ids(best_hits({1, 3, 0, 3, 2}, 3)), ElementsAre(1, 3, 4));
+  EXPECT_THAT(ids(best_hits({1, 3, 0, 3, 2}, 9)), ElementsAre(1, 3, 4, 0));
+  EXPECT_THAT(ids(best_hits({1, std::nan("")}, 9)), ElementsAre(0));
+  EXPECT_THAT(ids(best_hits({}, 3)), IsEmpty());
 }
 
 }  // namespace

@@ -41,12 +41,12 @@ TEST(SseReader, DoesNotCareWhereBytesAreCut) {
   }
 }
 
-TEST(SseReader, KnowsThatItIsInTheMiddle) {
+TEST(SseReader, KeepsWhatNoBlankLineHasEnded) {
   SseReader reader;
-  reader.feed("data: x\n\n");
-  EXPECT_FALSE(reader.mid_event());
-  reader.feed("data: y\n");
-  EXPECT_TRUE(reader.mid_event());
+  EXPECT_THAT(reader.feed("data: x\n\n"), ElementsAre("x"));
+  EXPECT_THAT(reader.feed("\n"), IsEmpty());  // nothing was kept
+  EXPECT_THAT(reader.feed("data: y\n"), IsEmpty());
+  EXPECT_THAT(reader.feed("\n"), ElementsAre("y"));
 }
 
 }  // namespace

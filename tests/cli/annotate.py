@@ -337,6 +337,14 @@ def test_few_shot_shows_examples_but_never_the_row(folder):
         annotate(folder / "d.csv", url, folder / "fs3.csv", *words, "--nearest", "--embedding-model", "e")
         assert [c["model"] for c in end.calls[:2]] == ["e", "e"]
         assert examples(end.calls[2])[-1] == ("sun", "positive")
+        # What is shown alone needs the first row's vector alone; of a replay, the calls that were recorded.
+        count = len(end.calls)
+        vectors = [*words, "--nearest", "--embedding-model", "e", "--show-prompt"]
+        shown = annotate(folder / "d.csv", url, folder / "shown.csv", *vectors).stdout
+        assert [c["input"] for c in end.calls[count + 1 :]] == [["all good"]], end.calls[count:]
+        replay = ["--replay", folder / "fs3.csv.transcript.jsonl"]
+        assert annotate(folder / "d.csv", url, folder / "shown.csv", *vectors, *replay).stdout == shown
+        assert len(end.calls) == count + 2
         run(
             "annotate",
             folder / "d.csv",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How tests run `detente annotate`, and read what it wrote."""
+"""How tests run `detente annotate` and `detente ask`, and read what they wrote."""
 
 import csv
 import json
@@ -13,13 +13,15 @@ KEY = "sk-very-secret-0123456789"
 TASK = ["--task", "mood:negative,neutral,positive"]
 
 
-def environment():
-    return {**{k: v for k, v in os.environ.items() if k != "DETENTE_API_KEY"}, "DETENTE_API_KEY": KEY}
+def environment(key=KEY):
+    """The caller's, with this key or, of None, without any."""
+    clean = {k: v for k, v in os.environ.items() if k != "DETENTE_API_KEY"}
+    return clean if key is None else {**clean, "DETENTE_API_KEY": key}
 
 
-def run(*words, code=0, timeout=60):
+def run(*words, code=0, timeout=60, key=KEY):
     done = subprocess.run(
-        [program, *map(str, words)], capture_output=True, text=True, timeout=timeout, env=environment()
+        [program, *map(str, words)], capture_output=True, text=True, timeout=timeout, env=environment(key)
     )
     assert done.returncode == code, (done.returncode, code, done.stdout, done.stderr)
     assert KEY not in done.stdout + done.stderr, done

@@ -3,46 +3,24 @@
 """detente ask, and the patterns of detente annotate that look things up (rag, react): the real program
 against an endpoint on loopback (fake_endpoint.py). What is found, what may be cited, how it ends."""
 
-import csv
+import functools
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import annotating  # noqa: E402
+from annotating import rows_of  # noqa: E402
 from fake_endpoint import Endpoint, mood, serving, text_of  # noqa: E402
 from in_one_folder import run_tests  # noqa: E402
 
-program = sys.argv[1]
-TASK = ["--task", "mood:negative,neutral,positive"]
-
-
-def run(*words, code=0):
-    clean = {k: v for k, v in os.environ.items() if k != "DETENTE_API_KEY"}
-    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=60, env=clean)
-    assert done.returncode == code, (done.returncode, code, done.stdout, done.stderr)
-    return done
+run = functools.partial(annotating.run, key=None)  # as one asks a server without keys
 
 
 def annotate(folder, url, out, *words, data="d.csv", **more):
-    return run(
-        "annotate",
-        folder / data,
-        *TASK,
-        "--endpoint",
-        url,
-        "--model",
-        "m",
-        "--out",
-        folder / out,
-        "--first-wait",
-        "0.05",
-        "--concurrency",
-        1,
-        *words,
-        **more,
+    return annotating.annotate(
+        folder / data, url, folder / out, "--concurrency", 1, *words, key=None, **more
     )
 
 
@@ -64,8 +42,7 @@ def ask(folder, url, question, *words, **more):
 
 
 def moods(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row["mood"] for row in csv.DictReader(file)]
+    return [row["mood"] for row in rows_of(path)]
 
 
 def make(folder):

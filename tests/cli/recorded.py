@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """detente annotate --replay of what a real small model answered (tests/cli/recorded): the same labels and the
 same transcript to the byte, without a network."""
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from annotating import run  # noqa: E402
 from in_one_folder import run_tests  # noqa: E402
 
-program = sys.argv[1]
 recorded = Path(__file__).resolve().parent / "recorded"
 MODEL = ["--task", "mood:negative,positive", "--text", "document", "--model"]
 SMALL = [*MODEL, "smollm2-135m-instruct"]
@@ -31,11 +29,8 @@ def test_recorded_calls_give_the_same_labels(folder):
         name = transcript.name.split(".")[0]
         data = recorded / f"{name}_reviews.tsv"
         out = folder / f"{name}.tsv"
-        words = [program, "annotate", data if data.exists() else recorded / "reviews.tsv", *FLAGS[name],
-                 "--pattern", recorded / f"{name}.yaml", "--replay", transcript, "--out", out]
-        clean = {k: v for k, v in os.environ.items() if k != "DETENTE_API_KEY"}
-        done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=60, env=clean)
-        assert done.returncode == 0, (name, done)
+        run("annotate", data if data.exists() else recorded / "reviews.tsv", *FLAGS[name],
+            "--pattern", recorded / f"{name}.yaml", "--replay", transcript, "--out", out, key=None)
         assert out.read_bytes() == (recorded / f"{name}.tsv").read_bytes(), name
         assert Path(f"{out}.transcript.jsonl").read_bytes() == transcript.read_bytes(), name
 
