@@ -13,6 +13,7 @@
 #include <detente/tensor/compat.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -35,6 +36,16 @@ constexpr int kProbeTag = 0x70726f62;
 
 // Gloo reads and writes the host's memory.
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
+
+// Gloo and the store write to connections without MSG_NOSIGNAL: the signal would end this process, without a
+// word, where another one has just gone. Ignored, it becomes an error that can be put into words.
+void ignore_broken_connections() {
+  struct sigaction now {};
+  if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) {
+    now.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &now, nullptr);
+  }
+}
 
 }  // namespace
 
@@ -105,6 +116,7 @@ std::shared_ptr<ProcessGroup> ProcessGroup::join(const launch::Launch& launch,
                                                  const GroupOptions& options) {
   // LibTorch writes a page about every connection that ends, beside the exception that we put into words.
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = 3;  // fatal ones only
+  ignore_broken_connections();
   auto impl = std::make_unique<Impl>();
   impl->launch = launch;
   const auto timeout =

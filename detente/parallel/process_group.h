@@ -23,7 +23,8 @@ namespace detente::parallel {
 
 class ProcessGroup final : public tensor::Group {
  public:
-  // Waits until all processes are there. Throws as MeetingPlace does.
+  // Waits until all processes are there. Throws as MeetingPlace does. From here on SIGPIPE is
+  // ignored in this process, unless it has a handler.
   static std::shared_ptr<ProcessGroup> join(const launch::Launch& launch,
                                             const GroupOptions& options = {});
   ~ProcessGroup() override;

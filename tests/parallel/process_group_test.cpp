@@ -9,8 +9,10 @@
 #include <torch/torch.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <exception>
 #include <fstream>
@@ -260,6 +262,28 @@ TEST(ProcessGroup, AWaitEndsWhenSomebodyHasGoneWithoutAWord) {
   }
   EXPECT_THAT(errors[0]->what(), HasSubstr("rank 2 does not answer"));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+}
+
+// Gloo's own writes raise SIGPIPE where the other side has gone within this moment.
+TEST(ProcessGroup, AClosedConnectionIsNoReasonToDie) {
+  struct sigaction before {};
+  struct sigaction plain {};
+  plain.sa_handler = SIG_DFL;
+  ASSERT_EQ(::sigaction(SIGPIPE, &plain, &before), 0);
+  all_well(2, [](const Group& group) { group->wait(); });
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  EXPECT_EQ(::write(ends[1], "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  // A program's own handler is left alone.
+  plain.sa_handler = [](int) {};
+  ASSERT_EQ(::sigaction(SIGPIPE, &plain, nullptr), 0);
+  all_well(2, [](const Group& group) { group->wait(); });
+  struct sigaction after {};
+  ASSERT_EQ(::sigaction(SIGPIPE, &before, &after), 0);
+  EXPECT_EQ(after.sa_handler, plain.sa_handler);
+  ::close(ends[1]);
 }
 
 // Each process alone, in a thread of its own.
