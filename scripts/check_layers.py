@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # docs/layers.md has the same rows.
 TORCH_FREE = [
     ["core"],
-    ["balance", "metrics", "text", "machine", "simd"],
+    ["balance", "metrics", "text", "machine", "simd", "slides"],
     ["report"],
     ["config", "data", "toy", "solver", "study", "launch", "valuation", "worlds"],
     ["serve", "annotate"],
