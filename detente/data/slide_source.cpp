@@ -6,6 +6,7 @@
 #include <detente/data/slide_annotations.h>
 #include <detente/data/slide_source.h>
 #include <detente/report/table.h>
+#include <detente/slides/slide_workers.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -74,6 +75,14 @@ void check_slides_are_whole(const Table& table,
   }
 }
 
+std::shared_ptr<slides::SlideReader> start_workers(const SlideReading& reading) {
+  slides::SlideWorkersOptions options;
+  options.workers = static_cast<int>(reading.workers);
+  options.memory_mib = static_cast<int>(reading.worker_memory);
+  options.seconds = static_cast<double>(reading.timeout_s);
+  return std::make_shared<slides::SlideWorkers>(options);
+}
+
 }  // namespace
 
 bool has_slide_name(const std::filesystem::path& path) {
@@ -92,7 +101,8 @@ bool has_slide_name(const std::filesystem::path& path) {
   return kEndings.contains(lower_ascii(path.extension().string()));
 }
 
-SlideSource::SlideSource(MakeSlideReader make) : make_(std::move(make)) {}
+SlideSource::SlideSource(MakeSlideReader make)
+    : make_(make ? std::move(make) : MakeSlideReader(start_workers)) {}
 SlideSource::~SlideSource() = default;
 
 void SlideSource::describe(FieldVisitor& data) {
@@ -117,7 +127,7 @@ void SlideSource::describe(FieldVisitor& data) {
   data.integer("workers", reading_.workers, {.min = 1, .max = 64}, "Processes that read slides.");
   data.integer("worker_memory",
                reading_.worker_memory,
-               {.min = 64, .max = 1e6},
+               {.min = 256, .max = 1e6},
                "MiB that each of them may take.");
   data.integer("timeout_s",
                reading_.timeout_s,
