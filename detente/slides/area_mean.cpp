@@ -54,8 +54,7 @@ std::int64_t AreaMean::rows_within(std::size_t bytes) const {
   const std::uint64_t lines = bytes / line;
   // n rows touch at most n * parts / whole + 2 of the output's.
   const std::uint64_t rows = lines <= 2 ? 1 : (lines - 2) * whole_y_ / parts_y_;
-  return static_cast<std::int64_t>(
-      std::clamp<std::uint64_t>(rows, 1, static_cast<std::uint64_t>(height_)));
+  return static_cast<std::int64_t>(std::max<std::uint64_t>(rows, 1));
 }
 
 void AreaMean::begin_strip(std::int64_t rows) {
