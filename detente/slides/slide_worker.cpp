@@ -8,7 +8,7 @@
 #include <detente/slides/internal/protocol.h>
 #include <detente/slides/openslide.h>
 #include <detente/slides/slide_worker.h>
-#include <fcntl.h>
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -327,9 +327,17 @@ std::string find_slide_worker() {
     return named;
   }
   const std::filesystem::path folder = own_program().parent_path();
+  std::vector<std::filesystem::path> folders = {
+      folder, folder.parent_path() / "libexec", folder.parent_path() / "bin"};
+  // In Python the program is Python's; this code lies in the package, the programs in its bin.
+  Dl_info own{};
+  if (::dladdr(reinterpret_cast<const void*>(&find_slide_worker), &own) != 0 &&
+      own.dli_fname != nullptr && *own.dli_fname == '/') {
+    const auto package = std::filesystem::path(own.dli_fname).parent_path();
+    if (package != folder) folders.push_back(package / "bin");
+  }
   std::string places;
-  for (const std::filesystem::path& place :
-       {folder, folder.parent_path() / "libexec", folder.parent_path() / "bin"}) {
+  for (const std::filesystem::path& place : folders) {
     const std::filesystem::path file = place / "detente-slide-worker";
     if (runs(file)) return file.string();
     places += (places.empty() ? "'" : ", '") + file.string() + "'";

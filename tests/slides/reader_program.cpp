@@ -4,17 +4,23 @@
 //
 //   R FILE X Y LEVEL W H OUT_W OUT_H    answered by "P W H BYTES" and the pixels, or "E" and a message (JSON)
 //   I FILE                              by "I" and vendor, mpp, levels (JSON), or "E"
+//   T LIST                              by "T", the seconds that the regions of a file took (lines as R's, in
+//                                       order) and the sum of their pixels (JSON)
 //   S                                   by "S" and what has been counted (JSON)
 //
 // Answers come in the order of the lines; regions are asked for ahead, so that workers have something to do.
 #include <detente/core/error.h>
 #include <detente/core/json_text.h>
+#include <detente/core/stopwatch.h>
 #include <detente/slides/slide_workers.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <fstream>
 #include <iostream>
+#include <numeric>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -54,6 +60,44 @@ void answer(SlideWorkers& reader, std::deque<Asked>& asked) {
   }
 }
 
+std::vector<std::string> words_of(const std::string& line) {
+  std::vector<std::string> words;
+  std::istringstream stream(line);
+  for (std::string word; std::getline(stream, word, '\t');) words.push_back(word);
+  return words;
+}
+
+Region region_of(const std::vector<std::string>& words) {
+  const auto number = [&](std::size_t i) { return std::atoll(words.at(i).c_str()); };
+  return {number(2),
+          number(3),
+          static_cast<int>(number(4)),
+          number(5),
+          number(6),
+          number(7),
+          number(8)};
+}
+
+Json timed(SlideWorkers& reader, const std::string& list) {
+  std::vector<std::vector<std::string>> lines;
+  std::ifstream file(list);
+  for (std::string line; std::getline(file, line);) lines.push_back(words_of(line));
+  const detente::Stopwatch watch;
+  std::deque<SlideReader::Ticket> asked;
+  std::uint64_t sum = 0;
+  const auto take = [&] {
+    const Picture picture = reader.take(asked.front());
+    asked.pop_front();
+    sum = std::accumulate(picture.values.begin(), picture.values.end(), sum);
+  };
+  for (const auto& words : lines) {
+    asked.push_back(reader.ask(words.at(1), region_of(words)));
+    if (asked.size() > kAhead) take();
+  }
+  while (!asked.empty()) take();
+  return {{"seconds", watch.seconds()}, {"sum", sum}};
+}
+
 Json what_is(SlideWorkers& reader, const std::string& file) {
   const SlideInfo info = reader.info(file);
   Json levels = Json::array();
@@ -83,20 +127,10 @@ int main(int argc, char** argv) {
     std::deque<Asked> asked;
     std::string line;
     while (std::getline(std::cin, line)) {
-      std::vector<std::string> words;
-      std::istringstream stream(line);
-      for (std::string word; std::getline(stream, word, '\t');) words.push_back(word);
+      const std::vector<std::string> words = words_of(line);
       if (words.size() == 9 && words[0] == "R") {
-        const auto number = [&](std::size_t i) { return std::atoll(words[i].c_str()); };
-        const Region region{number(2),
-                            number(3),
-                            static_cast<int>(number(4)),
-                            number(5),
-                            number(6),
-                            number(7),
-                            number(8)};
         try {
-          asked.push_back({.ticket = reader.ask(words[1], region)});
+          asked.push_back({.ticket = reader.ask(words[1], region_of(words))});
         } catch (const detente::Error& error) {
           asked.push_back({.error = error.what()});
         }
@@ -110,6 +144,8 @@ int main(int argc, char** argv) {
         } catch (const detente::Error& error) {
           say("E " + json_text(Json(error.what()), -1));
         }
+      } else if (words.size() == 2 && words[0] == "T") {
+        say("T " + json_text(timed(reader, words[1]), -1));
       } else {
         say("S " + json_text(counts(reader), -1));
       }

@@ -217,12 +217,15 @@ bool SlideWorkers::Pool::give_one(int w) {
 // Which of the waiting requests is this worker's next: the first of its own slides or of one that nobody has;
 // for one that has nothing to do, the first of a slide that is not being read, or of which much is waiting.
 std::optional<std::size_t> SlideWorkers::Pool::choose(int w) const {
-  const bool idle = seats_[static_cast<std::size_t>(w)].in_flight.empty();
+  const std::size_t busy = seats_[static_cast<std::size_t>(w)].in_flight.size();
   std::optional<std::size_t> other;
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
     const Slide& slide = *requests_.at(waiting_[i]).slide;
     if (slide.home == w || slide.home == kNobody) return i;
-    if (idle && !other && (slide.in_flight == 0 || slide.waiting >= kWorthOpening)) other = i;
+    // Two of the latter, so that it need not wait for the next.
+    const bool takes =
+        slide.in_flight == 0 ? busy == 0 : busy < 2 && slide.waiting >= kWorthOpening;
+    if (takes && !other) other = i;
   }
   return other;
 }
