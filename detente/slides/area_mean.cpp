@@ -15,6 +15,34 @@ std::int64_t ceil_of(std::uint64_t number, std::uint64_t divisor) {
   return static_cast<std::int64_t>((number + divisor - 1) / divisor);
 }
 
+// Sums of `kFactor` pixels each, of `factor` where that is 0; the first and the last may be fewer. `rgb` are
+// the pixels [x, x + columns).
+template <std::int64_t kFactor>
+void sum_whole_pixels(std::span<const std::uint8_t> rgb,
+                      std::int64_t x,
+                      std::int64_t factor,
+                      std::span<std::uint64_t> sums) {
+  const std::int64_t each = kFactor == 0 ? factor : kFactor;
+  const std::int64_t end = x + static_cast<std::int64_t>(rgb.size() / 3);
+  const std::uint8_t* pixel = rgb.data();
+  std::uint64_t* sum = sums.data();
+  for (std::int64_t begin = x; begin < end; sum += 3) {
+    const std::int64_t next = std::min(end, (begin / each + 1) * each);
+    // At most a block's pixels: 32 bits hold them.
+    std::uint32_t red = 0;
+    std::uint32_t green = 0;
+    std::uint32_t blue = 0;
+    for (; begin < next; ++begin, pixel += 3) {
+      red += pixel[0];
+      green += pixel[1];
+      blue += pixel[2];
+    }
+    sum[0] = red;
+    sum[1] = green;
+    sum[2] = blue;
+  }
+}
+
 }  // namespace
 
 void lay_over_background(std::span<const std::uint32_t> argb,
@@ -54,8 +82,7 @@ std::int64_t AreaMean::rows_within(std::size_t bytes) const {
   const std::uint64_t lines = bytes / line;
   // n rows touch at most n * parts / whole + 2 of the output's.
   const std::uint64_t rows = lines <= 2 ? 1 : (lines - 2) * whole_y_ / parts_y_;
-  return static_cast<std::int64_t>(
-      std::clamp<std::uint64_t>(rows, 1, static_cast<std::uint64_t>(height_)));
+  return static_cast<std::int64_t>(std::max<std::uint64_t>(rows, 1));
 }
 
 void AreaMean::begin_strip(std::int64_t rows) {
@@ -71,6 +98,23 @@ void AreaMean::add(std::int64_t row, std::int64_t x, std::span<const std::uint8_
   const auto first = static_cast<std::int64_t>(begin_x / whole_x_);
   const std::int64_t last = ceil_of(static_cast<std::uint64_t>(x + columns) * parts_x_, whole_x_);
   line_.assign(static_cast<std::size_t>(last - first) * 3, 0);
+  if (parts_x_ == 1) {
+    const auto factor = static_cast<std::int64_t>(whole_x_);
+    (factor == 2   ? sum_whole_pixels<2>
+     : factor == 4 ? sum_whole_pixels<4>
+                   : sum_whole_pixels<0>)(rgb, x, factor, line_);
+  } else {
+    sum_parts(x, rgb, first, last);
+  }
+  add_line(row, first);
+}
+
+// Of one row, the outputs [first, last).
+void AreaMean::sum_parts(std::int64_t x,
+                         std::span<const std::uint8_t> rgb,
+                         std::int64_t first,
+                         std::int64_t last) {
+  const auto columns = static_cast<std::int64_t>(rgb.size() / 3);
   for (std::int64_t o = first; o < last; ++o) {
     const std::uint64_t from = static_cast<std::uint64_t>(o) * whole_x_;
     const std::uint64_t to = from + whole_x_;
@@ -114,6 +158,10 @@ void AreaMean::add(std::int64_t row, std::int64_t x, std::span<const std::uint8_
     sum[1] = green;
     sum[2] = blue;
   }
+}
+
+// The row's sums, from the output's column `first` on, to those of the rows that it reaches into.
+void AreaMean::add_line(std::int64_t row, std::int64_t first) {
   // A row reaches into two of the output's at most, because those are no lower than it.
   const std::uint64_t from = static_cast<std::uint64_t>(strip_ + row) * parts_y_;
   const std::uint64_t to = from + parts_y_;
@@ -124,7 +172,11 @@ void AreaMean::add(std::int64_t row, std::int64_t x, std::span<const std::uint8_
     const std::uint64_t bottom = std::min(to, static_cast<std::uint64_t>(o + 1) * whole_y_);
     const std::uint64_t weight = bottom - top;
     std::uint64_t* sums = &sums_[static_cast<std::size_t>((o - first_) * out_width_ + first) * 3];
-    for (std::size_t i = 0; i < line_.size(); ++i) sums[i] += weight * line_[i];
+    if (weight == 1) {
+      for (std::size_t i = 0; i < line_.size(); ++i) sums[i] += line_[i];
+    } else {
+      for (std::size_t i = 0; i < line_.size(); ++i) sums[i] += weight * line_[i];
+    }
   }
 }
 
@@ -137,13 +189,12 @@ void AreaMean::end_strip() {
   const std::uint64_t total = whole_x_ * whole_y_;
   const double inverse = 1.0 / static_cast<double>(total);
   std::uint8_t* out = out_ + static_cast<std::size_t>(first_) * line;
+  // Half a unit keeps a sum's quotient off the whole numbers by more than 2^-41, and doubles are near by 2^-44:
+  // exact, without a division of 64 bits for each.
+  const double half = static_cast<double>(total / 2) + 0.5;
   for (std::size_t i = 0; i < count; ++i) {
-    // A division of 64 bits costs more than the sum: near by the inverse, then exact.
-    const std::uint64_t sum = sums_[i] + total / 2;
-    auto mean = static_cast<std::uint64_t>(static_cast<double>(sum) * inverse);
-    if (mean * total > sum) --mean;
-    if ((mean + 1) * total <= sum) ++mean;
-    out[i] = static_cast<std::uint8_t>(mean);
+    const double sum = static_cast<double>(static_cast<std::int64_t>(sums_[i])) + half;
+    out[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(sum * inverse));
   }
   sums_.erase(sums_.begin(), sums_.begin() + static_cast<std::ptrdiff_t>(count));
   first_ = done;

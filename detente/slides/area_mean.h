@@ -32,12 +32,19 @@ class AreaMean {
   std::int64_t rows_within(std::size_t bytes) const;
   // The next strip of rows begins; it ends where the one after it does, or at the last row.
   void begin_strip(std::int64_t rows);
-  // Row `row` of the strip from column `x` on. Each pixel of a strip comes once, in any order.
+  // Row `row` of the strip from column `x` on. Each pixel of a strip comes once, in any order; at most 2^24 at a
+  // time.
   void add(std::int64_t row, std::int64_t x, std::span<const std::uint8_t> rgb);
   // What the strip completes is written.
   void end_strip();
 
  private:
+  void sum_parts(std::int64_t x,
+                 std::span<const std::uint8_t> rgb,
+                 std::int64_t first,
+                 std::int64_t last);
+  void add_line(std::int64_t row, std::int64_t first);
+
   std::int64_t width_, height_, out_width_, out_height_;
   std::uint8_t* out_;
   // Sides without what they have in common with their source's.

@@ -221,6 +221,16 @@ SlideInfo OpenSlideFile::info() const {
   info.vendor = vendor == nullptr ? "" : std::string(vendor).substr(0, 256);
   info.mpp_x = positive_number(property("openslide.mpp-x"));
   info.mpp_y = positive_number(property("openslide.mpp-y"));
+  // 3.4 leaves a TIFF's resolution as it stands in the file.
+  if (info.vendor == "generic-tiff" && info.mpp_x == 0 && info.mpp_y == 0) {
+    const char* unit = property("tiff.ResolutionUnit");
+    if (unit != nullptr && std::string_view(unit) == "centimeter") {
+      const double across = positive_number(property("tiff.XResolution"));
+      const double down = positive_number(property("tiff.YResolution"));
+      if (across > 0) info.mpp_x = 1e4 / across;
+      if (down > 0) info.mpp_y = 1e4 / down;
+    }
+  }
   info.objective_power = positive_number(property("openslide.objective-power"));
   const char* const* names = f.get_associated_image_names(handle_);
   check();

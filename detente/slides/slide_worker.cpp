@@ -8,7 +8,7 @@
 #include <detente/slides/internal/protocol.h>
 #include <detente/slides/openslide.h>
 #include <detente/slides/slide_worker.h>
-#include <fcntl.h>
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -159,11 +159,10 @@ class SlideWorker {
       if (error.code() == ErrorCode::kInvalidArgument) {
         return internal::message('W', head.ticket, error.what());
       }
-      close(file);
-      return internal::message('N', head.ticket, error.what());
+      return internal::message('N', head.ticket, give_up(file, error.what()));
     } catch (const std::bad_alloc&) {
-      close(file);
-      return internal::message('N', head.ticket, "it takes more memory than a worker may have");
+      return internal::message(
+          'N', head.ticket, give_up(file, "it takes more memory than a worker may have"));
     }
   }
 
@@ -188,8 +187,11 @@ class SlideWorker {
     size_ = memory_ == nullptr ? 0 : static_cast<std::size_t>(size);
   }
 
-  void close(const std::string& file) {
+  // What has been ordered of it already finds the reason, instead of the next thing to go wrong.
+  std::string give_up(const std::string& file, const std::string& why) {
     open_.remove_if([&](const Opened& one) { return one.file == file; });
+    bad_ = {file, why};
+    return why;
   }
 
   // The one used last stands first.
@@ -201,7 +203,7 @@ class SlideWorker {
       open_.splice(open_.begin(), open_, found);
       return *open_.front().slide;
     }
-    const std::string problem = why_no_file(file);
+    const std::string problem = file == bad_.first ? bad_.second : why_no_file(file);
     DETENTE_CHECK(problem.empty(), ErrorCode::kData, "{}", problem);
     while (open_.size() >= most_handles_) open_.pop_back();
     open_.push_front({file, std::make_unique<OpenSlideFile>(library_, cache_, file)});
@@ -285,6 +287,7 @@ class SlideWorker {
   OpenSlideCache cache_;
   std::size_t most_handles_;
   std::list<Opened> open_;
+  std::pair<std::string, std::string> bad_;  // the slide given up last, and why
   std::uint8_t* memory_ = nullptr;
   std::size_t size_ = 0;
   std::vector<std::uint32_t> pixels_;
@@ -324,9 +327,17 @@ std::string find_slide_worker() {
     return named;
   }
   const std::filesystem::path folder = own_program().parent_path();
+  std::vector<std::filesystem::path> folders = {
+      folder, folder.parent_path() / "libexec", folder.parent_path() / "bin"};
+  // In Python the program is Python's; this code lies in the package, the programs in its bin.
+  Dl_info own{};
+  if (::dladdr(reinterpret_cast<const void*>(&find_slide_worker), &own) != 0 &&
+      own.dli_fname != nullptr && *own.dli_fname == '/') {
+    const auto package = std::filesystem::path(own.dli_fname).parent_path();
+    if (package != folder) folders.push_back(package / "bin");
+  }
   std::string places;
-  for (const std::filesystem::path& place :
-       {folder, folder.parent_path() / "libexec", folder.parent_path() / "bin"}) {
+  for (const std::filesystem::path& place : folders) {
     const std::filesystem::path file = place / "detente-slide-worker";
     if (runs(file)) return file.string();
     places += (places.empty() ? "'" : ", '") + file.string() + "'";

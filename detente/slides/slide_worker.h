@@ -11,8 +11,8 @@
 
 namespace detente::slides {
 
-// The file of the program: DETENTE_SLIDE_WORKER; else detente-slide-worker beside this program, or in
-// ../libexec or ../bin seen from there. Throws kIo where there is none, or it cannot be run.
+// The file of the program: DETENTE_SLIDE_WORKER; else detente-slide-worker beside this program, in ../libexec or
+// ../bin seen from there, or in bin beside the library that this code is part of (the Python package). Throws kIo where there is none, or it cannot be run.
 std::string find_slide_worker();
 
 // The program itself, with its arguments ("--handles N --cache-mib N --memory-mib N"). Its orders come from

@@ -3,7 +3,8 @@
 // does to its worker costs that slide and nothing else:
 //
 //   a crash      the worker is started anew and what else it had to do is done; the slide that was being read
-//                is tried once more, since it may have been another's fault, and is bad at the second time
+//                is tried again in a fresh one, since it may have been another's fault, and is bad when that
+//                crashes, too
 //   a hang       the same, without a second try
 //   an error     OpenSlide's words; the slide is bad
 //

@@ -46,13 +46,18 @@ class SlideWorkers::Pool {
 
   static constexpr int kNobody = -1;
 
+  static Clock::time_point from_now(double seconds) {
+    return Clock::now() +
+           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  }
+
   struct Slide {
     std::string file;
     int home = kNobody;  // the worker that has it open
     int in_flight = 0;
     int waiting = 0;
-    int crashes = 0;
-    std::string bad;  // why
+    std::optional<Clock::time_point> crash;  // the last in which it was being read
+    std::string bad;                         // why
   };
 
   struct Request {
@@ -75,6 +80,7 @@ class SlideWorkers::Pool {
     bool ready = false;  // has said hello
     bool ran = false;    // was started before
     std::deque<Ticket> in_flight;
+    Clock::time_point begin;     // of its worker
     Clock::time_point deadline;  // of its hello or the request that it reads
   };
 
