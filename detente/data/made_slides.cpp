@@ -69,11 +69,11 @@ Colour gland(double x, double y, double /*turn*/, std::uint64_t salt) {
   return {176 - 96 * dark, 112 - 72 * dark, 184 - 62 * dark};
 }
 
-// Large bright cells between thin walls.
+// Large pale cells between thin walls.
 Colour fat(double x, double y, double /*turn*/, std::uint64_t salt) {
   const auto [first, second] = nearest_points(x, y, 34, salt);
   const auto wall = static_cast<float>(std::exp(-(second - first) / 2.2));
-  return {240 - 28 * wall, 232 - 100 * wall, 238 - 66 * wall};
+  return {234 - 24 * wall, 186 - 90 * wall, 210 - 60 * wall};
 }
 
 struct Patch {
@@ -174,7 +174,9 @@ MadeSlide make_slide(std::int64_t size, std::uint64_t seed, std::uint64_t number
                 size);
   Rng rng = Rng(seed).fork(0x736c696465).fork(number);
   MadeSlide made;
-  made.blur = std::round(100 * between(0, kMostBlur, rng)) / 100;
+  // Multiples of the golden ratio, without the whole: spread evenly over however many slides there are.
+  const double place = 0.6180339887498949 * static_cast<double>(number) + Rng(seed).uniform();
+  made.blur = std::round(100 * kMostBlur * (place - std::floor(place))) / 100;
   const double stain = between(0.8, 1.25, rng);
   std::vector<Patch> patches;
   const auto empty = static_cast<int>(rng.below(8));  // one quarter, in half of the slides

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/report/answer_pictures.h>
 #include <detente/report/answer_summary.h>
+#include <detente/report/looks.h>
 #include <detente/train/answer_record.h>
 #include <detente/train/picture.h>
 

@@ -209,6 +209,7 @@ TEST_F(RecipeTest, ShippedRecipesAreRight) {
                                                                     {"papers/nyuv2_segnet", 3},
                                                                     {"parkinsons", 2},
                                                                     {"rf1", 8},
+                                                                    {"slides_tiff", 2},
                                                                     {"seoul", 2},
                                                                     {"sts_b", 2},
                                                                     {"tox21", 12},
