@@ -72,6 +72,10 @@ void ImageSource::describe(FieldVisitor& data) {
       "at the bottom right of a black square of this side, the larger value in each pixel. "
       "Columns become left_... and right_...; 0: one image.");
   data.integer("overlay_seed", overlay_seed_, {.min = 0, .max = 9e15}, "Decides which two.");
+  whitening_options_.describe(data);
+  data.section("labelled",
+               "Learn with few labels: hide those of all other training rows.",
+               [this](FieldVisitor& section) { labelled_.describe(section); });
   data.section("augment", "Random changes of training images.", [this](FieldVisitor& section) {
     augmentation_.describe(section);
   });
@@ -97,6 +101,8 @@ std::unique_ptr<Source> ImageSource::fresh() const {
   source->overlay_ = overlay_;
   source->overlay_seed_ = overlay_seed_;
   source->augmentation_ = augmentation_;
+  source->whitening_options_ = whitening_options_;
+  source->labelled_ = labelled_;
   return source;
 }
 
@@ -109,6 +115,19 @@ void ImageSource::check_options() const {
   DETENTE_CHECK(!column_.empty(),
                 ErrorCode::kInvalidArgument,
                 "[data::ImageSource] 'data.image' is empty; name the column of image files.");
+  DETENTE_CHECK(!whitening_options_.any() || (overlay_ == 0 && augmentation_.jitter == 0),
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.contrast' and 'data.zca' stand beside 'data.{}'; expected "
+                "{}.",
+                overlay_ > 0 ? "overlay" : "augment.jitter",
+                overlay_ > 0 ? "one image an example"
+                             : "no jitter, which changes brightness and contrast of what has none "
+                               "of them any more");
+  DETENTE_CHECK(labelled_.batch == 0 || labelled_.rows > 0,
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.labelled.batch' is {}, but all rows keep their labels; "
+                "expected 'data.labelled.rows' above 0.",
+                labelled_.batch);
 }
 
 ImageShape ImageSource::shape() const {
@@ -123,6 +142,14 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
   const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
   const bool several = !input.files.sources.empty();
+  DETENTE_CHECK(!several || labelled_.rows == 0,
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.labelled' chooses among the rows of one training file; "
+                "expected no 'data.sources' beside it.");
+  DETENTE_CHECK((!input.files.picked && input.files.given == nullptr) || !whitening_options_.any(),
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.contrast' and 'data.zca' are not for images that are a "
+                "part of joined examples; leave them out there.");
   DETENTE_CHECK(
       !several || overlay_ == 0,
       ErrorCode::kInvalidArgument,
@@ -152,7 +179,11 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   }
   take_places(*table_);
   if (fitted == nullptr) fit_scale();
+  whiten(dynamic_cast<const ImageSource*>(fitted), input.threads);
   read_targets(input.targets);
+  if (labelled_.rows > 0 && input.part == Part::kTrain && !targets_.empty()) {
+    labelled_.hide(targets_);
+  }
 }
 
 void ImageSource::read_pixels(const ImageRows& rows,
@@ -263,8 +294,10 @@ Image ImageSource::in_size(Image image,
 }
 
 void ImageSource::check_memory(std::size_t count, const ImageShape& shape) const {
+  // Whitened ones stand beside those as read, as floats.
+  const double bytes = whitening_options_.any() ? 1 + sizeof(float) : 1;
   const double mib =
-      std::ldexp(static_cast<double>(count) * static_cast<double>(shape.size()), -20);
+      std::ldexp(bytes * static_cast<double>(count) * static_cast<double>(shape.size()), -20);
   DETENTE_CHECK(mib <= static_cast<double>(memory_),
                 ErrorCode::kData,
                 "[data::ImageSource] {} images of {} x {} x {} take {:.0f} MiB; data.memory allows "
@@ -317,6 +350,28 @@ void ImageSource::fit_scale() {
   });
 }
 
+void ImageSource::whiten(const ImageSource* fitted, int threads) {
+  whitened_.clear();
+  whitening_ = fitted == nullptr ? nullptr : fitted->whitening_;
+  if (fitted == nullptr ? !whitening_options_.any() : whitening_ == nullptr) return;
+  const ImageShape one = shape();
+  whitened_.resize(size() * one.size());
+  for_each_row(size(), threads, [&](std::size_t row) {
+    std::vector<std::uint8_t> example(one.size());
+    write_example(row, example.data());
+    float* planes = whitened_.data() + row * one.size();
+    for (std::size_t i = 0; i < example.size(); ++i) {
+      planes[i % one.channels * one.pixels() + i / one.channels] = example[i];
+    }
+  });
+  if (fitted != nullptr) {
+    whitening_->apply(whitened_, threads);
+    return;
+  }
+  whitening_ = std::make_shared<const Whitening>(
+      Whitening::fit(whitening_options_, whitened_, one.size(), threads));
+}
+
 void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
   for (TargetColumn target : targets) {
     name_classes(target, fit_.classes);
@@ -367,6 +422,7 @@ Batch ImageSource::changed_batch(std::span<const std::size_t> rows,
   const ImageShape whole = shape();
   const std::size_t plane = whole.pixels();
   const bool changed = changes.any();
+  const std::vector<double> no_colour(whole.channels, 0.0);  // the mean of whitened images
   std::vector<std::array<float, 256>> standards(whole.channels);
   for (std::size_t c = 0; c < whole.channels; ++c) {
     for (std::size_t v = 0; v < 256; ++v) standards[c][v] = standard(static_cast<double>(v), c);
@@ -374,8 +430,17 @@ Batch ImageSource::changed_batch(std::span<const std::size_t> rows,
   std::vector<float> values(rows.size() * whole.size());
   std::vector<std::uint8_t> example(whole.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    write_example(rows[i], example.data());
     const std::span<float> image(values.data() + i * whole.size(), whole.size());
+    if (whitened()) {
+      const auto from = whitened_.begin() + static_cast<std::ptrdiff_t>(rows[i] * whole.size());
+      std::copy(from, from + static_cast<std::ptrdiff_t>(whole.size()), image.begin());
+      if (!changed) continue;
+      Rng own = chance(rows[i]);
+      changes.apply(image, whole, no_colour, own);
+      changes.add_noise(image, own);
+      continue;
+    }
+    write_example(rows[i], example.data());
     for (std::size_t c = 0; c < whole.channels; ++c) {
       for (std::size_t p = 0; p < plane; ++p) {
         const std::uint8_t value = example[p * whole.channels + c];
@@ -386,6 +451,7 @@ Batch ImageSource::changed_batch(std::span<const std::size_t> rows,
     Rng own = chance(rows[i]);
     changes.apply(image, whole, fit_.means, own);
     for (std::size_t j = 0; j < image.size(); ++j) image[j] = standard(image[j], j / plane);
+    changes.add_noise(image, own);
   }
   Batch batch;
   batch.push_back(
@@ -395,10 +461,13 @@ Batch ImageSource::changed_batch(std::span<const std::size_t> rows,
 
 void ImageSource::save(const std::filesystem::path& run) const {
   fit_.save(images_file(run), kFormat);
+  if (whitening_ != nullptr) whitening_->save(run);
 }
 
 void ImageSource::load(const std::filesystem::path& run) {
-  fit_ = ImageFit::load(images_file(run), kFormat, "data::ImageSource");
+  ImageFit fit = ImageFit::load(images_file(run), kFormat, "data::ImageSource");
+  whitening_ = Whitening::load(run, fit.shape.size());
+  fit_ = std::move(fit);
 }
 
 std::vector<ShownColumn> ImageSource::shown() const { return shown_columns(table_); }

@@ -2,7 +2,8 @@
 // Images (data/image_rows.h) of one size as a source, in memory with one byte a number. Fitted: the
 // size and number of channels, mean and deviation of each channel, the classes' names.
 //
-// Array of a batch: "image" [B, channels, height, width] float, (value − mean) / deviation.
+// Array of a batch: "image" [B, channels, height, width] float, (value − mean) / deviation; or, with
+// `contrast` or `zca`, whitened (data/whitening.h), which is fitted too.
 //
 // With `overlay: S` an example is two images on a black square of side S, the one at its top left,
 // another, drawn from the same part, at its bottom right, joined by the pixel's larger value
@@ -14,7 +15,9 @@
 #include <detente/data/image.h>
 #include <detente/data/image_fit.h>
 #include <detente/data/image_rows.h>
+#include <detente/data/labelled_rows.h>
 #include <detente/data/source.h>
+#include <detente/data/whitening.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -54,6 +57,10 @@ class ImageSource final : public Source {
   void check_options() const;
   // Of an example as a network sees it.
   ImageShape shape() const;
+  // Whether what a network gets is whitened: means() and deviations() are not used then.
+  bool whitened() const { return whitening_ != nullptr; }
+  // Which training rows keep their labels, and how many of them a step has.
+  const LabelledRows& labelled() const { return labelled_; }
   // Whether an example is two images.
   bool overlays() const { return overlay_ > 0; }
   // Per channel, of the training examples, in 0..255.
@@ -63,7 +70,7 @@ class ImageSource final : public Source {
   // An example before standardisation.
   Image example(std::size_t row) const;
   Image picture(std::size_t row) const override { return example(row); }
-  // What a network gets for a value of 0..255.
+  // What a network gets for a value of 0..255, where it is not whitened.
   float standard(double value, std::size_t channel) const {
     return static_cast<float>((value - fit_.means[channel]) / fit_.deviations[channel]);
   }
@@ -85,6 +92,7 @@ class ImageSource final : public Source {
   // `chosen`: the rows whose images are there, `kept`: those of them that are examples, ascending.
   void choose_partners(const RowList& chosen, const RowList& kept);
   void fit_scale();
+  void whiten(const ImageSource* fitted, int threads);
   void read_targets(const std::vector<TargetColumn>& targets);
   void write_example(std::size_t row, std::uint8_t* out) const;
 
@@ -97,9 +105,13 @@ class ImageSource final : public Source {
   std::int64_t overlay_ = 0;
   std::int64_t overlay_seed_ = 0;
   Augmentation augmentation_;
+  WhiteningOptions whitening_options_;
+  LabelledRows labelled_;
 
   ImageFit fit_;
-  std::vector<std::uint8_t> pixels_;  // of each row that was chosen
+  std::shared_ptr<const Whitening> whitening_;  // null: none
+  std::vector<std::uint8_t> pixels_;            // of each row that was chosen
+  std::vector<float> whitened_;                 // the same, in planes; else empty
   // Overlay: the images, in pixels_, at the upper left and at the bottom right.
   std::vector<std::size_t> corners_;
   std::vector<std::size_t> partners_;
