@@ -80,11 +80,12 @@ void Augmentation::describe(FieldVisitor& visitor) {
                  jitter,
                  {.min = 0, .max = 1},
                  "Change brightness and contrast by factors within 1 - jitter and 1 + jitter.");
-  visitor.choice("pad",
-                 pad,
-                 {{"black", Pad::kBlack}, {"reflect", Pad::kReflect}},
-                 "What comes in where crop has moved the image: black, or the image mirrored at its "
-                 "edge.");
+  visitor.choice(
+      "pad",
+      pad,
+      {{"black", Pad::kBlack}, {"reflect", Pad::kReflect}},
+      "What comes in where crop has moved the image: black, or the image mirrored at its "
+      "edge.");
   visitor.number("noise",
                  noise,
                  {.min = 0, .max = 1e6},

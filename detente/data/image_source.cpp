@@ -115,14 +115,15 @@ void ImageSource::check_options() const {
   DETENTE_CHECK(!column_.empty(),
                 ErrorCode::kInvalidArgument,
                 "[data::ImageSource] 'data.image' is empty; name the column of image files.");
-  DETENTE_CHECK(!whitening_options_.any() || (overlay_ == 0 && augmentation_.jitter == 0),
-                ErrorCode::kInvalidArgument,
-                "[data::ImageSource] 'data.contrast' and 'data.zca' stand beside 'data.{}'; expected "
-                "{}.",
-                overlay_ > 0 ? "overlay" : "augment.jitter",
-                overlay_ > 0 ? "one image an example"
-                             : "no jitter, which changes brightness and contrast of what has none "
-                               "of them any more");
+  DETENTE_CHECK(
+      !whitening_options_.any() || (overlay_ == 0 && augmentation_.jitter == 0),
+      ErrorCode::kInvalidArgument,
+      "[data::ImageSource] 'data.contrast' and 'data.zca' stand beside 'data.{}'; expected "
+      "{}.",
+      overlay_ > 0 ? "overlay" : "augment.jitter",
+      overlay_ > 0 ? "one image an example"
+                   : "no jitter, which changes brightness and contrast of what has none "
+                     "of them any more");
   DETENTE_CHECK(labelled_.batch == 0 || labelled_.rows > 0,
                 ErrorCode::kInvalidArgument,
                 "[data::ImageSource] 'data.labelled.batch' is {}, but all rows keep their labels; "
@@ -146,10 +147,12 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
                 ErrorCode::kInvalidArgument,
                 "[data::ImageSource] 'data.labelled' chooses among the rows of one training file; "
                 "expected no 'data.sources' beside it.");
-  DETENTE_CHECK((!input.files.picked && input.files.given == nullptr) || !whitening_options_.any(),
-                ErrorCode::kInvalidArgument,
-                "[data::ImageSource] 'data.contrast' and 'data.zca' are not for images that are a "
-                "part of joined examples; leave them out there.");
+  DETENTE_CHECK(
+      (!input.files.picked && input.files.given == nullptr) ||
+          (!whitening_options_.any() && labelled_.rows == 0),
+      ErrorCode::kInvalidArgument,
+      "[data::ImageSource] 'contrast', 'zca' and 'labelled' are not for images that are a "
+      "part of joined examples; leave them out there.");
   DETENTE_CHECK(
       !several || overlay_ == 0,
       ErrorCode::kInvalidArgument,

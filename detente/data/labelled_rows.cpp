@@ -80,8 +80,7 @@ void LabelledRows::hide(std::vector<Target>& targets) const {
   for (Target& target : targets) {
     target.missing = 0;
     for (std::size_t row = 0; row < target.rows(); ++row) {
-      const auto begin =
-          target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns);
+      const auto begin = target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns);
       const auto end = begin + static_cast<std::ptrdiff_t>(target.columns);
       if (!std::binary_search(kept.begin(), kept.end(), row)) {
         std::fill(begin, end, std::numeric_limits<double>::quiet_NaN());

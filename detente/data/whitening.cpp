@@ -102,14 +102,15 @@ Whitening Whitening::fit(const WhiteningOptions& options,
                   "[data::Whitening] 'data.zca' whitens by the covariance of the training images; "
                   "expected two or more, got {}.",
                   count);
-    DETENTE_CHECK(size <= kLargest,
-                  ErrorCode::kInvalidArgument,
-                  "[data::Whitening] 'data.zca' for images of {} numbers takes a matrix of {} x {}; "
-                  "expected at most {} numbers. Set data.size to make the images smaller.",
-                  size,
-                  size,
-                  size,
-                  kLargest);
+    DETENTE_CHECK(
+        size <= kLargest,
+        ErrorCode::kInvalidArgument,
+        "[data::Whitening] 'data.zca' for images of {} numbers takes a matrix of {} x {}; "
+        "expected at most {} numbers. Set data.size to make the images smaller.",
+        size,
+        size,
+        size,
+        kLargest);
     // On the images as the second step gets them.
     Whitening first;
     first.options_.contrast = options.contrast;
@@ -128,8 +129,7 @@ Whitening Whitening::fit(const WhiteningOptions& options,
         (eigen.eigenvalues().array().max(0.0) + options.zca).rsqrt().matrix();
     const Eigen::MatrixXd half = eigen.eigenvectors() * root.cwiseSqrt().asDiagonal();
     fitted.matrix_.resize(size * size);
-    Images(fitted.matrix_.data(), all.cols(), all.cols()) =
-        (half * half.transpose()).cast<float>();
+    Images(fitted.matrix_.data(), all.cols(), all.cols()) = (half * half.transpose()).cast<float>();
     fitted.mean_.resize(size);
     for (std::size_t i = 0; i < size; ++i) {
       fitted.mean_[i] = static_cast<float>(mean[static_cast<Index>(i)]);
@@ -187,14 +187,12 @@ std::shared_ptr<const Whitening> Whitening::load(const std::filesystem::path& ru
   loaded->options_ = {number("contrast"), number("zca")};
   loaded->size_ = size;
   bool good = json.is_object() && json.value("format", Json()) == kFormat &&
-              loaded->options_.contrast >= 0 && loaded->options_.zca >= 0 &&
-              loaded->options_.any();
+              loaded->options_.contrast >= 0 && loaded->options_.zca >= 0 && loaded->options_.any();
   if (good && loaded->options_.zca > 0) {
     const NpyArray all = read_npy(matrix_file(run));
     good = all.shape == std::vector<std::size_t>{size + 1, size} &&
-           std::all_of(all.values.begin(), all.values.end(), [](double v) {
-             return std::isfinite(v);
-           });
+           std::all_of(
+               all.values.begin(), all.values.end(), [](double v) { return std::isfinite(v); });
     if (good) {
       const auto middle = all.values.begin() + static_cast<std::ptrdiff_t>(size);
       loaded->mean_.assign(all.values.begin(), middle);
