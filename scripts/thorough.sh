@@ -4,12 +4,13 @@
 # debug), all tests on that, the torch-free part under clang-tidy and ThreadSanitizer, its tests again
 # and again in random order, the benchmarks compiled, the wheel of the Python package, a million made-up
 # inputs for everything that reads
-# files of others, a run disturbed at everything it does to its folder. Every stage runs even when one before it failed;
+# files of others, a run disturbed at everything it does to its folder, ten thousand damaged slides. Every stage runs even when one before it failed;
 # the last lines say which did and how long each took. Two to three hours on two cores.
 #
 #   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench wheel fuzz faults; default: all
 #   TORCH=PATH JOBS=N                  as with make
 #   FUZZ_RUNS=N FAULT_EVERY=N          inputs of each fuzzer (1000000); every N-th operation (1)
+#   SLIDE_RUNS=N                       damaged slides (10000)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
@@ -56,19 +57,23 @@ fuzz() {
   return "$failed"
 }
 
+# With what scripts/setup.sh installs, where that is there.
+venv_python() { if [ -x build/venv/bin/python ]; then echo build/venv/bin/python; else echo python3; fi; }
+
 faults() {
-  build release --target detente_app || return 1
+  build release --target detente_app detente_slide_worker slides_reader || return 1
   "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra tests/attack/file_faults.c -o build/file_faults.so || return 1
   python3 tests/cli/crash_points.py build/release/detente 5 \
     && python3 tests/cli/crash_ranks.py build/release/detente 5 \
     && python3 tests/attack/every_operation.py build/release/detente build/file_faults.so \
-      --every "${FAULT_EVERY:-1}"
+      --every "${FAULT_EVERY:-1}" \
+    && "$(venv_python)" tests/attack/slides.py build/release/tests/slides/slides_reader "${SLIDE_RUNS:-10000}"
 }
 
 declare -A what=([tidy]="clang-tidy on the torch-free part" [tsan]="torch-free tests under TSan"
   [plain]="every file by itself, all tests in debug" [repeat]="torch-free tests, five times, shuffled"
   [bench]="benchmarks compile" [wheel]="the Python package's wheel in a fresh environment" [fuzz]="made-up input for everything that reads files of others"
-  [faults]="a run killed and refused at everything it does to its folder")
+  [faults]="a run killed and refused at everything it does to its folder; damaged slides")
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench wheel fuzz faults); fi

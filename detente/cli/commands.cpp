@@ -10,6 +10,7 @@ void add_doctor(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
 void add_new(CLI::App& app, Context& context);
+void add_slide(CLI::App& app, Context& context);
 void add_solve(CLI::App& app, Context& context);
 void add_toy(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
@@ -37,8 +38,8 @@ void add_data(CLI::App& app, Context& context);
 std::span<const AddCommand> commands() {
   static const std::vector<AddCommand> table = {
 #ifdef DETENTE_WITH_TORCH
-      add_train,    add_eval,       add_predict, add_features, add_value, add_export, add_compare,
-      add_report,   add_study_task, add_recipe,  add_data,
+      add_train,    add_eval,    add_predict,    add_features, add_value, add_export,
+      add_compare,  add_report,  add_study_task, add_recipe,   add_data,
 #endif
 #ifdef DETENTE_WITH_SERVE
       add_serve,
@@ -46,7 +47,8 @@ std::span<const AddCommand> commands() {
 #ifdef DETENTE_WITH_ANNOTATE
       add_annotate, add_ask,
 #endif
-      add_new,      add_inspect,    add_methods, add_solve,    add_toy,   add_bench,  add_doctor,
+      add_new,      add_inspect, add_methods,    add_slide,    add_solve, add_toy,
+      add_bench,    add_doctor,
   };
   return table;
 }

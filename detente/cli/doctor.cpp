@@ -2,6 +2,7 @@
 // detente doctor: what this machine, this process and its engine are, and what is wrong with them.
 #include <detente/cli/command.h>
 #include <detente/cli/doctor_launch.h>
+#include <detente/cli/doctor_slides.h>
 #include <detente/cli/doctor_worlds.h>
 #include <detente/core/crash_point.h>
 #include <detente/core/json_text.h>
@@ -29,6 +30,7 @@ namespace {
 struct DoctorFlags {
   bool launch = false;
   bool metaworld = false;
+  bool slides = false;
   std::string python;
   bool strict = false;
   bool json = false;
@@ -175,6 +177,11 @@ void doctor_run(const DoctorFlags& flags, Context& context) {
     if (flags.strict && !there) context.exit_code = 1;
     return;
   }
+  if (flags.slides) {
+    const bool there = explain_slides(flags.json, context);
+    if (flags.strict && !there) context.exit_code = 1;
+    return;
+  }
   machine::Facts facts = machine::look_at_process();
 #ifdef DETENTE_WITH_TORCH
   facts.engine = doctor::look_at_engine(facts.libraries, facts.cpu.cores);
@@ -210,6 +217,9 @@ void add_doctor(CLI::App& app, Context& context) {
   CLI::Option* metaworld = command->add_flag(
       "--metaworld", flags->metaworld, "Say whether Meta-World can be used, and how to get it");
   metaworld->excludes(launch);
+  CLI::Option* slides = command->add_flag(
+      "--slides", flags->slides, "Say whether whole slides can be read, and what is missing");
+  slides->excludes(launch)->excludes(metaworld);
   command
       ->add_option(
           "--python", flags->python, "Of --metaworld; default: $DETENTE_PYTHON, else python3")

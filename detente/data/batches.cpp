@@ -33,6 +33,19 @@ std::vector<RowList> cut(const RowList& order, std::size_t batch_size) {
   return batches;
 }
 
+// A last batch that is too small goes to the one before it.
+std::vector<RowList> cut_epoch(const RowList& order, const BatchOptions& options) {
+  const auto batch_size = static_cast<std::size_t>(options.batch_size);
+  auto batches = cut(order, batch_size);
+  if (batches.size() > 1 && batches.back().size() < static_cast<std::size_t>(options.min_batch) &&
+      batches.back().size() < batch_size) {
+    RowList& target = batches[batches.size() - 2];
+    target.insert(target.end(), batches.back().begin(), batches.back().end());
+    batches.pop_back();
+  }
+  return batches;
+}
+
 PaddedBatch empty_batch(std::size_t rows, std::size_t width, std::int32_t pad) {
   PaddedBatch batch;
   batch.rows = rows;
@@ -63,15 +76,37 @@ std::vector<RowList> epoch_batches(std::span<const std::size_t> lengths,
           first, last, [&](std::size_t a, std::size_t b) { return lengths[a] < lengths[b]; });
     }
   }
-  auto batches = cut(order, batch_size);
-  if (batches.size() > 1 && batches.back().size() < static_cast<std::size_t>(options.min_batch) &&
-      batches.back().size() < batch_size) {
-    RowList& target = batches[batches.size() - 2];
-    target.insert(target.end(), batches.back().begin(), batches.back().end());
-    batches.pop_back();
-  }
+  auto batches = cut_epoch(order, options);
   rng.shuffle(batches);
   return batches;
+}
+
+std::vector<RowList> windowed_batches(std::span<const std::uint32_t> groups,
+                                      std::size_t window,
+                                      const BatchOptions& options,
+                                      std::uint64_t seed,
+                                      std::uint64_t epoch) {
+  check_options(options);
+  DETENTE_CHECK(window > 0,
+                ErrorCode::kInvalidArgument,
+                "[data::windowed_batches] a window holds at least one group.");
+  std::vector<RowList> members;
+  for (std::size_t row = 0; row < groups.size(); ++row) {
+    if (groups[row] >= members.size()) members.resize(groups[row] + 1);
+    members[groups[row]].push_back(row);
+  }
+  Rng rng = Rng(seed).fork(epoch);
+  rng.shuffle(members);
+  RowList order;
+  for (std::size_t begin = 0; begin < members.size(); begin += window) {
+    RowList mixed;
+    for (std::size_t g = begin; g < std::min(begin + window, members.size()); ++g) {
+      mixed.insert(mixed.end(), members[g].begin(), members[g].end());
+    }
+    rng.shuffle(mixed);
+    order.insert(order.end(), mixed.begin(), mixed.end());
+  }
+  return cut_epoch(order, options);
 }
 
 std::size_t batch_count(std::size_t rows, const BatchOptions& options) {

@@ -29,6 +29,14 @@ std::vector<RowList> epoch_batches(std::span<const std::size_t> lengths,
                                    const BatchOptions& options,
                                    std::uint64_t seed,
                                    std::uint64_t epoch);
+// The same of rows that lie in groups, which are put in a random order; the rows of each `window` of them
+// that follow each other are mixed, and batches are cut from that in order. The groups of a batch are few and
+// those of the next one the same, at the price of less chance: two rows of far-off groups never meet in a batch.
+std::vector<RowList> windowed_batches(std::span<const std::uint32_t> groups,
+                                      std::size_t window,
+                                      const BatchOptions& options,
+                                      std::uint64_t seed,
+                                      std::uint64_t epoch);
 // How many epoch_batches gives, for schedules and progress bars.
 std::size_t batch_count(std::size_t rows, const BatchOptions& options);
 

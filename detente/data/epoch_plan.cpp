@@ -70,7 +70,9 @@ EpochPlan::EpochPlan(const Source& source,
                      const Sampler& sampler,
                      std::vector<std::int64_t> own_batches,
                      std::uint64_t seed)
-    : EpochPlan(source.costs(), source.origins(), options, sampler, std::move(own_batches), seed) {}
+    : EpochPlan(source.costs(), source.origins(), options, sampler, std::move(own_batches), seed) {
+  locality_ = source.locality();
+}
 
 EpochPlan::EpochPlan(std::span<const std::size_t> costs,
                      std::span<const std::uint32_t> origins,
@@ -197,6 +199,9 @@ RowList EpochPlan::drawn(std::size_t source,
 }
 
 std::vector<RowList> EpochPlan::batches(std::uint64_t epoch) const {
+  if (plain() && !locality_.groups.empty()) {
+    return windowed_batches(locality_.groups, locality_.window, options_, seed_, epoch);
+  }
   if (plain()) return epoch_batches(costs_, options_, seed_, epoch);
   std::vector<std::size_t> begins(members_.size(), 0);
   for (std::uint64_t before = 0; before < epoch; ++before) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which rows each step of each epoch takes. Examples of one source: epoch_batches. Examples of several
+// Which rows each step of each epoch takes. Examples of one source: epoch_batches, or windowed_batches
+// where they are better read near each other (Source::locality). Examples of several
 // (SourceFiles::sources): a batch is some rows of each, and how many is said by the source itself
 // (`batch`) or, of train.batch_size rows for all others together, by the sampler.
 //
@@ -75,6 +76,7 @@ class EpochPlan {
                                                std::uint64_t epoch) const;
 
   std::span<const std::size_t> costs_;
+  Locality locality_;
   BatchOptions options_;
   std::uint64_t seed_ = 0;
   std::vector<RowList> members_;    // rows of each source

@@ -6,8 +6,8 @@
 #include <detente/data/parallel_rows.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace detente::data {
@@ -181,7 +181,11 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
     choose_partners(chosen, input.files.limited(input.part, chosen, rows.table.rows()));
   }
   take_places(*table_);
-  if (fitted == nullptr) fit_scale();
+  if (fitted == nullptr) {
+    RowList all(size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    fit_scale(all, table_->source());
+  }
   whiten(dynamic_cast<const ImageSource*>(fitted), input.threads);
   read_targets(input.targets);
   if (labelled_.rows > 0 && input.part == Part::kTrain && !targets_.empty()) {
@@ -336,23 +340,6 @@ void ImageSource::choose_partners(const RowList& chosen, const RowList& kept) {
   costs_.resize(corners_.size());
 }
 
-void ImageSource::fit_scale() {
-  const ImageShape whole = shape();
-  ImageFit::Counts counts(whole.channels);
-  std::vector<std::uint8_t> values(whole.size());
-  for (std::size_t row = 0; row < size(); ++row) {
-    write_example(row, values.data());
-    ImageFit::count(values, counts);
-  }
-  fit_.scale(counts, [this](std::size_t channel, double value) {
-    warnings_.push_back(fmt::format(
-        "Channel {} (from 0) of every image of '{}' is {} everywhere; there is nothing to see.",
-        channel,
-        table_->source(),
-        number_text(value)));
-  });
-}
-
 void ImageSource::whiten(const ImageSource* fitted, int threads) {
   whitened_.clear();
   whitening_ = fitted == nullptr ? nullptr : fitted->whitening_;
@@ -402,64 +389,6 @@ void ImageSource::write_example(std::size_t row, std::uint8_t* out) const {
   lay(pixels_.data() + partners_[row] * one.size(),
       whole.height - one.height,
       whole.width - one.width);
-}
-
-Image ImageSource::example(std::size_t row) const {
-  DETENTE_DCHECK(row < size());
-  Image image{shape(), {}};
-  image.values.resize(image.shape.size());
-  write_example(row, image.values.data());
-  return image;
-}
-
-Batch ImageSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
-  static const Augmentation unchanged;
-  return changed_batch(rows,
-                       augment != nullptr ? augmentation_ : unchanged,
-                       [augment](std::size_t row) { return augment->fork(row); });
-}
-
-Batch ImageSource::changed_batch(std::span<const std::size_t> rows,
-                                 const Augmentation& changes,
-                                 const std::function<Rng(std::size_t row)>& chance) const {
-  const ImageShape whole = shape();
-  const std::size_t plane = whole.pixels();
-  const bool changed = changes.any();
-  const std::vector<double> no_colour(whole.channels, 0.0);  // the mean of whitened images
-  std::vector<std::array<float, 256>> standards(whole.channels);
-  for (std::size_t c = 0; c < whole.channels; ++c) {
-    for (std::size_t v = 0; v < 256; ++v) standards[c][v] = standard(static_cast<double>(v), c);
-  }
-  std::vector<float> values(rows.size() * whole.size());
-  std::vector<std::uint8_t> example(whole.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::span<float> image(values.data() + i * whole.size(), whole.size());
-    if (whitened()) {
-      const auto from = whitened_.begin() + static_cast<std::ptrdiff_t>(rows[i] * whole.size());
-      std::copy(from, from + static_cast<std::ptrdiff_t>(whole.size()), image.begin());
-      if (!changed) continue;
-      Rng own = chance(rows[i]);
-      changes.apply(image, whole, no_colour, own);
-      changes.add_noise(image, own);
-      continue;
-    }
-    write_example(rows[i], example.data());
-    for (std::size_t c = 0; c < whole.channels; ++c) {
-      for (std::size_t p = 0; p < plane; ++p) {
-        const std::uint8_t value = example[p * whole.channels + c];
-        image[c * plane + p] = changed ? static_cast<float>(value) : standards[c][value];
-      }
-    }
-    if (!changed) continue;
-    Rng own = chance(rows[i]);
-    changes.apply(image, whole, fit_.means, own);
-    for (std::size_t j = 0; j < image.size(); ++j) image[j] = standard(image[j], j / plane);
-    changes.add_noise(image, own);
-  }
-  Batch batch;
-  batch.push_back(
-      {"image", {rows.size(), whole.channels, whole.height, whole.width}, std::move(values)});
-  return batch;
 }
 
 void ImageSource::save(const std::filesystem::path& run) const {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images (data/image_rows.h) of one size as a source, in memory with one byte a number. Fitted: the
-// size and number of channels, mean and deviation of each channel, the classes' names.
-//
-// Array of a batch: "image" [B, channels, height, width] float, (value − mean) / deviation; or, with
-// `contrast` or `zca`, whitened (data/whitening.h), which is fitted too.
+// size and number of channels, mean and deviation of each channel, the classes' names; with `contrast` or
+// `zca` also what whitens images (data/whitening.h).
 //
 // With `overlay: S` an example is two images on a black square of side S, the one at its top left,
 // another, drawn from the same part, at its bottom right, joined by the pixel's larger value
@@ -11,17 +9,14 @@
 // is two, left_ and right_ before its name.
 #pragma once
 
-#include <detente/data/augmentation.h>
 #include <detente/data/image.h>
-#include <detente/data/image_fit.h>
 #include <detente/data/image_rows.h>
 #include <detente/data/labelled_rows.h>
-#include <detente/data/source.h>
+#include <detente/data/picture_source.h>
 #include <detente/data/whitening.h>
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +25,7 @@
 
 namespace detente::data {
 
-class ImageSource final : public Source {
+class ImageSource final : public PictureSource {
  public:
   enum class Resize { kNone, kStretch, kCrop };
 
@@ -42,9 +37,6 @@ class ImageSource final : public Source {
   bool takes_sources() const override { return true; }
   std::unique_ptr<Source> fresh() const override;
 
-  std::size_t size() const override { return costs_.size(); }
-  std::span<const std::size_t> costs() const override { return costs_; }
-  Batch batch(std::span<const std::size_t> rows, const Rng* augment) const override;
   void save(const std::filesystem::path& run) const override;  // images.json
   void load(const std::filesystem::path& run) override;
   // The list's columns; of others the image's file or number, and the label where it was read.
@@ -53,34 +45,21 @@ class ImageSource final : public Source {
     return is_label(column) ? fit_.classes.names() : std::vector<std::string>();
   }
 
-  // Rules between options; throws kInvalidArgument.
-  void check_options() const;
-  // Of an example as a network sees it.
-  ImageShape shape() const;
-  // Whether what a network gets is whitened: means() and deviations() are not used then.
-  bool whitened() const { return whitening_ != nullptr; }
+  void check_options() const override;
+  ImageShape shape() const override;
+  bool whitened() const override { return whitening_ != nullptr; }
   // Which training rows keep their labels, and how many of them a step has.
   const LabelledRows& labelled() const { return labelled_; }
   // Whether an example is two images.
   bool overlays() const { return overlay_ > 0; }
-  // Per channel, of the training examples, in 0..255.
-  const std::vector<double>& means() const { return fit_.means; }
-  const std::vector<double>& deviations() const { return fit_.deviations; }
   const ClassTable& classes() const { return fit_.classes; }
-  // An example before standardisation.
-  Image example(std::size_t row) const;
-  Image picture(std::size_t row) const override { return example(row); }
-  // What a network gets for a value of 0..255, where it is not whitened.
-  float standard(double value, std::size_t channel) const {
-    return static_cast<float>((value - fit_.means[channel]) / fit_.deviations[channel]);
-  }
-  // A batch as batch() makes it, each row under `changes` by a chance of its own.
-  Batch changed_batch(std::span<const std::size_t> rows,
-                      const Augmentation& changes,
-                      const std::function<Rng(std::size_t row)>& chance) const;
 
  protected:
   void read_rows(const SourceInput& input, const Source* fitted) override;
+  void write_example(std::size_t row, std::uint8_t* out) const override;
+  std::span<const float> whitened_example(std::size_t row) const override {
+    return std::span(whitened_).subspan(row * shape().size(), shape().size());
+  }
 
  private:
   // The chosen images in fit_.shape, which training rows decide.
@@ -91,10 +70,8 @@ class ImageSource final : public Source {
   void check_memory(std::size_t count, const ImageShape& shape) const;
   // `chosen`: the rows whose images are there, `kept`: those of them that are examples, ascending.
   void choose_partners(const RowList& chosen, const RowList& kept);
-  void fit_scale();
   void whiten(const ImageSource* fitted, int threads);
   void read_targets(const std::vector<TargetColumn>& targets);
-  void write_example(std::size_t row, std::uint8_t* out) const;
 
   std::string column_ = "image";
   std::string class_file_;
@@ -104,18 +81,15 @@ class ImageSource final : public Source {
   std::int64_t memory_ = 4096;  // MiB
   std::int64_t overlay_ = 0;
   std::int64_t overlay_seed_ = 0;
-  Augmentation augmentation_;
   WhiteningOptions whitening_options_;
   LabelledRows labelled_;
 
-  ImageFit fit_;
   std::shared_ptr<const Whitening> whitening_;  // null: none
   std::vector<std::uint8_t> pixels_;            // of each row that was chosen
   std::vector<float> whitened_;                 // the same, in planes; else empty
   // Overlay: the images, in pixels_, at the upper left and at the bottom right.
   std::vector<std::size_t> corners_;
   std::vector<std::size_t> partners_;
-  std::vector<std::size_t> costs_;  // all 1
   std::optional<Table> table_;
 };
 

@@ -10,6 +10,7 @@
 #include <detente/data/image_source.h>
 #include <detente/data/joined_source.h>
 #include <detente/data/pair_source.h>
+#include <detente/data/slide_source.h>
 #include <detente/data/source.h>
 #include <detente/data/table_source.h>
 #include <detente/data/text_source.h>
@@ -41,6 +42,7 @@ const auto& source_table() {
       SourceKind{"audio", [] { return std::unique_ptr<Source>(std::make_unique<AudioSource>()); }},
       SourceKind{"arrays", [] { return std::unique_ptr<Source>(std::make_unique<ArraySource>()); }},
       SourceKind{"video", [] { return std::unique_ptr<Source>(std::make_unique<VideoSource>()); }},
+      SourceKind{"slides", [] { return std::unique_ptr<Source>(std::make_unique<SlideSource>()); }},
       SourceKind{"joined",
                  [] { return std::unique_ptr<Source>(std::make_unique<JoinedSource>()); }},
   };

@@ -92,12 +92,18 @@ struct UntrainedScore {
   std::vector<double> values;
 };
 
+// Examples that are cheaper to read near each other.
+struct Locality {
+  std::span<const std::uint32_t> groups;  // of each example; empty: it makes no difference
+  std::size_t window = 1;                 // so many groups are mixed with each other
+};
+
 class Source {
  public:
   virtual ~Source() = default;
 
   virtual const char* kind() const = 0;  // "pairs", "table", "images", "graph", "dense", "audio",
-                                         // "arrays", "video", "joined"
+                                         // "arrays", "video", "slides", "joined"
   // Options in the recipe's `data` section (beside kind and files), and in sections of their own.
   virtual void describe(FieldVisitor& data) = 0;
   virtual void describe_sections(FieldVisitor& /*recipe*/) {}
@@ -131,6 +137,12 @@ class Source {
   // augment->fork(row) alone, so they depend neither on what else the batch holds nor on its order;
   // row: the index in the source whose example it is. None: the examples as they are.
   virtual Batch batch(std::span<const std::size_t> rows, const Rng* augment) const = 0;
+  // These rows are asked for next, in this order: the moment for what reads its examples when they are asked
+  // for to begin with them. Changes nothing but the time.
+  virtual void expect(std::span<const std::size_t> /*rows*/) const {}
+  // Sentences for the user about what was found while examples were read, since the last call.
+  virtual std::vector<std::string> news() const { return {}; }
+  virtual Locality locality() const { return {}; }
 
   // Of the examples as they reach a network, and their targets, in their order: two sources with one
   // digest train alike. Costs a pass over the examples.

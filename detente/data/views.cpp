@@ -51,7 +51,7 @@ void jitter_colours(std::span<float> view,
 }
 
 // The row's planes in 0..255.
-std::vector<float> planes_of(const ImageSource& source, std::size_t row) {
+std::vector<float> planes_of(const PictureSource& source, std::size_t row) {
   const Image image = source.example(row);
   const std::size_t channels = image.shape.channels;
   const std::size_t pixels = image.shape.pixels();
@@ -64,7 +64,7 @@ std::vector<float> planes_of(const ImageSource& source, std::size_t row) {
   return planes;
 }
 
-void standardise(const ImageSource& source, std::span<float> image) {
+void standardise(const PictureSource& source, std::span<float> image) {
   const std::size_t pixels = image.size() / source.means().size();
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = source.standard(image[i], i / pixels);
 }
@@ -246,7 +246,7 @@ std::vector<ViewOptions> MultiCropOptions::views(const ImageShape& shape) const 
   return result;
 }
 
-std::vector<Batch> view_batches(const ImageSource& source,
+std::vector<Batch> view_batches(const PictureSource& source,
                                 std::span<const std::size_t> rows,
                                 std::span<const ViewOptions> views,
                                 const Rng& stream,
@@ -281,7 +281,7 @@ std::vector<Batch> view_batches(const ImageSource& source,
   return batches;
 }
 
-Batch distorted_batch(const ImageSource& source,
+Batch distorted_batch(const PictureSource& source,
                       std::span<const std::size_t> rows,
                       const Augmentation& changes,
                       const Rng& stream,
@@ -301,7 +301,7 @@ void append_images(Batch& all, const Batch& more) {
   to.shape[0] += from.shape[0];
 }
 
-Image view_picture(const ImageSource& source,
+Image view_picture(const PictureSource& source,
                    std::size_t row,
                    const ViewOptions& view,
                    const Rng& stream,

@@ -28,7 +28,7 @@
 #include <detente/data/batches.h>
 #include <detente/data/image.h>
 #include <detente/data/image_changes.h>
-#include <detente/data/image_source.h>
+#include <detente/data/picture_source.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -93,20 +93,20 @@ struct MultiCropOptions {
   std::vector<ViewOptions> views(const ImageShape& shape) const;
 };
 
-// One batch per view: "image" [rows, channels, size, size], standardised as ImageSource::batch does
+// One batch per view: "image" [rows, channels, size, size], standardised as PictureSource::batch does
 // it, with the same means and deviations. The chance of view v of row r is stream.fork(r).fork(v)
 // and depends on nothing else: not on the other rows, their order or number. `threads` (0: as many
 // as there are cores) changes nothing but the time. Throws as draw_view, and
 // kInvalidArgument for whitened images.
-std::vector<Batch> view_batches(const ImageSource& source,
+std::vector<Batch> view_batches(const PictureSource& source,
                                 std::span<const std::size_t> rows,
                                 std::span<const ViewOptions> views,
                                 const Rng& stream,
                                 int threads = 1);
 
 // Draw number `view` of the rows under `changes`, with chance as above: one batch like
-// ImageSource::batch, and the same as that where `changes` has none.
-Batch distorted_batch(const ImageSource& source,
+// PictureSource::batch, and the same as that where `changes` has none.
+Batch distorted_batch(const PictureSource& source,
                       std::span<const std::size_t> rows,
                       const Augmentation& changes,
                       const Rng& stream,
@@ -116,7 +116,7 @@ Batch distorted_batch(const ImageSource& source,
 void append_images(Batch& all, const Batch& more);
 
 // View `number` of the row, as view_batches draws it, rounded to bytes, to look at.
-Image view_picture(const ImageSource& source,
+Image view_picture(const PictureSource& source,
                    std::size_t row,
                    const ViewOptions& view,
                    const Rng& stream,

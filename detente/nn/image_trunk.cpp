@@ -2,7 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/data/array_source.h>
 #include <detente/data/audio_source.h>
-#include <detente/data/image_source.h>
+#include <detente/data/picture_source.h>
 #include <detente/data/video_source.h>
 #include <detente/nn/image_trunk.h>
 #include <fmt/ranges.h>
@@ -110,7 +110,7 @@ GridForm grid_form(const data::Source& source, const GridTaste& taste) {
             audio->deviations(),
             "Log-mel energies by band and frame, as the section data.mel of the recipe has them"};
   }
-  const auto* images = dynamic_cast<const data::ImageSource*>(&source);
+  const auto* images = dynamic_cast<const data::PictureSource*>(&source);
   if (images == nullptr || taste.along_time || taste.whole_clips) refuse_grid(source, taste);
   return {"image",
           images->shape(),
@@ -130,7 +130,7 @@ void ImageTrunk::prepare(data::Source& source) const {
   // What their options say of the examples is known before any is read.
   if (const auto* audio = dynamic_cast<const data::AudioSource*>(&source)) audio->check_options();
   if (const auto* video = dynamic_cast<const data::VideoSource*>(&source)) video->check_options();
-  if (const auto* images = dynamic_cast<const data::ImageSource*>(&source)) {
+  if (const auto* images = dynamic_cast<const data::PictureSource*>(&source)) {
     images->check_options();
   }
   // The dimensions of arrays are known after reading alone.
@@ -199,7 +199,7 @@ at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
 
 PortableInputs ImageTrunk::portable_inputs(const data::Source& fitted) const {
   const GridForm form = grid_form(fitted, {kind(), along_time(), whole_clips()});
-  const auto* images = dynamic_cast<const data::ImageSource*>(&fitted);
+  const auto* images = dynamic_cast<const data::PictureSource*>(&fitted);
   DETENTE_CHECK(images == nullptr || !images->whitened(),
                 ErrorCode::kUnsupported,
                 "[nn::ImageTrunk] whitened images (data.contrast, data.zca) have no form outside "

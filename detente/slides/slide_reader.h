@@ -11,11 +11,11 @@
 namespace detente::slides {
 
 struct ReaderStatistics {
-  std::int64_t pictures = 0;    // read so far
-  std::int64_t opened = 0;      // handles opened
-  std::int64_t reused = 0;      // pictures from a handle that was open
-  std::int64_t restarts = 0;    // workers started again after an end or a hang
-  double waited_seconds = 0;    // in take() for pictures that were not ready
+  std::int64_t pictures = 0;  // read so far
+  std::int64_t opened = 0;    // handles opened
+  std::int64_t reused = 0;    // pictures from a handle that was open
+  std::int64_t restarts = 0;  // workers started again after an end or a hang
+  double waited_seconds = 0;  // in take() for pictures that were not ready
 };
 
 class SlideReader {

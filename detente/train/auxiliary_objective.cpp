@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/data/image_changes.h>
-#include <detente/data/image_source.h>
+#include <detente/data/picture_source.h>
 #include <detente/nn/ema.h>
 #include <detente/train/auxiliary_objective.h>
 #include <torch/types.h>
@@ -50,7 +50,7 @@ class AuxiliaryLosses final : public LossSource {
   AuxiliaryLosses(const AuxiliaryRecipe& options, const LossContext& context)
       : options_(options),
         context_(context),
-        source_(dynamic_cast<const data::ImageSource&>(*context.corpus.train)) {
+        source_(dynamic_cast<const data::PictureSource&>(*context.corpus.train)) {
     Rng rng =
         nn::Model::initial_rng(static_cast<std::uint64_t>(context.recipe.seed)).fork(kHeadStream);
     nn::Draw draw(rng);
@@ -181,7 +181,7 @@ class AuxiliaryLosses final : public LossSource {
 
   AuxiliaryRecipe options_;
   LossContext context_;
-  const data::ImageSource& source_;
+  const data::PictureSource& source_;
   nn::Parameters head_;  // "rotation"; empty without
   // Made by begin(), whoever asks first.
   mutable std::unique_ptr<nn::Trunk> teacher_;
@@ -221,10 +221,10 @@ void AuxiliaryObjective::describe(FieldVisitor& train) {
 }
 
 void AuxiliaryObjective::check(const Recipe& recipe, const std::string& where) const {
-  DETENTE_CHECK(recipe.data.kind == "images",
+  DETENTE_CHECK(dynamic_cast<const data::PictureSource*>(recipe.data.source.get()) != nullptr,
                 ErrorCode::kInvalidArgument,
                 "{}: 'train.objective: auxiliary' turns and changes images; expected data.kind: "
-                "images, got {}.",
+                "images or slides, got {}.",
                 where,
                 recipe.data.kind);
   DETENTE_CHECK(options_.rotation || options_.exemplar,
@@ -240,7 +240,7 @@ std::unique_ptr<LossSource> AuxiliaryObjective::losses(const LossContext& contex
                 "[train::auxiliary] model.kind {} has no one vector of features for an image; "
                 "expected another.",
                 context.model.trunk().kind());
-  const auto& source = dynamic_cast<const data::ImageSource&>(*context.corpus.train);
+  const auto& source = dynamic_cast<const data::PictureSource&>(*context.corpus.train);
   DETENTE_CHECK(!options_.rotation || source.shape().height == source.shape().width,
                 ErrorCode::kInvalidArgument,
                 "[train::auxiliary] images of {} x {} pixels turned by a quarter are of another "

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
-#include <detente/data/image_source.h>
+#include <detente/data/picture_source.h>
 #include <detente/data/views.h>
 #include <detente/train/ddgsd_objective.h>
 #include <torch/types.h>
@@ -22,7 +22,7 @@ class DdgsdLosses final : public LossSource {
       : options_(options),
         context_(context),
         task_(context.recipe.tasks.front()),
-        source_(dynamic_cast<const data::ImageSource&>(*context.corpus.train)),
+        source_(dynamic_cast<const data::PictureSource&>(*context.corpus.train)),
         class_weights_(task_.weights_of_classes(source_.targets().front().values)) {}
 
   std::vector<std::string> tasks() const override {
@@ -118,7 +118,7 @@ class DdgsdLosses final : public LossSource {
   DdgsdRecipe options_;
   LossContext context_;
   const TaskRecipe& task_;
-  const data::ImageSource& source_;
+  const data::PictureSource& source_;
   std::vector<double> class_weights_;
   report::NamedNumbers numbers_;
 };
@@ -148,11 +148,12 @@ void DdgsdObjective::describe(FieldVisitor& train) {
 }
 
 void DdgsdObjective::check(const Recipe& recipe, const std::string& where) const {
-  DETENTE_CHECK(recipe.data.kind == "images",
-                ErrorCode::kInvalidArgument,
-                "{}: 'train.objective: ddgsd' distorts images; expected data.kind: images, got {}.",
-                where,
-                recipe.data.kind);
+  DETENTE_CHECK(
+      dynamic_cast<const data::PictureSource*>(recipe.data.source.get()) != nullptr,
+      ErrorCode::kInvalidArgument,
+      "{}: 'train.objective: ddgsd' distorts images; expected data.kind: images or slides, got {}.",
+      where,
+      recipe.data.kind);
   DETENTE_CHECK(recipe.tasks.size() == 1 && recipe.tasks.front().head.kind == TaskKind::kClasses &&
                     recipe.distill.empty(),
                 ErrorCode::kInvalidArgument,

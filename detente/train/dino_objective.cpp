@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
-#include <detente/data/image_source.h>
+#include <detente/data/picture_source.h>
 #include <detente/distill/collapse.h>
 #include <detente/distill/schedules.h>
 #include <detente/nn/ema.h>
@@ -55,7 +55,7 @@ class DinoLosses final : public LossSource {
   DinoLosses(const DinoRecipe& options, const LossContext& context)
       : options_(options),
         context_(context),
-        source_(dynamic_cast<const data::ImageSource&>(*context.corpus.train)),
+        source_(dynamic_cast<const data::PictureSource&>(*context.corpus.train)),
         views_(options.crops.views(source_.shape())),
         head_(make_head()),
         centre_(torch::zeros({1, options.head.out},
@@ -326,7 +326,7 @@ class DinoLosses final : public LossSource {
 
   DinoRecipe options_;
   LossContext context_;
-  const data::ImageSource& source_;
+  const data::PictureSource& source_;
   std::vector<data::ViewOptions> views_;
   distill::DinoHead head_;
   at::Tensor centre_;
@@ -371,10 +371,10 @@ void DinoObjective::describe(FieldVisitor& train) {
 }
 
 void DinoObjective::check(const Recipe& recipe, const std::string& where) const {
-  DETENTE_CHECK(recipe.data.kind == "images",
+  DETENTE_CHECK(dynamic_cast<const data::PictureSource*>(recipe.data.source.get()) != nullptr,
                 ErrorCode::kInvalidArgument,
                 "{}: 'train.objective: dino' learns from views of images; expected data.kind: "
-                "images, got {}.",
+                "images or slides, got {}.",
                 where,
                 recipe.data.kind);
   DETENTE_CHECK(options_.crops.global_crops + options_.crops.local_crops >= 2,
@@ -416,7 +416,7 @@ std::unique_ptr<LossSource> DinoObjective::losses(const LossContext& context) co
                 "[train::dino] model.kind {} has no one vector for an image; expected vit or "
                 "resnet.",
                 context.model.trunk().kind());
-  const auto& source = dynamic_cast<const data::ImageSource&>(*context.corpus.train);
+  const auto& source = dynamic_cast<const data::PictureSource&>(*context.corpus.train);
   const auto* trunk = dynamic_cast<const nn::ImageTrunk*>(&context.model.trunk());
   for (const data::ViewOptions& view : options_.crops.views(source.shape())) {
     const auto same = [&](std::size_t side) {

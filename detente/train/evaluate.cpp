@@ -72,7 +72,11 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
         heads[k].options.kind, static_cast<std::size_t>(heads[k].options.classes));
     maps = true;
   }
-  for (const auto& rows : data::evaluation_batches(source.costs(), batch_size)) {
+  const auto batches = data::evaluation_batches(source.costs(), batch_size);
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    const data::RowList& rows = batches[b];
+    source.expect(rows);
+    if (b + 1 < batches.size()) source.expect(batches[b + 1]);
     const std::vector<Matrix> outputs = model.predict(source.batch(rows, nullptr));
     const data::Batch targets = maps ? source.target_batch(rows) : data::Batch{};
     for (std::size_t k = 0; k < heads.size(); ++k) {

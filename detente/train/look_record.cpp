@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/data/image_source.h>
+#include <detente/data/picture_source.h>
 #include <detente/data/views.h>
 #include <detente/distill/knn.h>
 #include <detente/nn/vit_trunk.h>
@@ -31,8 +31,8 @@ bool all_finite(const at::Tensor& values) { return values.isfinite().all().item<
 
 LookRecord::LookRecord(const Recipe& recipe, const Corpus& corpus)
     : recipe_(recipe), corpus_(corpus) {
-  const auto* train = dynamic_cast<const data::ImageSource*>(corpus.train.get());
-  const auto* dev = dynamic_cast<const data::ImageSource*>(corpus.dev.get());
+  const auto* train = dynamic_cast<const data::PictureSource*>(corpus.train.get());
+  const auto* dev = dynamic_cast<const data::PictureSource*>(corpus.dev.get());
   if (train == nullptr || dev == nullptr || train->size() == 0 || dev->size() == 0) return;
   views_ = recipe.loop.objective->views(train->shape());
   if (views_.empty() && recipe.probes.empty()) return;

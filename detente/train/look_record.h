@@ -48,8 +48,8 @@ class LookRecord {
 
   const Recipe& recipe_;
   const Corpus& corpus_;
-  const data::ImageSource* source_ = nullptr;  // the training rows; null: nothing to show
-  const data::ImageSource* asked_ = nullptr;   // the validation rows
+  const data::PictureSource* source_ = nullptr;  // the training rows; null: nothing to show
+  const data::PictureSource* asked_ = nullptr;   // the validation rows
   std::vector<Objective::View> views_;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/data/picture_source.h>
 #include <detente/distill/knn.h>
 #include <detente/distill/linear_probe.h>
 #include <detente/train/initial_model.h>
@@ -38,9 +39,9 @@ data::RowList all_rows(const data::Source& source) {
   return rows;
 }
 
-// Of images; nothing of other kinds, whose inputs are no vectors of one length.
+// Of pictures; nothing of other kinds, whose inputs are no vectors of one length.
 std::optional<at::Tensor> raw_inputs(const data::Source& source, std::int64_t batch_size) {
-  if (std::string_view(source.kind()) != "images") return std::nullopt;
+  if (dynamic_cast<const data::PictureSource*>(&source) == nullptr) return std::nullopt;
   return by_batches(source, all_rows(source), batch_size, [](const data::Batch& batch) {
     return nn::tensor_of(data::array_of(batch, "image")).flatten(1);
   });

@@ -305,6 +305,7 @@ class Trainer {
     if (!rates.empty()) rates.resize(shared.size(), 1.0);
     step_.emplace(
         recipe_, shared, *losses_, total_steps_, rates, group_, recipe_.parallel.exchange());
+    step_->set_examples(corpus_.train.get());
     if (recipe_.valuation.method == ValuationRecipe::Method::kInRun) {
       values_.emplace(context(dtype), *losses_, shared);
       step_->set_witness(&*values_);
@@ -454,12 +455,20 @@ class Trainer {
                  {"extra", result.extra_ms}};
     if (!record.skipped) record.monitor = losses_->numbers();
     for (const std::string& message : losses_->messages()) observers_.on_message(message);
+    tell_news();
     if (values_) {
       for (const std::string& message : values_->messages()) observers_.on_message(message);
     }
     notice(record);
     state_.count(record);
     observers_.on_step(record);
+  }
+
+  // What reading examples has found out.
+  void tell_news() {
+    for (const auto* source : {corpus_.train.get(), corpus_.dev.get()}) {
+      for (const std::string& news : source->news()) observers_.on_message("warning: " + news);
+    }
   }
 
   // Shown once in each process, logged once in the whole run.
@@ -519,6 +528,7 @@ class Trainer {
   }
 
   void measure_epoch() {
+    tell_news();
     AnswerRecord answers(recipe_, *corpus_.train, *corpus_.dev);
     std::vector<TaskPredictions> predictions;
     if (!recipe_.tasks.empty()) {

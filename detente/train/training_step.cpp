@@ -98,6 +98,11 @@ StepResult TrainingStep::make(const std::vector<data::RowList>& batches,
   const double factor = schedule_factor(recipe_.schedule, position.step, total_steps_);
   StepResult result;
   result.learning_rate = recipe_.optimizer.lr * factor;
+  if (examples_ != nullptr) {
+    examples_->expect(own_rows(rows));
+    const auto next = static_cast<std::size_t>(position.batch) + 1;
+    if (next < batches.size()) examples_->expect(own_rows(batches[next]));
+  }
   look_ahead(batches, position);
   if (witness_ != nullptr) witness_->on_begin(position.step, rows);
   result.extra_ms = whole.milliseconds();

@@ -65,6 +65,9 @@ class TrainingStep {
   // Called in each step when its gradients are there and no parameter is changed yet.
   void before_update(std::function<void()> call) { before_update_ = std::move(call); }
 
+  // Told in each step which rows it takes and which the next one does (data::Source::expect); must outlive it.
+  void set_examples(const data::Source* examples) { examples_ = examples; }
+
   // Shown every step from now on; null: nobody.
   void set_witness(StepWitness* witness) { witness_ = witness; }
 
@@ -104,6 +107,7 @@ class TrainingStep {
   TensorList shared_;
   TensorList own_;  // of all tasks together
   TensorList statistics_;
+  const data::Source* examples_ = nullptr;
   AdamW optimizer_;
   MethodList methods_;
   engine::MultiTaskBackward backward_;

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/error.h>
 #include <detente/worlds/frame.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 
 namespace detente::worlds {
@@ -36,38 +31,14 @@ FrameLayout::FrameLayout(std::size_t n, std::size_t o, std::size_t a)
   bytes = part(0);
 }
 
-SharedFrame::SharedFrame(const FrameLayout& layout) : layout_(layout) {
-  const auto refuse = [this](const char* what) {
-    const int error = errno;
-    if (descriptor_ >= 0) ::close(descriptor_);
-    fail(ErrorCode::kIo,
-         "[worlds::SharedFrame] cannot {} {} bytes of shared memory: {}.",
-         what,
-         layout_.bytes,
-         std::strerror(error));
-  };
-  descriptor_ = ::memfd_create("detente-worlds", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (descriptor_ < 0 || ::ftruncate(descriptor_, static_cast<off_t>(layout_.bytes)) != 0) {
-    refuse("make");
-  }
-  // A worker that made it smaller would end this process by SIGBUS.
-  if (::fcntl(descriptor_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    refuse("seal");
-  }
-  void* memory = ::mmap(nullptr, layout_.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, 0);
-  if (memory == MAP_FAILED) refuse("map");
-  memory_ = static_cast<std::byte*>(memory);
+SharedFrame::SharedFrame(const FrameLayout& layout)
+    : layout_(layout), memory_("detente-worlds", layout.bytes) {
   const std::uint32_t sizes[] = {kProtocol,
                                  static_cast<std::uint32_t>(layout_.tasks),
                                  static_cast<std::uint32_t>(layout_.observation),
                                  static_cast<std::uint32_t>(layout_.action)};
-  std::memcpy(memory_, "DETWORLD", 8);
-  std::memcpy(memory_ + 8, sizes, sizeof sizes);
-}
-
-SharedFrame::~SharedFrame() {
-  ::munmap(memory_, layout_.bytes);
-  ::close(descriptor_);
+  std::memcpy(at<char>(0), "DETWORLD", 8);
+  std::memcpy(at<char>(8), sizes, sizeof sizes);
 }
 
 }  // namespace detente::worlds

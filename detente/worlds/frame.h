@@ -15,6 +15,8 @@
 // Each part begins at a multiple of 64 bytes.
 #pragma once
 
+#include <detente/core/shared_memory.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -32,17 +34,13 @@ struct FrameLayout {
   std::size_t episodes, actions, after, now, rewards, success, ended, truncated, mask, bytes;
 };
 
-// Anonymous memory of that layout, its header written, all else 0. Its size cannot be changed by
-// whoever gets the descriptor. Throws kIo where the system gives none.
+// Memory of that layout, its header written, all else 0. Throws kIo where the system gives none.
 class SharedFrame {
  public:
   explicit SharedFrame(const FrameLayout& layout);
-  ~SharedFrame();
-  SharedFrame(const SharedFrame&) = delete;
-  SharedFrame& operator=(const SharedFrame&) = delete;
 
   const FrameLayout& layout() const { return layout_; }
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return memory_.descriptor(); }
 
   std::uint64_t* episodes() const { return at<std::uint64_t>(layout_.episodes); }
   float* actions() const { return at<float>(layout_.actions); }
@@ -57,12 +55,11 @@ class SharedFrame {
  private:
   template <class T>
   T* at(std::size_t place) const {
-    return reinterpret_cast<T*>(memory_ + place);
+    return reinterpret_cast<T*>(memory_.bytes().data() + place);
   }
 
   FrameLayout layout_;
-  int descriptor_ = -1;
-  std::byte* memory_ = nullptr;
+  SharedMemory memory_;
 };
 
 }  // namespace detente::worlds

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <detente/core/child_process.h>
-#include <detente/core/error.h>
 #include <detente/core/json_text.h>
 #include <detente/worlds/worker.h>
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <cstring>
 
 namespace detente::worlds {
@@ -22,8 +14,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMessage = 16;
 constexpr std::size_t kLongestText = std::size_t{1} << 24;
-constexpr std::size_t kKeptOutput = std::size_t{1} << 14;
-constexpr std::size_t kLastLines = 12;
 // How long an end that closes no socket (a grandchild holds it) may go unseen.
 constexpr std::chrono::milliseconds kGlance{200};
 
@@ -52,81 +42,11 @@ std::string with_length(const std::string& text) {
   return sent + text;
 }
 
-// False where nobody reads any more.
-bool send_bytes(int socket, std::string_view bytes, int descriptor) {
-  while (!bytes.empty()) {
-    iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (descriptor >= 0) {
-      message.msg_control = control;
-      message.msg_controllen = sizeof control;
-      cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
-    }
-    const ssize_t count = ::sendmsg(socket, &message, MSG_NOSIGNAL);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-    descriptor = -1;
-  }
-  return true;
-}
-
-void close_if_open(int& descriptor) {
-  if (descriptor >= 0) ::close(descriptor);
-  descriptor = -1;
-}
-
 }  // namespace
 
-Worker::Worker(const WorkerStart& start) {
-  int sockets[2] = {-1, -1};
-  int pipes[2] = {-1, -1};
-  const auto close_all = [&] {
-    for (int* one : {&sockets[0], &sockets[1], &pipes[0], &pipes[1]}) close_if_open(*one);
-  };
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0 ||
-      ::pipe2(pipes, O_CLOEXEC) != 0) {
-    const int error = errno;
-    close_all();
-    fail(ErrorCode::kIo, "[worlds::Worker] cannot make a socket: {}.", std::strerror(error));
-  }
-  try {
-    pid_ = start_program({.arguments = {start.python, "-u", "-X", "utf8", "-c", kBootstrap},
-                          .variables = start.variables,
-                          .input = sockets[1],
-                          .output = pipes[1],
-                          .errors = pipes[1],
-                          .at_parents_end = SIGKILL});
-  } catch (...) {
-    close_all();
-    throw;
-  }
-  close_if_open(sockets[1]);
-  close_if_open(pipes[1]);
-  socket_ = sockets[0];
-  output_ = pipes[0];
-  ::fcntl(output_, F_SETFL, O_NONBLOCK);
-  // What does not fit the socket's buffer waits for Python to read; a program that is none ends, or
-  // is not waited for longer than this.
-  const timeval patience{.tv_sec = 20, .tv_usec = 0};
-  ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  send_bytes(socket_, with_length(start.script) + with_length(json_text(start.task, -1)), -1);
-}
-
-Worker::~Worker() {
-  // Before it is reaped, while its number and its group's are its own.
-  ::kill(-pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  close_if_open(socket_);
-  close_if_open(output_);
+Worker::Worker(const WorkerStart& start)
+    : process_({start.python, "-u", "-X", "utf8", "-c", kBootstrap}, start.variables) {
+  process_.send(with_length(start.script) + with_length(json_text(start.task, -1)));
 }
 
 void Worker::send(char kind, std::uint32_t argument, int descriptor) {
@@ -137,21 +57,13 @@ void Worker::send(char kind, std::uint32_t argument, int descriptor) {
   std::memcpy(message.data() + sizeof words, &sequence_, sizeof sequence_);
   // Where it is gone, await() will find out.
   if (outcome_ == Outcome::kAnswer) outcome_ = Outcome::kPending;
-  send_bytes(socket_, message, descriptor);
+  process_.send(message, descriptor);
 }
 
 void Worker::read_answers() {
-  char bytes[4096];
-  while (outcome_ == Outcome::kPending) {
-    const ssize_t count = ::recv(socket_, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    if (count <= 0) {
-      outcome_ = Outcome::kEnded;
-      return;
-    }
-    incoming_.append(bytes, static_cast<std::size_t>(count));
-    if (incoming_.size() < kMessage) continue;
+  if (outcome_ != Outcome::kPending) return;
+  const bool open = process_.receive(incoming_, kMessage + kLongestText + 1);
+  if (incoming_.size() >= kMessage) {
     std::uint32_t words[2];
     std::uint64_t sequence = 0;
     std::memcpy(words, incoming_.data(), sizeof words);
@@ -163,58 +75,23 @@ void Worker::read_answers() {
       outcome_ = Outcome::kForeign;
       return;
     }
-    if (incoming_.size() < kMessage + words[1]) continue;
-    kind_ = static_cast<char>(words[0]);
-    text_ = incoming_.substr(kMessage);
-    incoming_.clear();
-    outcome_ = Outcome::kAnswer;
+    if (incoming_.size() == kMessage + words[1]) {
+      kind_ = static_cast<char>(words[0]);
+      text_ = incoming_.substr(kMessage);
+      incoming_.clear();
+      outcome_ = Outcome::kAnswer;
+      return;
+    }
   }
-}
-
-void Worker::read_output() {
-  char bytes[4096];
-  // At most so much at a time: one that never stops must not keep the others waiting.
-  for (int i = 0; output_ >= 0 && i < 64; ++i) {
-    const ssize_t count = ::read(output_, bytes, sizeof bytes);
-    if (count == 0) close_if_open(output_);
-    if (count <= 0) return;
-    printed_.append(bytes, static_cast<std::size_t>(count));
-    if (printed_.size() > kKeptOutput) printed_.erase(0, printed_.size() - kKeptOutput / 2);
-  }
+  if (!open) outcome_ = Outcome::kEnded;
 }
 
 void Worker::look_whether_ended() {
-  siginfo_t info{};
-  if (exited_ ||
-      ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-      info.si_pid != pid_) {
-    return;
-  }
-  exited_ = true;
-  by_signal_ = info.si_code != CLD_EXITED;
-  code_ = info.si_status;
-  read_output();
+  if (seen_end_ || !process_.has_ended()) return;
+  seen_end_ = true;
   // Its last answer may be there still: an exception's traceback comes just before the end.
   read_answers();
   if (outcome_ == Outcome::kPending) outcome_ = Outcome::kEnded;
-}
-
-std::string Worker::ending() const {
-  if (!exited_) return "closed its connection";
-  return by_signal_ ? fmt::format("was ended by signal {} ({})", code_, ::strsignal(code_))
-                    : fmt::format("ended with exit code {}", code_);
-}
-
-std::string Worker::last_words() const {
-  std::string_view text = printed_;
-  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  std::size_t begin = text.size();
-  for (std::size_t lines = 0; begin > 0 && lines < kLastLines; ++lines) {
-    const std::size_t end = text.rfind('\n', begin - 1);
-    if (end == std::string_view::npos) return std::string(text);
-    begin = end;
-  }
-  return std::string(text.substr(begin == 0 ? 0 : begin + 1));
 }
 
 void await(std::span<Worker* const> workers, Clock::time_point deadline) {
@@ -224,8 +101,9 @@ void await(std::span<Worker* const> workers, Clock::time_point deadline) {
     for (Worker* worker : workers) {
       if (worker->outcome_ != Worker::Outcome::kPending) continue;
       pending = true;
-      watched.push_back({worker->socket_, POLLIN, 0});
-      if (worker->output_ >= 0) watched.push_back({worker->output_, POLLIN, 0});
+      watched.push_back({worker->process_.socket(), POLLIN, 0});
+      const int output = worker->process_.output();
+      if (output >= 0) watched.push_back({output, POLLIN, 0});
     }
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
@@ -235,13 +113,13 @@ void await(std::span<Worker* const> workers, Clock::time_point deadline) {
     for (Worker* worker : workers) {
       if (worker->outcome_ != Worker::Outcome::kPending) continue;
       worker->read_answers();
-      worker->read_output();
+      worker->process_.read_output();
       if (ready <= 0) worker->look_whether_ended();
       // The socket closes a moment before the process has ended.
-      for (int i = 0; i < 100 && worker->outcome_ == Worker::Outcome::kEnded && !worker->exited_;
+      for (int i = 0; i < 100 && worker->outcome_ == Worker::Outcome::kEnded && !worker->seen_end_;
            ++i) {
         worker->look_whether_ended();
-        if (!worker->exited_) ::usleep(2000);
+        if (!worker->seen_end_) ::usleep(2000);
       }
     }
   }

@@ -12,13 +12,11 @@
 //   from it  'H' hello: JSON (unasked, sequence 0), 'K' done, text by kind, 'N' cannot: why,
 //            'E' an exception: its traceback, and it ends
 //
-// What it prints is kept for messages and disturbs nothing. It has a process group of its own, so a
-// terminal's Ctrl-C does not reach it, and is killed when the thread that started it ends, however
-// it does (Linux): keep the thread.
+// What else it is like: core/worker_process.h.
 #pragma once
 
 #include <detente/core/json.h>
-#include <sys/types.h>
+#include <detente/core/worker_process.h>
 
 #include <chrono>
 #include <cstdint>
@@ -46,10 +44,6 @@ class Worker {
 
   // Throws kIo where the program cannot be started. Its hello is pending then.
   explicit Worker(const WorkerStart& start);
-  // Kills it and what it has started.
-  ~Worker();
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
 
   // Its answer is pending then. `descriptor` goes with it where it is not -1.
   void send(char kind, std::uint32_t argument = 0, int descriptor = -1);
@@ -57,33 +51,24 @@ class Worker {
   Outcome outcome() const { return outcome_; }
   char kind() const { return kind_; }  // of the answer
   const std::string& text() const { return text_; }
-  pid_t pid() const { return pid_; }
-
-  // How it ended, or that it has not: "ended by signal 9 (Killed)", "ended with exit code 1".
-  std::string ending() const;
-  // The last lines of what it printed; empty where it printed nothing.
-  std::string last_words() const;
+  pid_t pid() const { return process_.pid(); }
+  std::string ending() const { return process_.ending(); }
+  std::string last_words() const { return process_.last_words(); }
 
  private:
   friend void await(std::span<Worker* const> workers,
                     std::chrono::steady_clock::time_point deadline);
 
   void read_answers();
-  void read_output();
   void look_whether_ended();
 
-  pid_t pid_ = 0;
-  int socket_ = -1;
-  int output_ = -1;
+  WorkerProcess process_;
   std::uint64_t sequence_ = 0;
   Outcome outcome_ = Outcome::kPending;
   std::string incoming_;
   char kind_ = 0;
   std::string text_;
-  std::string printed_;
-  bool exited_ = false;  // a zombie until the destructor
-  int code_ = 0;
-  bool by_signal_ = false;
+  bool seen_end_ = false;
 };
 
 // Until none of them is pending or the deadline has passed; what they print is taken in meanwhile.
