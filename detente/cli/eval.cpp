@@ -154,6 +154,8 @@ void run_eval(const EvalFlags& flags, Context& context) {
                           train::prediction_batch(run.recipe),
                           train::wanted_probabilities(run.recipe),
                           flags.out.empty() ? train::MapSink() : record.sink());
+  for (const auto& news : rows->news()) tell(context, "warning", news);
+  rows->settle();
   train::check_finite(run.recipe, predictions);
   auto metrics = train::evaluate(run.recipe, predictions, *rows);
   train::Recipe recipe = run.recipe;

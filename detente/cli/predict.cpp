@@ -271,6 +271,7 @@ void run_predict(const PredictFlags& flags, Context& context) {
   }
   const auto predictions =
       train::predict_rows(*run.model, *rows, train::prediction_batch(run.recipe), {}, sink);
+  for (const auto& news : rows->news()) tell(context, "warning", news);
   train::check_finite(run.recipe, predictions);
   const auto columns = prediction_columns(run.recipe, predictions, rows->size());
   const auto shown = flags.no_inputs ? std::vector<data::ShownColumn>{}

@@ -13,6 +13,8 @@ void add_slide(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   add_slide_info(*group, context);
   add_slide_thumbnail(*group, context);
+  add_slide_tiles(*group, context);
+  add_slide_make(*group, context);
 }
 
 void add_slide_flags(CLI::App& command, SlideFlags& flags) {

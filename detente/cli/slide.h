@@ -20,6 +20,8 @@ void add_slide_flags(CLI::App& command, SlideFlags& flags);
 slides::SlideWorkersOptions slide_options(const SlideFlags& flags);
 
 void add_slide_info(CLI::App& group, Context& context);
+void add_slide_make(CLI::App& group, Context& context);
 void add_slide_thumbnail(CLI::App& group, Context& context);
+void add_slide_tiles(CLI::App& group, Context& context);
 
 }  // namespace detente::cli

@@ -196,7 +196,8 @@ std::size_t SlideSource::add_slide(const std::string& file, const slides::SlideI
                                     info.levels.front().width,
                                     info.levels.front().height));
   files_.push_back(file);
-  backgrounds_.push_back(info.background);
+  infos_.push_back(info);
+  infos_.back().properties.clear();
   return files_.size() - 1;
 }
 
@@ -397,7 +398,7 @@ void SlideSource::read_rows(const SourceInput& input, const Source* fitted) {
   store_.reset();
   files_.clear();
   identities_.clear();
-  backgrounds_.clear();
+  infos_.clear();
   tiles_.clear();
   groups_.clear();
   left_out_ = without_tissue_ = 0;
@@ -452,11 +453,51 @@ std::vector<std::string> SlideSource::news() const {
   return store_ == nullptr ? std::vector<std::string>() : store_->news();
 }
 
+void SlideSource::settle() {
+  if (store_ == nullptr) return;
+  for (Target& target : targets_) {
+    target.missing = 0;
+    for (std::size_t row = 0; row < tiles_.size(); ++row) {
+      const auto begin = target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns);
+      const auto end = begin + static_cast<std::ptrdiff_t>(target.columns);
+      if (store_->is_bad(tiles_[row].slide)) {
+        std::fill(begin, end, std::numeric_limits<double>::quiet_NaN());
+      }
+      if (std::all_of(begin, end, [](double value) { return std::isnan(value); })) ++target.missing;
+    }
+  }
+}
+
+std::optional<SlideSource::Overview> SlideSource::overview(std::size_t slide,
+                                                           std::int64_t side) const {
+  const slides::SlideInfo& info = infos_[slide];
+  const slides::Level& whole = info.levels.front();
+  Overview found;
+  try {
+    found.picture = reader_->read(files_[slide], small_region(info, side));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kData) throw;
+    return std::nullopt;
+  }
+  found.scale_x = static_cast<double>(whole.width) / static_cast<double>(found.picture.width);
+  found.scale_y = static_cast<double>(whole.height) / static_cast<double>(found.picture.height);
+  for (std::size_t row = 0; row < tiles_.size(); ++row) {
+    if (tiles_[row].slide != slide) continue;
+    slides::Region tile = tiles_[row].region;
+    const double down = info.levels[static_cast<std::size_t>(tile.level)].downsample;
+    tile.width = std::llround(static_cast<double>(tile.width) * down);
+    tile.height = std::llround(static_cast<double>(tile.height) * down);
+    found.tiles.push_back(tile);
+    found.rows.push_back(row);
+  }
+  return found;
+}
+
 Locality SlideSource::locality() const { return {groups_, static_cast<std::size_t>(window_)}; }
 
 void SlideSource::write_example(std::size_t row, std::uint8_t* out) const {
   if (store_->read(row, out)) return;
-  const std::uint32_t colour = backgrounds_[tiles_[row].slide];
+  const std::uint32_t colour = infos_[tiles_[row].slide].background;
   for (std::size_t i = 0; i < fit_.shape.pixels(); ++i) {
     for (std::size_t c = 0; c < 3; ++c) {
       out[3 * i + c] = static_cast<std::uint8_t>((colour >> (16 - 8 * c)) & 0xffU);

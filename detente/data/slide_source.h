@@ -59,6 +59,7 @@ class SlideSource final : public PictureSource {
   // What was found out since the last call about slides that cannot be read.
   std::vector<std::string> news() const override;
   // Tiles are near each other where their slides are.
+  void settle() override;
   Locality locality() const override;
   // NaN for tiles of slides that cannot be read.
   Batch target_batch(std::span<const std::size_t> rows, const Rng* augment) const override;
@@ -77,6 +78,16 @@ class SlideSource final : public PictureSource {
   std::size_t slides() const { return files_.size(); }
   const std::string& file(std::size_t slide) const { return files_[slide]; }
   const PlacedTile& tile(std::size_t row) const { return tiles_[row]; }
+  // All of a slide, its longer side `side` pixels at most, and pixels of level 0 to one of it. Nothing for one that
+  // cannot be read.
+  struct Overview {
+    slides::Picture picture;
+    double scale_x = 1;
+    double scale_y = 1;
+    std::vector<slides::Region> tiles;  // of the slide, in pixels of level 0: x, y, width, height
+    std::vector<std::size_t> rows;      // theirs
+  };
+  std::optional<Overview> overview(std::size_t slide, std::int64_t side) const;
   slides::ReaderStatistics statistics() const;
 
  protected:
@@ -111,9 +122,9 @@ class SlideSource final : public PictureSource {
   MakeSlideReader make_;
 
   std::shared_ptr<slides::SlideReader> reader_;
-  std::vector<std::string> files_;          // of the slides that have tiles
-  std::vector<std::string> identities_;     // what digest() knows them by
-  std::vector<std::uint32_t> backgrounds_;  // 0xRRGGBB
+  std::vector<std::string> files_;       // of the slides that have tiles
+  std::vector<std::string> identities_;  // what digest() knows them by
+  std::vector<slides::SlideInfo> infos_;
   std::vector<PlacedTile> tiles_;
   std::vector<std::uint32_t> groups_;  // of each tile: the slide
   std::optional<Table> table_;

@@ -142,6 +142,9 @@ class Source {
   virtual void expect(std::span<const std::size_t> /*rows*/) const {}
   // Sentences for the user about what was found while examples were read, since the last call.
   virtual std::vector<std::string> news() const { return {}; }
+  // What was found while examples were read becomes what targets() and target() say: after a pass over the
+  // rows, before what was predicted in it is compared with them.
+  virtual void settle() {}
   virtual Locality locality() const { return {}; }
 
   // Of the examples as they reach a network, and their targets, in their order: two sources with one

@@ -173,23 +173,31 @@ TileScale tile_scale(const slides::SlideInfo& info,
   return scale;
 }
 
-slides::Region overview_region(const slides::SlideInfo& info, const TileScale& scale) {
+slides::Region small_region(const slides::SlideInfo& info, std::int64_t side) {
   const slides::Level& whole = info.levels.front();
-  const auto longest = static_cast<double>(std::max(whole.width, whole.height));
-  double down = std::min(kOverviewScale,
-                         static_cast<double>(std::min(scale.width, scale.height)) / kOverviewSides);
-  down = std::max({down, 1.0, longest / kLongestOverview});
+  const double down = std::max(
+      1.0, static_cast<double>(std::max(whole.width, whole.height)) / static_cast<double>(side));
   slides::Region region;
   region.level = level_for(info.levels, down);
   const slides::Level& level = info.levels[static_cast<std::size_t>(region.level)];
   region.width = level.width;
   region.height = level.height;
-  const auto side = [&](std::int64_t full, std::int64_t most) {
+  const auto shrunk = [&](std::int64_t full, std::int64_t most) {
     return std::clamp<std::int64_t>(rounded(static_cast<double>(full) / down), 1, most);
   };
-  region.out_width = side(whole.width, level.width);
-  region.out_height = side(whole.height, level.height);
+  region.out_width = shrunk(whole.width, level.width);
+  region.out_height = shrunk(whole.height, level.height);
   return region;
+}
+
+slides::Region overview_region(const slides::SlideInfo& info, const TileScale& scale) {
+  const slides::Level& whole = info.levels.front();
+  const auto longest = static_cast<double>(std::max(whole.width, whole.height));
+  const double down =
+      std::max(1.0,
+               std::min(kOverviewScale,
+                        static_cast<double>(std::min(scale.width, scale.height)) / kOverviewSides));
+  return small_region(info, rounded(std::min(kLongestOverview, std::max(1.0, longest / down))));
 }
 
 std::pair<double, double> overview_scale(const slides::SlideInfo& info,

@@ -70,6 +70,9 @@ struct TilePlan {
   std::size_t without_tissue = 0;  // tiles of the grid, or places that were drawn
 };
 
+// All of a slide, its longer side `side` pixels, or as many as it has.
+slides::Region small_region(const slides::SlideInfo& info, std::int64_t side);
+
 // The whole slide small, for the mask: each pixel 32 of level 0, or fewer where tiles are small (8 to a tile),
 // more where that has more than 4096 a side. And how many pixels of level 0 its pixels are in x and y.
 slides::Region overview_region(const slides::SlideInfo& info, const TileScale& scale);

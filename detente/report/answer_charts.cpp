@@ -238,7 +238,8 @@ void add_examples(HtmlPage& page, const RunAnswers& answers) {
   for (std::size_t i = 0; i < answers.examples.size(); ++i) {
     const RunAnswers::Example& example = answers.examples[i];
     HtmlPage::PictureRow& row = rows.emplace_back();
-    row.name = "row " + count_text(static_cast<double>(example.row));
+    row.name =
+        example.name.empty() ? "row " + count_text(static_cast<double>(example.row)) : example.name;
     if (!example.input.empty()) row.groups.push_back({{"input", example.input}});
     for (const TaskAnswers& task : answers.tasks) {
       if (!task.maps || i >= task.maps->pairs.size()) continue;
@@ -247,6 +248,9 @@ void add_examples(HtmlPage& page, const RunAnswers& answers) {
           {{task.task + ", true", pair.truth}, {task.task + ", predicted", pair.answer}});
     }
   }
+  const bool slides = std::any_of(answers.examples.begin(),
+                                  answers.examples.end(),
+                                  [](const auto& example) { return !example.name.empty(); });
   bool normals = false;
   for (const TaskAnswers& task : answers.tasks) {
     if (!task.maps || task.maps->pairs.empty()) continue;
@@ -261,12 +265,16 @@ void add_examples(HtmlPage& page, const RunAnswers& answers) {
     }
     if (!legend.entries.empty()) legends.push_back(std::move(legend));
   }
-  if (!rows.empty()) legends.push_back({"", {{kNothingColor, "nothing known there"}}});
+  if (!rows.empty() && !slides) {
+    legends.push_back({"", {{kNothingColor, "nothing known there"}}});
+  }
   page.pictures(
       "Examples",
       rows,
       legends,
-      std::string("Rows evenly chosen among those with a target; pictures are scaled down.") +
+      std::string(slides ? "Slides evenly chosen, with their tiles; pictures are scaled down."
+                         : "Rows evenly chosen among those with a target; pictures are scaled "
+                           "down.") +
           (normals ? " Normals: x, y and z as red, green and blue." : ""));
 }
 

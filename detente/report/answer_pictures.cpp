@@ -45,7 +45,7 @@ std::string png_text(const Pixels& pixels) { return base64(png_bytes(pixels)); }
 
 // The ends of the colours: what all but the lowest and highest two percent of the true values lie between,
 // so that one far corner leaves colours for the rest; without true values those of the answers.
-void take_depth_range(const MapExamples& maps, MapAnswers& out) {
+void take_range(const MapExamples& maps, MapAnswers& out) {
   constexpr double kCut = 0.02;
   for (const auto part : {&MapExample::truth, &MapExample::answer}) {
     std::vector<double> known;
@@ -79,8 +79,22 @@ void take_classes(const MapExamples& maps, MapAnswers& out) {
   }
 }
 
+bool shows_ids(TaskKind kind) { return kind == TaskKind::kSegmentation || has_classes(kind); }
+
+// Half of each where something is known, else what lies under it.
+void lay_over(const Pixels& under, const std::vector<double>& values, Pixels& pixels) {
+  for (std::size_t i = 0; i < pixels.height * pixels.width; ++i) {
+    for (std::size_t c = 3 * i; c < 3 * i + 3; ++c) {
+      const int below = under.rgb[c];
+      pixels.rgb[c] = static_cast<std::uint8_t>(
+          std::isnan(values[i]) ? below : (below + pixels.rgb[c] + 1) / 2);
+    }
+  }
+}
+
 std::string map_picture(TaskKind kind,
                         const MapExamples& maps,
+                        const MapExample& example,
                         const std::vector<double>& planes,
                         const MapAnswers& look,
                         std::size_t side) {
@@ -94,9 +108,12 @@ std::string map_picture(TaskKind kind,
                 maps.width);
   const auto [height, width] = fitted(maps.height, maps.width, side);
   const std::vector<double> values = sampled(planes, maps, height, width);
-  if (kind == TaskKind::kSegmentation) return png_text(class_pixels(values, height, width));
-  if (kind == TaskKind::kNormals) return png_text(direction_pixels(values, height, width));
-  return png_text(ramp_pixels(values, height, width, look.low, look.high));
+  Pixels pixels = shows_ids(kind) ? class_pixels(values, height, width)
+                  : kind == TaskKind::kNormals
+                      ? direction_pixels(values, height, width)
+                      : ramp_pixels(values, height, width, look.low, look.high);
+  if (!example.under.rgb.empty()) lay_over(shrunk(example.under, height, width), values, pixels);
+  return png_text(pixels);
 }
 
 std::string input_picture(const Pixels& pixels, std::size_t side) {
@@ -133,18 +150,21 @@ void add_pictures(RunAnswers& answers,
     std::size_t used = 0;
     std::vector<RunAnswers::Example> examples;
     for (const ShownInput& input : inputs) {
-      examples.push_back({input.row, input_picture(input.pixels, side)});
+      examples.push_back({input.row, short_name(input.name), input_picture(input.pixels, side)});
       used += examples.back().input.size();
     }
     std::vector<MapAnswers> pictures(maps.size());
     for (std::size_t i = 0; i < maps.size(); ++i) {
       const TaskKind kind = answers.tasks[maps[i].task].kind;
-      if (kind == TaskKind::kDepth) take_depth_range(maps[i], pictures[i]);
-      if (kind == TaskKind::kSegmentation) take_classes(maps[i], pictures[i]);
+      if (shows_ids(kind)) {
+        take_classes(maps[i], pictures[i]);
+      } else if (kind != TaskKind::kNormals) {
+        take_range(maps[i], pictures[i]);
+      }
       for (const MapExample& example : maps[i].examples) {
         pictures[i].pairs.push_back(
-            {map_picture(kind, maps[i], example.truth, pictures[i], side),
-             map_picture(kind, maps[i], example.answer, pictures[i], side)});
+            {map_picture(kind, maps[i], example, example.truth, pictures[i], side),
+             map_picture(kind, maps[i], example, example.answer, pictures[i], side)});
         used += pictures[i].pairs.back().truth.size() + pictures[i].pairs.back().answer.size();
       }
     }

@@ -14,11 +14,13 @@
 
 namespace detente::report {
 
-// One task's maps of one example, plane after plane of height × width, rows from the top: ids, depths, or
-// three planes of normals. NaN: no target there, no answer.
+// One task's maps of one example, plane after plane of height × width, rows from the top: ids (segmentation,
+// classes, ordinal), numbers, or three planes of normals. NaN: no target there, no answer.
 struct MapExample {
   std::vector<double> truth;
   std::vector<double> answer;
+  Pixels under =
+      {};  // what it lies over, to shine through, and what is shown where nothing is known
 };
 
 struct MapExamples {
@@ -26,12 +28,13 @@ struct MapExamples {
   std::size_t height = 0;
   std::size_t width = 0;
   std::vector<MapExample> examples;
-  AnswerNames classes;  // of segmentation
+  AnswerNames classes;  // of ids
 };
 
 struct ShownInput {
   std::uint64_t row = 0;  // from 1
   Pixels pixels;          // of no size: no picture
+  std::string name = {};
 };
 
 // Rows to show, at most kMostExamples and evenly chosen, ascending, of those that the most tasks have a

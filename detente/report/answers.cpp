@@ -220,6 +220,7 @@ RunAnswers answers_from(const Json& json) {
   for (const Json& example : list_at(json, "examples", kMostExamples)) {
     RunAnswers::Example& to = out.examples.emplace_back();
     to.row = whole_at(example, "row");
+    if (const Json* name = optional_at(example, "name")) to.name = name_from(*name);
     to.input = picture_at(example, "input", used);
   }
   for (const Json& task : list_at(json, "tasks", kMostAnswerTasks)) {
@@ -248,7 +249,8 @@ double LabelAnswers::f1() const { return part_of(2 * both, there + predicted); }
 Json RunAnswers::to_json() const {
   Json shown = Json::array();
   for (const auto& example : examples) {
-    shown.push_back({{"row", example.row}, {"input", example.input}});
+    Json& one = shown.emplace_back(Json{{"row", example.row}, {"input", example.input}});
+    if (!example.name.empty()) one["name"] = example.name;
   }
   Json list = Json::array();
   for (const auto& task : tasks) list.push_back(task_json(task));

@@ -80,7 +80,8 @@ struct LabelAnswers {
   double f1() const;         // NaN where both are
 };
 
-// What a task's maps look like, one for each of RunAnswers::examples: PNG in base64.
+// What a task's maps look like, or its answers where they lie on a slide, one for each of
+// RunAnswers::examples: PNG in base64.
 struct MapAnswers {
   struct Pair {
     std::string truth;
@@ -91,8 +92,8 @@ struct MapAnswers {
     std::string name;
   };
   std::vector<Pair> pairs;
-  std::vector<Class> classes;  // segmentation: those to be seen
-  double low = kNoNumber;      // depth: the ends of the colours; values beyond have those
+  std::vector<Class> classes;  // of ids: those to be seen
+  double low = kNoNumber;      // of numbers: the ends of the colours; values beyond have those
   double high = kNoNumber;
 };
 
@@ -119,7 +120,8 @@ struct RunAnswers {
   std::vector<TaskAnswers> tasks;
   std::size_t all_tasks = 0;
   struct Example {
-    std::uint64_t row = 0;  // from 1
+    std::uint64_t row = 0;  // from 1; of a slide its first
+    std::string name = {};  // of a slide; empty: none
     std::string input;      // PNG in base64; empty: no picture
   };
   std::vector<Example> examples;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -82,7 +84,62 @@ report::RunAnswers AnswerRecord::answers(std::int64_t epoch,
     }
   }
   if (!shown_.empty()) add_maps(out);
+  if (const auto* slides = dynamic_cast<const data::SlideSource*>(&rows_)) {
+    add_slides(out, *slides, predictions);
+  }
   return out;
+}
+
+void AnswerRecord::add_slides(report::RunAnswers& answers,
+                              const data::SlideSource& slides,
+                              const std::vector<TaskPredictions>& predictions) const {
+  // Sides of a picture of a slide, which stands at the upper left of it.
+  constexpr std::size_t kSide = 192;
+  std::vector<report::MapExamples> maps;
+  for (std::size_t k = 0; k < answers.tasks.size(); ++k) {
+    if (is_map(answers.tasks[k].kind) || rows_.target(recipe_.tasks[k].name).columns > 1) continue;
+    maps.push_back({k, kSide, kSide, {}, names_of(recipe_.tasks[k])});
+  }
+  std::vector<report::ShownInput> inputs;
+  for (const std::size_t slide : report::evenly_chosen(slides.slides(), report::kMostExamples)) {
+    const auto overview = slides.overview(slide, kSide);
+    if (!overview) continue;
+    const slides::Picture& picture = overview->picture;
+    report::Pixels under{kSide, kSide, std::vector<std::uint8_t>(3 * kSide * kSide, 255)};
+    for (std::int64_t y = 0; y < picture.height; ++y) {
+      const auto from = picture.values.begin() + 3 * y * picture.width;
+      std::copy(from,
+                from + 3 * picture.width,
+                under.rgb.begin() + 3 * y * static_cast<std::int64_t>(kSide));
+    }
+    inputs.push_back({overview->rows.front() + 1,
+                      under,
+                      std::filesystem::path(slides.file(slide)).filename().string()});
+    for (report::MapExamples& task : maps) {
+      const std::string& name = recipe_.tasks[task.task].name;
+      const auto& truth = rows_.target(name).values;
+      report::MapExample& example = task.examples.emplace_back();
+      example.truth.assign(kSide * kSide, std::numeric_limits<double>::quiet_NaN());
+      example.answer = example.truth;
+      example.under = under;
+      for (std::size_t i = 0; i < overview->tiles.size(); ++i) {
+        const auto& tile = overview->tiles[i];
+        const auto place = [](std::int64_t at, double scale) {
+          return static_cast<std::size_t>(
+              std::clamp<std::int64_t>(std::llround(static_cast<double>(at) / scale), 0, kSide));
+        };
+        const std::size_t right = place(tile.x + tile.width, overview->scale_x);
+        const std::size_t bottom = place(tile.y + tile.height, overview->scale_y);
+        for (std::size_t y = place(tile.y, overview->scale_y); y < bottom; ++y) {
+          for (std::size_t x = place(tile.x, overview->scale_x); x < right; ++x) {
+            example.truth[y * kSide + x] = truth[overview->rows[i]];
+            example.answer[y * kSide + x] = predictions[task.task].values[overview->rows[i]];
+          }
+        }
+      }
+    }
+  }
+  report::add_pictures(answers, inputs, maps);
 }
 
 void AnswerRecord::add_maps(report::RunAnswers& answers) const {

@@ -2,7 +2,7 @@
 // What the run's answers.json says of an epoch's predictions on the validation rows (report/answers.h).
 #pragma once
 
-#include <detente/data/source.h>
+#include <detente/data/slide_source.h>
 #include <detente/report/answers.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/recipe.h>
@@ -36,6 +36,10 @@ class AnswerRecord {
  private:
   std::vector<std::string> names_of(const TaskRecipe& task) const;
   void add_maps(report::RunAnswers& answers) const;
+  // Answers that lie side by side on slides, over pictures of those.
+  void add_slides(report::RunAnswers& answers,
+                  const data::SlideSource& slides,
+                  const std::vector<TaskPredictions>& predictions) const;
 
   const Recipe& recipe_;
   const data::Source& fitted_;

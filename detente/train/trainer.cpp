@@ -537,6 +537,7 @@ class Trainer {
                                  prediction_batch(recipe_),
                                  wanted_probabilities(recipe_),
                                  answers.sink());
+      corpus_.dev->settle();
     }
     const auto metrics = evaluate(recipe_, predictions, *corpus_.dev);
     if (!probes_) probes_.emplace(recipe_, corpus_);

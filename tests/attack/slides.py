@@ -108,9 +108,11 @@ def main():
             bad = [text for kind, text in answers if kind == "E"]
             for text in bad:
                 assert f"'{path}'" in text, (path, text)
-                counts["crash"] += "was ended by signal" in text or "ended with exit code" in text
-                counts["hang"] += "did not answer" in text
-                said = text.split(f"'{path}'", 1)[1].replace(str(path), "").split("its last words")[0]
+            if bad:
+                # Of a file that is bad every answer says the same.
+                counts["crash"] += "was ended by signal" in bad[0] or "ended with exit code" in bad[0]
+                counts["hang"] += "did not answer" in bad[0]
+                said = bad[0].split(f"'{path}'", 1)[1].replace(str(path), "").split("its last words")[0]
                 words[" ".join(w for w in said.split() if not any(c.isdigit() for c in w))[:80]] += 1
             counts["refused" if bad else "read"] += 1
             path.unlink()

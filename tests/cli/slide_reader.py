@@ -12,7 +12,8 @@ class Reader:
     def __init__(self, program, workers=1, handles=32, seconds=60):
         # BUILD/tests/slides/slides_reader, BUILD/detente-slide-worker
         worker = Path(program).resolve().parents[2] / "detente-slide-worker"
-        os.environ.setdefault("DETENTE_SLIDE_WORKER", str(worker))
+        if not os.environ.get("DETENTE_SLIDE_WORKER"):
+            os.environ["DETENTE_SLIDE_WORKER"] = str(worker)
         words = [str(program), str(workers), str(handles), str(seconds)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 

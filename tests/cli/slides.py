@@ -26,7 +26,16 @@ except Exception as error:  # where there is no library, a ModuleNotFoundError o
     openslide = None
     print(f"no openslide-python, so no comparison with it: {error!s:.100}")
 from in_one_folder import run_tests  # noqa: E402
-from made_slides import COMPRESSIONS, aperio, half, tissue, write_slide  # noqa: E402
+from made_slides import (  # noqa: E402
+    COMPRESSIONS,
+    LONG,
+    Tiff,
+    aperio,
+    common_entries,
+    half,
+    tissue,
+    write_slide,
+)
 from slide_reader import Reader  # noqa: E402
 
 program, reader_program = sys.argv[1], sys.argv[2]
@@ -233,6 +242,47 @@ def test_a_killed_worker_costs_nothing(folder):
         time.sleep(0.02)
     else:
         raise AssertionError("workers outlive the process that they work for")
+
+
+def test_what_a_file_declares_costs_the_caller_nothing(folder):
+    """Sizes beyond any memory, a hundred levels, megabytes of words: answered or refused within limits."""
+    bombs = folder / "bombs"
+    bombs.mkdir()
+    picture = tissue(70, 50, 1)
+
+    def declared(name, wide, high, tile, count=1, **more):
+        tiff = Tiff(bombs / name)
+        for _ in range(count):
+            ((place, size),) = tiff.data([bytes(3072)])
+            entries = [e for e in common_entries(picture, "none", None, None, 0) if e[0] not in (256, 257)]
+            entries += [(256, LONG, [wide]), (257, LONG, [high]), (322, LONG, [tile]), (323, LONG, [tile])]
+            tiles = more.get("tiles", 1)
+            tiff.directory([*entries, (324, LONG, [place] * tiles), (325, LONG, [size] * tiles)])
+        tiff.close()
+
+    declared("wide.tiff", 2**31 - 1, 2**31 - 1, 32)
+    declared("large tile.tiff", 2**30, 2**30, 2**30)
+    declared("one tile.tiff", 60000, 60000, 60000 // 16 * 16 + 16)
+    declared("levels.tiff", 32, 32, 32, count=100)
+    declared("many tiles.tiff", 32 * 5000, 32 * 50, 32, tiles=5000 * 50)
+    write_slide(bombs / "words.svs", picture, tile=32, description=aperio() + "|x = " + "y" * 5_000_000)
+    pairs = "".join(f"|key{i} = {'z' * 100}" for i in range(50_000))
+    write_slide(bombs / "pairs.svs", picture, tile=32, description=aperio() + pairs)
+    reader = Reader(reader_program, seconds=10)
+    paths = sorted(bombs.iterdir())
+    infos = {path.name: reader.info(path) for path in paths}
+    answers, counts = reader.pictures([(path, 0, 0, 0, 64, 64) for path in paths])
+    print({name: kind for name, (kind, _) in infos.items()}, [kind for kind, _ in answers])
+    assert rss_mib(reader.process.pid) < 64, rss_mib(reader.process.pid)
+    assert all(kind in "IE" for kind, _ in infos.values()) and len(answers) == len(paths)
+    # Nothing of the sort is a reason not to read what is there.
+    assert infos["words.svs"][0] == infos["pairs.svs"][0] == "I", infos
+    good = folder / "slides/none.tiff"
+    assert reader.pictures([(good, 0, 0, 0, 9, 9)])[0][0][0] == "P"
+    assert reader.close() == 0
+    facts = json_of("slide", "info", bombs / "pairs.svs")
+    assert int(facts["properties"]["detente.left-out"]) > 10_000, facts["properties"]["detente.left-out"]
+    assert len(json.dumps(facts)) < 4_000_000
 
 
 def test_info(folder):
