@@ -3,6 +3,7 @@
 #include <detente/balance/internal/inner.h>
 #include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
+#include <detente/balance/mgda.h>
 #include <detente/core/error.h>
 
 #include <string>
@@ -14,6 +15,8 @@ const std::string kWhere = "[balance::cr_mogm]";  // made once: solve() allocate
 
 class CrMogm final : public internal::Wrapper {
  public:
+  CrMogm() : Wrapper("mgda", make_mgda()) {}
+
   const char* name() const override { return "cr_mogm"; }
   void describe(FieldVisitor& visitor) override {
     options_.describe(visitor);

@@ -3,6 +3,7 @@
 #include <detente/balance/internal/inner.h>
 #include <detente/balance/internal/state.h>
 #include <detente/balance/method_info.h>
+#include <detente/balance/mgda.h>
 #include <detente/core/error.h>
 
 #include <string>
@@ -14,6 +15,8 @@ const std::string kWhere = "[balance::every_n]";  // made once: solve() allocate
 
 class EveryN final : public internal::Wrapper {
  public:
+  EveryN() : Wrapper("mgda", make_mgda()) {}
+
   const char* name() const override { return "every_n"; }
   MethodClass needs() const override { return due() ? inner_->needs() : MethodClass::kLoss; }
   bool uses_losses() const override { return due() && inner_->uses_losses(); }

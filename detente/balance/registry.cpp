@@ -59,7 +59,8 @@
   METHOD(m_config)              \
   METHOD(db_mtl)                \
   METHOD(cr_mogm)               \
-  METHOD(every_n)
+  METHOD(every_n)               \
+  METHOD(arml)
 
 namespace detente::balance {
 

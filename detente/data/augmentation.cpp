@@ -56,6 +56,14 @@ void erase_rectangle(std::span<float> image,
   }
 }
 
+// Where index i of a line of n lies when the line goes on mirrored on both sides.
+std::int64_t mirrored(std::int64_t i, std::int64_t n) {
+  if (n == 1) return 0;
+  const std::int64_t period = 2 * (n - 1);
+  i = ((i % period) + period) % period;
+  return i < n ? i : period - i;
+}
+
 }  // namespace
 
 void Augmentation::describe(FieldVisitor& visitor) {
@@ -72,6 +80,16 @@ void Augmentation::describe(FieldVisitor& visitor) {
                  jitter,
                  {.min = 0, .max = 1},
                  "Change brightness and contrast by factors within 1 - jitter and 1 + jitter.");
+  visitor.choice(
+      "pad",
+      pad,
+      {{"black", Pad::kBlack}, {"reflect", Pad::kReflect}},
+      "What comes in where crop has moved the image: black, or the image mirrored at its "
+      "edge.");
+  visitor.number("noise",
+                 noise,
+                 {.min = 0, .max = 1e6},
+                 "Deviation of normal noise on every number as the network gets it.");
 }
 
 void Augmentation::apply(std::span<float> image,
@@ -83,9 +101,18 @@ void Augmentation::apply(std::span<float> image,
   if (crop > 0) {
     const std::int64_t down = up_to(crop, rng);
     const std::int64_t right = up_to(crop, rng);
-    shift(image, shape, down, right);
+    if (pad == Pad::kReflect) {
+      shift_reflected(image, shape, down, right);
+    } else {
+      shift(image, shape, down, right);
+    }
   }
   if (erase > 0 && rng.uniform() < erase) erase_rectangle(image, shape, mean, rng);
+}
+
+void Augmentation::add_noise(std::span<float> image, Rng& rng) const {
+  if (noise <= 0) return;
+  for (float& value : image) value += static_cast<float>(noise * rng.normal());
 }
 
 void flip_columns(std::span<float> image, const ImageShape& shape) {
@@ -109,6 +136,25 @@ void shift(std::span<float> image, const ImageShape& shape, std::int64_t down, s
          ++y) {
       const auto from = was.begin() + (c * height + y - down) * width + first - right;
       std::copy(from, from + count, image.begin() + (c * height + y) * width + first);
+    }
+  }
+}
+
+void shift_reflected(std::span<float> image,
+                     const ImageShape& shape,
+                     std::int64_t down,
+                     std::int64_t right) {
+  if (down == 0 && right == 0) return;
+  const std::vector<float> was(image.begin(), image.end());
+  const auto height = static_cast<std::int64_t>(shape.height);
+  const auto width = static_cast<std::int64_t>(shape.width);
+  std::size_t i = 0;
+  for (std::int64_t c = 0; c < static_cast<std::int64_t>(shape.channels); ++c) {
+    for (std::int64_t y = 0; y < height; ++y) {
+      const std::int64_t line = (c * height + mirrored(y - down, height)) * width;
+      for (std::int64_t x = 0; x < width; ++x) {
+        image[i++] = was[static_cast<std::size_t>(line + mirrored(x - right, width))];
+      }
     }
   }
 }

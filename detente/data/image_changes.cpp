@@ -223,4 +223,52 @@ void solarise(std::span<float> image) {
   for (float& value : image) value = value >= kSolarised ? kLargest - value : value;
 }
 
+void turn(std::span<const float> image,
+          const ImageShape& shape,
+          int quarters,
+          std::span<float> turned) {
+  const std::size_t height = shape.height;
+  const std::size_t width = shape.width;
+  DETENTE_CHECK(quarters % 2 == 0 || height == width,
+                ErrorCode::kShape,
+                "[data::turn] an image of {} x {} turned by a quarter is of {} x {}; expected a "
+                "square one.",
+                height,
+                width,
+                width,
+                height);
+  const int turns = ((quarters % 4) + 4) % 4;
+  for (std::size_t c = 0; c < shape.channels; ++c) {
+    const float* from = image.data() + c * shape.pixels();
+    float* to = turned.data() + c * shape.pixels();
+    for (std::size_t y = 0; y < height; ++y) {
+      for (std::size_t x = 0; x < width; ++x) {
+        std::size_t source = y * width + x;
+        if (turns == 1) source = x * width + (width - 1 - y);
+        if (turns == 2) source = (height - 1 - y) * width + (width - 1 - x);
+        if (turns == 3) source = (height - 1 - x) * width + y;
+        to[y * width + x] = from[source];
+      }
+    }
+  }
+}
+
+void cut_out(std::span<float> image,
+             const ImageShape& shape,
+             std::size_t row,
+             std::size_t column,
+             std::size_t side) {
+  const std::size_t half = side / 2;
+  const std::size_t top = row - std::min(row, half);
+  const std::size_t bottom = std::min(row + half, shape.height);
+  const std::size_t left = column - std::min(column, half);
+  const std::size_t right = std::min(column + half, shape.width);
+  for (std::size_t c = 0; c < shape.channels; ++c) {
+    for (std::size_t y = top; y < bottom; ++y) {
+      float* line = image.data() + c * shape.pixels() + y * shape.width;
+      std::fill(line + left, line + right, 0.0F);
+    }
+  }
+}
+
 }  // namespace detente::data

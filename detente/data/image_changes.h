@@ -53,4 +53,19 @@ void blur(std::span<float> image, const ImageShape& shape, double sigma);
 // Values of 128 and more become 255 - value.
 void solarise(std::span<float> image);
 
+// `image` turned by quarters of a circle against the clock, to `turned`, of as many numbers; an odd number
+// of quarters takes a square image. As torch.rot90(image, quarters, [1, 2]).
+void turn(std::span<const float> image,
+          const ImageShape& shape,
+          int quarters,
+          std::span<float> turned);
+
+// A square of this side, in pixels, becomes 0 (Cutout, DeVries and Taylor 2017): of the side/2
+// rows before `row` and as many from it on, as far as they are in the image, and columns likewise.
+void cut_out(std::span<float> image,
+             const ImageShape& shape,
+             std::size_t row,
+             std::size_t column,
+             std::size_t side);
+
 }  // namespace detente::data

@@ -72,6 +72,10 @@ void ImageSource::describe(FieldVisitor& data) {
       "at the bottom right of a black square of this side, the larger value in each pixel. "
       "Columns become left_... and right_...; 0: one image.");
   data.integer("overlay_seed", overlay_seed_, {.min = 0, .max = 9e15}, "Decides which two.");
+  whitening_options_.describe(data);
+  data.section("labelled",
+               "Learn with few labels: hide those of all other training rows.",
+               [this](FieldVisitor& section) { labelled_.describe(section); });
   data.section("augment", "Random changes of training images.", [this](FieldVisitor& section) {
     augmentation_.describe(section);
   });
@@ -97,6 +101,8 @@ std::unique_ptr<Source> ImageSource::fresh() const {
   source->overlay_ = overlay_;
   source->overlay_seed_ = overlay_seed_;
   source->augmentation_ = augmentation_;
+  source->whitening_options_ = whitening_options_;
+  source->labelled_ = labelled_;
   return source;
 }
 
@@ -109,6 +115,20 @@ void ImageSource::check_options() const {
   DETENTE_CHECK(!column_.empty(),
                 ErrorCode::kInvalidArgument,
                 "[data::ImageSource] 'data.image' is empty; name the column of image files.");
+  DETENTE_CHECK(
+      !whitening_options_.any() || (overlay_ == 0 && augmentation_.jitter == 0),
+      ErrorCode::kInvalidArgument,
+      "[data::ImageSource] 'data.contrast' and 'data.zca' stand beside 'data.{}'; expected "
+      "{}.",
+      overlay_ > 0 ? "overlay" : "augment.jitter",
+      overlay_ > 0 ? "one image an example"
+                   : "no jitter, which changes brightness and contrast of what has none "
+                     "of them any more");
+  DETENTE_CHECK(labelled_.batch == 0 || labelled_.rows > 0,
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.labelled.batch' is {}, but all rows keep their labels; "
+                "expected 'data.labelled.rows' above 0.",
+                labelled_.batch);
 }
 
 ImageShape ImageSource::shape() const {
@@ -123,6 +143,16 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
   if (fitted == nullptr && !class_file_.empty()) fit_.classes = read_class_file(class_file_);
   const bool labels = !input.files.picked && (fitted == nullptr || !input.targets.empty());
   const bool several = !input.files.sources.empty();
+  DETENTE_CHECK(!several || labelled_.rows == 0,
+                ErrorCode::kInvalidArgument,
+                "[data::ImageSource] 'data.labelled' chooses among the rows of one training file; "
+                "expected no 'data.sources' beside it.");
+  DETENTE_CHECK(
+      (!input.files.picked && input.files.given == nullptr) ||
+          (!whitening_options_.any() && labelled_.rows == 0),
+      ErrorCode::kInvalidArgument,
+      "[data::ImageSource] 'contrast', 'zca' and 'labelled' are not for images that are a "
+      "part of joined examples; leave them out there.");
   DETENTE_CHECK(
       !several || overlay_ == 0,
       ErrorCode::kInvalidArgument,
@@ -156,7 +186,11 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
     std::iota(all.begin(), all.end(), std::size_t{0});
     fit_scale(all, table_->source());
   }
+  whiten(dynamic_cast<const ImageSource*>(fitted), input.threads);
   read_targets(input.targets);
+  if (labelled_.rows > 0 && input.part == Part::kTrain && !targets_.empty()) {
+    labelled_.hide(targets_);
+  }
 }
 
 void ImageSource::read_pixels(const ImageRows& rows,
@@ -267,8 +301,10 @@ Image ImageSource::in_size(Image image,
 }
 
 void ImageSource::check_memory(std::size_t count, const ImageShape& shape) const {
+  // Whitened ones stand beside those as read, as floats.
+  const double bytes = whitening_options_.any() ? 1 + sizeof(float) : 1;
   const double mib =
-      std::ldexp(static_cast<double>(count) * static_cast<double>(shape.size()), -20);
+      std::ldexp(bytes * static_cast<double>(count) * static_cast<double>(shape.size()), -20);
   DETENTE_CHECK(mib <= static_cast<double>(memory_),
                 ErrorCode::kData,
                 "[data::ImageSource] {} images of {} x {} x {} take {:.0f} MiB; data.memory allows "
@@ -304,6 +340,28 @@ void ImageSource::choose_partners(const RowList& chosen, const RowList& kept) {
   costs_.resize(corners_.size());
 }
 
+void ImageSource::whiten(const ImageSource* fitted, int threads) {
+  whitened_.clear();
+  whitening_ = fitted == nullptr ? nullptr : fitted->whitening_;
+  if (fitted == nullptr ? !whitening_options_.any() : whitening_ == nullptr) return;
+  const ImageShape one = shape();
+  whitened_.resize(size() * one.size());
+  for_each_row(size(), threads, [&](std::size_t row) {
+    std::vector<std::uint8_t> example(one.size());
+    write_example(row, example.data());
+    float* planes = whitened_.data() + row * one.size();
+    for (std::size_t i = 0; i < example.size(); ++i) {
+      planes[i % one.channels * one.pixels() + i / one.channels] = example[i];
+    }
+  });
+  if (fitted != nullptr) {
+    whitening_->apply(whitened_, threads);
+    return;
+  }
+  whitening_ = std::make_shared<const Whitening>(
+      Whitening::fit(whitening_options_, whitened_, one.size(), threads));
+}
+
 void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
   for (TargetColumn target : targets) {
     name_classes(target, fit_.classes);
@@ -335,10 +393,13 @@ void ImageSource::write_example(std::size_t row, std::uint8_t* out) const {
 
 void ImageSource::save(const std::filesystem::path& run) const {
   fit_.save(images_file(run), kFormat);
+  if (whitening_ != nullptr) whitening_->save(run);
 }
 
 void ImageSource::load(const std::filesystem::path& run) {
-  fit_ = ImageFit::load(images_file(run), kFormat, "data::ImageSource");
+  ImageFit fit = ImageFit::load(images_file(run), kFormat, "data::ImageSource");
+  whitening_ = Whitening::load(run, fit.shape.size());
+  fit_ = std::move(fit);
 }
 
 std::vector<ShownColumn> ImageSource::shown() const { return shown_columns(table_); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images (data/image_rows.h) of one size as a source, in memory with one byte a number. Fitted: the
-// size and number of channels, mean and deviation of each channel, the classes' names.
+// size and number of channels, mean and deviation of each channel, the classes' names; with `contrast` or
+// `zca` also what whitens images (data/whitening.h).
 //
 // With `overlay: S` an example is two images on a black square of side S, the one at its top left,
 // another, drawn from the same part, at its bottom right, joined by the pixel's larger value
@@ -10,7 +11,9 @@
 
 #include <detente/data/image.h>
 #include <detente/data/image_rows.h>
+#include <detente/data/labelled_rows.h>
 #include <detente/data/picture_source.h>
+#include <detente/data/whitening.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -44,6 +47,9 @@ class ImageSource final : public PictureSource {
 
   void check_options() const override;
   ImageShape shape() const override;
+  bool whitened() const override { return whitening_ != nullptr; }
+  // Which training rows keep their labels, and how many of them a step has.
+  const LabelledRows& labelled() const { return labelled_; }
   // Whether an example is two images.
   bool overlays() const { return overlay_ > 0; }
   const ClassTable& classes() const { return fit_.classes; }
@@ -51,6 +57,9 @@ class ImageSource final : public PictureSource {
  protected:
   void read_rows(const SourceInput& input, const Source* fitted) override;
   void write_example(std::size_t row, std::uint8_t* out) const override;
+  std::span<const float> whitened_example(std::size_t row) const override {
+    return std::span(whitened_).subspan(row * shape().size(), shape().size());
+  }
 
  private:
   // The chosen images in fit_.shape, which training rows decide.
@@ -61,6 +70,7 @@ class ImageSource final : public PictureSource {
   void check_memory(std::size_t count, const ImageShape& shape) const;
   // `chosen`: the rows whose images are there, `kept`: those of them that are examples, ascending.
   void choose_partners(const RowList& chosen, const RowList& kept);
+  void whiten(const ImageSource* fitted, int threads);
   void read_targets(const std::vector<TargetColumn>& targets);
 
   std::string column_ = "image";
@@ -71,8 +81,12 @@ class ImageSource final : public PictureSource {
   std::int64_t memory_ = 4096;  // MiB
   std::int64_t overlay_ = 0;
   std::int64_t overlay_seed_ = 0;
+  WhiteningOptions whitening_options_;
+  LabelledRows labelled_;
 
-  std::vector<std::uint8_t> pixels_;  // of each row that was chosen
+  std::shared_ptr<const Whitening> whitening_;  // null: none
+  std::vector<std::uint8_t> pixels_;            // of each row that was chosen
+  std::vector<float> whitened_;                 // the same, in planes; else empty
   // Overlay: the images, in pixels_, at the upper left and at the bottom right.
   std::vector<std::size_t> corners_;
   std::vector<std::size_t> partners_;

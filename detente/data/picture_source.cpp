@@ -4,6 +4,7 @@
 #include <detente/data/picture_source.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -30,6 +31,7 @@ Batch PictureSource::changed_batch(std::span<const std::size_t> rows,
   const ImageShape whole = shape();
   const std::size_t plane = whole.pixels();
   const bool changed = changes.any();
+  const std::vector<double> no_colour(whole.channels, 0.0);  // the mean of whitened examples
   std::vector<std::array<float, 256>> standards(whole.channels);
   for (std::size_t c = 0; c < whole.channels; ++c) {
     for (std::size_t v = 0; v < 256; ++v) standards[c][v] = standard(static_cast<double>(v), c);
@@ -38,8 +40,17 @@ Batch PictureSource::changed_batch(std::span<const std::size_t> rows,
   std::vector<float> values(rows.size() * whole.size());
   std::vector<std::uint8_t> example(whole.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    write_example(rows[i], example.data());
     const std::span<float> image(values.data() + i * whole.size(), whole.size());
+    if (whitened()) {
+      const auto from = whitened_example(rows[i]);
+      std::copy(from.begin(), from.end(), image.begin());
+      if (!changed) continue;
+      Rng own = chance(rows[i]);
+      changes.apply(image, whole, no_colour, own);
+      changes.add_noise(image, own);
+      continue;
+    }
+    write_example(rows[i], example.data());
     for (std::size_t c = 0; c < whole.channels; ++c) {
       for (std::size_t p = 0; p < plane; ++p) {
         const std::uint8_t value = example[p * whole.channels + c];
@@ -50,6 +61,7 @@ Batch PictureSource::changed_batch(std::span<const std::size_t> rows,
     Rng own = chance(rows[i]);
     changes.apply(image, whole, fit_.means, own);
     for (std::size_t j = 0; j < image.size(); ++j) image[j] = standard(image[j], j / plane);
+    changes.add_noise(image, own);
   }
   Batch batch;
   batch.push_back(

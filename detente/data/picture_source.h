@@ -2,7 +2,8 @@
 // Sources whose examples are pictures of one size, a byte a number: images in memory, tiles of slides. What
 // a network sees is the same of all of them, and so are random changes of training examples.
 //
-// Array of a batch: "image" [B, channels, height, width] float, (value − mean) / deviation.
+// Array of a batch: "image" [B, channels, height, width] float, (value − mean) / deviation; of whitened
+// examples (data/whitening.h) the numbers that whitening made.
 #pragma once
 
 #include <detente/data/augmentation.h>
@@ -30,7 +31,9 @@ class PictureSource : public Source {
   // Per channel, of training examples, in 0..255.
   const std::vector<double>& means() const { return fit_.means; }
   const std::vector<double>& deviations() const { return fit_.deviations; }
-  // What a network gets for a value of 0..255.
+  // Whether what a network gets is whitened: means() and deviations() are not used then.
+  virtual bool whitened() const { return false; }
+  // What a network gets for a value of 0..255, where it is not whitened.
   float standard(double value, std::size_t channel) const {
     return static_cast<float>((value - fit_.means[channel]) / fit_.deviations[channel]);
   }
@@ -45,6 +48,8 @@ class PictureSource : public Source {
  protected:
   // The example's bytes, shape().size() of them, the channels of a pixel together.
   virtual void write_example(std::size_t row, std::uint8_t* out) const = 0;
+  // Where it is whitened: the planes of the channels one after the other.
+  virtual std::span<const float> whitened_example(std::size_t /*row*/) const { return {}; }
   // Means and deviations of the examples in `rows`.
   void fit_scale(std::span<const std::size_t> rows, const std::string& source);
 

@@ -359,6 +359,7 @@ Batch VideoSource::batch(std::span<const std::size_t> rows, const Rng* augment) 
       const std::size_t c = j / (plane * length);
       to[j] = static_cast<float>((static_cast<double>(to[j]) - fit_.means[c]) / fit_.deviations[c]);
     }
+    if (own) augmentation_.add_noise(to, *own);
   }
   Batch batch;
   batch.push_back(

@@ -251,6 +251,10 @@ std::vector<Batch> view_batches(const PictureSource& source,
                                 std::span<const ViewOptions> views,
                                 const Rng& stream,
                                 int threads) {
+  DETENTE_CHECK(!source.whitened(),
+                ErrorCode::kInvalidArgument,
+                "[data::view_batches] views are of images as they are read; expected no "
+                "'data.contrast' and no 'data.zca'.");
   const ImageShape shape = source.shape();
   std::vector<ImageShape> shapes;
   std::vector<std::vector<float>> values;

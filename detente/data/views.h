@@ -96,7 +96,8 @@ struct MultiCropOptions {
 // One batch per view: "image" [rows, channels, size, size], standardised as PictureSource::batch does
 // it, with the same means and deviations. The chance of view v of row r is stream.fork(r).fork(v)
 // and depends on nothing else: not on the other rows, their order or number. `threads` (0: as many
-// as there are cores) changes nothing but the time. Throws as draw_view.
+// as there are cores) changes nothing but the time. Throws as draw_view, and
+// kInvalidArgument for whitened images.
 std::vector<Batch> view_batches(const PictureSource& source,
                                 std::span<const std::size_t> rows,
                                 std::span<const ViewOptions> views,

@@ -233,6 +233,12 @@ Value* silu(const Node& node, OnnxGraph& graph) {
   return graph.node("Mul", {x, graph.node("Sigmoid", {x})});
 }
 
+Value* leaky_relu(const Node& node, OnnxGraph& graph) {
+  return graph.node("LeakyRelu",
+                    {graph.tensor(node.input(0))},
+                    {OnnxGraph::number("alpha", graph.known(node.input(1)).toScalar().toDouble())});
+}
+
 Value* softmax(const Node& node, OnnxGraph& graph) {
   const std::int64_t axis = axis_of(graph, node.input(1), node.input(0));
   return graph.node("Softmax", {graph.tensor(node.input(0))}, {OnnxGraph::attribute("axis", axis)});
@@ -369,6 +375,7 @@ const std::map<std::string, Rule>& rules() {
       {"aten::mean", mean},
       {"aten::mul", mul},
       {"aten::ne", not_equal},
+      {"aten::leaky_relu", leaky_relu},
       {"aten::norm", norm},
       {"aten::ones_like", ones_like},
       {"aten::permute", permute},

@@ -15,6 +15,15 @@ constexpr double kNormMomentum = 0.1;
 
 }  // namespace
 
+void describe_image_norm(FieldVisitor& model, ImageNorm& norm) {
+  model.choice("norm",
+               norm,
+               {{"group", ImageNorm::kGroup}, {"batch", ImageNorm::kBatch}},
+               "group: each example by itself, so that tasks and parts of a batch do not depend on "
+               "each other; batch: over the batch as published, with running statistics for "
+               "predictions.");
+}
+
 BatchStatistics BatchStatisticsRule::next(Rng* random) {
   if (random == nullptr) return BatchStatistics::kRunning;
   const std::uint64_t draw = (*random)();

@@ -12,6 +12,7 @@
 //          processes each normalises by its own rows; the running ones are averaged (train/training_step.h).
 #pragma once
 
+#include <detente/core/fields.h>
 #include <detente/core/rng.h>
 #include <detente/nn/parameters.h>
 #include <detente/tensor/fwd.h>
@@ -23,6 +24,9 @@
 namespace detente::nn {
 
 enum class ImageNorm { kGroup, kBatch };
+
+// The option `norm` of a published network.
+void describe_image_norm(FieldVisitor& model, ImageNorm& norm);
 
 // What a forward pass does with batch normalisation.
 enum class BatchStatistics {

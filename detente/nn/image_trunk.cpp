@@ -199,6 +199,11 @@ at::Tensor ImageTrunk::features(const data::Batch& batch, Rng* random) const {
 
 PortableInputs ImageTrunk::portable_inputs(const data::Source& fitted) const {
   const GridForm form = grid_form(fitted, {kind(), along_time(), whole_clips()});
+  const auto* images = dynamic_cast<const data::PictureSource*>(&fitted);
+  DETENTE_CHECK(images == nullptr || !images->whitened(),
+                ErrorCode::kUnsupported,
+                "[nn::ImageTrunk] whitened images (data.contrast, data.zca) have no form outside "
+                "Detente yet; expected a model of images as they are read.");
   Sizes sizes = {2, static_cast<std::int64_t>(form.shape.channels)};
   if (form.frames > 0) sizes.push_back(static_cast<std::int64_t>(form.frames));
   if (!form.is_series()) sizes.push_back(static_cast<std::int64_t>(form.shape.height));

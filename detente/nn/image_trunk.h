@@ -22,6 +22,7 @@ class ImageTrunk : public Trunk {
   // Images of other sides than build was given are taken where takes_sides() says so (views of an image,
   // data/views.h); kShape otherwise.
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
+  // kUnsupported for images that are whitened.
   // "image" [B, C, H, W] float32 with values as in a picture, 0 to 255, "clip" [B, C, T, H, W] likewise;
   // "audio" [B, bands, frames] float32, log-mel energies (data/log_mel.h); "series" [B, c, t] float32; of
   // arrays as in the file, channels first.

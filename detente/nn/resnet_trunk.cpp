@@ -12,12 +12,7 @@ void ResNetTrunk::describe(FieldVisitor& model) {
              options_.small,
              "For images of about 32 pixels: begin with a 3x3 convolution without stride in place "
              "of a 7x7 one and a pool, which leave a quarter of each side.");
-  model.choice("norm",
-               options_.norm,
-               {{"group", ImageNorm::kGroup}, {"batch", ImageNorm::kBatch}},
-               "group: each example by itself, so that tasks and parts of a batch do not depend on "
-               "each other; batch: over the batch as published, with running statistics for "
-               "predictions.");
+  describe_image_norm(model, options_.norm);
   model.number("dropout",
                dropout_,
                {.min = 0, .max = 1, .max_open = true},

@@ -15,6 +15,7 @@
 #include <detente/nn/trunk.h>
 #include <detente/nn/unet_trunk.h>
 #include <detente/nn/vit_trunk.h>
+#include <detente/nn/wide_resnet_trunk.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -49,6 +50,9 @@ const auto& trunk_table() {
       TrunkKind{"resnet",
                 "images slides audio arrays video",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
+      TrunkKind{"wide_resnet",
+                "images audio arrays video",
+                [] { return std::unique_ptr<Trunk>(std::make_unique<WideResNetTrunk>()); }},
       TrunkKind{"vit",
                 "images slides audio arrays video",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<VitTrunk>()); }},

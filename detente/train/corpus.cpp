@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/data/image_source.h>
 #include <detente/nn/trunk.h>
 #include <detente/train/corpus.h>
 #include <torch/types.h>
 
+#include <cmath>
 #include <limits>
+#include <utility>
 
 namespace detente::train {
 
@@ -32,6 +35,28 @@ Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache) {
   input.part = data::Part::kDev;
   corpus.dev->read(input, corpus.train.get());
   return corpus;
+}
+
+data::EpochPlan epoch_plan(const Recipe& recipe, const data::Source& train) {
+  const auto seed = static_cast<std::uint64_t>(recipe.seed);
+  const auto* images = dynamic_cast<const data::ImageSource*>(&train);
+  if (images != nullptr && images->labelled().batch > 0) {
+    std::vector<std::uint32_t> unlabelled(train.size(), 1);
+    for (const data::Target& target : train.targets()) {
+      for (std::size_t i = 0; i < target.values.size(); ++i) {
+        if (!std::isnan(target.values[i])) unlabelled[i / target.columns] = 0;
+      }
+    }
+    return {train.costs(),
+            unlabelled,
+            recipe.loop.batches,
+            recipe.data.sampler,
+            {images->labelled().batch, 0},
+            seed};
+  }
+  std::vector<std::int64_t> own_batches;
+  for (const auto& source : recipe.data.files.sources) own_batches.push_back(source.batch);
+  return {train, recipe.loop.batches, recipe.data.sampler, std::move(own_batches), seed};
 }
 
 void check_fitted(const data::Source& train, const std::filesystem::path& run) {

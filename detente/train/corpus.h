@@ -2,6 +2,7 @@
 // A recipe's data, read and encoded.
 #pragma once
 
+#include <detente/data/epoch_plan.h>
 #include <detente/data/source.h>
 #include <detente/tensor/fwd.h>
 #include <detente/train/recipe.h>
@@ -24,6 +25,10 @@ std::vector<data::TargetColumn> target_columns(const Recipe& recipe);
 // Reads the training rows, fits the encoding to them and encodes the validation rows with it.
 // `cache` is the folder for encoded rows, empty for none.
 Corpus load_corpus(const Recipe& recipe, const std::filesystem::path& cache);
+
+// Which of `train` each step takes: of the recipe's sources, and of labelled rows (data/labelled_rows.h) where a
+// step has a number of its own of them, as EpochPlan says of two sources. Keeps a reference to `train`.
+data::EpochPlan epoch_plan(const Recipe& recipe, const data::Source& train);
 
 // Before a run goes on: what `train` has learnt from its rows must be what `run` holds, else kData.
 // Other categories or scales would give the trained numbers another meaning.

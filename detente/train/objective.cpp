@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/suggest.h>
+#include <detente/train/auxiliary_objective.h>
 #include <detente/train/ddgsd_objective.h>
 #include <detente/train/dino_objective.h>
 #include <detente/train/mutual_objective.h>
@@ -30,6 +31,7 @@ constexpr std::pair<const char*, MakeObjective> kObjectives[] = {
     {"dino", make_one<DinoObjective>},
     {"ddgsd", make_one<DdgsdObjective>},
     {"mutual", make_one<MutualObjective>},
+    {"auxiliary", make_one<AuxiliaryObjective>},
 };
 
 }  // namespace

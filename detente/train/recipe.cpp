@@ -143,7 +143,8 @@ void LoopRecipe::describe(FieldVisitor& visitor) {
                "What the model learns beside or instead of its tasks' labels (docs/distill.md). "
                "supervised: nothing. dino: that views of an image agree, without labels. ddgsd: "
                "from two distortions of an image at once. mutual: from peers that learn beside "
-               "it. Its options stand beside it, in a section of its name.");
+               "it. auxiliary: from turned and changed images, without labels. Its options stand "
+               "beside it, in a section of its name.");
   visitor.file("start_from",
                start_from,
                "A run's folder, or its model.safetensors: the trunk begins with that one's "

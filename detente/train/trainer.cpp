@@ -274,13 +274,7 @@ class Trainer {
         if (said.insert(warning).second) observers_.on_message("warning: " + warning);
       }
     }
-    std::vector<std::int64_t> own_batches;
-    for (const auto& source : recipe_.data.files.sources) own_batches.push_back(source.batch);
-    plan_.emplace(*corpus_.train,
-                  recipe_.loop.batches,
-                  recipe_.data.sampler,
-                  std::move(own_batches),
-                  static_cast<std::uint64_t>(recipe_.seed));
+    plan_.emplace(epoch_plan(recipe_, *corpus_.train));
     steps_per_epoch_ = plan_->steps();
     total_steps_ = steps_per_epoch_ * recipe_.loop.epochs;
   }

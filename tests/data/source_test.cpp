@@ -114,6 +114,7 @@ TEST(SourceRegistry, KnowsItsKinds) {
                           "audio",
                           "arrays",
                           "video",
+                          "slides",
                           "joined"));
   for (const std::string& kind : source_kinds()) {
     const auto source = make_source(kind);

@@ -197,13 +197,14 @@ TEST(PortableModel, PairsOfAnyLengthsAnswerAsTheModelDoes) {
 // Any size of batch, both kinds of normalisation.
 TEST(PortableModel, NetworksForImagesAnswerAsTheModelDoes) {
   for (const char* norm : {"group", "batch"}) {
-    for (const bool residual : {false, true}) {
-      std::unique_ptr<nn::Trunk> trunk = nn::make_trunk(residual ? "resnet" : "convnet");
+    for (const std::string kind : {"convnet", "resnet", "wide_resnet"}) {
+      std::unique_ptr<nn::Trunk> trunk = nn::make_trunk(kind);
       const auto set = [&](const char* key, const char* value) {
         set_field([&](FieldVisitor& v) { trunk->describe(v); }, key, value, "test");
       };
       set("norm", norm);
-      if (residual) set("small", "true");
+      if (kind == "resnet") set("small", "true");
+      if (kind == "wide_resnet") set("depth", "10");
       // CIFAR-10's form: a label and 3 × 32 × 32 bytes, five images.
       std::string records;
       for (int i = 0; i < 5; ++i) {
@@ -229,7 +230,7 @@ TEST(PortableModel, NetworksForImagesAnswerAsTheModelDoes) {
               answer[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)].item<double>(),
               expected[2](i, j),
               1e-4)
-              << norm << residual;
+              << norm << kind;
         }
       }
       EXPECT_NO_THROW(torch::jit::check_onnx_proto(to_onnx(*t.model, *t.source, names())));

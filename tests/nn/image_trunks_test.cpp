@@ -4,6 +4,7 @@
 #include <detente/nn/conv1d_trunk.h>
 #include <detente/nn/conv_trunk.h>
 #include <detente/nn/resnet_trunk.h>
+#include <detente/nn/wide_resnet_trunk.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -101,6 +102,63 @@ TEST(ResNet, IsTheModulesComputation) {
     }
   }
   EXPECT_TRUE(torch::allclose(trunk.features(batch), x.mean({2, 3}), test::kRounding, 1e-9));
+}
+
+TEST(WideResNet, HasTheNumbersOfThePublishedNetworks) {
+  const auto count = [](const std::string& widen) {
+    const auto trunk = built<WideResNetTrunk>({"widen", widen, "norm", "batch"}, {32, 32, 3});
+    return trunk.parameters().trained_count() + trunk.width() * 10 + 10;
+  };
+  EXPECT_EQ(count("2"), 1467610);    // WRN-28-2 of Oliver et al. (2018)
+  EXPECT_EQ(count("10"), 36479194);  // WRN-28-10 of Zagoruyko and Komodakis (2016)
+  EXPECT_THROW(built<WideResNetTrunk>({"depth", "27"}), Error);
+}
+
+// The same network out of LibTorch's modules, as the published code of ARML puts it together: a block's
+// shortcut takes what comes in, that of the very first block what comes out of its first norm.
+TEST(WideResNet, IsTheModulesComputation) {
+  namespace tn = torch::nn;
+  const auto trunk = built<WideResNetTrunk>({"depth", "16", "widen", "3", "norm", "batch"});
+  const auto& p = trunk.parameters();
+  const auto conv = [&](const at::Tensor& x, const std::string& name, int stride) {
+    const at::Tensor& kernel = p(name + ".weight");
+    tn::Conv2d module(tn::Conv2dOptions(kernel.size(1), kernel.size(0), kernel.size(2))
+                          .stride(stride)
+                          .padding(kernel.size(2) / 2)
+                          .bias(false));
+    module->to(torch::kDouble);
+    module->weight = kernel;
+    return module(x);
+  };
+  const auto activated = [&](const at::Tensor& x, const std::string& name) {
+    tn::BatchNorm2d norm(x.size(1));
+    norm->to(torch::kDouble);
+    norm->weight = p(name + ".weight");
+    norm->bias = p(name + ".bias");
+    norm->eval();
+    return tn::LeakyReLU(tn::LeakyReLUOptions().negative_slope(0.1))(norm(x));
+  };
+  const data::Batch batch = images(2, 5);
+  at::Tensor x = conv(tensor_of(batch[0]).to(torch::kDouble), "conv1", 1);
+  for (int unit = 1; unit <= 3; ++unit) {
+    for (int i = 0; i < 2; ++i) {
+      const std::string name = "block" + std::to_string(unit) + "." + std::to_string(i) + ".";
+      const int stride = unit > 1 && i == 0 ? 2 : 1;
+      const at::Tensor before = activated(x, name + "bn1");
+      const at::Tensor inner = activated(conv(before, name + "conv1", stride), name + "bn2");
+      const at::Tensor in = unit == 1 && i == 0 ? before : x;
+      x = (i == 0 ? conv(in, name + "shortcut", stride) : in) + conv(inner, name + "conv2", 1);
+    }
+  }
+  x = activated(x, "bn1").mean({2, 3});
+  EXPECT_TRUE(torch::allclose(trunk.features(batch), x, test::kRounding, 1e-9));
+}
+
+TEST(WideResNet, TakesImagesOfOtherSides) {
+  const auto trunk = built<WideResNetTrunk>({"depth", "10", "widen", "1"});
+  for (const std::size_t side : {8, 9, 16}) {
+    EXPECT_EQ(trunk.features(images(2, 1, {side, side, 3})).sizes(), (Sizes{2, 64}));
+  }
 }
 
 // The same out of LibTorch's modules of one dimension.

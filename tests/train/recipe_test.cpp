@@ -198,22 +198,25 @@ TEST_F(RecipeTest, DocumentationOfKeysIsCurrent) {
 }
 
 TEST_F(RecipeTest, ShippedRecipesAreRight) {
-  const std::vector<std::pair<std::string, std::size_t>> recipes = {{"adult", 3},
-                                                                    {"bike", 2},
-                                                                    {"camvid", 4},
-                                                                    {"image_audio_digits", 3},
-                                                                    {"klue_sts", 2},
-                                                                    {"kor_sts", 2},
-                                                                    {"papers/cityscapes", 2},
-                                                                    {"papers/nyuv2_mtan", 3},
-                                                                    {"papers/nyuv2_segnet", 3},
-                                                                    {"parkinsons", 2},
-                                                                    {"rf1", 8},
-                                                                    {"slides_tiff", 2},
-                                                                    {"seoul", 2},
-                                                                    {"sts_b", 2},
-                                                                    {"tox21", 12},
-                                                                    {"yeast", 14}};
+  const std::vector<std::pair<std::string, std::size_t>> recipes = {
+      {"adult", 3},
+      {"bike", 2},
+      {"camvid", 4},
+      {"image_audio_digits", 3},
+      {"klue_sts", 2},
+      {"kor_sts", 2},
+      {"papers/cifar10_subset_arml", 1},
+      {"papers/cifar_arml", 1},
+      {"papers/cityscapes", 2},
+      {"papers/nyuv2_mtan", 3},
+      {"papers/nyuv2_segnet", 3},
+      {"parkinsons", 2},
+      {"rf1", 8},
+      {"seoul", 2},
+      {"slides_tiff", 2},
+      {"sts_b", 2},
+      {"tox21", 12},
+      {"yeast", 14}};
   for (const auto& [name, tasks] : recipes) {
     const Recipe r =
         load_recipe(std::filesystem::path(DETENTE_SOURCE_DIR) / "recipes" / (name + ".yaml"), {});

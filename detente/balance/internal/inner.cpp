@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/inner.h>
-#include <detente/balance/mgda.h>
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
 
@@ -12,16 +11,13 @@ namespace {
 std::vector<std::string> inner_names() {
   std::vector<std::string> names;
   for (const MethodInfo& info : registry()) {
-    const bool wrapper = info.name == "cr_mogm" || info.name == "every_n";
+    const bool wrapper = info.name == "arml" || info.name == "cr_mogm" || info.name == "every_n";
     if (!wrapper && info.method_class != MethodClass::kCoordinates) names.push_back(info.name);
   }
   return names;
 }
 
 }  // namespace
-
-// Not by name: the registry holds the wrappers too and may be under construction.
-InnerMethod::InnerMethod() : name_("mgda"), method_(make_mgda()) {}
 
 void InnerMethod::describe(FieldVisitor& visitor) {
   visitor.section(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The method inside a wrapper (cr_mogm, every_n), chosen by name in the nested section `inner`, and
+// The method inside a wrapper (arml, cr_mogm, every_n), chosen by name in the nested section `inner`, and
 // what the wrapper has from it.
 #pragma once
 
@@ -14,7 +14,10 @@ namespace detente::balance::internal {
 
 class InnerMethod {
  public:
-  InnerMethod();  // mgda
+  // What it is as long as nobody chooses. Made by the caller, not by name: the registry holds the
+  // wrappers too and may be under construction.
+  InnerMethod(std::string name, std::unique_ptr<Method> method)
+      : name_(std::move(name)), method_(std::move(method)) {}
 
   Method* operator->() { return method_.get(); }
   const Method* operator->() const { return method_.get(); }
@@ -48,6 +51,9 @@ class Wrapper : public Method {
   }
 
  protected:
+  Wrapper(std::string name, std::unique_ptr<Method> method)
+      : inner_(std::move(name), std::move(method)) {}
+
   void compute_after_step(const Problem& problem) override { inner_->losses_after_step(problem); }
 
   InnerMethod inner_;
