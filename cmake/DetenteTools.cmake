@@ -13,17 +13,16 @@ if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
-option(DETENTE_MOLD "Link with mold when it is installed" ON)
+option(DETENTE_MOLD "Link with mold, 2.4 or later, when it is installed" ON)
 if(DETENTE_MOLD)
   find_program(DETENTE_MOLD_PROGRAM mold)
   if(DETENTE_MOLD_PROGRAM AND (NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
                                OR CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12.1))
-    add_link_options(-fuse-ld=mold)
-    # Before 2.4 mold may begin the part that is read-only after relocation on a page that is not there, as
-    # the sizes fall out; such a program does not start ("cannot apply additional memory protection").
+    # Before 2.4 mold may, as the sizes fall out, write programs that do not start ("cannot apply additional
+    # memory protection after relocation"), or lay them out for ever.
     execute_process(COMMAND "${DETENTE_MOLD_PROGRAM}" --version OUTPUT_VARIABLE _mold ERROR_QUIET)
-    if(_mold MATCHES "mold ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_LESS 2.4)
-      add_link_options(-Wl,-z,norelro)
+    if(_mold MATCHES "mold ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_GREATER_EQUAL 2.4)
+      add_link_options(-fuse-ld=mold)
     endif()
   endif()
 endif()
