@@ -59,19 +59,13 @@ report::Pixels overlay_of(const data::SlideSource::Overview& overview) {
   report::Pixels pixels{height, width, overview.picture.values};
   std::vector<bool> inside(width * height, false);
   std::vector<bool> frame(width * height, false);
-  for (const slides::Region& tile : overview.tiles) {
-    const auto place = [](std::int64_t at, double scale, std::size_t most) {
-      return std::clamp<std::int64_t>(
-          std::llround(static_cast<double>(at) / scale), 0, static_cast<std::int64_t>(most));
-    };
-    const auto x0 = static_cast<std::size_t>(place(tile.x, overview.scale_x, width));
-    const auto x1 = static_cast<std::size_t>(place(tile.x + tile.width, overview.scale_x, width));
-    const auto y0 = static_cast<std::size_t>(place(tile.y, overview.scale_y, height));
-    const auto y1 = static_cast<std::size_t>(place(tile.y + tile.height, overview.scale_y, height));
-    for (std::size_t y = y0; y < y1; ++y) {
-      for (std::size_t x = x0; x < x1; ++x) {
+  for (const auto& tile : overview.tiles) {
+    for (std::size_t y = tile.top; y < tile.bottom; ++y) {
+      for (std::size_t x = tile.left; x < tile.right; ++x) {
         inside[y * width + x] = true;
-        if (y == y0 || x == x0 || y + 1 == y1 || x + 1 == x1) frame[y * width + x] = true;
+        const bool edge =
+            y == tile.top || x == tile.left || y + 1 == tile.bottom || x + 1 == tile.right;
+        if (edge) frame[y * width + x] = true;
       }
     }
   }

@@ -257,7 +257,7 @@ SlideSource::Listed SlideSource::list(const SourceInput& input) {
   return listed;
 }
 
-void SlideSource::plan_slides(const Listed& listed) {
+void SlideSource::plan_slides(const Listed& listed, bool training) {
   struct Waiting {
     std::size_t row;
     slides::SlideInfo info;
@@ -266,7 +266,9 @@ void SlideSource::plan_slides(const Listed& listed) {
     slides::SlideReader::Ticket ticket;
   };
   const Table& table = listed.table;
-  const std::size_t annotated = annotations_.empty() ? 0 : table.column_index(annotations_);
+  // Slides to predict need no regions.
+  const bool drawn = !annotations_.empty() && (training || table.has_column(annotations_));
+  const std::size_t annotated = drawn ? table.column_index(annotations_) : 0;
   std::vector<std::vector<std::string>> cells(table.columns());
   TileColumns added;
   std::size_t next = 0;
@@ -304,7 +306,7 @@ void SlideSource::plan_slides(const Listed& listed) {
       continue;
     }
     SlideAnnotations annotations;
-    if (!annotations_.empty()) {
+    if (drawn) {
       const std::string name(table.cell(one.row, annotated));
       if (!is_missing(name)) {
         annotations = read_slide_annotations(
@@ -323,7 +325,7 @@ void SlideSource::plan_slides(const Listed& listed) {
       added.level.push_back(std::to_string(one.scale.level));
       added.mpp.push_back(number_text(options_.mpp));
       added.tissue.push_back(fmt::format("{:.4f}", tile.tissue));
-      if (annotations_.empty()) continue;
+      if (!drawn) continue;
       added.annotation.push_back(annotations.class_of(static_cast<double>(tile.x),
                                                       static_cast<double>(tile.y),
                                                       static_cast<double>(one.scale.width),
@@ -347,7 +349,7 @@ void SlideSource::plan_slides(const Listed& listed) {
   add("level", added.level);
   add("mpp", added.mpp);
   add("tissue", added.tissue);
-  if (!annotations_.empty()) add(kAnnotation, added.annotation);
+  if (drawn) add(kAnnotation, added.annotation);
   table_ = Table::made(std::move(names), cells, table.source());
 }
 
@@ -407,7 +409,7 @@ void SlideSource::read_rows(const SourceInput& input, const Source* fitted) {
   if (listed.of_tiles) {
     place_tiles(listed);
   } else {
-    plan_slides(listed);
+    plan_slides(listed, fitted == nullptr);
   }
   const auto limit = static_cast<std::size_t>(input.files.max_rows);
   if (!listed.of_tiles && input.part == Part::kTrain && limit > 0 && limit < tiles_.size()) {
@@ -481,14 +483,22 @@ std::optional<SlideSource::Overview> SlideSource::overview(std::size_t slide,
   }
   found.scale_x = static_cast<double>(whole.width) / static_cast<double>(found.picture.width);
   found.scale_y = static_cast<double>(whole.height) / static_cast<double>(found.picture.height);
+  const auto place = [](double at, double scale, std::int64_t most) {
+    return static_cast<std::size_t>(std::clamp<std::int64_t>(std::llround(at / scale), 0, most));
+  };
   for (std::size_t row = 0; row < tiles_.size(); ++row) {
     if (tiles_[row].slide != slide) continue;
-    slides::Region tile = tiles_[row].region;
+    const slides::Region& tile = tiles_[row].region;
     const double down = info.levels[static_cast<std::size_t>(tile.level)].downsample;
-    tile.width = std::llround(static_cast<double>(tile.width) * down);
-    tile.height = std::llround(static_cast<double>(tile.height) * down);
-    found.tiles.push_back(tile);
-    found.rows.push_back(row);
+    const auto x = static_cast<double>(tile.x);
+    const auto y = static_cast<double>(tile.y);
+    const double right = x + down * static_cast<double>(tile.width);
+    const double bottom = y + down * static_cast<double>(tile.height);
+    found.tiles.push_back({row,
+                           place(x, found.scale_x, found.picture.width),
+                           place(y, found.scale_y, found.picture.height),
+                           place(right, found.scale_x, found.picture.width),
+                           place(bottom, found.scale_y, found.picture.height)});
   }
   return found;
 }

@@ -78,14 +78,17 @@ class SlideSource final : public PictureSource {
   std::size_t slides() const { return files_.size(); }
   const std::string& file(std::size_t slide) const { return files_[slide]; }
   const PlacedTile& tile(std::size_t row) const { return tiles_[row]; }
-  // All of a slide, its longer side `side` pixels at most, and pixels of level 0 to one of it. Nothing for one that
-  // cannot be read.
+  // All of a slide, its longer side `side` pixels at most, and where its tiles are in that. Nothing for one
+  // that cannot be read.
   struct Overview {
+    struct Place {
+      std::size_t row = 0;  // the tile
+      std::size_t left = 0, top = 0, right = 0, bottom = 0;
+    };
     slides::Picture picture;
-    double scale_x = 1;
+    double scale_x = 1;  // pixels of level 0 to one of the picture
     double scale_y = 1;
-    std::vector<slides::Region> tiles;  // of the slide, in pixels of level 0: x, y, width, height
-    std::vector<std::size_t> rows;      // theirs
+    std::vector<Place> tiles;
   };
   std::optional<Overview> overview(std::size_t slide, std::int64_t side) const;
   slides::ReaderStatistics statistics() const;
@@ -104,7 +107,7 @@ class SlideSource final : public PictureSource {
 
   Listed list(const SourceInput& input);
   // Fills tiles_, groups_ and table_.
-  void plan_slides(const Listed& listed);
+  void plan_slides(const Listed& listed, bool training);
   void place_tiles(const Listed& listed);
   slides::SlideReader& reader();
   // Nothing, having warned, for a slide that cannot be read. kData where only the recipe is to blame.

@@ -51,7 +51,7 @@ const auto& trunk_table() {
                 "images slides audio arrays video",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<ResNetTrunk>()); }},
       TrunkKind{"wide_resnet",
-                "images audio arrays video",
+                "images slides audio arrays video",
                 [] { return std::unique_ptr<Trunk>(std::make_unique<WideResNetTrunk>()); }},
       TrunkKind{"vit",
                 "images slides audio arrays video",

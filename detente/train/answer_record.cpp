@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/data/slide_source.h>
 #include <detente/report/answer_pictures.h>
 #include <detente/report/answer_summary.h>
 #include <detente/report/looks.h>
@@ -113,7 +114,7 @@ void AnswerRecord::add_slides(report::RunAnswers& answers,
                 from + 3 * picture.width,
                 under.rgb.begin() + 3 * y * static_cast<std::int64_t>(kSide));
     }
-    inputs.push_back({overview->rows.front() + 1,
+    inputs.push_back({overview->tiles.front().row + 1,
                       under,
                       std::filesystem::path(slides.file(slide)).filename().string()});
     for (report::MapExamples& task : maps) {
@@ -123,18 +124,11 @@ void AnswerRecord::add_slides(report::RunAnswers& answers,
       example.truth.assign(kSide * kSide, std::numeric_limits<double>::quiet_NaN());
       example.answer = example.truth;
       example.under = under;
-      for (std::size_t i = 0; i < overview->tiles.size(); ++i) {
-        const auto& tile = overview->tiles[i];
-        const auto place = [](std::int64_t at, double scale) {
-          return static_cast<std::size_t>(
-              std::clamp<std::int64_t>(std::llround(static_cast<double>(at) / scale), 0, kSide));
-        };
-        const std::size_t right = place(tile.x + tile.width, overview->scale_x);
-        const std::size_t bottom = place(tile.y + tile.height, overview->scale_y);
-        for (std::size_t y = place(tile.y, overview->scale_y); y < bottom; ++y) {
-          for (std::size_t x = place(tile.x, overview->scale_x); x < right; ++x) {
-            example.truth[y * kSide + x] = truth[overview->rows[i]];
-            example.answer[y * kSide + x] = predictions[task.task].values[overview->rows[i]];
+      for (const auto& tile : overview->tiles) {
+        for (std::size_t y = tile.top; y < tile.bottom; ++y) {
+          for (std::size_t x = tile.left; x < tile.right; ++x) {
+            example.truth[y * kSide + x] = truth[tile.row];
+            example.answer[y * kSide + x] = predictions[task.task].values[tile.row];
           }
         }
       }

@@ -2,7 +2,7 @@
 // What the run's answers.json says of an epoch's predictions on the validation rows (report/answers.h).
 #pragma once
 
-#include <detente/data/slide_source.h>
+#include <detente/data/source.h>
 #include <detente/report/answers.h>
 #include <detente/train/evaluate.h>
 #include <detente/train/recipe.h>
@@ -12,6 +12,10 @@
 #include <map>
 #include <string>
 #include <vector>
+
+namespace detente::data {
+class SlideSource;
+}
 
 namespace detente::train {
 

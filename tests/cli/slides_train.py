@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -42,7 +41,8 @@ threads: 1
 
 def run(*words, code=0, timeout=180, **more):
     done = subprocess.run(
-        [program, *map(str, words)], capture_output=True, text=True, timeout=timeout, env={**os.environ, **more}
+        [program, *map(str, words)], capture_output=True, text=True, timeout=timeout,
+        env={**os.environ, **more},
     )
     assert done.returncode == code, (words, done.returncode, code, done.stdout, done.stderr)
     return done
@@ -73,7 +73,8 @@ def test_a_run_knows_its_tiles(folder):
     assert 1 <= len(train) < 4, train
     assert all(float(row["tissue"]) >= 0.3 and row["mpp"] == "1" for row in tiles)
     assert {row["annotation"] for row in tiles} >= {"stroma", "gland"}
-    run("predict", folder / "whole", "--data", folder / "made/slides.csv", "--out", folder / "p.csv", "--quiet")
+    slides = folder / "made/slides.csv"
+    run("predict", folder / "whole", "--data", slides, "--out", folder / "p.csv")
     answers = rows_of(folder / "p.csv")
     assert len(answers) > len(tiles) and {"slide", "x", "y", "blur", "tissue"} <= set(answers[0])
     # What the first level of the plan is, `detente slide tiles` says, too; a single slide will do.
@@ -83,14 +84,14 @@ def test_a_run_knows_its_tiles(folder):
             "--overlay", folder / "plan.png", "--out", folder / "plan.csv", "--json").stdout)
     assert said["tiles"] == len([row for row in answers if row["slide"] == "made003.tiff"]), said
     assert (folder / "plan.png").read_bytes().startswith(b"\x89PNG")
-    run("predict", folder / "whole", "--data", one, "--out", folder / "one.csv", "--quiet")
+    run("predict", folder / "whole", "--data", one, "--out", folder / "one.csv")
     assert len(rows_of(folder / "one.csv")) == said["tiles"] == len(rows_of(folder / "plan.csv"))
 
 
 def test_the_page_shows_slides(folder):
-    page = run("report", folder / "whole", "--out", folder / "page.html")
-    text = (folder / "page.html").read_text()
-    assert page.returncode == 0 and "made00" in text and "Slides evenly chosen" in text
+    run("report", folder / "whole")
+    text = (folder / "whole/report.html").read_text()
+    assert "made00" in text and "Slides evenly chosen" in text
     answers = json.loads((folder / "whole/answers.json").read_text())
     assert 1 <= len(answers["examples"]) <= 3 and answers["examples"][0]["name"].endswith(".tiff"), answers
     assert all(len(task["maps"]["pairs"]) == len(answers["examples"]) for task in answers["tasks"])
@@ -101,7 +102,7 @@ def test_a_killed_run_goes_on(folder):
     words = [program, "train", str(folder / "recipe.yaml"), "--out", str(out), "--quiet"]
     with subprocess.Popen(words, env={**os.environ, "DETENTE_CRASH_AT": "step.updated:5"}) as process:
         assert process.wait(timeout=120) == -signal.SIGKILL
-    run("train", "--resume", "--out", out, "--quiet")
+    run("train", folder / "recipe.yaml", "--out", out, "--resume", "--quiet")
     same_run(folder / "whole", out)
 
 
@@ -120,7 +121,7 @@ def test_a_list_of_tiles_trains_and_drops(folder):
         "annotations=regions", "--set", "per_slide=9", "--out", folder / "tiles.csv")
     assert len(rows_of(folder / "tiles.csv")) == 72
     (folder / "drop.txt").write_text("0\n1\n")
-    words = ["--set", f"data.train={folder / 'tiles.csv'}", "--set", "data.annotations=", "--set",
+    words = ["--set", f"data.train={folder / 'tiles.csv'}", "--set", "data.annotations=null", "--set",
              "data.split.group=patient", "--set", "train.epochs=1", "--quiet"]
     run("train", folder / "recipe.yaml", "--out", folder / "listed", *words)
     all_rows = len(rows_of(folder / "listed/slide_tiles.csv"))
@@ -149,28 +150,6 @@ def test_damaged_slides_cost_themselves(folder):
     assert "made002.tiff" in gone.stderr and "line 4" in gone.stderr, gone.stderr
 
 
-def test_a_slide_that_breaks_in_training_is_told(folder):
-    late = folder / "late"
-    shutil.copytree(folder / "made", late)
-    words = [program, "train", str(folder / "recipe.yaml"), "--out", str(folder / "broken"), "--set",
-             f"data.train={late / 'slides.csv'}", "--set", "data.memory=1", "--set", "train.epochs=40"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        log = folder / "broken/metrics.jsonl"
-        until = time.time() + 60
-        while not (log.exists() and log.read_text().count("\n") > 3) and time.time() < until:
-            time.sleep(0.05)
-        for slide in rows_of(folder / "broken/slide_tiles.csv"):
-            path = late / slide["slide"]
-            size = path.stat().st_size
-            # In place: the file is open.
-            with open(path, "r+b") as file:
-                file.truncate(size // 3)
-            break
-        said = process.communicate(timeout=170)[1]
-        assert process.returncode == 0, said
-    assert said.count("cannot be read any more") == 1, said
-
-
 def test_without_openslide_it_says_so(folder):
     error = run("train", folder / "recipe.yaml", "--out", folder / "none", code=2,
                 DETENTE_OPENSLIDE=str(folder / "none.so")).stderr
@@ -178,7 +157,7 @@ def test_without_openslide_it_says_so(folder):
     assert not (folder / "none").exists()
 
 
-doctor = subprocess.run([program, "doctor", "--slides", "--strict"], capture_output=True, text=True, check=False)
+doctor = subprocess.run([program, "doctor", "--slides", "--strict"], capture_output=True, check=False)
 if doctor.returncode != 0:
     print("skipped: OpenSlide's library is not there")
     sys.exit(77)

@@ -170,6 +170,45 @@ TEST(AnswersPage, ShowsPicturesAndTheirColors) {
                     HasSubstr("nothing known there")));
 }
 
+// Answers that lie on slides: classes and numbers, over a picture, by the slide's name.
+TEST(AnswersPage, ShowsSlidesByTheirNames) {
+  RunAnswers run = answers_of({});
+  run.tasks.resize(2);
+  run.tasks[0].task = "tissue";
+  run.tasks[0].kind = TaskKind::kClasses;
+  run.tasks[1].task = "blur";
+  run.tasks[1].kind = TaskKind::kRegression;
+  run.all_tasks = 2;
+  const Pixels under{1, 2, {10, 20, 30, 200, 100, 50}};
+  const std::vector<ShownInput> inputs = {{12, under, "<b>.svs"}};
+  MapExample seen{{0, kNan}, {kNan, kNan}, {}};
+  seen.under = under;
+  MapExample numbers{{0.5, 2}, {1, 1}, {}};
+  numbers.under = under;
+  add_pictures(
+      run,
+      inputs,
+      std::vector<MapExamples>{{0, 1, 2, {seen}, {"fat", "gland"}}, {1, 1, 2, {numbers}, {}}});
+  const std::string html = page_of(run);
+  EXPECT_THAT(html,
+              AllOf(HasSubstr("&lt;b&gt;.svs: tissue, predicted"),
+                    HasSubstr("fat"),
+                    HasSubstr("</em>≤ 0.5</span>"),
+                    Not(HasSubstr("row 12")),
+                    Not(HasSubstr("nothing known there"))));
+  // Nothing known: the slide as it is. Something: half of its colour.
+  EXPECT_EQ(run.tasks[0].maps->pairs[0].answer, base64(png_bytes(under)));
+  const Color tint = class_color(0);
+  Pixels half = under;
+  half.rgb[0] = static_cast<std::uint8_t>((10 + tint.r + 1) / 2);
+  half.rgb[1] = static_cast<std::uint8_t>((20 + tint.g + 1) / 2);
+  half.rgb[2] = static_cast<std::uint8_t>((30 + tint.b + 1) / 2);
+  EXPECT_EQ(run.tasks[0].maps->pairs[0].truth, base64(png_bytes(half)));
+  const auto read = parse_answers(answers_text(run));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->examples[0].name, "<b>.svs");
+}
+
 TEST(AnswersPage, OfOtherRowsIsAPageOfItsOwn) {
   const std::string html = answers_page("demo <1>",
                                         "test \"rows\"",
