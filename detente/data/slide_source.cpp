@@ -202,7 +202,7 @@ std::size_t SlideSource::add_slide(const std::string& file, const slides::SlideI
 }
 
 SlideSource::Listed SlideSource::list(const SourceInput& input) {
-  const bool training = fit_.means.empty();
+  const bool training = fit_.means.empty() && input.part == Part::kTrain;
   const std::string path = input.files.file(input.part);
   const ImageListing listing{.path = path,
                              .format = input.files.format,
