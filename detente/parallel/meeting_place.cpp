@@ -30,6 +30,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kBeat = 500ms;
+// A store that lives answers at once, where the machine is not busy with other things for seconds.
+constexpr auto kAnswer = 10s;
 
 std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
@@ -149,6 +151,16 @@ c10::intrusive_ptr<c10d::Store> of_attempt(const launch::Launch& launch,
       fmt::format("detente/{}/attempt-{}", launch.job, launch.attempt), shared);
 }
 
+// Which of the other processes has failed, and what it says of it. Empty where none has.
+std::string failure_of_another(c10d::Store& store, const launch::Launch& launch) {
+  for (int rank = 0; rank < launch.size; ++rank) {
+    const std::string key = fmt::format("failure/{}", rank);
+    if (rank == launch.rank || !store.check({key})) continue;
+    return fmt::format("rank {} has failed: {}", rank, text_of(store.get(key)));
+  }
+  return "";
+}
+
 }  // namespace
 
 void MeetingPlace::Store::set(const std::string& key, const std::string& value) const {
@@ -166,6 +178,7 @@ struct MeetingPlace::Beat {
   std::mutex mutex;
   std::condition_variable wake;
   bool end = false;
+  std::string failure;  // of another, and why: read while the store was still there
   std::thread thread;
 };
 
@@ -326,7 +339,15 @@ void MeetingPlace::beat() {
     try {
       if (!store) store = of_attempt(launch_, tcp_store(launch_, false, timeout_));
       store->add(key, 1);
-      if (store->check({"failed"})) failed_ = true;
+      if (store->check({"failed"})) {
+        std::string failure = failure_of_another(*store, launch_);
+        {
+          const std::lock_guard found(beat_->mutex);
+          if (beat_->failure.empty()) beat_->failure = std::move(failure);
+        }
+        failed_ = true;
+        if (!heard_failure().empty() && has_to_say_heard()) store->add("heard", 1);
+      }
     } catch (const std::exception&) {
       // Rank 0 has gone, and with it the store. The next operation with the others says so.
       failed_ = true;
@@ -381,10 +402,10 @@ void MeetingPlace::give_up(const std::string& message) noexcept {
   try {
     store_->set(fmt::format("failure/{}", launch_.rank), message);
     store_->own->add("failed", 1);
-    // The others look at it with their beats, two of them at most, and rank 0 takes the store with it: it
-    // waits for those that answer to have read why, on a busy machine longer.
+    // The others read it with their next beat, and rank 0 takes the store with it: it waits for those that
+    // answer to have read why, on a busy machine longer.
     const auto begun = Clock::now();
-    const auto patience = launch_.rank == 0 ? 8 * kBeat : 2 * kBeat + 100ms;
+    const auto patience = launch_.rank == 0 ? kAnswer : 2 * kBeat + 100ms;
     while (Clock::now() - begun < patience) {
       if (store_->own->add("heard", 0) >= launch_.size - 1 - silent_) break;
       std::this_thread::sleep_for(50ms);
@@ -402,39 +423,40 @@ std::string MeetingPlace::names(const std::vector<int>& ranks) const {
   return text;
 }
 
-// The processes whose beats stand still for the time of three.
+// The processes whose beats stand still for the time of six. One that lives has mostly beaten after one.
 std::vector<int> MeetingPlace::silent() {
-  const auto beats = [this] {
-    std::vector<std::int64_t> all;
-    for (int rank = 0; rank < launch_.size; ++rank) {
-      all.push_back(store_->own->add(fmt::format("beat/{}", rank), 0));
-    }
-    return all;
+  const auto beats_of = [this](int rank) {
+    return store_->own->add(fmt::format("beat/{}", rank), 0);
   };
-  const auto before = beats();
-  std::this_thread::sleep_for(3 * kBeat);
-  const auto now = beats();
   std::vector<int> ranks;
+  std::map<int, std::int64_t> before;
   for (int rank = 0; rank < launch_.size; ++rank) {
-    const auto r = static_cast<std::size_t>(rank);
-    if (rank != launch_.rank && before[r] == now[r]) ranks.push_back(rank);
+    if (rank == launch_.rank) continue;
+    ranks.push_back(rank);
+    before[rank] = beats_of(rank);
+  }
+  const Clock::time_point deadline = Clock::now() + 6 * kBeat;
+  while (!ranks.empty() && Clock::now() < deadline) {
+    std::this_thread::sleep_for(kBeat / 2);
+    std::erase_if(ranks, [&](int rank) { return beats_of(rank) != before[rank]; });
   }
   return ranks;
+}
+
+std::string MeetingPlace::heard_failure() const {
+  const std::lock_guard lock(beat_->mutex);
+  return beat_->failure;
 }
 
 std::string MeetingPlace::lost(const std::string& what) {
   broken_ = true;
   std::string why;
   try {
-    limit_answers(launch_.port, std::min<std::chrono::milliseconds>(timeout_, 3s));
-    for (int rank = 0; rank < launch_.size; ++rank) {
-      const std::string key = fmt::format("failure/{}", rank);
-      if (rank == launch_.rank || !store_->has(key)) continue;
-      why = fmt::format("rank {} has failed: {}", rank, store_->get(key));
+    limit_answers(launch_.port, kAnswer);
+    why = failure_of_another(*store_->own, launch_);
+    if (!why.empty()) {
       silent_ = 1;
-      break;
-    }
-    if (why.empty()) {
+    } else {
       const std::vector<int> ranks = silent();
       silent_ = static_cast<int>(ranks.size());
       if (!ranks.empty()) {
@@ -446,12 +468,16 @@ std::string MeetingPlace::lost(const std::string& what) {
             "all others are alive, but did not take part in time. parallel.timeout_s waits longer";
       }
     }
-    if (launch_.rank != 0) store_->own->add("heard", 1);
+    if (has_to_say_heard()) store_->own->add("heard", 1);
   } catch (const std::exception&) {
-    why = fmt::format(
-        "{}, which keeps the meeting place, does not answer: ended, stopped, or cut off from the "
-        "network",
-        launch_.store_is_there ? "the launcher" : "rank 0");
+    // The store went while this process looked around: what its beat has read before is the reason.
+    why = heard_failure();
+    if (why.empty()) {
+      why = fmt::format(
+          "{}, which keeps the meeting place, does not answer: ended, stopped, or cut off from the "
+          "network",
+          launch_.store_is_there ? "the launcher" : "rank 0");
+    }
   }
   return fmt::format(
       "[parallel] rank {} of {} lost the others, {}: {}.", launch_.rank, launch_.size, what, why);

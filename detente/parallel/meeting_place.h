@@ -53,6 +53,8 @@ class MeetingPlace {
   void beat();
   void leave() noexcept;
   std::vector<int> silent();
+  std::string heard_failure() const;
+  bool has_to_say_heard() { return launch_.rank != 0 && !heard_.exchange(true); }
   std::string names(const std::vector<int>& ranks) const;
 
   launch::Launch launch_;
@@ -62,6 +64,7 @@ class MeetingPlace {
   std::int64_t waits_ = 0;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> broken_ = false;  // the others are not waited for any more
+  std::atomic<bool> heard_ = false;   // this process knows why the run ends, and has said so
   int silent_ = 0;                    // of them will not ask why, as far as is known
   struct Beat;
   std::unique_ptr<Beat> beat_;

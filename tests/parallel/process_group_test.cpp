@@ -214,6 +214,26 @@ TEST(ProcessGroup, OneProcessThatGivesUpEndsTheWaitOfAll) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
 }
 
+// Rank 0 takes the meeting place with it. One that was busy then, and asks when nobody answers any more, still knows.
+TEST(ProcessGroup, WhoWasBusyKnowsWhyRankZeroEnded) {
+  const auto begin = std::chrono::steady_clock::now();
+  double left_after = 0;
+  const auto errors = in_all(2, [&](const Group& group) {
+    if (group->rank() == 0) {
+      group->give_up("the disk is full");
+      left_after = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      throw Error(ErrorCode::kIo, "the disk is full");
+    }
+    std::this_thread::sleep_for(6s);
+    double number = 1;
+    group->sum(std::span(&number, 1));
+  });
+  ASSERT_TRUE(errors[1]);
+  EXPECT_EQ(errors[1]->code(), ErrorCode::kPeerLost);
+  EXPECT_THAT(errors[1]->what(), HasSubstr("rank 0 has failed: the disk is full"));
+  EXPECT_LT(left_after, 6);  // it does not wait for those who are busy
+}
+
 TEST(ProcessGroup, SomebodyWhoDoesNotTakePartIsNotWaitedForLongerThanTheTimeout) {
   const auto begin = std::chrono::steady_clock::now();
   const auto errors = in_all(
