@@ -92,13 +92,15 @@ function(_detente_is_headers_only library out)
 endfunction()
 
 # detente_add_tests(folder SOURCES ... LIBS ... [TORCH|UNITY] [LABELS ...])
-# One test executable per folder; every TEST becomes a ctest entry.
+# One test executable per folder; every TEST becomes a ctest entry. The tests' own code is not what has to be
+# fast: -O1 compiles it in two thirds of the time.
 function(detente_add_tests folder)
   cmake_parse_arguments(ARG "TORCH;UNITY" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
   set(target ${folder}_test)
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE ${ARG_LIBS} detente_flags GTest::gmock GTest::gtest_main)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(${target} PRIVATE
     DETENTE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DETENTE_BINARY_DIR="${PROJECT_BINARY_DIR}")
   if(NOT ARG_LABELS)
