@@ -6,6 +6,7 @@
 #include <detente/core/stopwatch.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -24,6 +25,37 @@ Reply with_wait(Reply read, const HttpReply& reply) {
 }
 
 }  // namespace
+
+class Client::Turn {
+ public:
+  // Waits while another thread asks the same; comes back early where all is stopped.
+  Turn(Client& client, const std::string& request) : client_(client) {
+    std::unique_lock lock(client_.turn_mutex_);
+    for (;;) {
+      const auto [place, is_new] = client_.asking_.insert(request);
+      if (is_new) {
+        own_ = place;
+        return;
+      }
+      if (client_.stopped()) return;
+      client_.turn_over_.wait_for(lock, std::chrono::milliseconds(100));
+    }
+  }
+  ~Turn() {
+    if (!own_) return;
+    {
+      const std::lock_guard lock(client_.turn_mutex_);
+      client_.asking_.erase(*own_);
+    }
+    client_.turn_over_.notify_all();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Client& client_;
+  std::optional<std::set<std::string>::iterator> own_;
+};
 
 Client::Client(ClientOptions options,
                Transport* transport,
@@ -127,6 +159,7 @@ Reply Client::call(const CallKey& key,
     transcript_.add(*entry);
     return entry->reply;
   }
+  const Turn turn(*this, text);
   if (const std::optional<Entry> entry = transcript_.find(key, text);
       entry && (entry->reply.answer || entry->reply.failure.kind == FailureKind::kRefused)) {
     ++served_;

@@ -13,9 +13,11 @@
 #include <detente/core/rng.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 
@@ -58,6 +60,9 @@ class Client {
   Reply tried(const Spent& most, const Exchange& exchange, Json& tries);
   std::string without_key(std::string text) const;
 
+  // One of equal requests is asked at a time, so that the others find its answer.
+  class Turn;
+
   const ClientOptions options_;
   const std::function<bool()> stop_ = [this] { return stopped(); };
   std::atomic<bool> cancelled_{false};
@@ -66,6 +71,9 @@ class Client {
   const Transcript* const replay_;
   Budget& budget_;
   Pacer pacer_;
+  std::mutex turn_mutex_;
+  std::condition_variable turn_over_;
+  std::set<std::string> asking_;
   std::mutex jitter_mutex_;
   Rng jitter_;
   std::atomic<std::int64_t> exchanges_{0};

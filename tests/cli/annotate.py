@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -186,6 +187,20 @@ def test_a_row_cannot_change_the_messages(folder):
                 assert sign not in content, (sign, content)
         # The same text, the same prompt: transcripts can be served from.
         assert end.texts()[0] == attempts[0] and end.texts()[4] == attempts[4]
+
+
+def test_equal_rows_are_asked_once_however_many_ask(folder):
+    def slowly(request):
+        time.sleep(0.3)
+        return mood(request)
+
+    rows = ["all good", "rather bad"] * 8
+    (folder / "equal.csv").write_text("text\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    end = Endpoint(slowly)
+    with serving(end) as url:
+        annotate(folder / "equal.csv", url, folder / "equal_out.csv", "--concurrency", 8)
+    assert len(end.calls) == 2, len(end.calls)
+    assert [row["mood"] for row in rows_of(folder / "equal_out.csv")] == ["positive", "negative"] * 8
 
 
 def test_writes_over_nothing(folder):
