@@ -97,6 +97,8 @@ void run_train(const TrainFlags& flags, Context& context) {
                    .existing = existing_of(flags),
                    .progress = progress_style(context, flags.quiet),
                    .processes = flags.nproc,
+                   .max_restarts = flags.max_restarts,
+                   .accept_changed = flags.accept_changed,
                    .quiet = flags.quiet,
                    .json = flags.json},
                   context);

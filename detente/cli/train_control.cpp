@@ -53,6 +53,16 @@ void train_control(const TrainControlFlags& flags, Context& context) {
                 "says how many "
                 "processes its environments have.",
                 flags.processes);
+  DETENTE_CHECK(flags.max_restarts == 0,
+                ErrorCode::kUnsupported,
+                "[cli::train] an agent's process is not started again by --max-restarts; got {}. "
+                "--resume goes on where it ended.",
+                flags.max_restarts);
+  DETENTE_CHECK(
+      !flags.accept_changed,
+      ErrorCode::kUnsupported,
+      "[cli::train] --accept-changed is for data and models that were changed on purpose; "
+      "an agent has no data, and goes on with its own snapshot alone. Leave it out.");
   const control::Recipe recipe = control::load_recipe(flags.recipe, flags.overrides);
   control::TrainOptions options{.out = flags.out.empty() ? recipe.output : flags.out,
                                 .existing = flags.existing,

@@ -18,6 +18,8 @@ struct TrainControlFlags {
   train::ExistingRun existing = train::ExistingRun::kRefuse;
   train::Progress::Style progress = train::Progress::Style::kLines;
   int processes = 1;
+  int max_restarts = 0;
+  bool accept_changed = false;
   bool quiet = false;
   bool json = false;
 };

@@ -107,6 +107,8 @@ def test_what_is_wrong_has_words(folder):
     assert "cagrad" in refusal("--set", "balance.actor.method=cagard")
     assert "point-mass" in refusal("--set", "worlds.environment=point-mass:none")
     assert "worlds.workers" in refusal("--nproc", "2", code=2)
+    assert "--resume" in refusal("--nproc", "1", "--max-restarts", "2", code=2)
+    assert "no data" in refusal("--resume", "--accept-changed", code=2)
     assert not (folder / "wrong").exists()
     done = call(folder, "train", "agent.yaml", "--out", "whole", code=2)
     assert "whole" in done.stderr
