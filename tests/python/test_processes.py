@@ -285,7 +285,12 @@ def test_plain_torchrun_starts_the_example():
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     lines = []
     for start in ([*command, str(script), "--steps", "30"], [sys.executable, str(script), "--steps", "30"]):
-        texts, codes = together([start], 120)
+        for _ in range(3):
+            texts, codes = together([start], 120)
+            # Once in twenty times on a busy machine, a process aborts after its last line: a thread of
+            # PyTorch's process group asks for the interpreter while that ends.
+            if codes == [0] or "terminate called without an active exception" not in texts[0]:
+                break
         assert codes == [0], texts[0]
         found = re.findall(r"^step 29: .*", texts[0], re.M)
         assert len(found) == 1, texts[0]
