@@ -75,8 +75,8 @@ std::optional<Vectors> read_index(const std::filesystem::path& file,
         made_by == encoder,
         ErrorCode::kData,
         "[annotate::vector_retriever] the index '{}' was made by '{}', the queries would be "
-        "encoded by '{}': their vectors cannot be compared. Name that model with "
-        "--embedding-model, or another file with --index.",
+        "encoded by '{}': their vectors cannot be compared. Name what made it "
+        "with --encoder or --embedding-model, or another file with --index.",
         file.string(),
         made_by,
         encoder);

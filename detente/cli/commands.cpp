@@ -20,6 +20,7 @@ void add_serve(CLI::App& app, Context& context);
 #ifdef DETENTE_WITH_ANNOTATE
 void add_annotate(CLI::App& app, Context& context);
 void add_ask(CLI::App& app, Context& context);
+void add_search(CLI::App& app, Context& context);
 #endif
 #ifdef DETENTE_WITH_TORCH
 void add_train(CLI::App& app, Context& context);
@@ -45,7 +46,7 @@ std::span<const AddCommand> commands() {
       add_serve,
 #endif
 #ifdef DETENTE_WITH_ANNOTATE
-      add_annotate, add_ask,
+      add_annotate, add_ask,     add_search,
 #endif
       add_new,      add_inspect, add_methods,    add_slide,    add_solve, add_toy,
       add_bench,    add_doctor,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/endpoint_flags.h>
+#include <detente/cli/run_encoder.h>
 #include <detente/core/error.h>
 #include <fmt/format.h>
 
@@ -38,12 +39,15 @@ void add_endpoint_flags(CLI::App& command, EndpointFlags& flags) {
       "vLLM, ...). A key is read from DETENTE_API_KEY alone");
   command.add_option("--model", flags.model, "Name of the model, as the endpoint calls it")
       ->required();
-  command.add_option("--embedding-model",
-                     flags.embedding_model,
-                     "Compare texts by this model's /v1/embeddings instead of by their words");
+  CLI::Option* embedding =
+      command.add_option("--embedding-model",
+                         flags.embedding_model,
+                         "Compare texts by this model's /v1/embeddings instead of by their words");
+  add_encoder_flag(command, flags.encoder)->excludes(embedding);
   command.add_option("--docs", flags.docs, "Folder with .txt and .md files to search in");
-  command.add_option(
-      "--index", flags.index, "With --embedding-model: file that keeps the vectors of --docs");
+  command.add_option("--index",
+                     flags.index,
+                     "With --encoder or --embedding-model: file that keeps the vectors of --docs");
   command.add_option(
       "--replay", flags.replay, "Take all answers from this transcript; no network is used");
   command
@@ -137,7 +141,9 @@ EndpointSession::EndpointSession(const EndpointFlags& flags,
 
 annotate::Encoder& EndpointSession::encoder() {
   if (encoder_ == nullptr) {
-    if (flags_.embedding_model.empty()) {
+    if (!flags_.encoder.empty()) {
+      encoder_ = run_encoder(flags_.encoder);
+    } else if (flags_.embedding_model.empty()) {
       encoder_ = std::make_unique<annotate::LexicalEncoder>();
     } else {
       encoder_ = std::make_unique<annotate::EndpointEncoder>(*client_, flags_.embedding_model);
@@ -152,16 +158,17 @@ const annotate::Retriever& EndpointSession::retriever() {
                 ErrorCode::kInvalidArgument,
                 "[cli::{}] expected --docs FOLDER, the texts to search in.",
                 command_);
-  DETENTE_CHECK(flags_.index.empty() || !flags_.embedding_model.empty(),
-                ErrorCode::kInvalidArgument,
-                "[cli::{}] --index keeps vectors, so it needs --embedding-model; a search by words "
-                "is indexed in memory.",
-                command_);
+  const bool by_vectors = !flags_.encoder.empty() || !flags_.embedding_model.empty();
+  DETENTE_CHECK(
+      flags_.index.empty() || by_vectors,
+      ErrorCode::kInvalidArgument,
+      "[cli::{}] --index keeps vectors, so it needs --encoder or --embedding-model; a search by "
+      "words is indexed in memory.",
+      command_);
   documents_ = annotate::read_documents(flags_.docs);
   for (const std::string& warning : documents_.warnings) tell(context_, "warning", warning);
-  retriever_ = flags_.embedding_model.empty()
-                   ? annotate::word_retriever(documents_)
-                   : annotate::vector_retriever(documents_, encoder(), flags_.index);
+  retriever_ = by_vectors ? annotate::vector_retriever(documents_, encoder(), flags_.index)
+                          : annotate::word_retriever(documents_);
   return *retriever_;
 }
 

@@ -27,6 +27,7 @@ struct EndpointFlags {
   std::string endpoint;
   std::string model;
   std::string embedding_model;
+  std::string encoder;  // a run
   std::string docs;
   std::string index;
   std::string replay;
@@ -58,9 +59,9 @@ class EndpointSession {
   const annotate::Budget& budget() const { return budget_; }
   bool replays() const { return replay_.has_value(); }
 
-  // By --embedding-model, else the lexical one.
+  // By --encoder or --embedding-model, else the lexical one.
   annotate::Encoder& encoder();
-  // --docs, read and indexed: by words, or with --embedding-model by vectors. Warnings go to people.
+  // --docs, read and indexed: by words, or by the vectors of --encoder or --embedding-model. Warnings go to people.
   const annotate::Retriever& retriever();
   const annotate::Documents& documents() const { return documents_; }
 

@@ -5,6 +5,7 @@
 #include <detente/data/pair_source.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace detente::data {
@@ -137,6 +138,14 @@ Batch PairSource::batch(std::span<const std::size_t> rows, const Rng* /*augment*
     }
     batch.push_back({"numbers", {rows.size(), count}, std::move(numbers)});
   }
+  return batch;
+}
+
+Batch PairSource::batch_of(const std::vector<std::vector<std::int32_t>>& texts) const {
+  Batch batch;
+  std::vector<std::size_t> rows(texts.size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  add_side(batch, "first", texts, rows, tokenizer().special().pad);
   return batch;
 }
 

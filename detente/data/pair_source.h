@@ -44,6 +44,7 @@ class PairSource : public Source {
   // What the network asks for, before reading.
   void set_max_length(std::size_t tokens) { max_length_ = tokens; }
   void set_lexical(bool lexical) { lexical_ = lexical; }
+  std::size_t max_length() const { return max_length_; }
   bool has_pairs() const { return !text_b_.empty(); }
   // kInvalidArgument for a sentence without a column.
   void check_two_texts() const;
@@ -53,6 +54,9 @@ class PairSource : public Source {
   const text::IdfTable& idf() const { return idf_; }
   const PairData& pairs() const { return data_; }
   std::size_t numbers() const;  // beside each pair
+  // A batch of texts that belong to no row, as arrays "first" and "first_length". Their ids are the
+  // tokenizer's, at most max_length tokens each.
+  Batch batch_of(const std::vector<std::vector<std::int32_t>>& texts) const;
 
  protected:
   void read_rows(const SourceInput& input, const Source* fitted) override;

@@ -276,6 +276,21 @@ TensorList PairTrunk::compared(const EncodedSide& a, const EncodedSide& b) const
   return joined;
 }
 
+at::Tensor PairTrunk::text_vectors(const data::Batch& batch) const {
+  DETENTE_CHECK(
+      options_.mode == PairModelOptions::Mode::kSiamese,
+      ErrorCode::kUnsupported,
+      "[nn::PairTrunk] with model.mode cross the network sees both sentences at once and has no "
+      "vector of one. Train with model.mode: siamese.");
+  const PairEncoder coder = encoder();
+  std::vector<std::vector<std::int32_t>> rows;
+  for (const auto& ids : sentences(batch, "first")) rows.push_back(coder.cut(ids));
+  DETENTE_CHECK(
+      !rows.empty(), ErrorCode::kShape, "[nn::PairTrunk] a batch needs at least one text.");
+  Dropout off(nullptr);
+  return coder.encode(coder.pad(rows), {}, off).pooled;
+}
+
 TensorList PairTrunk::cross_features(const PairBatch& batch, Dropout& drop) const {
   const PairEncoder coder = encoder();
   const auto unit = static_cast<std::size_t>(vocabulary_.ids_per_token);

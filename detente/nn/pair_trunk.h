@@ -13,6 +13,7 @@
 #include <detente/core/matrix.h>
 #include <detente/nn/options.h>
 #include <detente/nn/pair_encoder.h>
+#include <detente/nn/text_encoder.h>
 #include <detente/nn/trunk.h>
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct PairBatch {
   std::size_t rows() const { return first.size(); }
 };
 
-class PairTrunk final : public Trunk {
+class PairTrunk final : public Trunk, public TextEncoder {
  public:
   explicit PairTrunk(const PairModelOptions& options = {}) : options_(options) {}
 
@@ -49,6 +50,8 @@ class PairTrunk final : public Trunk {
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
   // Symmetric siamese trunks look at the pair in both orders.
   TensorList views(const data::Batch& batch) const override;
+  // The pooled u of siamese trunks.
+  at::Tensor text_vectors(const data::Batch& batch) const override;
 
   // Of siamese trunks "first" and "second" [B, n, ids per token] int64: token ids, at most max_length
   // tokens, padded at the end with the tokenizer's padding id; n may differ. Of cross ones "joined"

@@ -270,6 +270,16 @@ at::Tensor TransformerTrunk::features(const data::Batch& batch, Rng* random) con
   return closed(compared(both.slice(0, 0, count), both.slice(0, count)), drop);
 }
 
+at::Tensor TransformerTrunk::text_vectors(const data::Batch& batch) const {
+  DETENTE_CHECK(
+      !pairs_ || siamese(),
+      ErrorCode::kUnsupported,
+      "[nn::TransformerTrunk] with model.mode cross the network sees both texts at once and has no "
+      "vector of one. Train with model.mode: siamese, or on single texts.");
+  Dropout off(nullptr);
+  return pooled(sequences(batch, {"first"}).first, {}, off);
+}
+
 PortableInputs TransformerTrunk::portable_inputs(const data::Source& /*fitted*/) const {
   PortableInputs inputs;
   const auto add = [&](const char* name, const std::string& meaning, std::int64_t length) {

@@ -10,6 +10,7 @@
 // the width, so that their entries are of size one. Then a hidden layer with GELU, when there is one.
 #pragma once
 
+#include <detente/nn/text_encoder.h>
 #include <detente/nn/transformer_encoder.h>
 #include <detente/nn/trunk.h>
 
@@ -20,7 +21,7 @@
 
 namespace detente::nn {
 
-class TransformerTrunk final : public Trunk {
+class TransformerTrunk final : public Trunk, public TextEncoder {
  public:
   enum class Mode { kSiamese, kCross };
   enum class Pooling { kMean, kCls };
@@ -40,6 +41,8 @@ class TransformerTrunk final : public Trunk {
   std::int64_t width() const override;
   at::Tensor features(const data::Batch& batch, Rng* random = nullptr) const override;
   std::vector<double> learning_rates() const override;
+  // Pooled; not of cross encoders of pairs.
+  at::Tensor text_vectors(const data::Batch& batch) const override;
 
   // "first" (and for siamese pairs "second") [B, n] int64: token ids with [CLS] and [SEP], padded at the
   // end; for cross encoders also "segments" [B, n] int64.

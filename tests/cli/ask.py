@@ -151,6 +151,36 @@ def test_an_index_of_another_model_is_refused(folder):
         assert "embeddings are wrong" in ask(folder, url, "leave?", *words, "--tries", 2, code=3).stderr
 
 
+def test_search_needs_no_model_and_judges_itself(folder):
+    docs = folder / "docs"
+    said = run("search", "days of leave", "--docs", docs)
+    assert said.stdout.startswith("leave.md, line 1 ("), said.stdout
+    assert "bad.txt" in said.stderr, said.stderr
+    found = json.loads(run("search", "휴가", "--docs", docs, "--json").stdout)
+    assert [one["file"] for one in found["passages"]] == ["한국어.txt"], found
+    assert "Nothing in" in run("search", "zebra", "--docs", docs).stdout
+    judged = folder / "judged.csv"
+    rows = "query,file\ntrain travel,deep/travel.txt\n휴가,한국어.txt\nzebra,leave.md\n"
+    judged.write_text(rows, encoding="utf-8")
+    measures = json.loads(run("search", "--docs", docs, "--judged", judged, "--json").stdout)
+    assert measures["queries"] == 3 and measures["search"] == "by words (BM25)", measures
+    assert all(abs(measures[f"recall@{k}"]["mean"] - 2 / 3) < 1e-12 for k in (1, 5, 10)), measures
+    assert "recall@5" in run("search", "--docs", docs, "--judged", judged).stdout
+    judged.write_text("query,file\nleave,none.md\n")
+    assert "none.md" in run("search", "--docs", docs, "--judged", judged, code=3).stderr
+    for words in (
+        ["--docs", docs],  # nothing asked
+        ["q", "--judged", judged, "--docs", docs],
+        ["q", "--docs", docs, "--index", folder / "i.json"],
+        [" ", "--docs", docs],
+        ["q"],
+    ):
+        run("search", *words, code=2)
+    run("search", "q", "--docs", folder / "none", code=3)
+    # A folder that is no run, of a program with LibTorch; else that it has none.
+    assert "docs" in run("search", "q", "--docs", docs, "--encoder", docs, code=3).stderr
+
+
 def test_rag_labels_rest_on_passages(folder):
     said = {
         "leave is good": "Answer: positive [1]",
