@@ -8,9 +8,9 @@
 Two collections are made of published sets. Nothing of either is trained on here; whether a run has seen it is
 for whoever names the run to know.
 
-  KorSTS dev     documents: every different second sentence; a query is a first sentence, answered by each
-                 second one that was given at least 4 of 5 beside it
-  KorQuAD 1 dev  documents: the paragraphs; a query is a question, answered by the paragraph it was asked about
+  KorSTS dev     documents: every different second sentence; a query is a first sentence, answered by
+                 each second one that was given at least 4 of 5 beside it
+  KorQuAD 1 dev  documents: the paragraphs; a query is a question, answered by its paragraph
 
 Prints recall at 1, 5 and 10, and nDCG at 10, each with its 95 % interval over the queries.
 """
@@ -64,7 +64,8 @@ def korquad(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("program")
     parser.add_argument("--korsts", type=Path)
     parser.add_argument("--korquad", type=Path)
@@ -91,7 +92,7 @@ def main():
                 took = time.time() - begun
                 label = Path(encoder).name if encoder else "BM25"
                 cells = [f"{found[n]['mean']:.3f} ± {found[n]['half_width']:.3f}" for n in NAMES]
-                print(f"| {label} | " + " | ".join(cells) + f" | {took:.1f} |", flush=True)
+                print("| " + " | ".join([label, *cells, f"{took:.1f}"]) + " |", flush=True)
                 results.append({"set": name, "documents": documents, "by": label, "seconds": took, **found})
     if args.out:
         args.out.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
