@@ -45,8 +45,11 @@ void set_options(const SlideTilesFlags& flags, data::SlideSource& source) {
                   ErrorCode::kInvalidArgument,
                   "slide tiles: --set {} is no KEY=VALUE, as in --set mpp=0.5.",
                   pair);
+    // As in a recipe, too: data.mpp.
+    std::string key = pair.substr(0, equals);
+    if (key.starts_with("data.")) key.erase(0, 5);
     set_field([&](FieldVisitor& v) { source.describe(v); },
-              pair.substr(0, equals),
+              key,
               pair.substr(equals + 1),
               "slide tiles --set");
   }
@@ -104,29 +107,6 @@ SlideLine line_of(const data::SlideSource& source, std::size_t slide) {
   return line;
 }
 
-void write_plan(const data::SlideSource& source, const std::string& out) {
-  std::string text;
-  const std::vector<data::ShownColumn> columns = source.shown();
-  const std::filesystem::path folder = std::filesystem::absolute(out).parent_path();
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    text += (c > 0 ? "," : "") + report::csv_cell(columns[c].name);
-  }
-  text += "\n";
-  for (std::size_t row = 0; row < source.size(); ++row) {
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      // The slide as it is found from the new list's folder.
-      const std::string cell = columns[c].name == source.named_inputs().front()
-                                   ? std::filesystem::absolute(source.file(source.tile(row).slide))
-                                         .lexically_proximate(folder)
-                                         .string()
-                                   : columns[c].cells[row];
-      text += (c > 0 ? "," : "") + report::csv_cell(cell);
-    }
-    text += "\n";
-  }
-  write_file_atomic(out, text);
-}
-
 void run_slide_tiles(const SlideTilesFlags& flags, Context& context) {
   for (const std::string& out : {flags.out, flags.overlay}) {
     if (!out.empty()) demand_harmless("slide tiles", out, {flags.file});
@@ -140,7 +120,10 @@ void run_slide_tiles(const SlideTilesFlags& flags, Context& context) {
   source.read(input, nullptr);
   std::vector<SlideLine> lines;
   for (std::size_t i = 0; i < source.slides(); ++i) lines.push_back(line_of(source, i));
-  if (!flags.out.empty()) write_plan(source, flags.out);
+  if (!flags.out.empty()) {
+    const auto folder = std::filesystem::absolute(flags.out).parent_path();
+    write_file_atomic(flags.out, source.plan_text(folder));
+  }
   if (!flags.overlay.empty()) {
     DETENTE_CHECK(source.slides() == 1,
                   ErrorCode::kInvalidArgument,

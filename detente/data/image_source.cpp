@@ -187,7 +187,7 @@ void ImageSource::read_rows(const SourceInput& input, const Source* fitted) {
     fit_scale(all, table_->source());
   }
   whiten(dynamic_cast<const ImageSource*>(fitted), input.threads);
-  read_targets(input.targets);
+  read_targets(*table_, input.targets);
   if (labelled_.rows > 0 && input.part == Part::kTrain && !targets_.empty()) {
     labelled_.hide(targets_);
   }
@@ -360,13 +360,6 @@ void ImageSource::whiten(const ImageSource* fitted, int threads) {
   }
   whitening_ = std::make_shared<const Whitening>(
       Whitening::fit(whitening_options_, whitened_, one.size(), threads));
-}
-
-void ImageSource::read_targets(const std::vector<TargetColumn>& targets) {
-  for (TargetColumn target : targets) {
-    name_classes(target, fit_.classes);
-    targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
-  }
 }
 
 void ImageSource::write_example(std::size_t row, std::uint8_t* out) const {

@@ -41,9 +41,6 @@ class ImageSource final : public PictureSource {
   void load(const std::filesystem::path& run) override;
   // The list's columns; of others the image's file or number, and the label where it was read.
   std::vector<ShownColumn> shown() const override;
-  std::vector<std::string> class_names(std::string_view column) const override {
-    return is_label(column) ? fit_.classes.names() : std::vector<std::string>();
-  }
 
   void check_options() const override;
   ImageShape shape() const override;
@@ -71,7 +68,6 @@ class ImageSource final : public PictureSource {
   // `chosen`: the rows whose images are there, `kept`: those of them that are examples, ascending.
   void choose_partners(const RowList& chosen, const RowList& kept);
   void whiten(const ImageSource* fitted, int threads);
-  void read_targets(const std::vector<TargetColumn>& targets);
 
   std::string column_ = "image";
   std::string class_file_;

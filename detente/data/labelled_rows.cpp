@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <utility>
 
@@ -14,9 +13,8 @@ namespace {
 
 constexpr std::uint64_t kStream = 0x6c6162656c;
 
-bool has_classes(const Target& target) {
-  return target.kind == TaskKind::kClasses || target.kind == TaskKind::kOrdinal ||
-         target.kind == TaskKind::kBinary;
+bool is_by_class(const Target& target) {
+  return has_classes(target.kind) || target.kind == TaskKind::kBinary;
 }
 
 }  // namespace
@@ -40,7 +38,7 @@ RowList LabelledRows::chosen(std::span<const Target> targets) const {
                 ErrorCode::kData,
                 "[data::LabelledRows] 'data.labelled' keeps the labels of some rows, but no task "
                 "has any; expected a task with labels.");
-  const auto first = std::find_if(targets.begin(), targets.end(), has_classes);
+  const auto first = std::find_if(targets.begin(), targets.end(), is_by_class);
   const Target& target = first == targets.end() ? targets.front() : *first;
   std::map<double, RowList> members;  // by class; else all as one
   for (std::size_t row = 0; row < target.rows(); ++row) {
@@ -78,16 +76,9 @@ RowList LabelledRows::chosen(std::span<const Target> targets) const {
 void LabelledRows::hide(std::vector<Target>& targets) const {
   const RowList kept = chosen(targets);
   for (Target& target : targets) {
-    target.missing = 0;
-    for (std::size_t row = 0; row < target.rows(); ++row) {
-      const auto begin = target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns);
-      const auto end = begin + static_cast<std::ptrdiff_t>(target.columns);
-      if (!std::binary_search(kept.begin(), kept.end(), row)) {
-        std::fill(begin, end, std::numeric_limits<double>::quiet_NaN());
-      }
-      const bool none = std::all_of(begin, end, [](double value) { return std::isnan(value); });
-      target.missing += none ? 1 : 0;
-    }
+    make_missing(target, [&](std::size_t row) {
+      return !std::binary_search(kept.begin(), kept.end(), row);
+    });
   }
 }
 

@@ -104,14 +104,8 @@ Patch draw_patch(std::int64_t size, int quarter, Rng& rng) {
     ring.push_back({std::round(x + r * radius * std::cos(angle)),
                     std::round(y + r * radius * std::sin(angle))});
   }
-  patch.region.least = patch.region.most = ring.front();
-  for (const Point& point : ring) {
-    patch.region.least = {std::min(patch.region.least.x, point.x),
-                          std::min(patch.region.least.y, point.y)};
-    patch.region.most = {std::max(patch.region.most.x, point.x),
-                         std::max(patch.region.most.y, point.y)};
-  }
   patch.region.rings = {std::move(ring)};
+  patch.region.take_box();
   return patch;
 }
 

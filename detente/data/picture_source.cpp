@@ -69,6 +69,17 @@ Batch PictureSource::changed_batch(std::span<const std::size_t> rows,
   return batch;
 }
 
+std::vector<std::string> PictureSource::class_names(std::string_view column) const {
+  return is_label(column) ? fit_.classes.names() : std::vector<std::string>();
+}
+
+void PictureSource::read_targets(const Table& table, const std::vector<TargetColumn>& targets) {
+  for (TargetColumn target : targets) {
+    name_classes(target, fit_.classes);
+    targets_.push_back(read_target(table, target, table.rows(), warnings_));
+  }
+}
+
 void PictureSource::fit_scale(std::span<const std::size_t> rows, const std::string& source) {
   ImageFit::Counts counts(shape().channels);
   std::vector<std::uint8_t> values(shape().size());

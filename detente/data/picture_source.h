@@ -14,6 +14,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace detente::data {
@@ -40,6 +41,7 @@ class PictureSource : public Source {
   // An example before standardisation. From several threads at once.
   Image example(std::size_t row) const;
   Image picture(std::size_t row) const final { return example(row); }
+  std::vector<std::string> class_names(std::string_view column) const final;
   // A batch as batch() makes it, each row under `changes` by a chance of its own.
   Batch changed_batch(std::span<const std::size_t> rows,
                       const Augmentation& changes,
@@ -50,6 +52,8 @@ class PictureSource : public Source {
   virtual void write_example(std::size_t row, std::uint8_t* out) const = 0;
   // Where it is whitened: the planes of the channels one after the other.
   virtual std::span<const float> whitened_example(std::size_t /*row*/) const { return {}; }
+  // Takes them from the table's rows, labels by the names of the classes.
+  void read_targets(const Table& table, const std::vector<TargetColumn>& targets);
   // Means and deviations of the examples in `rows`.
   void fit_scale(std::span<const std::size_t> rows, const std::string& source);
 

@@ -32,13 +32,7 @@ void keep(SlideAnnotations& into, AnnotatedRegion region) {
     ++into.skipped;
     return;
   }
-  region.least = region.most = region.rings.front().front();
-  for (const auto& ring : region.rings) {
-    for (const Point& point : ring) {
-      region.least = {std::min(region.least.x, point.x), std::min(region.least.y, point.y)};
-      region.most = {std::max(region.most.x, point.x), std::max(region.most.y, point.y)};
-    }
-  }
+  region.take_box();
   into.regions.push_back(std::move(region));
 }
 
@@ -238,6 +232,16 @@ bool crosses(const Point& a, const Point& b, const Point& point) {
 }
 
 }  // namespace
+
+void AnnotatedRegion::take_box() {
+  least = most = rings.front().front();
+  for (const auto& ring : rings) {
+    for (const Point& point : ring) {
+      least = {std::min(least.x, point.x), std::min(least.y, point.y)};
+      most = {std::max(most.x, point.x), std::max(most.y, point.y)};
+    }
+  }
+}
 
 bool AnnotatedRegion::contains(Point point) const {
   if (point.x < least.x || point.x > most.x || point.y < least.y || point.y > most.y) return false;

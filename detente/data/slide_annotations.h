@@ -26,6 +26,8 @@ struct AnnotatedRegion {
   std::vector<std::vector<Point>> rings;  // inside: within an odd number of them
   Point least, most;                      // a box around all of it
 
+  // Sets the box; at least one ring, none of them empty.
+  void take_box();
   bool contains(Point point) const;
 };
 

@@ -25,7 +25,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace detente::data {
@@ -70,10 +69,10 @@ class SlideSource final : public PictureSource {
   void load(const std::filesystem::path& run) override;
   std::vector<ShownColumn> shown() const override { return shown_columns(table_); }
   std::vector<std::string> notes() const override;
-  std::vector<std::string> class_names(std::string_view column) const override {
-    return is_label(column) ? fit_.classes.names() : std::vector<std::string>();
-  }
 
+  // The tiles as a table (CSV) that data.train may name; the slides' files as they were named, or as they are
+  // found from a folder.
+  std::string plan_text(const std::filesystem::path& beside = {}) const;
   // The slides that have tiles here.
   std::size_t slides() const { return files_.size(); }
   const std::string& file(std::size_t slide) const { return files_[slide]; }

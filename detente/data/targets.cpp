@@ -239,6 +239,16 @@ void tell_lacking(const TargetColumn& column,
                   rows));
 }
 
+void make_missing(Target& target, const std::function<bool(std::size_t row)>& which) {
+  target.missing = 0;
+  for (std::size_t row = 0; row < target.rows(); ++row) {
+    const auto begin = target.values.begin() + static_cast<std::ptrdiff_t>(row * target.columns);
+    const auto end = begin + static_cast<std::ptrdiff_t>(target.columns);
+    if (which(row)) std::fill(begin, end, std::numeric_limits<double>::quiet_NaN());
+    if (std::all_of(begin, end, [](double value) { return std::isnan(value); })) ++target.missing;
+  }
+}
+
 const Target& find_target(std::span<const Target> targets, std::string_view task) {
   std::vector<std::string> names;
   for (const auto& entry : targets) {

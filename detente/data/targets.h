@@ -5,7 +5,9 @@
 #include <detente/core/task_kind.h>
 #include <detente/data/table.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
@@ -83,6 +85,9 @@ void tell_lacking(const TargetColumn& column,
                   const std::string& rows,
                   const std::string& expected,
                   std::vector<std::string>& warnings);
+
+// Makes the targets of these rows missing.
+void make_missing(Target& target, const std::function<bool(std::size_t row)>& which);
 
 // Targets with several numbers per row as that many with one, named "task.label" or "task.column": what
 // looks at one number at a time. The others stay as they are.

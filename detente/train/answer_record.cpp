@@ -25,6 +25,35 @@ std::size_t scatters_of(const Recipe& recipe) {
   return count;
 }
 
+// Sides of a picture of a slide, which stands at the upper left of it.
+constexpr std::size_t kSlideSide = 192;
+
+report::Pixels on_square(const slides::Picture& picture) {
+  report::Pixels square{kSlideSide, kSlideSide, {}};
+  square.rgb.assign(3 * kSlideSide * kSlideSide, 255);
+  for (std::int64_t y = 0; y < picture.height; ++y) {
+    const auto from = picture.values.begin() + 3 * y * picture.width;
+    std::copy(from,
+              from + 3 * picture.width,
+              square.rgb.begin() + 3 * y * static_cast<std::int64_t>(kSlideSide));
+  }
+  return square;
+}
+
+// Of each pixel the value of the tile that lies there, else NaN. `values`: one per row.
+std::vector<double> on_tiles(const data::SlideSource::Overview& overview,
+                             const std::vector<double>& values) {
+  std::vector<double> map(kSlideSide * kSlideSide, std::numeric_limits<double>::quiet_NaN());
+  for (const auto& tile : overview.tiles) {
+    for (std::size_t y = tile.top; y < tile.bottom; ++y) {
+      std::fill(map.begin() + static_cast<std::ptrdiff_t>(y * kSlideSide + tile.left),
+                map.begin() + static_cast<std::ptrdiff_t>(y * kSlideSide + tile.right),
+                values[tile.row]);
+    }
+  }
+  return map;
+}
+
 }  // namespace
 
 AnswerRecord::AnswerRecord(const Recipe& recipe,
@@ -95,43 +124,23 @@ report::RunAnswers AnswerRecord::answers(std::int64_t epoch,
 void AnswerRecord::add_slides(report::RunAnswers& answers,
                               const data::SlideSource& slides,
                               const std::vector<TaskPredictions>& predictions) const {
-  // Sides of a picture of a slide, which stands at the upper left of it.
-  constexpr std::size_t kSide = 192;
   std::vector<report::MapExamples> maps;
   for (std::size_t k = 0; k < answers.tasks.size(); ++k) {
     if (is_map(answers.tasks[k].kind) || rows_.target(recipe_.tasks[k].name).columns > 1) continue;
-    maps.push_back({k, kSide, kSide, {}, names_of(recipe_.tasks[k])});
+    maps.push_back({k, kSlideSide, kSlideSide, {}, names_of(recipe_.tasks[k])});
   }
   std::vector<report::ShownInput> inputs;
   for (const std::size_t slide : report::evenly_chosen(slides.slides(), report::kMostExamples)) {
-    const auto overview = slides.overview(slide, kSide);
+    const auto overview = slides.overview(slide, kSlideSide);
     if (!overview) continue;
-    const slides::Picture& picture = overview->picture;
-    report::Pixels under{kSide, kSide, std::vector<std::uint8_t>(3 * kSide * kSide, 255)};
-    for (std::int64_t y = 0; y < picture.height; ++y) {
-      const auto from = picture.values.begin() + 3 * y * picture.width;
-      std::copy(from,
-                from + 3 * picture.width,
-                under.rgb.begin() + 3 * y * static_cast<std::int64_t>(kSide));
-    }
+    const report::Pixels under = on_square(overview->picture);
     inputs.push_back({overview->tiles.front().row + 1,
                       under,
                       std::filesystem::path(slides.file(slide)).filename().string()});
     for (report::MapExamples& task : maps) {
-      const std::string& name = recipe_.tasks[task.task].name;
-      const auto& truth = rows_.target(name).values;
-      report::MapExample& example = task.examples.emplace_back();
-      example.truth.assign(kSide * kSide, std::numeric_limits<double>::quiet_NaN());
-      example.answer = example.truth;
-      example.under = under;
-      for (const auto& tile : overview->tiles) {
-        for (std::size_t y = tile.top; y < tile.bottom; ++y) {
-          for (std::size_t x = tile.left; x < tile.right; ++x) {
-            example.truth[y * kSide + x] = truth[tile.row];
-            example.answer[y * kSide + x] = predictions[task.task].values[tile.row];
-          }
-        }
-      }
+      const auto& truth = rows_.target(recipe_.tasks[task.task].name).values;
+      task.examples.push_back(
+          {on_tiles(*overview, truth), on_tiles(*overview, predictions[task.task].values), under});
     }
   }
   report::add_pictures(answers, inputs, maps);

@@ -80,7 +80,7 @@ def test_a_run_knows_its_tiles(folder):
     # What the first level of the plan is, `detente slide tiles` says, too; a single slide will do.
     one = folder / "made/made003.tiff"
     said = json.loads(
-        run("slide", "tiles", one, "--set", "tile=32", "--set", "mpp=1", "--set", "tissue=0.3",
+        run("slide", "tiles", one, "--set", "tile=32", "--set", "data.mpp=1", "--set", "tissue=0.3",
             "--overlay", folder / "plan.png", "--out", folder / "plan.csv", "--json").stdout)
     assert said["tiles"] == len([row for row in answers if row["slide"] == "made003.tiff"]), said
     assert (folder / "plan.png").read_bytes().startswith(b"\x89PNG")
