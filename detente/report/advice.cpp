@@ -33,6 +33,11 @@ bool opposed(const PairFinding& pair) {
   return pair.cosine.high < 0 && pair.cosine.mean <= -kNoticeable;
 }
 
+// The setting that says how often steps are measured.
+const char* measured_by(const Inspection& run) {
+  return run.of_agent ? "train.log_every" : "engine.diagnose_every";
+}
+
 void advise_conflict(const Inspection& run, bool method_uses_gradients, std::vector<Advice>& out) {
   if (run.pairs.empty()) return;
   const PairFinding& worst = run.pairs.front();
@@ -98,9 +103,10 @@ void advise_conflict(const Inspection& run, bool method_uses_gradients, std::vec
         pair_name(worst),
         percent(worst.conflict_share),
         cosine_text(worst));
-    item.advice =
+    item.advice = fmt::format(
         "Measure more steps before a method for conflict is worth its time: a longer run, or a "
-        "smaller engine.diagnose_every.";
+        "smaller {}.",
+        measured_by(run));
   } else {
     item.finding = fmt::format("{} agree on the whole and still conflict in {} of the steps ({})",
                                pair_name(worst),
@@ -266,11 +272,11 @@ void advise_data(const Inspection& run, std::vector<Advice>& out) {
         {Advice::Topic::kData,
          fmt::format(
              "only {} {} measured", run.measured, run.measured == 1 ? "step was" : "steps were"),
-         "Take the numbers for a first impression; a smaller engine.diagnose_every (>= "
-         "1) gives more.",
+         fmt::format("Take the numbers for a first impression; a smaller {} (>= 1) gives more.",
+                     measured_by(run)),
          {}});
   }
-  if (run.groups.empty()) {
+  if (run.groups.empty() && !run.of_agent) {  // agents' layers are not measured
     out.push_back({Advice::Topic::kData,
                    "no step says in which layers the tasks conflict",
                    "Train with --set engine.diagnose_every=10.",

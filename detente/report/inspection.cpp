@@ -300,6 +300,7 @@ Inspection inspect_run(const RunData& run, const InspectOptions& options) {
   inspection.name = run.text("name", run.folder);
   inspection.method = run.text("method", options.method);
   inspection.steps = run.steps.size();
+  inspection.of_agent = run.of_agent();
   inspection.measured = rows.size();
   inspection.first_step = run.steps[rows.front()];
   inspection.last_step = run.steps[rows.back()];

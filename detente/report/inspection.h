@@ -86,6 +86,7 @@ struct Inspection {
   std::size_t measured = 0;  // of those looked at, with the tasks' gradients
   double first_step = 0;     // of the measured ones
   double last_step = 0;
+  bool of_agent = false;
   std::vector<TaskFinding> tasks;
   std::vector<PairFinding> pairs;    // most opposed first
   std::vector<GroupFinding> groups;  // in the network's order; empty where not logged

@@ -217,6 +217,10 @@ const std::vector<double>* Curves::find(std::string_view name) const {
   return nullptr;
 }
 
+bool RunData::of_agent() const {
+  return recipe.starts_with("worlds:") || recipe.find("\nworlds:") != std::string::npos;
+}
+
 std::string RunData::text(const char* key, const std::string& fallback) const {
   const auto it = summary.find(key);
   return it != summary.end() && it->is_string() ? it->get<std::string>() : fallback;

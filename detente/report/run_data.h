@@ -78,6 +78,8 @@ struct RunData {
   // What could not be read, one sentence each, to be told wherever the run is shown.
   std::vector<std::string> warnings() const;
 
+  // Whether an agent was trained (a recipe with worlds), whose steps are measured whenever they are logged.
+  bool of_agent() const;
   // summary[key], else `fallback` (missing or another type).
   std::string text(const char* key, const std::string& fallback = "") const;
   double number(const char* key) const;  // NaN when missing

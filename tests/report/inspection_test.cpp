@@ -245,6 +245,20 @@ TEST(Advice, SaysWhenThereIsLittleToGoBy) {
               HasSubstr("only 2 steps were measured"));
 }
 
+// Agents measure what they log, and no layers: they are told nothing that their recipes do not have.
+TEST(Advice, OfAgentsNamesTheirOwnSetting) {
+  RunData run = run_of({{0.1}, {-0.2}});
+  run.recipe = "name: x\nworlds:\n  environment: point-mass:4\n";
+  const Inspection inspection = inspect_run(run, {});
+  EXPECT_THAT(find(inspection, Advice::Topic::kData).value().advice, HasSubstr("train.log_every"));
+  for (const Advice& item : inspection.advice) {
+    EXPECT_THAT(item.advice, ::testing::Not(HasSubstr("diagnose_every")));
+  }
+  run.recipe = "name: worlds\ntasks: []\n";
+  EXPECT_THAT(find(inspect_run(run, {}), Advice::Topic::kData).value().advice,
+              HasSubstr("engine.diagnose_every"));
+}
+
 TEST(Advice, IsNotSureOfOneStep) {
   const RunData run = parse_run("r",
                                 "",
