@@ -173,7 +173,7 @@ def annotate(args, name):
     except subprocess.TimeoutExpired:
         running.terminate()  # as Ctrl-C does, it keeps what was answered
         told, errors = running.communicate()
-    if running.returncode not in (0, 5, 130) or not out.exists():  # 5: some rows failed
+    if running.returncode not in (0, 5, 130):  # 5: some rows failed; 130: ended by --seconds
         sys.exit(f"{name} ended with exit code {running.returncode}\n{errors[-2000:]}")
     return json.loads(told)
 
@@ -194,8 +194,10 @@ def judge(args, name, pool):
     """What a pattern's labels are worth; {row: (label, confidence)} of those it gave."""
     counts = annotate(args, name)["tasks"]["polarity"]
     file = args.work / "labels" / f"{name}.tsv"
-    with open(file, encoding="utf-8", newline="\n") as lines:
-        cells = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    cells = []  # no file: the time was over before the first answer
+    if file.exists():
+        with open(file, encoding="utf-8", newline="\n") as lines:
+            cells = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     given = {row: (LABELS.index(cell["polarity"]), float(cell["polarity_confidence"]))
              for row, cell in enumerate(cells) if cell["polarity"]}
     right = sum(pool[row][1] == label for row, (label, _) in given.items())
@@ -249,10 +251,10 @@ class Trainer:
         kept.write_text(json.dumps(result))
         return result
 
-    def arm(self, name, known=(), guessed=None):
+    def arm(self, name, known=(), guessed=None, seeds=None):
         say(f"training {name}")
         return [self.finish(name, seed, *self.recipe(name, seed, known, guessed or {}))
-                for seed in range(self.args.seeds)]
+                for seed in range(self.args.seeds if seeds is None else seeds)]
 
     def cleaned(self, name, base, guessed):
         """`base` trained anew without the model's labels of least value, and without as many at random."""
@@ -302,7 +304,8 @@ def study(args, parts, labels):
         found.update(trainer.cleaned(name, f"{name}-two", guessed))
         found["same_rows_known"] = trainer.arm(f"{name}-known", known=list(guessed))
         arms[name] = found
-    arms["all labels known"] = {"all": trainer.arm("all", known=range(len(parts["pool"])))}
+    everything = trainer.arm("all", known=range(len(parts["pool"])), seeds=args.all_seeds)
+    arms["all labels known"] = {"all": everything}
     return arms
 
 
@@ -370,6 +373,7 @@ def arguments():
     parser.add_argument("--train-on", help="patterns whose labels are trained on (those of --patterns)")
     parser.add_argument("--least", type=int, default=20, help="labels that a training needs (20)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (3)")
+    parser.add_argument("--all-seeds", type=int, help="those on all known labels, the longest (as --seeds)")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--method", default="cagrad", help="balance.method (cagrad)")
     parser.add_argument("--value", default="knn_shapley", help="method of detente value (knn_shapley)")
@@ -378,14 +382,14 @@ def arguments():
     parser.add_argument("--threads", type=int, default=1, help="of training (1)")
     args = parser.parse_args()
     args.patterns = args.patterns.split(",")
-    args.train_on = args.patterns if args.train_on is None else args.train_on.split(",")
+    args.train_on = args.patterns if args.train_on is None else [n for n in args.train_on.split(",") if n]
     try:
         args.rows = {name: int(rows) for name, rows in
                      (part.split("=") for part in args.rows.split(",") if part)}
     except ValueError:
         parser.error("expected --rows PATTERN=N,...")
     for name in [*args.patterns, *args.train_on, *args.rows]:
-        if name not in PATTERNS and name not in ("", "all"):
+        if name not in PATTERNS and name != "all":
             parser.error(f"there is no pattern {name}; expected some of {', '.join(PATTERNS)}")
     if args.seconds and args.concurrency > 1:
         parser.error("--seconds needs --concurrency 1: else it is not the first rows that have answers")
@@ -416,8 +420,9 @@ def main():
                          (("known labels alone", "alone"), ("all labels known", "all")))
     print(label_table(found))
     print(f"\nTest accuracy ({sizes['test']} rows), mean and range over {args.seeds} seeds. Always the more "
-          f"frequent label: {frequent:.3f}. The {sizes['small']} known "
-          f"labels alone: {alone}. All {sizes['small'] + sizes['pool']} known: {everything}.\n")
+          f"frequent label: {frequent:.3f}. The {sizes['small']} known labels alone: {alone}. All "
+          f"{sizes['small'] + sizes['pool']} known: {everything}, "
+          f"{len(arms['all labels known']['all'])} seeds.\n")
     print(arm_table(arms, {one["pattern"]: one["labelled"] for one in found}))
 
 
