@@ -48,6 +48,29 @@ bool begins_with_sign(std::string_view rest) {
   return rest.empty();
 }
 
+// A label at the end of a sentence may stand in quotes or stars; those behind it are gone already (normalized).
+std::string_view without_opening(std::string_view head) {
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string_view sign : {"\"",
+                                        "'",
+                                        "`",
+                                        "*",
+                                        "_",
+                                        "(",
+                                        "[",
+                                        "<",
+                                        "\xe2\x80\x9c",
+                                        "\xe2\x80\x98",
+                                        "\xe3\x80\x8c"}) {
+      if (!head.ends_with(sign)) continue;
+      head.remove_suffix(sign.size());
+      again = true;
+    }
+  }
+  return head;
+}
+
 std::optional<std::size_t> match(std::string_view candidate, std::span<const std::string> labels) {
   const std::string whole = normalized(candidate);
   std::vector<std::string> words;
@@ -73,7 +96,10 @@ std::optional<std::size_t> match(std::string_view candidate, std::span<const std
     return outer[0];
   }
   const bool one_line = trim(candidate, " \t\r\n").find('\n') == std::string_view::npos;
-  if (one_line && (whole.ends_with(": " + word) || whole.ends_with(" is " + word))) return outer[0];
+  if (!one_line || !whole.ends_with(word)) return std::nullopt;
+  const std::string_view head =
+      without_opening(std::string_view(whole).substr(0, whole.size() - word.size()));
+  if (head.ends_with(": ") || head.ends_with(" is ")) return outer[0];
   return std::nullopt;
 }
 
