@@ -81,7 +81,7 @@ void run_clean(const CleanFlags& flags, Context& context) {
       train::load_rows(run.recipe, run.recipe.data.files, data::Part::kTrain, *run.source, true);
   demand_rows(*train, table.ids);
   std::vector<std::int64_t> ids = cleaning.ids;
-  if (flags.random) ids = valuation::random_removed(table, ids.size(), flags.seed);
+  if (flags.random) ids = valuation::random_removed(table, rule, ids.size(), flags.seed);
   const fs::path folder = flags.out;
   check_value_folder(folder, {"recipe.yaml"}, flags.force);
   train::Recipe recipe = run.recipe;

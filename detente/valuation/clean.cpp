@@ -103,16 +103,22 @@ Cleaning choose_removed(const ValueTable& table, const CleanRule& rule) {
 }
 
 std::vector<std::int64_t> random_removed(const ValueTable& table,
+                                         const CleanRule& rule,
                                          std::size_t count,
                                          std::uint64_t seed) {
-  DETENTE_CHECK(count == 0 || count < table.ids.size(),
+  check_table(table);
+  const ValueSeries series = series_of(table, rule.judged, rule.trained, rule.modality);
+  std::vector<std::int64_t> ids;
+  for (std::size_t i = 0; i < table.ids.size(); ++i) {
+    if (std::isfinite(series.values[i])) ids.push_back(table.ids[i]);
+  }
+  DETENTE_CHECK(count == 0 || (count <= ids.size() && count < table.ids.size()),
                 ErrorCode::kInvalidArgument,
                 "[valuation::clean] {} of {} examples are to go; expected fewer than there are.",
                 count,
-                table.ids.size());
+                ids.size());
   // A stream of its own: the same seed elsewhere draws other numbers.
   Rng rng = Rng(seed).fork(0x636c65616e);
-  std::vector<std::int64_t> ids = table.ids;
   rng.shuffle(ids);
   ids.resize(count);
   std::sort(ids.begin(), ids.end());

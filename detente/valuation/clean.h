@@ -39,9 +39,11 @@ struct Cleaning {
 // (with the nearest), nothing left. kShape as check_table.
 Cleaning choose_removed(const ValueTable& table, const CleanRule& rule);
 
-// As many examples drawn from all, ascending, for comparison: what removing so many does by itself.
-// Throws kInvalidArgument for more than there are, or all.
+// As many examples drawn from those that have a value for the rule (of a task, those with its label),
+// ascending, for comparison: what removing so many does by itself. Throws kInvalidArgument for more than
+// there are, or all, and as choose_removed for the rule's names.
 std::vector<std::int64_t> random_removed(const ValueTable& table,
+                                         const CleanRule& rule,
                                          std::size_t count,
                                          std::uint64_t seed);
 

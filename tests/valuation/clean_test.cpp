@@ -96,18 +96,27 @@ TEST(Clean, RefusesRulesThatSayNothing) {
 }
 
 TEST(Clean, DrawsAsManyAtRandom) {
+  const CleanRule kSort{.judged = "sort"};
   ValueTable table = table_of(std::vector<double>(100, 1));
   for (std::int64_t& id : table.ids) id *= 3;
-  const auto first = random_removed(table, 20, 1);
+  const auto first = random_removed(table, kSort, 20, 1);
   EXPECT_EQ(first.size(), 20U);
   EXPECT_TRUE(std::is_sorted(first.begin(), first.end()));
   EXPECT_EQ(std::set(first.begin(), first.end()).size(), 20U);
   for (const std::int64_t id : first) EXPECT_EQ(id % 3, 0);
-  EXPECT_EQ(first, random_removed(table, 20, 1));
-  EXPECT_NE(first, random_removed(table, 20, 2));
-  EXPECT_THAT(random_removed(table, 0, 1), IsEmpty());
-  EXPECT_THROW(random_removed(table, 100, 1), Error);
-  EXPECT_THROW(random_removed(table_of({}), 1, 1), Error);
+  EXPECT_EQ(first, random_removed(table, kSort, 20, 1));
+  EXPECT_NE(first, random_removed(table, kSort, 20, 2));
+  EXPECT_THAT(random_removed(table, kSort, 0, 1), IsEmpty());
+  EXPECT_THROW(random_removed(table, kSort, 100, 1), Error);
+  EXPECT_THROW(random_removed(table_of({}), kSort, 1, 1), Error);
+  // Of a task with few labels, from those that have one.
+  std::vector<double> few(100, kNan);
+  for (std::size_t i = 0; i < 10; ++i) few[7 * i] = static_cast<double>(i);
+  const ValueTable partly = table_of(few);
+  for (const std::int64_t id : random_removed(partly, kSort, 9, 1)) {
+    EXPECT_TRUE(std::isfinite(few[static_cast<std::size_t>(id)])) << id;
+  }
+  EXPECT_THROW(random_removed(partly, kSort, 11, 1), Error);
 }
 
 std::vector<std::int64_t> ids_of(const std::vector<Suspect>& found) {
