@@ -179,7 +179,7 @@ def annotate(args, name):
 
 
 def spent(transcript):
-    """Calls, tokens and seconds of all sessions: those of the transcript, not of the last command."""
+    """Calls, tokens and seconds of all runs: those of the transcript, not of the last command."""
     sums = {"calls": 0, "prompt_tokens": 0, "answer_tokens": 0, "seconds": 0.0}
     for line in transcript.read_text(encoding="utf-8").splitlines()[1:]:
         one = json.loads(line)
