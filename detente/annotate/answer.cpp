@@ -10,10 +10,15 @@
 namespace detente::annotate {
 namespace {
 
+// Quotes, brackets and stars before a word.
+bool is_opening(char32_t c) {
+  return c == '"' || c == '\'' || c == '`' || c == '*' || c == '_' || c == '(' || c == '[' ||
+         c == '<' || c == 0x201c || c == 0x2018 || c == 0x300c;
+}
+
 bool is_wrapping(char32_t c) {
-  return c == '"' || c == '\'' || c == '`' || c == '*' || c == '_' || c == '.' || c == '(' ||
-         c == ')' || c == '[' || c == ']' || c == '<' || c == '>' || c == 0x201c || c == 0x201d ||
-         c == 0x2018 || c == 0x2019 || c == 0x3002 || c == 0x300c || c == 0x300d;
+  return is_opening(c) || c == '.' || c == ')' || c == ']' || c == '>' || c == 0x201d ||
+         c == 0x2019 || c == 0x3002 || c == 0x300d;
 }
 
 // Whether `label` occurs in `text` (both normalised) where no letter or digit touches it.
@@ -50,23 +55,10 @@ bool begins_with_sign(std::string_view rest) {
 
 // A label at the end of a sentence may stand in quotes or stars; those behind it are gone already (normalized).
 std::string_view without_opening(std::string_view head) {
-  for (bool again = true; again;) {
-    again = false;
-    for (const std::string_view sign : {"\"",
-                                        "'",
-                                        "`",
-                                        "*",
-                                        "_",
-                                        "(",
-                                        "[",
-                                        "<",
-                                        "\xe2\x80\x9c",
-                                        "\xe2\x80\x98",
-                                        "\xe3\x80\x8c"}) {
-      if (!head.ends_with(sign)) continue;
-      head.remove_suffix(sign.size());
-      again = true;
-    }
+  if (text::find_invalid_utf8(head) != std::string_view::npos) return head;
+  const std::vector<char32_t> codes = text::code_points(head);
+  for (auto last = codes.rbegin(); last != codes.rend() && is_opening(*last); ++last) {
+    head.remove_suffix(text::to_utf8(*last).size());
   }
   return head;
 }

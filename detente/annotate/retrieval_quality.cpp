@@ -12,6 +12,7 @@ namespace detente::annotate {
 namespace {
 
 constexpr std::size_t kCuts[] = {1, 5, 10};
+constexpr std::size_t kMostRanked = 10;  // no measure looks further
 
 QueryMean mean_of(const std::vector<double>& values) {
   QueryMean result;
@@ -24,12 +25,13 @@ QueryMean mean_of(const std::vector<double>& values) {
   return result;
 }
 
+// The first of them, each where its best passage stands.
 std::vector<std::string> files_of(const std::vector<Hit>& hits, const Documents& documents) {
   std::vector<std::string> files;
-  std::set<std::string> seen;
   for (const Hit& hit : hits) {
+    if (files.size() == kMostRanked) break;
     const std::string& file = documents.passages[hit.passage].file;
-    if (seen.insert(file).second) files.push_back(file);
+    if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
   }
   return files;
 }
@@ -102,7 +104,7 @@ RetrievalQuality retrieval_quality(const std::vector<JudgedQuery>& judged,
     const auto hits = retriever.search(one.query, documents.passages.size(), key);
     const std::vector<std::string> ranked = files_of(hits, documents);
     for (const std::size_t k : kCuts) recall[k].push_back(recall_at(k, ranked, one.files));
-    ndcg.push_back(ndcg_at(10, ranked, one.files));
+    ndcg.push_back(ndcg_at(kMostRanked, ranked, one.files));
     if (!progress(ndcg.size())) break;
   }
   RetrievalQuality quality;

@@ -339,11 +339,11 @@ void MeetingPlace::beat() {
     try {
       if (!store) store = of_attempt(launch_, tcp_store(launch_, false, timeout_));
       store->add(key, 1);
-      if (store->check({"failed"})) {
+      if (heard_failure().empty() && store->check({"failed"})) {
         std::string failure = failure_of_another(*store, launch_);
         {
           const std::lock_guard found(beat_->mutex);
-          if (beat_->failure.empty()) beat_->failure = std::move(failure);
+          beat_->failure = std::move(failure);
         }
         failed_ = true;
         if (!heard_failure().empty() && has_to_say_heard()) store->add("heard", 1);

@@ -50,9 +50,9 @@ std::vector<Piece> pieces_of(std::span<const std::string> texts, const data::Pai
 void normalise(std::vector<double>& vector) {
   double square = 0;
   for (const double x : vector) square += x * x;
-  if (square > 0) {
-    for (double& x : vector) x /= std::sqrt(square);
-  }
+  if (square == 0) return;
+  const double length = std::sqrt(square);
+  for (double& x : vector) x /= length;
 }
 
 }  // namespace
@@ -121,9 +121,10 @@ std::vector<std::vector<double>> TextVectors::of(std::span<const std::string> te
   });
   for (auto& vector : found) {
     normalise(vector);
-    DETENTE_CHECK(std::isfinite(vector.empty() ? 0.0 : vector[0]),
-                  ErrorCode::kNumeric,
-                  "[train::TextVectors] a vector is not finite; the run's model has diverged.");
+    DETENTE_CHECK(
+        std::all_of(vector.begin(), vector.end(), [](double x) { return std::isfinite(x); }),
+        ErrorCode::kNumeric,
+        "[train::TextVectors] a vector is not finite; the run's model has diverged.");
   }
   return found;
 }
