@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# detente_add_module(name SOURCES ... HEADERS ... [DEPENDS ...] [PRIVATE ...] [TORCH|UNITY])
+# detente_add_module(name SOURCES ... HEADERS ... [DEPENDS ...] [PRIVATE ...] [TORCH])
 # One library per folder: C++20, warnings, sanitizers, position-independent code, alias
 # Detente::<name>. Nothing of this is repeated in the folders.
 include_guard(GLOBAL)
@@ -15,6 +15,10 @@ if(DETENTE_SANITIZE)
   string(REPLACE ";" "," _detente_sanitizers "${DETENTE_SANITIZE}")
   target_compile_options(detente_flags INTERFACE
     -fsanitize=${_detente_sanitizers} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  if(DETENTE_NO_SANITIZE)
+    string(REPLACE ";" "," _detente_not_sanitized "${DETENTE_NO_SANITIZE}")
+    target_compile_options(detente_flags INTERFACE -fno-sanitize=${_detente_not_sanitized})
+  endif()
   target_link_options(detente_flags INTERFACE -fsanitize=${_detente_sanitizers})
 endif()
 
@@ -39,17 +43,20 @@ function(_detente_torch_target target)
   endif()
 endfunction()
 
-# UNITY: the files may share batches (no name twice among them). It halves the work of a build from
-# nothing, and lengthens that after a change, so only CI, which begins with nothing, does it.
+# The rest may share batches too (no name twice in a folder). That takes a third of the work of a build
+# from nothing, and lengthens that after a change, so only CI, which begins with nothing, does it.
 function(_detente_shared_batches target)
   if(DETENTE_UNITY AND DEFINED ENV{CI})
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8
                                                UNITY_BUILD_UNIQUE_ID DETENTE_UNITY_ID)
+    # A class with a member of an anonymous namespace is seen by its own file alone, whose batch is a header
+    # to the compiler.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 endfunction()
 
 function(detente_add_module name)
-  cmake_parse_arguments(ARG "TORCH;UNITY" "" "SOURCES;HEADERS;DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;HEADERS;DEPENDS;PRIVATE" ${ARGN})
   set(target detente_${name})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(Detente::${name} ALIAS ${target})
@@ -72,7 +79,7 @@ function(detente_add_module name)
     target_link_libraries(${target} PUBLIC detente_torch)
     list(APPEND links detente_torch)
     _detente_torch_target(${target})
-  elseif(ARG_UNITY)
+  else()
     _detente_shared_batches(${target})
   endif()
   # For cmake/DetentePackage.cmake.
@@ -91,11 +98,11 @@ function(_detente_is_headers_only library out)
   endif()
 endfunction()
 
-# detente_add_tests(folder SOURCES ... LIBS ... [TORCH|UNITY] [LABELS ...])
+# detente_add_tests(folder SOURCES ... LIBS ... [TORCH] [LABELS ...])
 # One test executable per folder; every TEST becomes a ctest entry. The tests' own code is not what has to be
 # fast: -O1 compiles it in two thirds of the time.
 function(detente_add_tests folder)
-  cmake_parse_arguments(ARG "TORCH;UNITY" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
   set(target ${folder}_test)
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE ${ARG_LIBS} detente_flags GTest::gmock GTest::gtest_main)
@@ -111,7 +118,7 @@ function(detente_add_tests folder)
   endif()
   if(ARG_TORCH)
     _detente_torch_target(${target})
-  elseif(ARG_UNITY)
+  else()
     _detente_shared_batches(${target})
   endif()
   include(GoogleTest)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What takes too long for every change, once a week: every file compiled by itself (no unity batches,
-# debug), all tests on that, the torch-free part under clang-tidy and ThreadSanitizer, its tests again
+# debug), all tests on that, the torch-free part under clang-tidy, AddressSanitizer and ThreadSanitizer, its tests again
 # and again in random order, the benchmarks compiled, the wheel of the Python package, a million made-up
 # inputs for everything that reads
 # files of others, a run disturbed at everything it does to its folder, ten thousand damaged slides. Every stage runs even when one before it failed;
 # the last lines say which did and how long each took. Two to three hours on two cores.
 #
-#   scripts/thorough.sh [STAGE...]     tidy tsan plain repeat bench wheel fuzz faults; default: all
+#   scripts/thorough.sh [STAGE...]     tidy asan tsan plain repeat bench wheel fuzz faults; default: all
 #   TORCH=PATH JOBS=N                  as with make
 #   FUZZ_RUNS=N FAULT_EVERY=N          inputs of each fuzzer (1000000); every N-th operation (1)
 #   SLIDE_RUNS=N                       damaged slides (10000)
@@ -35,8 +35,9 @@ run_tests() {
 
 # Go on past a finding, so that one run shows all.
 tidy() { build tidy -- -k 0; }
+asan() { build asan && run_tests asan; }
 tsan() { build tsan && run_tests tsan; }
-plain() { build plain -- -k 0 && run_tests plain; }
+plain() { scripts/check_headers.py --all && build plain -- -k 0 && run_tests plain; }
 repeat() { build numerics && run_tests numerics --repeat until-fail:5 --schedule-random; }
 bench() { build bench --target detente_benchmarks; }
 wheel() { scripts/wheel.sh; }
@@ -70,16 +71,16 @@ faults() {
     && "$(venv_python)" tests/attack/slides.py build/release/tests/slides/slides_reader "${SLIDE_RUNS:-10000}"
 }
 
-declare -A what=([tidy]="clang-tidy on the torch-free part" [tsan]="torch-free tests under TSan"
+declare -A what=([tidy]="clang-tidy on the torch-free part" [asan]="torch-free tests under ASan and UBSan" [tsan]="torch-free tests under TSan"
   [plain]="every file by itself, all tests in debug" [repeat]="torch-free tests, five times, shuffled"
   [bench]="benchmarks compile" [wheel]="the Python package's wheel in a fresh environment" [fuzz]="made-up input for everything that reads files of others"
   [faults]="a run killed and refused at everything it does to its folder; damaged slides")
 
 stages=("$@")
-if [ ${#stages[@]} -eq 0 ]; then stages=(tidy tsan plain repeat bench wheel fuzz faults); fi
+if [ ${#stages[@]} -eq 0 ]; then stages=(tidy asan tsan plain repeat bench wheel fuzz faults); fi
 for stage in "${stages[@]}"; do
   if [ -z "${what[$stage]:-}" ]; then
-    echo "thorough: no stage '$stage'; there are: tidy tsan plain repeat bench wheel fuzz faults" >&2
+    echo "thorough: no stage '$stage'; there are: tidy asan tsan plain repeat bench wheel fuzz faults" >&2
     exit 2
   fi
 done

@@ -12,7 +12,7 @@
 namespace detente::annotate {
 namespace {
 
-constexpr const char* kFormat = "detente-index-1";
+constexpr const char* kIndexFormat = "detente-index-1";
 
 class WordRetriever final : public Retriever {
  public:
@@ -66,7 +66,7 @@ std::optional<Vectors> read_index(const std::filesystem::path& file,
          file.string(),
          what);
   };
-  if (json.is_discarded() || !json.is_object() || json.value("format", Json()) != kFormat) {
+  if (json.is_discarded() || !json.is_object() || json.value("format", Json()) != kIndexFormat) {
     wrong("is no index");
   }
   try {
@@ -127,7 +127,7 @@ std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
   CallKey key{-1, "@passages", 0};
   Vectors vectors = encoder.encode(documents.texts(), key);
   if (!file.empty()) {
-    const Json json{{"format", kFormat},
+    const Json json{{"format", kIndexFormat},
                     {"encoder", encoder.name()},
                     {"passages", digest},
                     {"vectors", vectors}};

@@ -17,9 +17,9 @@
 namespace detente::annotate {
 namespace {
 
-constexpr const char* kFormat = "detente-transcript-1";
+constexpr const char* kTranscriptFormat = "detente-transcript-1";
 
-std::string first_line() { return json_text(Json{{"format", kFormat}}, -1); }
+std::string first_line() { return json_text(Json{{"format", kTranscriptFormat}}, -1); }
 
 FailureKind kind_of(const std::string& name) {
   for (const FailureKind kind :
@@ -80,8 +80,8 @@ void Transcript::take_line(const std::string& line, std::size_t number, const st
   const Json json = Json::parse(line, nullptr, false);
   demand(!json.is_discarded() && json.is_object(), "is no JSON object");
   if (number == 1) {
-    demand(json.value("format", Json()) == kFormat,
-           std::string("does not say \"format\": \"") + kFormat + "\"");
+    demand(json.value("format", Json()) == kTranscriptFormat,
+           std::string("does not say \"format\": \"") + kTranscriptFormat + "\"");
     return;
   }
   try {

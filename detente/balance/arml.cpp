@@ -15,12 +15,12 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::arml]";  // made once: solve() allocates nothing
+const std::string kInArml = "[balance::arml]";  // made once: solve() allocates nothing
 
 // w = 1 for every task, so that the tasks' weights are α itself.
 std::unique_ptr<Method> make_sum() {
   auto method = make_ew();
-  set_field([&](FieldVisitor& v) { method->describe(v); }, "scale", "sum", kWhere);
+  set_field([&](FieldVisitor& v) { method->describe(v); }, "scale", "sum", kInArml);
   return method;
 }
 
@@ -55,14 +55,14 @@ class Arml final : public internal::Wrapper {
     if (state.is_null()) {
       inner_->load_state(nullptr);
     } else {
-      alpha = internal::state_numbers(state, "alpha", kWhere);
-      first = internal::state_numbers(state, "first_losses", kWhere);
-      position = internal::state_integer(state, "position", kWhere);
+      alpha = internal::state_numbers(state, "alpha", kInArml);
+      first = internal::state_numbers(state, "first_losses", kInArml);
+      position = internal::state_integer(state, "position", kInArml);
       DETENTE_CHECK(alpha.size() == first.size() && position >= 0 && state.contains("inner"),
                     ErrorCode::kData,
                     "{} the saved state has lists of different sizes or no inner state.",
-                    kWhere);
-      inner_.load_state(state.at("inner"), kWhere);
+                    kInArml);
+      inner_.load_state(state.at("inner"), kInArml);
     }
     alpha_ = std::move(alpha);
     first_ = std::move(first);
@@ -76,7 +76,7 @@ class Arml final : public internal::Wrapper {
       alpha_.assign(problem.total(), 1.0);
       first_.assign(problem.total(), 0.0);  // 0: not seen yet
     }
-    internal::check_tasks(alpha_.size(), problem.total(), kWhere);
+    internal::check_tasks(alpha_.size(), problem.total(), kInArml);
     remember_first(problem);
     if (!due()) {
       ++position_;
@@ -118,7 +118,7 @@ class Arml final : public internal::Wrapper {
                     ErrorCode::kNumeric,
                     "{} the first loss of task {} is 0; expected another number, because rule "
                     "gradnorm divides later ones by it.",
-                    kWhere,
+                    kInArml,
                     internal::task_name(problem, i));
     }
   }

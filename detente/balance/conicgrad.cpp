@@ -12,9 +12,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
-
 class Conicgrad final : public Method {
  public:
   Conicgrad() = default;
@@ -42,7 +39,7 @@ class Conicgrad final : public Method {
       mean_squared_ += b_[i] * mean;
       mean_size += unit_.norm[i] * mean;
     }
-    if (mean_squared_ <= 8 * static_cast<double>(m) * kEpsilon * mean_size * mean_size) {
+    if (mean_squared_ <= 8 * static_cast<double>(m) * internal::kEpsilon * mean_size * mean_size) {
       result.stop = StopReason::kDegenerate;
       result.message = "The mean gradient is zero, so the direction is zero.";
       return;
@@ -76,10 +73,10 @@ class Conicgrad final : public Method {
     const auto squared = internal::squared_length(unit_, w_);
     double along = 0;
     for (std::size_t i = 0; i < m; ++i) along += w_[i] * b_[i];
-    if (m > 1 && squared.value <= kStationary * squared.size) return false;
+    if (m > 1 && squared.value <= internal::kStationary * squared.size) return false;
     const double length = std::sqrt(squared.value);
     const double radius = std::sqrt(mean_squared_);
-    if (along < options_.c * length * radius * (1.0 - 4 * kEpsilon)) return false;
+    if (along < options_.c * length * radius * (1.0 - 4 * internal::kEpsilon)) return false;
     for (double& x : w_) x *= radius / length;
     bound = radius * length;
     return true;
@@ -102,7 +99,7 @@ class Conicgrad final : public Method {
     for (std::size_t i = 0; i < m; ++i) {
       cosine_[i] = std::clamp(b_[i] / unit_.norm[i] / radius, -1.0, 1.0);
       const double sine2 = (1.0 - cosine_[i]) * (1.0 + cosine_[i]);
-      if (sine2 <= 16 * static_cast<double>(m) * kEpsilon) {
+      if (sine2 <= 16 * static_cast<double>(m) * internal::kEpsilon) {
         highest = std::min(highest, c * b_[i]);
         continue;
       }

@@ -13,7 +13,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::cosmos]";
+constexpr const char* kInCosmos = "[balance::cosmos]";
 
 class Cosmos final : public Method {
  public:
@@ -26,7 +26,7 @@ class Cosmos final : public Method {
     return Json{{"log_draws", log_draws_}};
   }
   void load_state(const Json& state) override {
-    internal::load_lists(state, {{"log_draws", &log_draws_}}, kWhere);
+    internal::load_lists(state, {{"log_draws", &log_draws_}}, kInCosmos);
   }
 
  protected:
@@ -52,12 +52,12 @@ class Cosmos final : public Method {
                   ErrorCode::kInvalidArgument,
                   "{} option 'alpha' must have one entry for all tasks or one per task; expected "
                   "1 or {} entries, got {}.",
-                  kWhere,
+                  kInCosmos,
                   problem.total(),
                   alpha.size());
     Rng& rng = internal::require_rng(problem, name());
     if (log_draws_.empty()) log_draws_.assign(problem.total(), 0.0);
-    internal::check_tasks(log_draws_.size(), problem.total(), kWhere);
+    internal::check_tasks(log_draws_.size(), problem.total(), kInCosmos);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       double& draw = log_draws_[problem.id(i)];
       r[i] = draw;

@@ -10,7 +10,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::cov]";
+constexpr const char* kInCov = "[balance::cov]";
 
 class Cov final : public Method {
  public:
@@ -31,7 +31,7 @@ class Cov final : public Method {
                           {"mean_loss", &mean_loss_},
                           {"mean_ratio", &mean_ratio_},
                           {"squares", &squares_}},
-                         kWhere);
+                         kInCov);
   }
 
  protected:
@@ -42,7 +42,7 @@ class Cov final : public Method {
         list->assign(problem.total(), 0.0);
       }
     }
-    internal::check_tasks(steps_.size(), problem.total(), kWhere);
+    internal::check_tasks(steps_.size(), problem.total(), kInCov);
     weigh(problem, result.weights);
     // This step's losses count from the next step on.
     for (std::size_t i = 0; i < problem.tasks; ++i) add(problem.id(i), problem.losses[i]);

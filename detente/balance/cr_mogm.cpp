@@ -11,7 +11,7 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::cr_mogm]";  // made once: solve() allocates nothing
+const std::string kInCrMogm = "[balance::cr_mogm]";  // made once: solve() allocates nothing
 
 class CrMogm final : public internal::Wrapper {
  public:
@@ -32,13 +32,13 @@ class CrMogm final : public internal::Wrapper {
     if (state.is_null()) {
       inner_->load_state(nullptr);
     } else {
-      weights = internal::state_numbers(state, "weights", kWhere);
-      seen = internal::state_numbers(state, "seen", kWhere);
+      weights = internal::state_numbers(state, "weights", kInCrMogm);
+      seen = internal::state_numbers(state, "seen", kInCrMogm);
       DETENTE_CHECK(weights.size() == seen.size() && state.contains("inner"),
                     ErrorCode::kData,
                     "{} the saved state has lists of different sizes or no inner state.",
-                    kWhere);
-      inner_.load_state(state.at("inner"), kWhere);
+                    kInCrMogm);
+      inner_.load_state(state.at("inner"), kInCrMogm);
     }
     weights_ = std::move(weights);
     seen_ = std::move(seen);
@@ -50,7 +50,7 @@ class CrMogm final : public internal::Wrapper {
       weights_.assign(problem.total(), 0.0);
       seen_.assign(problem.total(), 0.0);
     }
-    internal::check_tasks(weights_.size(), problem.total(), kWhere);
+    internal::check_tasks(weights_.size(), problem.total(), kInCrMogm);
     inner_->solve(problem, result);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       double& w = weights_[problem.id(i)];

@@ -11,7 +11,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::dtp]";
+constexpr const char* kInDtp = "[balance::dtp]";
 // The largest 1 − κ̄ whose logarithm is finite.
 constexpr double kLargest = 1.0 - std::numeric_limits<double>::epsilon() / 2;
 
@@ -26,7 +26,7 @@ class Dtp final : public Method {
     return Json{{"difficulty", difficulty_}, {"seen", seen_}};
   }
   void load_state(const Json& state) override {
-    internal::load_lists(state, {{"difficulty", &difficulty_}, {"seen", &seen_}}, kWhere);
+    internal::load_lists(state, {{"difficulty", &difficulty_}, {"seen", &seen_}}, kInDtp);
   }
 
  protected:
@@ -37,7 +37,7 @@ class Dtp final : public Method {
       difficulty_.assign(problem.total(), 0.0);
       seen_.assign(problem.total(), 0.0);
     }
-    internal::check_tasks(difficulty_.size(), problem.total(), kWhere);
+    internal::check_tasks(difficulty_.size(), problem.total(), kInDtp);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       const double unit = internal::per_task(options_.units, problem, i, 1.0);
       const double now = -std::expm1(-problem.losses[i] / unit);

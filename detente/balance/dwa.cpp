@@ -10,7 +10,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::dwa]";
+constexpr const char* kInDwa = "[balance::dwa]";
 
 class Dwa final : public Method {
  public:
@@ -33,7 +33,7 @@ class Dwa final : public Method {
                           {"windows", &windows_},
                           {"last", &last_},
                           {"before", &before_}},
-                         kWhere);
+                         kInDwa);
   }
 
  protected:
@@ -45,7 +45,7 @@ class Dwa final : public Method {
         list->assign(problem.total(), 0.0);
       }
     }
-    internal::check_tasks(sum_.size(), problem.total(), kWhere);
+    internal::check_tasks(sum_.size(), problem.total(), kInDwa);
     weigh(problem, result.weights);
     // This step's losses count from the next window on.
     for (std::size_t i = 0; i < problem.tasks; ++i) add(problem.id(i), problem.losses[i]);

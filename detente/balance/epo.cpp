@@ -13,8 +13,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-
 class Epo final : public Method {
  public:
   Epo() = default;
@@ -88,12 +86,12 @@ class Epo final : public Method {
     double distance = 0;
     for (double& share : share_) {
       share /= sum;
-      if (share > kEpsilon) distance += share * std::log(count * share);
+      if (share > internal::kEpsilon) distance += share * std::log(count * share);
     }
     for (std::size_t i = 0; i < k; ++i) {
       const double r = internal::per_task(options_.preference, problem, i, 1.0);
-      anchor_[i] =
-          r / largest_preference * (std::log(count * std::max(share_[i], kEpsilon)) - distance);
+      anchor_[i] = r / largest_preference *
+                   (std::log(count * std::max(share_[i], internal::kEpsilon)) - distance);
     }
     q_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
@@ -104,7 +102,7 @@ class Epo final : public Method {
         value += term;
         size += std::abs(term);
       }
-      q_[i] = std::abs(value) > count * kEpsilon * size ? value : 0.0;
+      q_[i] = std::abs(value) > count * internal::kEpsilon * size ? value : 0.0;
     }
     return distance;
   }
@@ -119,7 +117,7 @@ class Epo final : public Method {
     rows_.clear();
     for (std::size_t i = 0; i < k; ++i) {
       const double* row = &gram_[i * k];
-      if (!any || share_[i] >= highest * (1.0 - 16 * kEpsilon)) {
+      if (!any || share_[i] >= highest * (1.0 - 16 * internal::kEpsilon)) {
         demand(k, row, 0.0);
       } else if (q_[i] <= 0.0) {
         demand(k, row, q_[i]);

@@ -11,7 +11,7 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::every_n]";  // made once: solve() allocates nothing
+const std::string kInEveryN = "[balance::every_n]";  // made once: solve() allocates nothing
 
 class EveryN final : public internal::Wrapper {
  public:
@@ -48,17 +48,17 @@ class EveryN final : public internal::Wrapper {
     if (state.is_null()) {
       inner_->load_state(nullptr);
     } else {
-      weights = internal::state_numbers(state, "weights", kWhere);
-      seen = internal::state_numbers(state, "seen", kWhere);
-      present = internal::state_numbers(state, "present", kWhere);
-      position = internal::state_integer(state, "position", kWhere);
-      kept = internal::state_integer(state, "kept", kWhere) != 0;
+      weights = internal::state_numbers(state, "weights", kInEveryN);
+      seen = internal::state_numbers(state, "seen", kInEveryN);
+      present = internal::state_numbers(state, "present", kInEveryN);
+      position = internal::state_integer(state, "position", kInEveryN);
+      kept = internal::state_integer(state, "kept", kInEveryN) != 0;
       DETENTE_CHECK(weights.size() == seen.size() && weights.size() == present.size() &&
                         position >= 0 && state.contains("inner"),
                     ErrorCode::kData,
                     "{} the saved state has lists of different sizes or no inner state.",
-                    kWhere);
-      inner_.load_state(state.at("inner"), kWhere);
+                    kInEveryN);
+      inner_.load_state(state.at("inner"), kInEveryN);
     }
     weights_ = std::move(weights);
     seen_ = std::move(seen);
@@ -74,7 +74,7 @@ class EveryN final : public internal::Wrapper {
       seen_.assign(problem.total(), 0.0);
       present_.assign(problem.total(), 0.0);
     }
-    internal::check_tasks(weights_.size(), problem.total(), kWhere);
+    internal::check_tasks(weights_.size(), problem.total(), kInEveryN);
     const bool changed = note_present(problem);
     kept_ = !due() && !(changed && complete(problem));
     if (kept_) {

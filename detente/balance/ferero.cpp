@@ -12,7 +12,7 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::ferero]";  // made once: solve() allocates nothing
+const std::string kInFerero = "[balance::ferero]";  // made once: solve() allocates nothing
 
 class Ferero final : public Method {
  public:
@@ -30,14 +30,14 @@ class Ferero final : public Method {
   void load_state(const Json& state) override {
     std::vector<double> weights, constraint;
     if (!state.is_null()) {
-      weights = internal::state_numbers(state, "weights", kWhere);
-      constraint = internal::state_numbers(state, "constraint", kWhere);
+      weights = internal::state_numbers(state, "weights", kInFerero);
+      constraint = internal::state_numbers(state, "constraint", kInFerero);
       DETENTE_CHECK(weights.size() == constraint.size(),
                     ErrorCode::kData,
                     "{} the saved state has lists of different sizes.",
-                    kWhere);
+                    kInFerero);
     }
-    kept_.load(std::move(weights), kWhere);
+    kept_.load(std::move(weights), kInFerero);
     constraint_ = std::move(constraint);
   }
 
@@ -45,7 +45,7 @@ class Ferero final : public Method {
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
     internal::check_per_task(options_.preference.size(), problem, name(), "preference");
-    kept_.take(problem, kWhere, w_);
+    kept_.take(problem, kInFerero, w_);
     if (constraint_.empty()) constraint_.assign(problem.total(), 0.0);
     measure(problem);
     // The slope A λ, then half of it less the losses, projected.
@@ -75,7 +75,7 @@ class Ferero final : public Method {
                     "{} the multipliers of the preference diverge (gamma = {}); expected gamma "
                     "below 1 / the largest eigenvalue of the Gram matrix. Lower gamma or set "
                     "normalize.",
-                    kWhere,
+                    kInFerero,
                     options_.gamma);
     }
     if (options_.rescale == FereroOptions::Rescale::kSumOne && sum > 0) {

@@ -12,7 +12,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::go4align]";
+constexpr const char* kInGo4align = "[balance::go4align]";
 
 class Go4align final : public Method {
  public:
@@ -25,14 +25,14 @@ class Go4align final : public Method {
     return Json{{"log_scores", log_scores_}};
   }
   void load_state(const Json& state) override {
-    internal::load_lists(state, {{"log_scores", &log_scores_}}, kWhere);
+    internal::load_lists(state, {{"log_scores", &log_scores_}}, kInGo4align);
   }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
     internal::check_positive_losses(problem, name(), "losses are divided by it");
     if (log_scores_.empty()) log_scores_.assign(problem.total(), 0.0);
-    internal::check_tasks(log_scores_.size(), problem.total(), kWhere);
+    internal::check_tasks(log_scores_.size(), problem.total(), kInGo4align);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       double& score = log_scores_[problem.id(i)];
       score -= options_.lr * problem.losses[i];

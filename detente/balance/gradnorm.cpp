@@ -13,7 +13,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::gradnorm]";
+constexpr const char* kInGradnorm = "[balance::gradnorm]";
 
 class Gradnorm final : public Method {
  public:
@@ -28,14 +28,14 @@ class Gradnorm final : public Method {
     return state;
   }
   void load_state(const Json& state) override {
-    adam_.load_state(state, kWhere);
+    adam_.load_state(state, kInGradnorm);
     first_.clear();
     if (state.is_null()) return;
-    first_ = internal::state_numbers(state, "first_losses", kWhere);
+    first_ = internal::state_numbers(state, "first_losses", kInGradnorm);
     DETENTE_CHECK(first_.size() == adam_.values().size(),
                   ErrorCode::kData,
                   "{} the saved state has vectors of different sizes.",
-                  kWhere);
+                  kInGradnorm);
   }
 
  protected:
@@ -44,7 +44,7 @@ class Gradnorm final : public Method {
     internal::check_per_task(options_.initial_losses.size(), problem, name(), "initial_losses");
     internal::check_non_negative_losses(problem, name(), "it compares each with its first");
     const bool raw = options_.parametrisation == GradnormOptions::Parametrisation::kRaw;
-    adam_.start(problem.total(), raw ? 1.0 : 0.0, kWhere);
+    adam_.start(problem.total(), raw ? 1.0 : 0.0, kInGradnorm);
     remember_first(problem);
 
     norm_.resize(k);
@@ -84,7 +84,7 @@ class Gradnorm final : public Method {
                     ErrorCode::kNumeric,
                     "{} the first loss of task {} is {}; expected a number > 0, because later ones "
                     "are divided by it. Set initial_losses.",
-                    kWhere,
+                    kInGradnorm,
                     internal::task_name(problem, i),
                     first);
     }

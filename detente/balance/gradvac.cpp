@@ -11,7 +11,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::gradvac]";
+constexpr const char* kInGradvac = "[balance::gradvac]";
 // A target of exactly 1 would ask for an infinite step.
 constexpr double kLargestTarget = 1.0 - 1e-9;
 
@@ -29,12 +29,12 @@ class Gradvac final : public Method {
     tasks_ = 0;
     target_.clear();
     if (state.is_null()) return;
-    const auto targets = internal::state_numbers(state, "targets", kWhere);
-    const auto tasks = internal::state_integer(state, "tasks", kWhere);
+    const auto targets = internal::state_numbers(state, "targets", kInGradvac);
+    const auto tasks = internal::state_integer(state, "tasks", kInGradvac);
     DETENTE_CHECK(tasks >= 1 && targets.size() == static_cast<std::size_t>(tasks * tasks),
                   ErrorCode::kData,
                   "{} the saved state must hold k*k targets; got {} for {} tasks.",
-                  kWhere,
+                  kInGradvac,
                   targets.size(),
                   tasks);
     tasks_ = static_cast<std::size_t>(tasks);
@@ -49,7 +49,7 @@ class Gradvac final : public Method {
       tasks_ = problem.total();
       target_.assign(tasks_ * tasks_, 0.0);
     }
-    internal::check_tasks(tasks_, problem.total(), kWhere);
+    internal::check_tasks(tasks_, problem.total(), kInGradvac);
     Rng* rng = k > 2 ? &internal::require_rng(problem, name()) : nullptr;
     std::fill(result.weights.begin(), result.weights.end(), 0.0);
     gram_u_.resize(k);

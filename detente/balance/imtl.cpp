@@ -10,7 +10,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::imtl]";
+constexpr const char* kInImtl = "[balance::imtl]";
 
 class Imtl final : public Method {
  public:
@@ -19,14 +19,14 @@ class Imtl final : public Method {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
   Json state() const override { return adam_.state(); }
-  void load_state(const Json& state) override { adam_.load_state(state, kWhere); }
+  void load_state(const Json& state) override { adam_.load_state(state, kInImtl); }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
     internal::check_non_negative_losses(
         problem, name(), "the objective exp(s) L - s then has no minimum");
-    adam_.start(problem.total(), options_.init, kWhere);
+    adam_.start(problem.total(), options_.init, kInImtl);
     scale_.resize(k);
     gradient_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {

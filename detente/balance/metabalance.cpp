@@ -9,7 +9,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::metabalance]";
+constexpr const char* kInMetabalance = "[balance::metabalance]";
 
 class Metabalance final : public Method {
  public:
@@ -25,7 +25,7 @@ class Metabalance final : public Method {
     return Json{{"average", average_}, {"seen", seen_}};
   }
   void load_state(const Json& state) override {
-    internal::load_lists(state, {{"average", &average_}, {"seen", &seen_}}, kWhere);
+    internal::load_lists(state, {{"average", &average_}, {"seen", &seen_}}, kInMetabalance);
   }
 
  protected:
@@ -35,7 +35,7 @@ class Metabalance final : public Method {
       average_.assign(problem.total(), 0.0);
       seen_.assign(problem.total(), 0.0);
     }
-    internal::check_tasks(average_.size(), problem.total(), kWhere);
+    internal::check_tasks(average_.size(), problem.total(), kInMetabalance);
     for (std::size_t i = 0; i < problem.tasks; ++i) {
       const double norm = std::sqrt(problem.gram(i, i));
       double& average = average_[problem.id(i)];
@@ -86,7 +86,7 @@ void MetabalanceOptions::describe(FieldVisitor& visitor) {
 
 Result metabalance(MatrixView gram, const MetabalanceOptions& options) {
   Metabalance method(options);
-  validate_fields([&](FieldVisitor& v) { method.describe(v); }, kWhere);
+  validate_fields([&](FieldVisitor& v) { method.describe(v); }, kInMetabalance);
   return solve_once(method, {.tasks = gram.rows, .gram = gram});
 }
 

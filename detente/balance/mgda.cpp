@@ -11,8 +11,6 @@
 namespace detente::balance {
 namespace {
 
-constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
-
 // mgda and mgda_ub, which differ in where their gradients are taken.
 class Mgda final : public Method {
  public:
@@ -82,7 +80,7 @@ class Mgda final : public Method {
   void certify(Result& result) const {
     const auto squared = internal::squared_length(unit_, result.weights);
     internal::certify(internal::shortfall(unit_, result.weights, squared.value), result);
-    if (unit_.size() > 1 && squared.value <= kStationary * squared.size) {
+    if (unit_.size() > 1 && squared.value <= internal::kStationary * squared.size) {
       result.message = "Pareto-stationary: no direction improves every task.";
     }
   }

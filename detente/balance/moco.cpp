@@ -12,7 +12,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::moco]";
+constexpr const char* kInMoco = "[balance::moco]";
 
 class Moco final : public internal::KeptRowsMethod<Moco> {
  public:
@@ -31,7 +31,7 @@ class Moco final : public internal::KeptRowsMethod<Moco> {
     average_.clear();
     if (state.is_null()) return;
     const std::size_t tasks = internal::state_size(state, "tasks", name());
-    kept_.load(internal::state_list(state, "lambda", tasks, false, name()), kWhere);
+    kept_.load(internal::state_list(state, "lambda", tasks, false, name()), kInMoco);
     steps_ = internal::state_list(state, "steps", tasks, true, name());
     step_ = internal::state_list(state, "step", 1, true, name()).front();
     tasks_ = tasks;
@@ -68,7 +68,7 @@ class Moco final : public internal::KeptRowsMethod<Moco> {
   void begin(std::size_t tasks) {
     tasks_ = tasks;
     step_ = 0;
-    kept_.load({}, kWhere);
+    kept_.load({}, kInMoco);
     steps_.assign(tasks, 0.0);
   }
 
@@ -90,7 +90,7 @@ class Moco final : public internal::KeptRowsMethod<Moco> {
   // The step of λ among the tasks present.
   void move_weights(const Problem& problem, std::vector<double>& w) {
     const std::size_t k = problem.tasks;
-    kept_.take(problem, kWhere, present_);
+    kept_.take(problem, kInMoco, present_);
     const double gamma = options_.gamma / std::pow(step_, options_.gamma_decay);
     for (std::size_t i = 0; i < k; ++i) {
       double slope = options_.rho * present_[i];

@@ -10,7 +10,7 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::modo]";  // made once: solve() allocates nothing
+const std::string kInModo = "[balance::modo]";  // made once: solve() allocates nothing
 
 class Modo final : public Method {
  public:
@@ -19,14 +19,14 @@ class Modo final : public Method {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
   Json state() const override { return kept_.state(); }
-  void load_state(const Json& state) override { kept_.load_state(state, kWhere); }
+  void load_state(const Json& state) override { kept_.load_state(state, kInModo); }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
     const MatrixView& a = problem.cross.empty() ? problem.gram : problem.cross;
     const double unit = options_.normalize ? mean_norm(problem) : 1.0;
-    kept_.take(problem, kWhere, w_);
+    kept_.take(problem, kInModo, w_);
     next_.resize(k);
     for (std::size_t i = 0; i < k; ++i) {
       double inner = options_.rho * w_[i];

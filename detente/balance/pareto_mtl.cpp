@@ -15,9 +15,7 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::pareto_mtl]";  // made once: solve() allocates nothing
-constexpr double kStationary = 1e-13;  // of the sum's terms: what double can cancel to
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+const std::string kInParetoMtl = "[balance::pareto_mtl]";  // made once: solve() allocates nothing
 
 class ParetoMtl final : public Method {
  public:
@@ -33,13 +31,13 @@ class ParetoMtl final : public Method {
     std::int64_t tasks = 0, steps = 0;
     bool found = false;
     if (!state.is_null()) {
-      tasks = internal::state_integer(state, "tasks", kWhere);
-      steps = internal::state_integer(state, "steps", kWhere);
-      found = internal::state_integer(state, "found", kWhere) != 0;
+      tasks = internal::state_integer(state, "tasks", kInParetoMtl);
+      steps = internal::state_integer(state, "steps", kInParetoMtl);
+      found = internal::state_integer(state, "found", kInParetoMtl) != 0;
       DETENTE_CHECK(tasks >= 1 && steps >= 0,
                     ErrorCode::kData,
                     "{} the saved state has {} tasks and {} steps; expected >= 1 and >= 0.",
-                    kWhere,
+                    kInParetoMtl,
                     tasks,
                     steps);
     }
@@ -52,7 +50,7 @@ class ParetoMtl final : public Method {
   void compute(const Problem& problem, Result& result) override {
     check(problem);
     if (tasks_ == 0) tasks_ = static_cast<std::int64_t>(problem.total());
-    internal::check_tasks(static_cast<std::size_t>(tasks_), problem.total(), kWhere);
+    internal::check_tasks(static_cast<std::size_t>(tasks_), problem.total(), kInParetoMtl);
     make_room(problem);
     const std::size_t k = problem.tasks;
     find_active(problem);
@@ -85,7 +83,7 @@ class ParetoMtl final : public Method {
         ErrorCode::kInvalidArgument,
         "{} option 'others' holds directions of one number per task, one after the other; "
         "expected a multiple of {} numbers, got {}.",
-        kWhere,
+        kInParetoMtl,
         problem.total(),
         options_.others.size());
   }
@@ -133,7 +131,7 @@ class ParetoMtl final : public Method {
         value += other_[i] * problem.losses[i];
         size += (std::abs(other_[i]) + 2 * chosen_[i]) * problem.losses[i];
       }
-      if (value > 4 * static_cast<double>(k) * kEpsilon * size) {
+      if (value > 4 * static_cast<double>(k) * internal::kEpsilon * size) {
         rows_.insert(rows_.end(), other_.begin(), other_.end());
       }
     }
@@ -192,7 +190,7 @@ class ParetoMtl final : public Method {
       for (std::size_t i = 0; i < k; ++i) {
         size += std::abs(m[r * k + i]) * std::sqrt(gram_[i * k + i]);
       }
-      if (extended_[r * n + r] <= 16 * static_cast<double>(k) * kEpsilon * size * size) {
+      if (extended_[r * n + r] <= 16 * static_cast<double>(k) * internal::kEpsilon * size * size) {
         extended_[r * n + r] = 0.0;
       }
     }
@@ -210,7 +208,7 @@ class ParetoMtl final : public Method {
   void certify(Result& result) const {
     const auto squared = internal::squared_length(unit_, hull_);
     internal::certify(internal::shortfall(unit_, hull_, squared.value), result);
-    if (unit_.size() > 1 && squared.value <= kStationary * squared.size) {
+    if (unit_.size() > 1 && squared.value <= internal::kStationary * squared.size) {
       result.message = "Stationary: no direction improves every task and active constraint.";
     }
   }

@@ -10,7 +10,7 @@
 namespace detente::balance {
 namespace {
 
-const std::string kWhere = "[balance::sdmgrad]";  // made once: solve() allocates nothing
+const std::string kInSdmgrad = "[balance::sdmgrad]";  // made once: solve() allocates nothing
 
 class Sdmgrad final : public Method {
  public:
@@ -19,13 +19,13 @@ class Sdmgrad final : public Method {
   void describe(FieldVisitor& visitor) override { options_.describe(visitor); }
 
   Json state() const override { return kept_.state(); }
-  void load_state(const Json& state) override { kept_.load_state(state, kWhere); }
+  void load_state(const Json& state) override { kept_.load_state(state, kInSdmgrad); }
 
  protected:
   void compute(const Problem& problem, Result& result) override {
     const std::size_t k = problem.tasks;
     const double mean = options_.lambda / static_cast<double>(k);
-    kept_.take(problem, kWhere, w_);
+    kept_.take(problem, kInSdmgrad, w_);
     scale(problem);
     v_.assign(k, 0.0);
     for (std::int64_t step = 0; step < options_.steps; ++step) {

@@ -10,7 +10,7 @@
 namespace detente::balance {
 namespace {
 
-constexpr const char* kWhere = "[balance::stch]";
+constexpr const char* kInStch = "[balance::stch]";
 
 class Stch final : public Method {
  public:
@@ -23,7 +23,7 @@ class Stch final : public Method {
     return Json{{"steps", steps_}, {"means", means_}};
   }
   void load_state(const Json& state) override {
-    internal::load_lists(state, {{"steps", &steps_}, {"means", &means_}}, kWhere);
+    internal::load_lists(state, {{"steps", &steps_}, {"means", &means_}}, kInStch);
   }
 
  protected:
@@ -63,7 +63,7 @@ class Stch final : public Method {
       steps_.assign(problem.total(), 0.0);
       means_.assign(problem.total(), 0.0);
     }
-    internal::check_tasks(steps_.size(), problem.total(), kWhere);
+    internal::check_tasks(steps_.size(), problem.total(), kInStch);
     const auto first = static_cast<double>(options_.warmup);
     const double last = first + static_cast<double>(options_.reference);
     bool ready = true;

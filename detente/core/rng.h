@@ -26,6 +26,8 @@ class Rng {
 
   // Uniform in [0, 1), 53 bits.
   double uniform();
+  // [low, high).
+  double uniform(double low, double high) { return low + (high - low) * uniform(); }
   // Standard normal (polar method; no spare is kept, so the state is the four words alone).
   double normal();
   // Uniform in {0, ..., n - 1}, without modulo bias; n >= 1.

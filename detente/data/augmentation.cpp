@@ -14,15 +14,13 @@ constexpr double kLargestErased = 0.33;
 constexpr double kFlattestErased = 0.3;  // height to width; the steepest is 1 / that
 constexpr int kEraseTries = 10;          // a rectangle that does not fit is drawn again
 
-double between(double low, double high, Rng& rng) { return low + (high - low) * rng.uniform(); }
-
 std::int64_t up_to(std::int64_t most, Rng& rng) {
   return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(2 * most + 1))) - most;
 }
 
 void change_light(std::span<float> image, double amount, Rng& rng) {
-  const double brightness = between(1 - amount, 1 + amount, rng);
-  const double contrast = between(1 - amount, 1 + amount, rng);
+  const double brightness = rng.uniform(1 - amount, 1 + amount);
+  const double contrast = rng.uniform(1 - amount, 1 + amount);
   const double mean = brightness * std::accumulate(image.begin(), image.end(), 0.0) /
                       static_cast<double>(image.size());
   for (float& value : image) {
@@ -37,10 +35,10 @@ void erase_rectangle(std::span<float> image,
                      Rng& rng) {
   for (int i = 0; i < kEraseTries; ++i) {
     const double area =
-        between(kSmallestErased, kLargestErased, rng) * static_cast<double>(shape.pixels());
+        rng.uniform(kSmallestErased, kLargestErased) * static_cast<double>(shape.pixels());
     // Flat and steep ones are as likely as each other.
     const double limit = -std::log(kFlattestErased);
-    const double aspect = std::exp(between(-limit, limit, rng));
+    const double aspect = std::exp(rng.uniform(-limit, limit));
     const auto height = static_cast<std::size_t>(std::llround(std::sqrt(area * aspect)));
     const auto width = static_cast<std::size_t>(std::llround(std::sqrt(area / aspect)));
     if (height < 1 || width < 1 || height > shape.height || width > shape.width) continue;

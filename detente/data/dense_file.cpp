@@ -18,13 +18,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "DNS1";
+constexpr std::string_view kDenseMagic = "DNS1";
 constexpr std::size_t kHeader = 20;
 constexpr std::size_t kLongest = 32768;
 constexpr std::uint8_t kNoLabel = 255;
 constexpr float kNormalUnit = 127;
 constexpr float kMillimetres = 1000;
-constexpr double kMostClasses = 32767;
+constexpr double kLargestClass = 32767;
 
 std::size_t number_at(std::string_view bytes, std::size_t at) {
   std::size_t value = 0;
@@ -42,7 +42,7 @@ struct ContainerHeader {
 
 ContainerHeader container_header(std::string_view bytes, const std::string& source) {
   DETENTE_CHECK(
-      bytes.size() >= kHeader && bytes.starts_with(kMagic),
+      bytes.size() >= kHeader && bytes.starts_with(kDenseMagic),
       ErrorCode::kData,
       "[data::read_dense] '{}' is no container of images and maps ({} bytes, no DNS1 at its "
       "start); expected one, or a folder with image/0.npy and on (docs/data.md).",
@@ -248,7 +248,7 @@ DenseMaps folder_maps(const fs::path& folder,
     if (wish.label) {
       const fs::path file = map_file(folder, wish.label_folder, example);
       for (const double value : read_map(file, 1, shape).values) {
-        DETENTE_CHECK(value >= -1 && value <= kMostClasses && value == std::floor(value),
+        DETENTE_CHECK(value >= -1 && value <= kLargestClass && value == std::floor(value),
                       ErrorCode::kData,
                       "[data::read_dense] '{}' holds {}, which is no class; expected whole numbers "
                       "from 0 on, or -1 for none.",

@@ -19,7 +19,6 @@ namespace {
 constexpr const char* kDenseFormat = "detente-dense-1";
 constexpr const char* kPresencePrefix = "has_";
 constexpr double kLongestDenseSide = 32768;
-constexpr float kNothing = std::numeric_limits<float>::quiet_NaN();
 
 std::filesystem::path dense_file(const std::filesystem::path& run) { return run / "dense.json"; }
 
@@ -244,7 +243,7 @@ std::vector<float> DenseSource::target_map(const Wanted& wanted,
   switch (wanted.form) {
     case Form::kDepth: {
       std::vector<float> out = changed_depth(plane_of(maps_.depth, row, pixels), shape, change);
-      std::replace(out.begin(), out.end(), 0.0F, kNothing);
+      std::replace(out.begin(), out.end(), 0.0F, kNoTarget);
       return out;
     }
     case Form::kNormal: {

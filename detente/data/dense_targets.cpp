@@ -5,17 +5,13 @@
 #include <limits>
 
 namespace detente::data {
-namespace {
-
-constexpr float kNothing = std::numeric_limits<float>::quiet_NaN();
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<float> labels_as_floats(std::span<const std::int16_t> label) {
   std::vector<float> out;
   out.reserve(label.size());
   for (const std::int16_t id : label) {
-    out.push_back(id == DenseMaps::kNoClass ? kNothing : static_cast<float>(id));
+    out.push_back(id == DenseMaps::kNoClass ? kNoTarget : static_cast<float>(id));
   }
   return out;
 }
@@ -24,7 +20,7 @@ void hide_missing_normals(std::vector<float>& planes, std::size_t pixels) {
   for (std::size_t p = 0; p < pixels; ++p) {
     float* at = planes.data() + p;
     if (at[0] != 0 || at[pixels] != 0 || at[2 * pixels] != 0) continue;
-    at[0] = at[pixels] = at[2 * pixels] = kNothing;
+    at[0] = at[pixels] = at[2 * pixels] = kNoTarget;
   }
 }
 
@@ -34,11 +30,11 @@ float presence(std::span<const std::int16_t> label, std::int16_t id) {
     if (value == id) return 1;
     any = any || value != DenseMaps::kNoClass;
   }
-  return any ? 0 : kNothing;
+  return any ? 0 : kNoTarget;
 }
 
 std::vector<float> edges_of(std::span<const std::int16_t> label, const DenseShape& shape) {
-  std::vector<float> out(label.size(), kNothing);
+  std::vector<float> out(label.size(), kNoTarget);
   for (std::size_t y = 0; y < shape.height; ++y) {
     for (std::size_t x = 0; x < shape.width; ++x) {
       const std::size_t at = y * shape.width + x;

@@ -5,10 +5,13 @@
 #include <detente/data/dense_file.h>
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
 namespace detente::data {
+
+inline constexpr float kNoTarget = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<float> labels_as_floats(std::span<const std::int16_t> label);
 

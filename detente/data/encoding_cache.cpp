@@ -10,7 +10,7 @@
 namespace detente::data {
 namespace {
 
-constexpr std::string_view kMagic = "DTNTIDS1";
+constexpr std::string_view kCacheMagic = "DTNTIDS1";
 
 void put_u64(std::string& out, std::uint64_t value) {
   for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift));
@@ -23,7 +23,7 @@ std::string u64_bytes(std::uint64_t value) {
 }
 
 // Takes numbers from the front; `ok` turns false at the end of the bytes and stays so.
-struct Reader {
+struct CacheReader {
   std::string_view bytes;
   bool ok = true;
 
@@ -91,11 +91,12 @@ std::optional<EncodedTexts> read_encoding(const std::filesystem::path& path, std
   } catch (const Error&) {
     return std::nullopt;
   }
-  if (content.size() < kMagic.size() + 4 || !content.starts_with(kMagic)) return std::nullopt;
+  if (content.size() < kCacheMagic.size() + 4 || !content.starts_with(kCacheMagic))
+    return std::nullopt;
   const std::string_view body = std::string_view(content).substr(0, content.size() - 4);
-  Reader checksum{std::string_view(content).substr(body.size())};
+  CacheReader checksum{std::string_view(content).substr(body.size())};
   if (checksum.number(4) != crc32c(body)) return std::nullopt;
-  Reader reader{body.substr(kMagic.size())};
+  CacheReader reader{body.substr(kCacheMagic.size())};
   if (reader.number(8) != key) return std::nullopt;
   const std::uint64_t rows = reader.number(8);
   EncodedTexts encoded;
@@ -115,7 +116,7 @@ std::optional<EncodedTexts> read_encoding(const std::filesystem::path& path, std
 void write_encoding(const std::filesystem::path& path,
                     std::uint64_t key,
                     const EncodedTexts& encoded) {
-  std::string content(kMagic);
+  std::string content(kCacheMagic);
   const auto put_u32 = [&content](std::uint32_t value) {
     for (int shift = 0; shift < 32; shift += 8)
       content.push_back(static_cast<char>(value >> shift));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/data/image_block.h>
+#include <detente/data/image_fit.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -8,7 +9,6 @@
 namespace detente::data {
 namespace {
 
-constexpr std::size_t kLongestSide = 32768;
 constexpr std::size_t kCifarSide = 32;
 constexpr std::size_t kCifarPlane = kCifarSide * kCifarSide;
 constexpr std::size_t kCifarRecord = 1 + 3 * kCifarPlane;
@@ -114,7 +114,8 @@ ImageBlock parse_idx_images(std::string_view bytes, const std::string& source) {
                 "[data::read_idx] '{}' has images of {} channels; expected 1 or 3.",
                 source,
                 channels);
-  DETENTE_CHECK(sizes[1] > 0 && sizes[2] > 0 && std::max(sizes[1], sizes[2]) <= kLongestSide,
+  DETENTE_CHECK(sizes[1] > 0 && sizes[2] > 0 &&
+                    static_cast<double>(std::max(sizes[1], sizes[2])) <= kLongestSide,
                 ErrorCode::kData,
                 "[data::read_idx] '{}' has images of {} x {} pixels; expected sides from 1 to {}.",
                 source,

@@ -10,12 +10,12 @@
 namespace detente::data {
 namespace {
 
-constexpr float kLargest = 255.0F;
+constexpr float kBrightest = 255.0F;
 constexpr float kSolarised = 128.0F;
 constexpr float kHuge = 1e20F;      // times any difference of two values: more than 1
 constexpr double kBlurReach = 3.0;  // in deviations: what lies beyond weighs 0.3 % together
 
-float cut(float value) { return std::min(std::max(value, 0.0F), kLargest); }
+float cut(float value) { return std::min(std::max(value, 0.0F), kBrightest); }
 
 // 0.299 r + 0.587 g + 0.114 b, so written that it is exact where the three are equal.
 float grey_of(float red, float green, float blue) {
@@ -220,7 +220,7 @@ void blur(std::span<float> image, const ImageShape& shape, double sigma) {
 }
 
 void solarise(std::span<float> image) {
-  for (float& value : image) value = value >= kSolarised ? kLargest - value : value;
+  for (float& value : image) value = value >= kSolarised ? kBrightest - value : value;
 }
 
 void turn(std::span<const float> image,

@@ -13,7 +13,7 @@
 namespace detente::data {
 namespace {
 
-constexpr const char* kFormat = "detente-images-1";
+constexpr const char* kImagesFormat = "detente-images-1";
 constexpr const char* kLeft = "left_";
 constexpr const char* kRight = "right_";
 
@@ -385,12 +385,12 @@ void ImageSource::write_example(std::size_t row, std::uint8_t* out) const {
 }
 
 void ImageSource::save(const std::filesystem::path& run) const {
-  fit_.save(images_file(run), kFormat);
+  fit_.save(images_file(run), kImagesFormat);
   if (whitening_ != nullptr) whitening_->save(run);
 }
 
 void ImageSource::load(const std::filesystem::path& run) {
-  ImageFit fit = ImageFit::load(images_file(run), kFormat, "data::ImageSource");
+  ImageFit fit = ImageFit::load(images_file(run), kImagesFormat, "data::ImageSource");
   whitening_ = Whitening::load(run, fit.shape.size());
   fit_ = std::move(fit);
 }

@@ -20,8 +20,6 @@ constexpr double kMostBlur = 4;
 
 using Colour = std::array<float, 3>;
 
-double between(double low, double high, Rng& rng) { return low + (high - low) * rng.uniform(); }
-
 // A number of [0, 1) for each cell of a grid, without memory of any.
 double at_cell(std::int64_t x, std::int64_t y, std::uint64_t salt) {
   std::uint64_t h = static_cast<std::uint64_t>(x) * 0x9e3779b97f4a7c15U +
@@ -88,14 +86,14 @@ Patch draw_patch(std::int64_t size, int quarter, Rng& rng) {
   const auto side = static_cast<double>(size);
   Patch patch;
   patch.tissue = static_cast<std::size_t>(rng.below(kTissues.size()));
-  patch.turn = between(0, kPi, rng);
+  patch.turn = rng.uniform(0, kPi);
   patch.salt = rng();
   patch.region.name = kTissues[patch.tissue];
-  const double x = side * (quarter % 2 == 0 ? 0.25 : 0.75) + between(-0.02, 0.02, rng) * side;
-  const double y = side * (quarter / 2 == 0 ? 0.25 : 0.75) + between(-0.02, 0.02, rng) * side;
-  const double radius = between(0.17, 0.21, rng) * side;
-  const double waves[3] = {between(0, 0.06, rng), between(0, 0.04, rng), between(0, 0.03, rng)};
-  const double phases[3] = {between(0, 6, rng), between(0, 6, rng), between(0, 6, rng)};
+  const double x = side * (quarter % 2 == 0 ? 0.25 : 0.75) + rng.uniform(-0.02, 0.02) * side;
+  const double y = side * (quarter / 2 == 0 ? 0.25 : 0.75) + rng.uniform(-0.02, 0.02) * side;
+  const double radius = rng.uniform(0.17, 0.21) * side;
+  const double waves[3] = {rng.uniform(0, 0.06), rng.uniform(0, 0.04), rng.uniform(0, 0.03)};
+  const double phases[3] = {rng.uniform(0, 6), rng.uniform(0, 6), rng.uniform(0, 6)};
   std::vector<Point> ring;
   for (int i = 0; i < kCorners; ++i) {
     const double angle = 2 * kPi * i / kCorners;
@@ -171,7 +169,7 @@ MadeSlide make_slide(std::int64_t size, std::uint64_t seed, std::uint64_t number
   // Multiples of the golden ratio, without the whole: spread evenly over however many slides there are.
   const double place = 0.6180339887498949 * static_cast<double>(number) + Rng(seed).uniform();
   made.blur = std::round(100 * kMostBlur * (place - std::floor(place))) / 100;
-  const double stain = between(0.8, 1.25, rng);
+  const double stain = rng.uniform(0.8, 1.25);
   std::vector<Patch> patches;
   const auto empty = static_cast<int>(rng.below(8));  // one quarter, in half of the slides
   for (int quarter = 0; quarter < 4; ++quarter) {

@@ -22,8 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kLookedAt = 200;
-constexpr std::size_t kLargestSide = 96;    // of images as they are proposed
-constexpr std::int64_t kMostFrames = 1000;  // 10 s
+constexpr std::size_t kLargestSide = 96;        // of images as they are proposed
+constexpr std::int64_t kProposedFrames = 1000;  // 10 s
 constexpr std::size_t kFilesForTest = 50;
 constexpr std::int64_t kSplitSeeds = 100;
 
@@ -176,15 +176,15 @@ void propose_frames(const SoundRows& sounds, FileProposal& proposal) {
   }
   std::sort(frames.begin(), frames.end());
   const std::int64_t most = frames[frames.size() - 1 - frames.size() / 20];
-  if (frames.front() != frames.back() || most > kMostFrames || rows.files.size() > kLookedAt) {
-    proposal.frames = std::clamp<std::int64_t>(most, 8, kMostFrames);
+  if (frames.front() != frames.back() || most > kProposedFrames || rows.files.size() > kLookedAt) {
+    proposal.frames = std::clamp<std::int64_t>(most, 8, kProposedFrames);
     proposal.why_frames = fmt::format(
         "A frame is 10 ms. {} have {} to {}; {}",
         they(rows.files.size()),
         frames.front(),
         frames.back(),
-        most > kMostFrames ? "10 s about the middle are kept, longer ones take long to train"
-                           : "19 in 20 are whole, the others are cut about their middle");
+        most > kProposedFrames ? "10 s about the middle are kept, longer ones take long to train"
+                               : "19 in 20 are whole, the others are cut about their middle");
   } else if (most < 8) {
     proposal.frames = 8;
     proposal.why_frames = "They are shorter; silence is added";

@@ -14,9 +14,9 @@ namespace detente::data {
 namespace internal {
 namespace {
 
-constexpr std::size_t kMostClasses = 100;  // different words of a target
-constexpr std::size_t kMostIds = 50;       // different ids of a target that is called a class
-constexpr std::size_t kScale = 11;         // steps of a scale, e.g. 0 to 10
+constexpr std::size_t kMostWords = 100;  // different words of a target
+constexpr std::size_t kMostIds = 50;     // different ids of a target that is called a class
+constexpr std::size_t kScale = 11;       // steps of a scale, e.g. 0 to 10
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
 
@@ -125,9 +125,9 @@ std::string why_no_target(const ColumnSurvey& column) {
   if (column.numbers > 0 && 10 * column.numbers >= 9 * column.filled()) {
     return "it holds numbers and a few words; leave such cells empty";
   }
-  if (column.distinct > kMostClasses) {
+  if (column.distinct > kMostWords) {
     return fmt::format(
-        "it holds {} different words, more than {} classes", column.distinct, kMostClasses);
+        "it holds {} different words, more than {} classes", column.distinct, kMostWords);
   }
   if (2 * column.distinct > column.filled()) {
     return fmt::format("{} of its {} words differ", column.distinct, column.filled());

@@ -15,7 +15,7 @@
 namespace detente::data {
 namespace {
 
-constexpr const char* kFormat = "detente-slides-1";
+constexpr const char* kSlidesFormat = "detente-slides-1";
 constexpr const char* kPlanFile = "slide_tiles.csv";
 
 // `count` of `all` rows, or all, at equal distances from the first on.
@@ -255,7 +255,7 @@ std::string SlideSource::digest() const {
 }
 
 void SlideSource::save(const std::filesystem::path& run) const {
-  fit_.save(slides_file(run), kFormat);
+  fit_.save(slides_file(run), kSlidesFormat);
   if (table_) write_own_file(run / kPlanFile, plan_text());
 }
 
@@ -279,7 +279,7 @@ std::string SlideSource::plan_text(const std::filesystem::path& beside) const {
 }
 
 void SlideSource::load(const std::filesystem::path& run) {
-  fit_ = ImageFit::load(slides_file(run), kFormat, "data::SlideSource");
+  fit_ = ImageFit::load(slides_file(run), kSlidesFormat, "data::SlideSource");
 }
 
 std::vector<std::string> SlideSource::notes() const {

@@ -15,7 +15,7 @@
 namespace detente::data {
 namespace {
 
-constexpr const char* kFormat = "detente-columns-1";
+constexpr const char* kColumnsFormat = "detente-columns-1";
 
 std::filesystem::path columns_file(const std::filesystem::path& run) {
   return run / "columns.json";
@@ -243,20 +243,20 @@ void TableSource::save(const std::filesystem::path& run) const {
   Json columns = Json::array();
   for (const TableColumn& column : columns_) columns.push_back(column.to_json());
   write_own_file(columns_file(run),
-                 Json{{"format", kFormat}, {"columns", std::move(columns)}}.dump(1) + "\n");
+                 Json{{"format", kColumnsFormat}, {"columns", std::move(columns)}}.dump(1) + "\n");
 }
 
 void TableSource::load(const std::filesystem::path& run) {
   const std::string path = columns_file(run).string();
   const Json json = Json::parse(read_file(path), nullptr, false);
   DETENTE_CHECK(
-      json.is_object() && json.value("format", "") == kFormat && json.contains("columns") &&
+      json.is_object() && json.value("format", "") == kColumnsFormat && json.contains("columns") &&
           json["columns"].is_array() && !json["columns"].empty(),
       ErrorCode::kData,
       "[data::TableSource] '{}' is damaged or of another version; expected {} with a list "
       "of columns.",
       path,
-      kFormat);
+      kColumnsFormat);
   columns_.clear();
   for (const Json& column : json["columns"]) columns_.push_back(TableColumn::from_json(column));
 }

@@ -17,7 +17,7 @@ constexpr double kLongestOverview = 4096;
 constexpr std::int64_t kDraws = 200;  // for one random tile
 constexpr std::size_t kMostTiles = 5'000'000;
 
-std::int64_t rounded(double value) { return static_cast<std::int64_t>(std::llround(value)); }
+std::int64_t nearest(double value) { return static_cast<std::int64_t>(std::llround(value)); }
 
 // The smallest level whose pixels are not larger than `downsample` of level 0.
 int level_for(const std::vector<slides::Level>& levels, double downsample) {
@@ -82,8 +82,8 @@ void lay_grid(const slides::SlideInfo& info,
       kMostTiles);
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t column = 0; column < columns; ++column) {
-      Tile tile{rounded(static_cast<double>(column) * step_x),
-                rounded(static_cast<double>(row) * step_y),
+      Tile tile{nearest(static_cast<double>(column) * step_x),
+                nearest(static_cast<double>(row) * step_y),
                 0};
       tile.tissue = mask.share(tile.x, tile.y, plan.scale.width, plan.scale.height);
       if (tile.tissue < options.tissue) {
@@ -164,12 +164,12 @@ TileScale tile_scale(const slides::SlideInfo& info,
                 number_text(std::max(scale.mpp_x, scale.mpp_y)),
                 number_text(options.mpp));
   const auto size = static_cast<double>(options.size);
-  scale.width = std::max(rounded(size * down_x), options.size);
-  scale.height = std::max(rounded(size * down_y), options.size);
+  scale.width = std::max(nearest(size * down_x), options.size);
+  scale.height = std::max(nearest(size * down_y), options.size);
   scale.level = level_for(info.levels, std::min(down_x, down_y));
   const double own = info.levels[static_cast<std::size_t>(scale.level)].downsample;
-  scale.read_width = std::max(rounded(size * down_x / own), options.size);
-  scale.read_height = std::max(rounded(size * down_y / own), options.size);
+  scale.read_width = std::max(nearest(size * down_x / own), options.size);
+  scale.read_height = std::max(nearest(size * down_y / own), options.size);
   return scale;
 }
 
@@ -183,7 +183,7 @@ slides::Region small_region(const slides::SlideInfo& info, std::int64_t side) {
   region.width = level.width;
   region.height = level.height;
   const auto shrunk = [&](std::int64_t full, std::int64_t most) {
-    return std::clamp<std::int64_t>(rounded(static_cast<double>(full) / down), 1, most);
+    return std::clamp<std::int64_t>(nearest(static_cast<double>(full) / down), 1, most);
   };
   region.out_width = shrunk(whole.width, level.width);
   region.out_height = shrunk(whole.height, level.height);
@@ -197,7 +197,7 @@ slides::Region overview_region(const slides::SlideInfo& info, const TileScale& s
       std::max(1.0,
                std::min(kOverviewScale,
                         static_cast<double>(std::min(scale.width, scale.height)) / kOverviewSides));
-  return small_region(info, rounded(std::min(kLongestOverview, std::max(1.0, longest / down))));
+  return small_region(info, nearest(std::min(kLongestOverview, std::max(1.0, longest / down))));
 }
 
 std::pair<double, double> overview_scale(const slides::SlideInfo& info,

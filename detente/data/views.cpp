@@ -22,12 +22,10 @@ constexpr double kOtherGlobalBlur = 0.1;
 constexpr double kOtherGlobalSolarise = 0.2;
 constexpr double kLocalBlur = 0.5;
 
-double between(double low, double high, Rng& rng) { return low + (high - low) * rng.uniform(); }
-
 bool happens(double probability, Rng& rng) { return rng.uniform() < probability; }
 
 float factor_within(double amount, Rng& rng) {
-  return static_cast<float>(between(std::max(0.0, 1.0 - amount), 1.0 + amount, rng));
+  return static_cast<float>(rng.uniform(std::max(0.0, 1.0 - amount), 1.0 + amount));
 }
 
 void jitter_colours(std::span<float> view,
@@ -45,7 +43,7 @@ void jitter_colours(std::span<float> view,
     } else if (change == 2 && options.saturation > 0 && colours) {
       change_saturation(view, shape, factor_within(options.saturation, rng));
     } else if (change == 3 && options.hue > 0 && colours) {
-      change_hue(view, shape, static_cast<float>(between(-options.hue, options.hue, rng)));
+      change_hue(view, shape, static_cast<float>(rng.uniform(-options.hue, options.hue)));
     }
   }
 }
@@ -104,8 +102,8 @@ ImagePart draw_part(const ImageShape& shape, const ViewOptions& options, Rng& rn
   const auto whole = static_cast<double>(shape.pixels());
   const double widest = std::log(kWidestPart);
   for (int i = 0; i < kPartTries; ++i) {
-    const double area = whole * between(options.scale_min, options.scale_max, rng);
-    const double aspect = std::exp(between(-widest, widest, rng));
+    const double area = whole * rng.uniform(options.scale_min, options.scale_max);
+    const double aspect = std::exp(rng.uniform(-widest, widest));
     ImagePart part;
     part.width = static_cast<std::size_t>(std::llround(std::sqrt(area * aspect)));
     part.height = static_cast<std::size_t>(std::llround(std::sqrt(area / aspect)));
@@ -143,7 +141,7 @@ void draw_view(std::span<const float> image,
   if (happens(options.flip, rng)) flip_columns(view, result);
   if (happens(options.jitter, rng)) jitter_colours(view, result, options, rng);
   if (happens(options.grey, rng) && result.channels == 3) make_grey(view, result);
-  if (happens(options.blur, rng)) blur(view, result, between(kSmallestBlur, kLargestBlur, rng));
+  if (happens(options.blur, rng)) blur(view, result, rng.uniform(kSmallestBlur, kLargestBlur));
   if (happens(options.solarise, rng)) solarise(view);
 }
 

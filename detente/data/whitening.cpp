@@ -14,8 +14,8 @@
 namespace detente::data {
 namespace {
 
-constexpr const char* kFormat = "detente-whitening-1";
-constexpr std::size_t kLargest = 8192;
+constexpr const char* kWhiteningFormat = "detente-whitening-1";
+constexpr std::size_t kMostValues = 8192;
 constexpr double kNoContrast = 1e-10;  // a norm below is rounding
 // Images, and columns of the covariance, that one product is made of.
 constexpr std::size_t kImagesAtOnce = 256;
@@ -103,14 +103,14 @@ Whitening Whitening::fit(const WhiteningOptions& options,
                   "expected two or more, got {}.",
                   count);
     DETENTE_CHECK(
-        size <= kLargest,
+        size <= kMostValues,
         ErrorCode::kInvalidArgument,
         "[data::Whitening] 'data.zca' for images of {} numbers takes a matrix of {} x {}; "
         "expected at most {} numbers. Set data.size to make the images smaller.",
         size,
         size,
         size,
-        kLargest);
+        kMostValues);
     // On the images as the second step gets them.
     Whitening first;
     first.options_.contrast = options.contrast;
@@ -167,7 +167,8 @@ void Whitening::apply(std::span<float> images, int threads) const {
 }
 
 void Whitening::save(const std::filesystem::path& run) const {
-  const Json json{{"format", kFormat}, {"contrast", options_.contrast}, {"zca", options_.zca}};
+  const Json json{
+      {"format", kWhiteningFormat}, {"contrast", options_.contrast}, {"zca", options_.zca}};
   write_own_file(options_file(run), json.dump(1) + "\n");
   if (matrix_.empty()) return;
   std::vector<float> all = mean_;
@@ -186,7 +187,7 @@ std::shared_ptr<const Whitening> Whitening::load(const std::filesystem::path& ru
   auto loaded = std::make_shared<Whitening>();
   loaded->options_ = {number("contrast"), number("zca")};
   loaded->size_ = size;
-  bool good = json.is_object() && json.value("format", Json()) == kFormat &&
+  bool good = json.is_object() && json.value("format", Json()) == kWhiteningFormat &&
               loaded->options_.contrast >= 0 && loaded->options_.zca >= 0 && loaded->options_.any();
   if (good && loaded->options_.zca > 0) {
     const NpyArray all = read_npy(matrix_file(run));
@@ -205,7 +206,7 @@ std::shared_ptr<const Whitening> Whitening::load(const std::filesystem::path& ru
                 "expected {} for images of {} numbers.",
                 options_file(run).string(),
                 matrix_file(run).string(),
-                kFormat,
+                kWhiteningFormat,
                 size);
   return loaded;
 }

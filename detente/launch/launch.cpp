@@ -74,14 +74,14 @@ class Variables {
 };
 
 // The names that a launcher has for the same four numbers.
-struct Names {
+struct VariableNames {
   std::string rank;
   std::string size;
   std::string local_rank;
   std::string local_size;
 };
 
-void check_fit(const Launch& launch, const Names& names) {
+void check_fit(const Launch& launch, const VariableNames& names) {
   const auto below = [&](const std::string& what, int number, const std::string& of, int limit) {
     DETENTE_CHECK(
         number < limit,
@@ -185,7 +185,7 @@ Launch one_process(Launch launch, std::optional<int> attempts) {
 
 // RANK and so on, as torchrun sets them and `--nproc` does.
 void read_plain(Launch& launch, Variables& variables) {
-  const Names names{"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"};
+  const VariableNames names{"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"};
   launch.rank = variables.demanded(names.rank, 0);
   launch.local_rank = variables.demanded(names.local_rank, 0);
   launch.local_size = variables.demanded(names.local_size, 1);
@@ -234,10 +234,10 @@ std::optional<Launch> read_torchrun(const Environment& environment) {
 std::optional<Launch> read_open_mpi(const Environment& environment) {
   Launch launch;
   Variables variables(environment, launch);
-  const Names names{"OMPI_COMM_WORLD_RANK",
-                    "OMPI_COMM_WORLD_SIZE",
-                    "OMPI_COMM_WORLD_LOCAL_RANK",
-                    "OMPI_COMM_WORLD_LOCAL_SIZE"};
+  const VariableNames names{"OMPI_COMM_WORLD_RANK",
+                            "OMPI_COMM_WORLD_SIZE",
+                            "OMPI_COMM_WORLD_LOCAL_RANK",
+                            "OMPI_COMM_WORLD_LOCAL_SIZE"};
   if (!variables.has(names.size)) return std::nullopt;
   launch.by = "Open MPI";
   launch.size = variables.demanded(names.size, 1);
@@ -274,7 +274,7 @@ std::string slurm_size(const Variables& variables) {
 std::optional<Launch> read_mpich(const Environment& environment) {
   Launch launch;
   Variables variables(environment, launch);
-  const Names names{"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"};
+  const VariableNames names{"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"};
   if (!variables.has(names.size) || !variables.has(names.rank)) return std::nullopt;
   // srun speaks the same language (--mpi=pmi2) and says more in its own.
   if (in_slurm_step(variables) &&
@@ -329,7 +329,7 @@ std::optional<Launch> read_slurm(const Environment& environment) {
   Launch launch;
   Variables variables(environment, launch);
   if (!in_slurm_step(variables)) return std::nullopt;
-  const Names names{
+  const VariableNames names{
       "SLURM_PROCID", slurm_size(variables), "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"};
   if (!variables.has(names.size)) return std::nullopt;
   launch.by = "SLURM";
@@ -369,7 +369,7 @@ std::optional<Launch> read_environment(const Environment& environment) {
     variables.noted("WORLD_SIZE");
     return one_process(launch, requeued(variables));
   }
-  const Names names{"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"};
+  const VariableNames names{"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"};
   launch.size = variables.demanded(names.size, 1);
   launch.rank = variables.demanded(names.rank, 0);
   demand_meeting_point(launch, variables);

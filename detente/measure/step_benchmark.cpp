@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/engine/multi_task_backward.h>
 #include <detente/machine/process.h>
 #include <detente/measure/agent_benchmark.h>
@@ -18,14 +19,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 
 namespace detente::measure {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr int kWarmUp = 3;
 
 double minimum(const std::vector<double>& values) {

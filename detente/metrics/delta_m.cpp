@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/nan.h>
 #include <detente/metrics/delta_m.h>
 
 #include <cmath>
 #include <cstddef>
-#include <limits>
 
 namespace detente::metrics {
 namespace {
 
-constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
-
 // In percent of the baseline, below 0 is better. A baseline below 0 (a correlation, R²) keeps the sign
 // of the difference.
 double change_of(const ComparedMetric& metric) {
-  if (metric.baseline == 0) return kNoValue;
+  if (metric.baseline == 0) return kNan;
   const double change = 100 * (metric.value - metric.baseline) / std::abs(metric.baseline);
   return metric.higher_is_better ? -change : change;
 }
@@ -27,7 +25,7 @@ double delta_m_metric(std::span<const std::vector<ComparedMetric>> tasks) {
     for (const auto& metric : metrics) sum += change_of(metric);
     count += metrics.size();
   }
-  return count == 0 ? kNoValue : sum / static_cast<double>(count);
+  return count == 0 ? kNan : sum / static_cast<double>(count);
 }
 
 double delta_m_task(std::span<const std::vector<ComparedMetric>> tasks) {
@@ -40,7 +38,7 @@ double delta_m_task(std::span<const std::vector<ComparedMetric>> tasks) {
     sum += own / static_cast<double>(metrics.size());
     ++count;
   }
-  return count == 0 ? kNoValue : sum / static_cast<double>(count);
+  return count == 0 ? kNan : sum / static_cast<double>(count);
 }
 
 }  // namespace detente::metrics

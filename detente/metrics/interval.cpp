@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/fields.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/metrics/interval.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 namespace detente::metrics {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 void check_level(const char* name, double level) {
   DETENTE_CHECK(level > 0.0 && level < 1.0,

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/metrics/map_tally.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <vector>
 
 namespace detente::metrics {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kHalfTurn = 180;
 constexpr std::string_view kByBatch = "_batch";
 
@@ -57,7 +56,7 @@ class SegmentationTally final : public MapTally {
   Score score(std::string_view metric) const override {
     if (metric != "pixel_accuracy" && metric != "miou") no_such_metric(metric);
     if (const std::string why = why_undefined(pixels_, finite_); !why.empty()) {
-      return {kNone, why, pixels_};
+      return {kNan, why, pixels_};
     }
     double right = 0;
     double overlap = 0;
@@ -157,7 +156,7 @@ class DepthTally final : public MapTally {
     if (name != "abs_error" && name != "rel_error") no_such_metric(metric);
     const TwoMeans& means = name == "abs_error" ? absolute_ : relative_;
     if (const std::string why = why_undefined(pixels_, finite_); !why.empty()) {
-      return {kNone, why, pixels_};
+      return {kNan, why, pixels_};
     }
     return {by_batch ? means.by_batch() : means.all(), "", pixels_};
   }
@@ -213,14 +212,14 @@ class NormalsTally final : public MapTally {
     if (name == "mean_angle") {
       value = of(means_);
     } else if (name == "median_angle") {
-      value = by_batch ? medians_.all() : why.empty() ? median() : kNone;
+      value = by_batch ? medians_.all() : why.empty() ? median() : kNan;
     } else {
       std::size_t i = 0;
       while (i < kLimits && name != kWithin[i]) ++i;
       if (i == kLimits) no_such_metric(metric);
       value = of(within_[i]);
     }
-    return {why.empty() ? value : kNone, why, pixels_};
+    return {why.empty() ? value : kNan, why, pixels_};
   }
 
  private:
@@ -264,7 +263,7 @@ class NormalsTally final : public MapTally {
       }
       below += here;
     }
-    return kNone;
+    return kNan;
   }
 
   std::vector<std::size_t> histogram_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/report/chart.h>
 #include <fmt/format.h>
 
@@ -10,13 +11,11 @@
 namespace detente::report {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr Color kInk = rgb(0x24292f);
 constexpr Color kMuted = rgb(0x57606a);
 constexpr Color kGrid = rgb(0xe6e9ed);
 constexpr Color kAxis = rgb(0x9aa4ae);
 constexpr double kFont = 11.5;
-constexpr std::size_t kMaxLegend = 12;
 constexpr double kLargest = std::numeric_limits<double>::max();
 
 struct Range {
@@ -154,7 +153,7 @@ void draw_series(Canvas& canvas, const ChartFrame& frame, const Series& series) 
   const auto buckets = static_cast<std::size_t>(std::max(1.0, frame.plot.width));
   std::vector<double> y = series.y;
   if (frame.log_y) {
-    for (double& v : y) v = v > 0 ? v : kNaN;
+    for (double& v : y) v = v > 0 ? v : kNan;
   }
   const auto points = thin_points(series.x, y, frame.x_min, frame.x_max, buckets);
   std::vector<Point> path;
@@ -163,7 +162,7 @@ void draw_series(Canvas& canvas, const ChartFrame& frame, const Series& series) 
   };
   std::vector<Point> dots;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    path.push_back(finite_at(i) ? frame.at(points[i].x, points[i].y) : Point{kNaN, kNaN});
+    path.push_back(finite_at(i) ? frame.at(points[i].x, points[i].y) : Point{kNan, kNan});
     const bool lonely = finite_at(i) && !(i > 0 && finite_at(i - 1)) && !finite_at(i + 1);
     if (finite_at(i) && (series.markers || lonely)) dots.push_back(path.back());
   }
@@ -393,7 +392,7 @@ std::vector<Point> thin_points(std::span<const double> x,
   for (std::size_t i = 0; i < x.size(); ++i) {
     if (!std::isfinite(x[i]) || !std::isfinite(y[i])) {
       flush();
-      if (!out.empty() && std::isfinite(out.back().y)) out.push_back({kNaN, kNaN});
+      if (!out.empty() && std::isfinite(out.back().y)) out.push_back({kNan, kNan});
       continue;
     }
     const double place = std::clamp(share(x[i], x_min, x_max), 0.0, 1.0);
@@ -437,7 +436,7 @@ std::vector<double> smooth(std::span<const double> values, std::size_t window) {
     if (i + 1 < n && (i + 1) % block != 0) to_end[i] = to_end[i + 1];
     to_end[i].add(values[i]);
   }
-  std::vector<double> out(n, kNaN);
+  std::vector<double> out(n, kNan);
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t first = i > half ? i - half : 0;
     const std::size_t last = std::min(n, i + half + 1) - 1;

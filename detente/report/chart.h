@@ -12,6 +12,9 @@
 
 namespace detente::report {
 
+// More lines than this are not named in the legend.
+inline constexpr std::size_t kMaxLegend = 12;
+
 struct Series {
   std::string name;
   std::vector<double> x;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/file.h>
+#include <detente/core/nan.h>
 #include <detente/core/version.h>
 #include <detente/report/html_comparison.h>
 #include <detente/report/html_report.h>
@@ -8,13 +9,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 
 namespace detente::report {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // More curves of one kind than this make a page nobody reads to its end.
 constexpr std::size_t kMaxTaskCharts = 12;
 
@@ -54,20 +53,20 @@ double value_of(const RunData& run, const Row& row) {
       if (metric == row.metric) return value;
     }
   }
-  return kNaN;
+  return kNan;
 }
 
 double value_of(const Baseline& baseline, const Row& row) {
   const auto task = baseline.tasks.find(row.task);
-  if (task == baseline.tasks.end() || !task->is_object()) return kNaN;
+  if (task == baseline.tasks.end() || !task->is_object()) return kNan;
   const auto metric = task->find(row.metric);
-  return metric != task->end() && metric->is_number() ? metric->get<double>() : kNaN;
+  return metric != task->end() && metric->is_number() ? metric->get<double>() : kNan;
 }
 
 // Cosine of each step, averaged over the pairs.
 std::vector<double> step_cosines(const RunData& run) {
   if (run.cosines.values.size() == 1) return run.cosines.values[0];
-  std::vector<double> out(run.steps.size(), kNaN);
+  std::vector<double> out(run.steps.size(), kNan);
   std::vector<double> at_step;
   for (std::size_t i = 0; i < run.steps.size(); ++i) {
     at_step.clear();
@@ -118,7 +117,7 @@ Comparison compare_runs(std::span<const ComparedRun> runs, std::span<const Basel
     for (const auto& baseline : baselines) values.push_back(value_of(baseline, row));
     for (const auto& compared : runs) values.push_back(value_of(compared.run, row));
     const bool lower = lower_is_better(row.metric);
-    double best = kNaN;
+    double best = kNan;
     std::size_t known = 0;
     for (const double v : values) {
       if (!std::isfinite(v)) continue;

@@ -14,7 +14,6 @@ constexpr double kChartWidth = 460;
 constexpr double kChartHeight = 268;
 // Values of a line that can be read; more cannot be told apart with a mouse.
 constexpr std::size_t kReadPoints = 260;
-constexpr std::size_t kMaxLegend = 12;
 
 const char* css_class(Align align) {
   switch (align) {

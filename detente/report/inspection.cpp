@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/registry.h>
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/report/inspection.h>
 
 #include <algorithm>
@@ -10,8 +11,6 @@
 
 namespace detente::report {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 using Rows = std::vector<std::size_t>;
 
@@ -26,7 +25,7 @@ std::vector<double> finite(const std::vector<double>& values) {
 // Of the finite values; NaN without any.
 double quantile(const std::vector<double>& values, double share) {
   std::vector<double> sorted = finite(values);
-  if (sorted.empty()) return kNaN;
+  if (sorted.empty()) return kNan;
   std::sort(sorted.begin(), sorted.end());
   const double place = share * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(place);
@@ -63,7 +62,7 @@ double student(std::size_t freedom) {
 // A curve at some rows; NaN for a curve that is missing.
 std::vector<double> at_rows(const Curves& curves, const std::string& name, const Rows& rows) {
   const std::vector<double>* values = curves.find(name);
-  std::vector<double> result(rows.size(), kNaN);
+  std::vector<double> result(rows.size(), kNan);
   if (values == nullptr) return result;
   for (std::size_t i = 0; i < rows.size(); ++i) result[i] = (*values)[rows[i]];
   return result;
@@ -72,7 +71,7 @@ std::vector<double> at_rows(const Curves& curves, const std::string& name, const
 // The share of finite values that are below zero; NaN without any.
 double share_below_zero(const std::vector<double>& values) {
   const std::vector<double> known = finite(values);
-  if (known.empty()) return kNaN;
+  if (known.empty()) return kNan;
   const auto below = std::count_if(known.begin(), known.end(), [](double v) { return v < 0; });
   return static_cast<double>(below) / static_cast<double>(known.size());
 }
@@ -85,7 +84,7 @@ std::vector<double> combined(const std::vector<double>& a, const std::vector<dou
 }
 
 double similarity(double a, double b) {
-  return a > 0 || b > 0 ? 2 * a * b / (a * a + b * b) : kNaN;
+  return a > 0 || b > 0 ? 2 * a * b / (a * a + b * b) : kNan;
 }
 
 Rows measured_rows(const RunData& run, std::size_t last) {
@@ -121,7 +120,7 @@ std::vector<TaskFinding> find_tasks(const RunData& run, const Rows& rows) {
   }
   for (std::size_t k = 0; k < tasks.size(); ++k) {
     tasks[k].pull =
-        median(combined(pulls[k], total, [](double p, double t) { return t > 0 ? p / t : kNaN; }));
+        median(combined(pulls[k], total, [](double p, double t) { return t > 0 ? p / t : kNan; }));
   }
   return tasks;
 }
@@ -175,7 +174,7 @@ std::vector<GroupFinding> find_groups(const RunData& run, const Rows& rows) {
     group.conflict_share = share_below_zero(all);
     groups.push_back(std::move(group));
   }
-  for (GroupFinding& group : groups) group.size = total > 0 ? group.size / total : kNaN;
+  for (GroupFinding& group : groups) group.size = total > 0 ? group.size / total : kNan;
   return groups;
 }
 
@@ -207,7 +206,7 @@ CurvatureFinding find_curvature(const RunData& run, const Rows& rows) {
   const auto relative = [&](const char* name) {
     return mean_interval(combined(at_rows(run.curvature, name, rows),
                                   squared,
-                                  [](double h, double s) { return s > 0 ? h / s : kNaN; }));
+                                  [](double h, double s) { return s > 0 ? h / s : kNan; }));
   };
   return {relative("gradients"), relative("losses"), median(at_rows(run.curvature, "step", rows))};
 }
@@ -224,7 +223,7 @@ Json interval_json(const MeanInterval& interval) {
 MeanInterval mean_interval(const std::vector<double>& values) {
   constexpr std::size_t kBlocks = 20;
   const std::vector<double> known = finite(values);
-  MeanInterval result{finite_mean(known), kNaN, kNaN, known.size()};
+  MeanInterval result{finite_mean(known), kNan, kNan, known.size()};
   const std::size_t blocks = std::min(kBlocks, known.size());
   if (blocks < 2) return result;
   double squares = 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/nan.h>
 #include <detente/report/run_charts.h>
 #include <fmt/format.h>
 
@@ -10,7 +11,6 @@
 namespace detente::report {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr Color kPale = rgb(0xc9d1d9);
 // Grey lines need no detail, and the more there are the less of each is seen: a thousand pairs of
 // tasks in detail would make a heavy page.
@@ -246,7 +246,7 @@ Series dev_series(const RunData& run,
   series.markers = run.epochs.size() <= 40;
   series.width = 2;
   for (const auto& epoch : run.epochs) {
-    double found = kNaN;
+    double found = kNan;
     bool measured = false;
     for (const auto& [dev_task, metrics] : epoch.dev) {
       if (dev_task != task) continue;

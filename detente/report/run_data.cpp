@@ -13,8 +13,6 @@
 namespace detente::report {
 namespace {
 
-constexpr double kNaN = kNoNumber;
-
 // Fills Curves by name without searching the list for every value of every step.
 class CurveBuilder {
  public:
@@ -30,7 +28,7 @@ class CurveBuilder {
       curves_.values.emplace_back();
     }
     auto& column = curves_.values[at->second];
-    column.resize(row, kNaN);
+    column.resize(row, kNoNumber);
     column.push_back(value);
   }
 
@@ -38,7 +36,7 @@ class CurveBuilder {
     for (auto& column : curves_.values) column.resize(std::min(column.size(), rows));
   }
   void fill(std::size_t rows) {
-    for (auto& column : curves_.values) column.resize(rows, kNaN);
+    for (auto& column : curves_.values) column.resize(rows, kNoNumber);
   }
 
  private:
@@ -47,7 +45,7 @@ class CurveBuilder {
 };
 
 double truth_number(const std::optional<bool>& truth) {
-  if (!truth) return kNaN;
+  if (!truth) return kNoNumber;
   return *truth ? 1.0 : 0.0;
 }
 
@@ -98,7 +96,8 @@ class MetricsReader {
     run_.loss.push_back(record.loss);
     run_.learning_rate.push_back(record.lr);
     run_.direction_norm.push_back(record.direction_norm);
-    run_.conflict.push_back(record.gradients ? truth_number(record.gradients->conflict) : kNaN);
+    run_.conflict.push_back(record.gradients ? truth_number(record.gradients->conflict)
+                                             : kNoNumber);
     losses_.add(record.losses, row);
     weights_.add(record.weights, row);
     if (record.gradients) {
@@ -416,7 +415,7 @@ double finite_mean(const std::vector<double>& values) {
     sum += v;
     ++count;
   }
-  return count == 0 ? kNaN : sum / static_cast<double>(count);
+  return count == 0 ? kNoNumber : sum / static_cast<double>(count);
 }
 
 }  // namespace detente::report

@@ -15,8 +15,8 @@ using std::chrono::duration;
 using std::chrono::duration_cast;
 using std::chrono::minutes;
 
-constexpr std::size_t kMaxText = 16 << 20;  // of study.json, a result, a summary or a recipe
-constexpr double kShare = 200;              // of the time that looking or making a page takes
+constexpr std::size_t kMostStudyText = 16 << 20;  // of study.json, a result, a summary or a recipe
+constexpr double kShare = 200;                    // of the time that looking or making a page takes
 
 // A version is compared, never trusted. The byte behind a text occurs in no UTF-8.
 void mix(std::uint64_t& hash, std::string_view text) { hash = fnv1a("\xff", fnv1a(text, hash)); }
@@ -58,7 +58,7 @@ void LiveStudy::read_plan() {
   plan_version_ = version;
   plan_.reset();
   followed_.clear();
-  if (!found || found->size() > kMaxText) return;
+  if (!found || found->size() > kMostStudyText) return;
   const Json json = Json::parse(found->read(0, found->size()), nullptr, false);
   if (json.is_object() && json.contains("plan")) {
     plan_ = study::WrittenStudy::from_json(json.at("plan"));
@@ -92,7 +92,7 @@ void LiveStudy::look(Clock::time_point now) {
         plan_->variants, plan_->seeds, [&](const std::filesystem::path& result) {
           const auto found = folder_.open(file(result.generic_string()));
           std::optional<std::string> text;
-          if (!found || found->size() > kMaxText) return text;
+          if (!found || found->size() > kMostStudyText) return text;
           mix(hash, found->version());
           text = found->read(0, found->size());
           return text;
@@ -149,7 +149,7 @@ std::optional<report::RunData> LiveStudy::follow(const std::string& run,
   if (!followed.run) begin();
   followed.tail.read(
       *log, {begin, [&](std::string_view line) { followed.run->add_line(line); }}, deadline);
-  followed.run->set_summary(folder_.text(file(run + "/summary.json"), kMaxText).value_or(""));
+  followed.run->set_summary(folder_.text(file(run + "/summary.json"), kMostStudyText).value_or(""));
   return followed.run->data();
 }
 
@@ -172,7 +172,7 @@ std::shared_ptr<const LiveRun::Page> LiveStudy::page() {
   auto made = std::make_shared<LiveRun::Page>();
   made->version = version_;
   study::WrittenStudy study = *plan_;
-  study.facts.recipe = folder_.text(file("recipe.yaml"), kMaxText).value_or("");
+  study.facts.recipe = folder_.text(file("recipe.yaml"), kMostStudyText).value_or("");
   study::PageRuns runs;
   double reading = 0;
   runs.read = [&](const std::filesystem::path& run) {

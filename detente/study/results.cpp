@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/nan.h>
 #include <detente/metrics/delta_m.h>
 #include <detente/study/results.h>
 #include <detente/study/words.h>
@@ -10,8 +11,6 @@
 
 namespace detente::study {
 namespace {
-
-constexpr double kNan = report::kNoNumber;
 
 double value_in(const report::NamedTables& tables,
                 const std::string& task,

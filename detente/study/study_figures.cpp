@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/nan.h>
 #include <detente/report/run_charts.h>
 #include <detente/study/name_placer.h>
 #include <detente/study/study_figures.h>
@@ -19,7 +20,6 @@ using report::Color;
 using report::Point;
 using report::Rect;
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kFigureWidth = 460;
 constexpr double kRow = 26;
 constexpr double kTop = 8;
@@ -52,7 +52,7 @@ const MetricRow* row_of(const Analysis& analysis,
 
 double mean_in(const Analysis& analysis, const std::string& method, const StudyTask& task) {
   const MetricRow* row = row_of(analysis, method, task);
-  return row == nullptr ? kNaN : row->estimate.mean;
+  return row == nullptr ? kNan : row->estimate.mean;
 }
 
 bool higher_is_better(const StudyTask& task) { return task.metrics.front().higher_is_better; }
@@ -146,7 +146,7 @@ Figure interval_figure(const Analysis& analysis, const StudyTask& task) {
     if (row.task != task.name || row.metric != task.metrics.front().name) continue;
     rows.push_back(&row);
     estimates.push_back(row.estimate);
-    for (const double value : row.by_seed) estimates.push_back({value, kNaN, kNaN, 1});
+    for (const double value : row.by_seed) estimates.push_back({value, kNan, kNan, 1});
     axis.label = label_width(axis.label, row.method);
   }
   const double bottom = kTop + kRow * static_cast<double>(rows.size());
@@ -318,7 +318,7 @@ double half_of_difference(const Analysis& analysis,
                           const StudyTask& task) {
   const MetricRow* a = row_of(analysis, method, task);
   const MetricRow* b = row_of(analysis, other, task);
-  if (a == nullptr || b == nullptr || a->by_seed.size() != b->by_seed.size()) return kNaN;
+  if (a == nullptr || b == nullptr || a->by_seed.size() != b->by_seed.size()) return kNan;
   const metrics::Estimate difference = metrics::paired_test(a->by_seed, b->by_seed).difference;
   return (difference.high - difference.low) / 2;
 }
@@ -344,8 +344,8 @@ std::optional<report::HeatMap> change_map(const Analysis& analysis,
       const double half =
           100 * half_of_difference(analysis, method.method, other, task) / std::abs(base);
       const bool shown = std::isfinite(change);
-      map.values.push_back(shown ? change : kNaN);
-      map.shades.push_back(!shown || !std::isfinite(half) ? kNaN
+      map.values.push_back(shown ? change : kNan);
+      map.shades.push_back(!shown || !std::isfinite(half) ? kNan
                            : std::abs(change) <= half     ? 0.0
                                                           : change - std::copysign(half, change));
       map.texts.push_back(shown ? fmt::format("{:.{}f}", change, std::abs(change) < 1 ? 2 : 1)

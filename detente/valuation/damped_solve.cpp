@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/valuation/damped_solve.h>
 
@@ -7,24 +8,22 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace detente::valuation {
 namespace {
 
-using Column = Eigen::Map<const Eigen::VectorXd>;
+using ConstColumn = Eigen::Map<const Eigen::VectorXd>;
 
 // Directions along which the matrix curves less than this share of the most that was seen are flat:
 // what is left of them is rounding.
 constexpr double kFlat = 1e-14;
 // Columns of the matrix that `direct` asks for at once.
-constexpr std::size_t kColumns = 64;
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t kAtOnce = 64;
 // A residual that is so many times the right-hand side does not come back.
 constexpr double kDiverged = 1e3;
 
-Column column(const Vector& v) { return {v.data(), static_cast<Eigen::Index>(v.size())}; }
+ConstColumn column(const Vector& v) { return {v.data(), static_cast<Eigen::Index>(v.size())}; }
 Eigen::Map<Eigen::VectorXd> column(Vector& v) {
   return {v.data(), static_cast<Eigen::Index>(v.size())};
 }
@@ -257,8 +256,8 @@ std::vector<Solution> solve_direct(const Products& products,
   const std::size_t size = rights[0].size();
   const auto p = static_cast<Eigen::Index>(size);
   Eigen::MatrixXd matrix(p, p);
-  for (std::size_t begin = 0; begin < size; begin += kColumns) {
-    std::vector<Vector> units(std::min(kColumns, size - begin), Vector(size, 0.0));
+  for (std::size_t begin = 0; begin < size; begin += kAtOnce) {
+    std::vector<Vector> units(std::min(kAtOnce, size - begin), Vector(size, 0.0));
     for (std::size_t i = 0; i < units.size(); ++i) units[i][begin + i] = 1.0;
     const std::vector<Vector> columns = checked(products, units);
     for (std::size_t i = 0; i < units.size(); ++i) {
@@ -267,8 +266,8 @@ std::vector<Solution> solve_direct(const Products& products,
     if (options.progress && !options.progress(begin + units.size(), size)) {
       // A part of the matrix solves nothing.
       for (const Run& run : runs) {
-        solutions[run.right].x.assign(size, kUnknown);
-        solutions[run.right].residual = kUnknown;
+        solutions[run.right].x.assign(size, kNan);
+        solutions[run.right].residual = kNan;
       }
       return solutions;
     }

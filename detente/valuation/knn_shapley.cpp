@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/workers.h>
 #include <detente/valuation/internal/distances.h>
 #include <detente/valuation/knn_shapley.h>
@@ -13,8 +14,6 @@
 
 namespace detente::valuation {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double weight(std::size_t k, std::size_t rank) {
   return 1.0 / static_cast<double>(std::max(k, rank));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/workers.h>
 #include <detente/valuation/internal/distances.h>
 #include <detente/valuation/lava.h>
@@ -15,8 +16,6 @@
 
 namespace detente::valuation {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 using Doubles = Eigen::ArrayXd;
 using Costs = Eigen::Map<const Eigen::ArrayXf>;

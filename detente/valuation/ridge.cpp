@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/simd/gram.h>
 #include <detente/valuation/ridge.h>
 
@@ -7,14 +8,12 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <utility>
 
 namespace detente::valuation {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kBlock = 512;  // rows taken at once
 // Between the columns of a block: a power of two would send them to the same places of the cache.
 constexpr std::size_t kStride = kBlock + 8;

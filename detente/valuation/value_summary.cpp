@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/valuation/value_summary.h>
 
 #include <algorithm>
@@ -7,8 +8,6 @@
 
 namespace detente::valuation {
 namespace {
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<std::string> names(const ValueTable& table, std::string ValueSeries::*of) {
   std::vector<std::string> found;
@@ -32,7 +31,7 @@ std::vector<const ValueSeries*> chosen(const std::vector<const ValueSeries*>& fr
 }
 
 double error_of(const ValueSeries& series, std::size_t i) {
-  return series.standard_errors.empty() ? kUnknown : series.standard_errors[i];
+  return series.standard_errors.empty() ? kNan : series.standard_errors[i];
 }
 
 void add(ValueSeries& total, const ValueSeries& part) {
@@ -102,14 +101,14 @@ std::optional<ValueSeries> joined_series(const ValueTable& table,
   total.task_judged = judged;
   total.task_trained = trained;
   total.modality = modality;
-  total.values.assign(table.ids.size(), kUnknown);
-  total.standard_errors.assign(table.ids.size(), kUnknown);
+  total.values.assign(table.ids.size(), kNan);
+  total.standard_errors.assign(table.ids.size(), kNan);
   for (const ValueSeries* part : found) add(total, *part);
   return total;
 }
 
 double ValueSummary::harmful_share() const {
-  if (known == 0) return kUnknown;
+  if (known == 0) return kNan;
   return static_cast<double>(has_errors ? harmful : below_zero) / static_cast<double>(known);
 }
 

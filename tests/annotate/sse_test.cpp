@@ -17,7 +17,7 @@ const std::string kStream =
     "x\n\n"
     "data\n\ndata: \xed\x95\x9c\r\rdatum: no\n\ndata: never ended\n";
 
-std::vector<std::string> read(const std::vector<std::string>& parts) {
+std::vector<std::string> events(const std::vector<std::string>& parts) {
   SseReader reader;
   std::vector<std::string> all;
   for (const std::string& part : parts) {
@@ -27,15 +27,15 @@ std::vector<std::string> read(const std::vector<std::string>& parts) {
 }
 
 TEST(SseReader, GivesTheDataOfEvents) {
-  EXPECT_THAT(read({kStream}), ElementsAre("one", "two\n lines", "", "\xed\x95\x9c"));
-  EXPECT_THAT(read({""}), IsEmpty());
+  EXPECT_THAT(events({kStream}), ElementsAre("one", "two\n lines", "", "\xed\x95\x9c"));
+  EXPECT_THAT(events({""}), IsEmpty());
 }
 
 TEST(SseReader, DoesNotCareWhereBytesAreCut) {
-  const auto whole = read({kStream});
+  const auto whole = events({kStream});
   for (std::size_t a = 0; a <= kStream.size(); ++a) {
     for (std::size_t b = a; b <= kStream.size(); ++b) {
-      ASSERT_EQ(read({kStream.substr(0, a), kStream.substr(a, b - a), kStream.substr(b)}), whole)
+      ASSERT_EQ(events({kStream.substr(0, a), kStream.substr(a, b - a), kStream.substr(b)}), whole)
           << a << " " << b;
     }
   }

@@ -15,7 +15,7 @@ namespace {
 
 using namespace detente::test;
 
-constexpr std::uint64_t kSeed = 31;
+constexpr std::uint64_t kAbsentSeed = 31;
 constexpr std::size_t kAll = 3;
 
 const std::vector<std::size_t>& without_the_second() {
@@ -29,7 +29,7 @@ struct Step {
 };
 
 std::vector<Step> some_steps(int n) {
-  Rng rng(kSeed);
+  Rng rng(kAbsentSeed);
   std::vector<Step> steps(n);
   for (Step& step : steps) {
     step.jacobian = problem_of(Family::kGaussian, kAll, rng);
@@ -87,7 +87,7 @@ class AbsentTasksTest : public testing::TestWithParam<std::string> {
 
 TEST_P(AbsentTasksTest, GivesFiniteWeightsBetweenFullSteps) {
   const auto method = info().make();
-  Rng rng(kSeed);
+  Rng rng(kAbsentSeed);
   std::vector<double> d;
   int turn = 0;
   for (const Step& step : some_steps(9)) {
@@ -106,8 +106,8 @@ TEST_P(AbsentTasksTest, GivesWhatTheSmallerProblemGivesWithoutState) {
   std::vector<double> d, alone;
   for (const Step& step : some_steps(5)) {
     const Step part = part_of(step, without_the_second());
-    Rng a(kSeed);
-    Rng b(kSeed);
+    Rng a(kAbsentSeed);
+    Rng b(kAbsentSeed);
     const auto method = info().make();
     EXPECT_EQ(take(*method, part, a, d, without_the_second()).weights,
               take(*info().make(), part, b, alone).weights);
@@ -134,7 +134,7 @@ void entries_of_the_second(const Json& state, std::vector<Json>& entries) {
 TEST_P(AbsentTasksTest, LeavesTheStateOfAnAbsentTaskAlone) {
   if (!info().stateful) GTEST_SKIP() << "there is no state";
   const auto method = info().make();
-  Rng rng(kSeed);
+  Rng rng(kAbsentSeed);
   std::vector<double> d;
   const auto steps = some_steps(60);
   for (const Step& step : steps) take(*method, step, rng, d);
@@ -159,7 +159,7 @@ TEST(AbsentTasks, DoNotCountForTheirOwnWeights) {
     SCOPED_TRACE(name);
     const auto interrupted = make_with(name);
     const auto whole = make_with(name);
-    Rng rng(kSeed);
+    Rng rng(kAbsentSeed);
     std::vector<double> d;
     for (const Step& step : some_steps(40)) {
       take(*interrupted, part_of(step, without_the_second()), rng, d, without_the_second());
@@ -172,7 +172,7 @@ TEST(AbsentTasks, DoNotCountForTheirOwnWeights) {
 TEST(AbsentTasks, TakeTheirOptionsAlong) {
   const auto weights = [](const std::string& name, const Settings& settings) {
     const auto method = make_with(name, settings);
-    Rng rng(kSeed);
+    Rng rng(kAbsentSeed);
     std::vector<double> d;
     const Step part = {matrix_of({{1, 0}, {0, 1}}), {0.5, 0.5}};
     return take(*method, part, rng, d, without_the_second()).weights;
@@ -199,7 +199,7 @@ TEST(AbsentTasks, MakeNoWindowsInDwa) {
   // Task 1 is away in every other step; its windows are the steps it was there.
   const auto interrupted = make_with("dwa", {{"window", "2"}});
   const auto whole = make_with("dwa", {{"window", "2"}});
-  Rng rng(kSeed);
+  Rng rng(kAbsentSeed);
   std::vector<double> d;
   for (const Step& step : some_steps(20)) {
     take(*interrupted, part_of(step, {1}), rng, d, {1});

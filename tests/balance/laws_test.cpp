@@ -689,7 +689,4 @@ TEST(Registry, NamesEveryLaw) {
 
 }  // namespace
 
-// Printed by GoogleTest instead of the struct's bytes.
-void PrintTo(const MethodInfo& info, std::ostream* out) { *out << info.name; }
-
 }  // namespace detente::balance

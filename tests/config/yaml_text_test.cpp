@@ -185,7 +185,7 @@ TEST(YamlText, SurvivesWhateverIsDrawn) {
   }
 }
 
-std::string error_of(const std::string& text) {
+std::string yaml_error(const std::string& text) {
   try {
     parse_yaml(text, "r.yaml");
   } catch (const Error& error) {
@@ -210,9 +210,9 @@ TEST(ParseYaml, EndsAtWhatNoDocumentHolds) {
                            "- ,",
                            ":,",
                            "{a: 1} b"}) {
-    EXPECT_NE(error_of(text), "no error") << text;
+    EXPECT_NE(yaml_error(text), "no error") << text;
   }
-  EXPECT_THAT(error_of("{name: x},\n"), HasSubstr("r.yaml:1: the text goes on after its end"));
+  EXPECT_THAT(yaml_error("{name: x},\n"), HasSubstr("r.yaml:1: the text goes on after its end"));
 }
 
 TEST(ParseYaml, TakesNoLongerThanTheTextIsLong) {
@@ -220,7 +220,7 @@ TEST(ParseYaml, TakesNoLongerThanTheTextIsLong) {
   for (int i = 0; i < 90000; ++i)
     text += "key" + std::to_string(i) + ": " + std::to_string(i) + "\n";
   EXPECT_EQ(parse_yaml(text, "t").entries.size(), 90000U);
-  EXPECT_THAT(error_of(text + "key7: 1\n"),
+  EXPECT_THAT(yaml_error(text + "key7: 1\n"),
               HasSubstr("r.yaml:90001: the key 'key7' is given twice"));
 }
 
@@ -228,7 +228,7 @@ TEST(ParseYaml, RefusesDepthWithoutEnd) {
   std::string dashes;
   for (int i = 0; i < 100000; ++i) dashes += "- ";
   for (const std::string& text : {std::string(100000, '['), std::string(100000, '{'), dashes}) {
-    EXPECT_NE(error_of("a:\n  " + text), "no error");
+    EXPECT_NE(yaml_error("a:\n  " + text), "no error");
   }
 }
 
@@ -240,7 +240,7 @@ TEST(ParseYaml, EscapesBecomeUtf8) {
 }
 
 TEST(ParseYaml, SaysWhereTextIsNoUtf8) {
-  EXPECT_THAT(error_of("seed: 1\nname: caf\xe9\n"),
+  EXPECT_THAT(yaml_error("seed: 1\nname: caf\xe9\n"),
               HasSubstr("r.yaml:2: byte 0xe9 is not valid UTF-8"));
 }
 

@@ -17,24 +17,15 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/support/code_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace detente {
 namespace {
 
+using test::code_of;
 using test::TempDir;
 using testing::HasSubstr;
-
-ErrorCode code_of(const std::function<void()>& action, const std::string& text) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr(text));
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorCode::kInternal;
-}
 
 std::size_t entries(const std::filesystem::path& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder),

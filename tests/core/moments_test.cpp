@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/moments.h>
+#include <detente/core/nan.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,17 +10,15 @@
 namespace detente {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 TEST(Moments, OfAFewNumbers) {
-  const Moments moments = finite_moments(std::vector<double>{1, 2, kNaN, 3, 6, INFINITY});
+  const Moments moments = finite_moments(std::vector<double>{1, 2, kNan, 3, 6, INFINITY});
   EXPECT_EQ(moments.count, 4U);
   EXPECT_EQ(moments.mean, 3);
   EXPECT_DOUBLE_EQ(moments.deviation, std::sqrt(3.5));
 }
 
 TEST(Moments, OfNothing) {
-  for (const auto& values : {std::vector<double>{}, std::vector<double>{kNaN, kNaN}}) {
+  for (const auto& values : {std::vector<double>{}, std::vector<double>{kNan, kNan}}) {
     const Moments moments = finite_moments(values);
     EXPECT_EQ(moments.count, 0U);
     EXPECT_TRUE(std::isnan(moments.mean));

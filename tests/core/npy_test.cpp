@@ -8,11 +8,13 @@
 #include <cstring>
 #include <functional>
 
+#include "tests/support/code_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace detente {
 namespace {
 
+using test::code_of;
 using test::TempDir;
 using testing::HasSubstr;
 
@@ -32,17 +34,6 @@ std::string raw(const std::vector<T>& values) {
   std::string bytes(values.size() * sizeof(T), '\0');
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
-}
-
-ErrorCode code_of(const std::function<void()>& action, const std::string& text) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr(text));
-    return error.code();
-  }
-  ADD_FAILURE() << "no error; expected one with '" << text << "'";
-  return ErrorCode::kInternal;
 }
 
 TEST(Npy, ReadsBackWhatWasWritten) {

@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/fields.h>
 #include <detente/core/file.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/data/array_source.h>
 #include <gmock/gmock.h>
@@ -12,7 +13,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <limits>
 #include <numeric>
 
 namespace detente::data {
@@ -26,7 +26,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 const std::filesystem::path kGolden =
     std::filesystem::path(DETENTE_SOURCE_DIR) / "tests" / "golden" / "numpy";
 

@@ -24,7 +24,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr DenseShape kShape{3, 4, 5};
+constexpr DenseShape kFileShape{3, 4, 5};
 
 TEST(DenseFile, ReadsAContainerByHand) {
   // One image of 1 x 2 pixels: red 10 and 40, green 20 and 50, blue 30 and 60; class 7 and none; 1.5 m
@@ -42,7 +42,7 @@ TEST(DenseFile, ReadsAContainerByHand) {
 }
 
 TEST(DenseFile, GivesNormalsOfLengthOneOrZero) {
-  const DenseMaps maps = parse_dense(dense_container(2, kShape, 3, true), "file");
+  const DenseMaps maps = parse_dense(dense_container(2, kFileShape, 3, true), "file");
   for (std::size_t i = 0; i < maps.count; ++i) {
     for (std::size_t p = 0; p < 20; ++p) {
       double length = 0;
@@ -55,7 +55,7 @@ TEST(DenseFile, GivesNormalsOfLengthOneOrZero) {
 class DenseFolderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    maps_ = parse_dense(dense_container(3, kShape, 3, true), "file");
+    maps_ = parse_dense(dense_container(3, kFileShape, 3, true), "file");
     test::write_dense_folder(folder_.path(), maps_);
   }
   std::string message(const DenseWish& wish = {}) const {
@@ -166,7 +166,7 @@ TEST_F(DenseFolderTest, KeepsWithinTheMemory) {
 }
 
 TEST(DenseFile, RefusesOtherFilesByName) {
-  const std::string whole = dense_container(2, kShape, 3, true);
+  const std::string whole = dense_container(2, kFileShape, 3, true);
   const auto message = [](const std::string& bytes) -> std::string {
     return error_of([&] { parse_dense(bytes, "a \"b\": c"); }).what();
   };
@@ -192,7 +192,7 @@ TEST(DenseFile, RefusesOtherFilesByName) {
 
 TEST(DenseFile, SaysThatAContainerHasNoDepth) {
   const test::TempDir folder;
-  const std::string file = folder.write("plain.bin", dense_container(2, kShape, 3, false));
+  const std::string file = folder.write("plain.bin", dense_container(2, kFileShape, 3, false));
   const std::size_t one[] = {1};
   EXPECT_THAT(error_of([&] { read_dense(file, one, {}); }).what(),
               AllOf(HasSubstr("plain.bin"), HasSubstr("wants depth or normals")));

@@ -25,8 +25,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr DenseShape kShape{3, 4, 5};
-constexpr std::size_t kPixels = 20;
+constexpr DenseShape kSourceShape{3, 4, 5};
+constexpr std::size_t kSourcePixels = 20;
 
 class DenseSourceTest : public ::testing::Test {
  protected:
@@ -43,7 +43,7 @@ class DenseSourceTest : public ::testing::Test {
                         std::uint32_t count,
                         bool geometry = true,
                         std::uint64_t seed = 0) const {
-    return folder_.write(name, dense_container(count, kShape, 3, geometry, seed));
+    return folder_.write(name, dense_container(count, kSourceShape, 3, geometry, seed));
   }
   std::string message(const std::string& file, const TargetColumn& target) const {
     DenseSource source;
@@ -89,15 +89,16 @@ TEST_F(DenseSourceTest, MasksWhatHasNoTarget) {
   const auto depth = map(source, "depth", {1});
   const auto normals = map(source, "normals", {1});
   double pixels = 0;
-  for (std::size_t p = 0; p < kPixels; ++p) {
-    const std::int16_t label = maps.label[kPixels + p];
+  for (std::size_t p = 0; p < kSourcePixels; ++p) {
+    const std::int16_t label = maps.label[kSourcePixels + p];
     pixels += label < 0 ? 0 : 1;
     EXPECT_TRUE(label < 0 ? std::isnan(seg[p]) : seg[p] == label);
-    const float metres = maps.depth[kPixels + p];
+    const float metres = maps.depth[kSourcePixels + p];
     EXPECT_TRUE(metres == 0 ? std::isnan(depth[p]) : depth[p] == metres);
-    const bool none = maps.normal[3 * kPixels + p] == 0 && maps.normal[4 * kPixels + p] == 0 &&
-                      maps.normal[5 * kPixels + p] == 0;
-    for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(std::isnan(normals[c * kPixels + p]), none);
+    const bool none = maps.normal[3 * kSourcePixels + p] == 0 &&
+                      maps.normal[4 * kSourcePixels + p] == 0 &&
+                      maps.normal[5 * kSourcePixels + p] == 0;
+    for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(std::isnan(normals[c * kSourcePixels + p]), none);
   }
   EXPECT_EQ(source.target("seg").values[1], pixels);
 }
@@ -141,8 +142,8 @@ TEST_F(DenseSourceTest, StandardisesOnTheTrainingImagesOrLeavesThem) {
     double sum = 0;
     double squares = 0;
     for (std::size_t i = 0; i < 3; ++i) {
-      for (std::size_t p = 0; p < kPixels; ++p) {
-        const double value = scaled[(3 * i + c) * kPixels + p];
+      for (std::size_t p = 0; p < kSourcePixels; ++p) {
+        const double value = scaled[(3 * i + c) * kSourcePixels + p];
         sum += value;
         squares += value * value;
       }
@@ -165,17 +166,17 @@ TEST_F(DenseSourceTest, ShowsAnImageAsItWasStored) {
   const DenseMaps maps = parse_dense(read_file(file), file);
   DenseSource source;
   source.read(input(file, {kSeg}), nullptr);
-  const float* values = maps.image.data() + 2 * 3 * kPixels;
-  const auto [least, most] = std::minmax_element(values, values + 3 * kPixels);
+  const float* values = maps.image.data() + 2 * 3 * kSourcePixels;
+  const auto [least, most] = std::minmax_element(values, values + 3 * kSourcePixels);
   ASSERT_GE(*least, 0);
   ASSERT_LE(*most, 255);
   const float scale = *most <= 1 ? 255 : 1;
   const Image image = source.picture(2);
   EXPECT_EQ(image.shape, (ImageShape{4, 5, 3}));
-  ASSERT_EQ(image.values.size(), 3 * kPixels);
-  for (std::size_t p = 0; p < kPixels; ++p) {
+  ASSERT_EQ(image.values.size(), 3 * kSourcePixels);
+  for (std::size_t p = 0; p < kSourcePixels; ++p) {
     for (std::size_t c = 0; c < 3; ++c) {
-      EXPECT_NEAR(image.values[3 * p + c], scale * values[c * kPixels + p], 0.51);
+      EXPECT_NEAR(image.values[3 * p + c], scale * values[c * kSourcePixels + p], 0.51);
     }
   }
   // Other kinds of data are not shown as pictures.
@@ -247,22 +248,23 @@ TEST_F(DenseSourceTest, ChangesMapsWithTheirImages) {
   };
   for (std::size_t i = 0; i < rows.size(); ++i) {
     Rng own = rng.fork(rows[i]);
-    const DenseChange change = augmentation.draw(kShape, own);
-    EXPECT_EQ(of(batch, "image", i, 3 * kPixels),
-              changed_image(part(maps.image, rows[i], 3 * kPixels), kShape, change));
-    EXPECT_EQ(hide(of(targets, "depth", i, kPixels)),
-              changed_depth(part(maps.depth, rows[i], kPixels), kShape, change));
-    EXPECT_EQ(hide(of(targets, "normals", i, 3 * kPixels)),
-              changed_normals(part(maps.normal, rows[i], 3 * kPixels), kShape, change));
-    const auto label = changed_label(part(maps.label, rows[i], kPixels), kShape, change);
-    EXPECT_EQ(hide(of(targets, "edges", i, kPixels)), hide(edges_of(label, kShape)));
+    const DenseChange change = augmentation.draw(kSourceShape, own);
+    EXPECT_EQ(of(batch, "image", i, 3 * kSourcePixels),
+              changed_image(part(maps.image, rows[i], 3 * kSourcePixels), kSourceShape, change));
+    EXPECT_EQ(hide(of(targets, "depth", i, kSourcePixels)),
+              changed_depth(part(maps.depth, rows[i], kSourcePixels), kSourceShape, change));
+    EXPECT_EQ(hide(of(targets, "normals", i, 3 * kSourcePixels)),
+              changed_normals(part(maps.normal, rows[i], 3 * kSourcePixels), kSourceShape, change));
+    const auto label =
+        changed_label(part(maps.label, rows[i], kSourcePixels), kSourceShape, change);
+    EXPECT_EQ(hide(of(targets, "edges", i, kSourcePixels)), hide(edges_of(label, kSourceShape)));
     const double has = std::count(label.begin(), label.end(), 2) > 0 ? 1 : 0;
     EXPECT_EQ(std::get<std::vector<double>>(array_of(targets, "two").values)[i], has);
   }
   // Predictions see them as they are.
-  EXPECT_EQ(
-      of(source.batch(rows, nullptr), "image", 0, 3 * kPixels),
-      std::vector<float>(maps.image.begin() + 9 * kPixels, maps.image.begin() + 12 * kPixels));
+  EXPECT_EQ(of(source.batch(rows, nullptr), "image", 0, 3 * kSourcePixels),
+            std::vector<float>(maps.image.begin() + 9 * kSourcePixels,
+                               maps.image.begin() + 12 * kSourcePixels));
 }
 
 TEST_F(DenseSourceTest, ARowChangesAlikeInAnyBatch) {
@@ -275,11 +277,11 @@ TEST_F(DenseSourceTest, ARowChangesAlikeInAnyBatch) {
 }
 
 TEST_F(DenseSourceTest, EdgesOfAFlippedMapAreTheFlippedEdges) {
-  const DenseMaps maps = parse_dense(dense_container(1, kShape, 3, false), "file");
+  const DenseMaps maps = parse_dense(dense_container(1, kSourceShape, 3, false), "file");
   const DenseChange flip{.height = 4, .width = 5, .flip = true};
-  const auto edges = edges_of(changed_label(maps.label, kShape, flip), kShape);
-  const auto flipped = changed_depth(edges_of(maps.label, kShape), kShape, flip);
-  for (std::size_t p = 0; p < kPixels; ++p) {
+  const auto edges = edges_of(changed_label(maps.label, kSourceShape, flip), kSourceShape);
+  const auto flipped = changed_depth(edges_of(maps.label, kSourceShape), kSourceShape, flip);
+  for (std::size_t p = 0; p < kSourcePixels; ++p) {
     EXPECT_TRUE(std::isnan(edges[p]) ? std::isnan(flipped[p]) : edges[p] == flipped[p]);
   }
 }

@@ -19,11 +19,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Numbers = std::vector<std::int32_t>;
 
-constexpr const char* kOne =
+constexpr const char* kOneGraph =
     "5 4 3 3\n0 0 2 3 1\n1 0 0\n-1 1 1 0\n2 2 1 2\n1 1 1 1\n1 0\n1 2\n4 1\n";
-constexpr const char* kMany =
+constexpr const char* kManyGraphs =
     "4\n2 2\n0 1 1 1\n5 1 0 3\n1 0\n5 0 5\n3 2\n9 1 1 7\n0 2 0 2 1\n0 1 1 2\n1 0\n0 0 4\n";
-constexpr const char* kMolecules =
+constexpr const char* kSomeMolecules =
     "m1 2 1 6:0:3:0 8:0:1:0 0-1-1\nm2 1 0 7:1:4:0\nm3 3 2 6:0:1:0 6:0:0:0 53:0:0:0 0-1-3 1-2-1\n";
 
 class GraphSourceTest : public ::testing::Test {
@@ -68,7 +68,7 @@ class GraphSourceTest : public ::testing::Test {
 
 TEST_F(GraphSourceTest, TheFileSaysWhichNodesAreWhich) {
   GraphSource train;
-  SourceInput in = input(kOne, {label(3), {.task = "degree", .column = "degree"}});
+  SourceInput in = input(kOneGraph, {label(3), {.task = "degree", .column = "degree"}});
   train.read(in, nullptr);
   ASSERT_EQ(train.size(), 2U);
   EXPECT_TRUE(train.nodes());
@@ -89,7 +89,7 @@ TEST_F(GraphSourceTest, TheFileSaysWhichNodesAreWhich) {
 
 TEST_F(GraphSourceTest, ABatchOfNodesHasTheWholeGraph) {
   GraphSource source;
-  source.read(input(kOne), nullptr);
+  source.read(input(kOneGraph), nullptr);
   const Batch batch = source.batch(RowList{1, 0}, nullptr);
   EXPECT_THAT(numbers(batch, "asked"), ElementsAre(1, 0));
   EXPECT_THAT(numbers(batch, "degree"), ElementsAre(1, 3, 1, 0, 1));
@@ -99,18 +99,18 @@ TEST_F(GraphSourceTest, ABatchOfNodesHasTheWholeGraph) {
               ElementsAre(0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0));
   EXPECT_EQ(find_array(batch, "sizes"), nullptr);
   set(source, "scale_rows", "true");
-  source.read(input(kOne), nullptr);
+  source.read(input(kOneGraph), nullptr);
   EXPECT_EQ(dense(source.batch(RowList{0}, nullptr), 4)[1], 0.5F);
 }
 
 TEST_F(GraphSourceTest, SharesAndOtherFilesReplaceTheFilesOwnParts) {
   GraphSource source;
-  SourceInput in = input(kOne);
+  SourceInput in = input(kOneGraph);
   in.files.split.dev = 0.4;
   source.read(in, nullptr);
   EXPECT_EQ(source.size(), 3U);
   in.files.split.dev = 0;
-  in.files.dev = write("other.txt", kOne);
+  in.files.dev = write("other.txt", kOneGraph);
   in.part = Part::kDev;
   const auto dev = source.fresh();
   dev->read(in, &source);
@@ -125,7 +125,7 @@ TEST_F(GraphSourceTest, SharesAndOtherFilesReplaceTheFilesOwnParts) {
 
 TEST_F(GraphSourceTest, ABatchOfGraphsIsTheirUnion) {
   GraphSource source;
-  source.read(input(kMany,
+  source.read(input(kManyGraphs,
                     {{.task = "two",
                       .column = "label",
                       .kind = TaskKind::kClasses,
@@ -161,7 +161,7 @@ TEST_F(GraphSourceTest, ABatchOfGraphsIsTheirUnion) {
 TEST_F(GraphSourceTest, NodesMayKnowTheSizeOfTheirGraph) {
   GraphSource source;
   set(source, "size", "true");
-  source.read(input(kMany), nullptr);
+  source.read(input(kManyGraphs), nullptr);
   ASSERT_EQ(source.feature_count(), 6U);
   // 2, 1, 3 and 1 nodes: mean 1.75, variance 11 / 16.
   const auto x = dense(source.batch(RowList{2, 1}, nullptr), 6);
@@ -173,7 +173,7 @@ TEST_F(GraphSourceTest, NodesMayKnowTheSizeOfTheirGraph) {
 
 TEST_F(GraphSourceTest, UnknownTagsShareAFeature) {
   GraphSource train;
-  SourceInput in = input(kMany);
+  SourceInput in = input(kManyGraphs);
   train.read(in, nullptr);
   in.files.dev = write("dev.txt", "1\n2 0\n77 1 1 1\n-5 1 0 1e300\n");
   in.part = Part::kDev;
@@ -185,14 +185,14 @@ TEST_F(GraphSourceTest, UnknownTagsShareAFeature) {
   EXPECT_EQ(x[9], 1e6F) << "within a million deviations";
   in.files.dev = write("dev.txt", "1\n1 0\n77 0\n");
   EXPECT_THAT(error_of([&] { dev.read(in, &train); }).what(), HasSubstr("0 attributes"));
-  in.files.dev = write("dev.txt", kOne);
+  in.files.dev = write("dev.txt", kOneGraph);
   EXPECT_THAT(error_of([&] { dev.read(in, &train); }).what(), HasSubstr("form nodes"));
 }
 
 TEST_F(GraphSourceTest, MoleculesHaveTargetsInATable) {
   GraphSource source;
   set(source, "targets", write("t.csv", "mol_id,target:A,B\nm1,0.5,1\nm2,,0\nm3,-1,\n"));
-  SourceInput in = input(kMolecules,
+  SourceInput in = input(kSomeMolecules,
                          {{.task = "a", .column = "target:A"},
                           {.task = "b", .column = "B", .kind = TaskKind::kBinary},
                           {.task = "bonds", .column = "edges"}});
@@ -228,7 +228,7 @@ TEST_F(GraphSourceTest, MoleculesHaveTargetsInATable) {
 
 TEST_F(GraphSourceTest, SaysWhatDoesNotFitTheTable) {
   GraphSource source;
-  const SourceInput in = input(kMolecules, {{.task = "a", .column = "A"}});
+  const SourceInput in = input(kSomeMolecules, {{.task = "a", .column = "A"}});
   const auto message = [&] {
     return std::string(error_of([&] { source.read(in, nullptr); }).what());
   };
@@ -247,15 +247,15 @@ TEST_F(GraphSourceTest, SaysWhatDoesNotFitTheTable) {
 
 TEST_F(GraphSourceTest, MessagesNameTheFilesLine) {
   GraphSource source;
-  EXPECT_THAT(error_of([&] { source.read(input(kOne, {label(1)}), nullptr); }).what(),
+  EXPECT_THAT(error_of([&] { source.read(input(kOneGraph, {label(1)}), nullptr); }).what(),
               HasSubstr("line 3 of"));
-  EXPECT_THAT(error_of([&] { source.read(input(kMany, {label(2)}), nullptr); }).what(),
+  EXPECT_THAT(error_of([&] { source.read(input(kManyGraphs, {label(2)}), nullptr); }).what(),
               HasSubstr("line 2 of"));
 }
 
 TEST_F(GraphSourceTest, GraphsNeedANamedDevPart) {
   GraphSource train;
-  SourceInput in = input(kMany);
+  SourceInput in = input(kManyGraphs);
   train.read(in, nullptr);
   in.part = Part::kDev;
   GraphSource dev;
@@ -263,7 +263,7 @@ TEST_F(GraphSourceTest, GraphsNeedANamedDevPart) {
 }
 
 TEST_F(GraphSourceTest, ReloadedFitIsTheSame) {
-  for (const char* content : {kOne, kMany, kMolecules}) {
+  for (const char* content : {kOneGraph, kManyGraphs, kSomeMolecules}) {
     GraphSource train;
     SourceInput in = input(content);
     train.read(in, nullptr);
@@ -297,7 +297,7 @@ TEST_F(GraphSourceTest, TheDigestSeesEdgesFeaturesAndTargets) {
     source.read(input(content, {label(3)}), nullptr);
     return source.digest();
   };
-  const std::string was = kOne;
+  const std::string was = kOneGraph;
   std::string edge = was;
   edge.replace(edge.find("4 1\n"), 4, "4 3\n");
   std::string feature = was;

@@ -304,20 +304,20 @@ TEST(Cifar10, PlanesBecomePixels) {
 
 // --- augmentation ---------------------------------------------------------------------------------
 
-constexpr ImageShape kShape{6, 5, 2};
+constexpr ImageShape kImageShape{6, 5, 2};
 
 std::vector<float> ramp() {
-  std::vector<float> image(kShape.size());
+  std::vector<float> image(kImageShape.size());
   std::iota(image.begin(), image.end(), 1.0F);
   return image;
 }
 
 TEST(Augmentation, FlippedTwiceIsTheImage) {
   std::vector<float> image = ramp();
-  flip_columns(image, kShape);
+  flip_columns(image, kImageShape);
   EXPECT_EQ(image[0], 5.0F);
   EXPECT_EQ(image[30], 35.0F);
-  flip_columns(image, kShape);
+  flip_columns(image, kImageShape);
   EXPECT_EQ(image, ramp());
 }
 
@@ -325,7 +325,7 @@ TEST(Augmentation, ShiftMovesEveryPixel) {
   for (std::int64_t down = -7; down <= 7; ++down) {
     for (std::int64_t right = -7; right <= 7; ++right) {
       std::vector<float> image = ramp();
-      shift(image, kShape, down, right);
+      shift(image, kImageShape, down, right);
       for (std::int64_t c = 0; c < 2; ++c) {
         for (std::int64_t y = 0; y < 6; ++y) {
           for (std::int64_t x = 0; x < 5; ++x) {
@@ -349,12 +349,12 @@ TEST(Augmentation, ItsGeneratorDecidesAlone) {
   const auto with = [&](std::uint64_t seed) {
     Rng rng(seed);
     std::vector<float> image = ramp();
-    for (int i = 0; i < 5; ++i) all.apply(image, kShape, mean, rng);
+    for (int i = 0; i < 5; ++i) all.apply(image, kImageShape, mean, rng);
     return image;
   };
   EXPECT_EQ(with(1), with(1));
   EXPECT_NE(with(1), with(2));
-  EXPECT_EQ(with(3).size(), kShape.size());
+  EXPECT_EQ(with(3).size(), kImageShape.size());
   for (const float value : with(4)) {
     EXPECT_GE(value, 0);
     EXPECT_LE(value, 255);
@@ -378,7 +378,7 @@ TEST(Augmentation, ErasesARectangleOfTheMean) {
 TEST(Augmentation, NothingChangesNothing) {
   Rng rng(1);
   std::vector<float> image = ramp();
-  Augmentation().apply(image, kShape, std::vector<double>{0, 0}, rng);
+  Augmentation().apply(image, kImageShape, std::vector<double>{0, 0}, rng);
   EXPECT_EQ(image, ramp());
   EXPECT_EQ(rng.state(), Rng(1).state()) << "and draws nothing";
   EXPECT_FALSE(Augmentation().any());

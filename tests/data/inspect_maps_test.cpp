@@ -25,25 +25,26 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr DenseShape kShape{3, 6, 5};
-constexpr std::size_t kPixels = 30;
+constexpr DenseShape kMapShape{3, 6, 5};
+constexpr std::size_t kMapPixels = 30;
 
 // Rooms: the farther up the farther away, by metres from 1 to 6; all normals to the camera.
 DenseMaps rooms(std::size_t count, int first) {
   DenseMaps maps;
   maps.count = count;
-  maps.shape = kShape;
+  maps.shape = kMapShape;
   for (std::size_t i = 0; i < count; ++i) {
-    for (std::size_t v = 0; v < 3 * kPixels; ++v) {
+    for (std::size_t v = 0; v < 3 * kMapPixels; ++v) {
       maps.image.push_back(static_cast<float>(v % 7) / 7 + static_cast<float>(first) +
                            static_cast<float>(i));
     }
-    for (std::size_t p = 0; p < kPixels; ++p) {
+    for (std::size_t p = 0; p < kMapPixels; ++p) {
       maps.label.push_back(p == 3 ? DenseMaps::kNoClass : static_cast<std::int16_t>(p % 3));
-      maps.depth.push_back(p == 7 ? 0.0F : static_cast<float>(kShape.height - p / kShape.width));
+      maps.depth.push_back(p == 7 ? 0.0F
+                                  : static_cast<float>(kMapShape.height - p / kMapShape.width));
     }
     for (std::size_t c = 0; c < 3; ++c) {
-      for (std::size_t p = 0; p < kPixels; ++p) {
+      for (std::size_t p = 0; p < kMapPixels; ++p) {
         maps.normal.push_back(p == 11 || c < 2 ? 0.0F : -1.0F);
       }
     }
@@ -113,7 +114,7 @@ TEST_F(InspectMapsTest, CountsThePixelsAndComplainsOfNothing) {
   EXPECT_EQ(found.parts[1].rows, 2U);
   const MapPartFindings& label = found.maps[0].parts[0];
   EXPECT_EQ(label.examples, 4U);
-  EXPECT_EQ(label.pixels, 4 * (kPixels - 1));
+  EXPECT_EQ(label.pixels, 4 * (kMapPixels - 1));
   EXPECT_THAT(label.counts,
               ElementsAre(4 * 9, 4 * 10, 4 * 10));  // pixel 3, without a class, would be a 0
   const MapPartFindings& depth = found.maps[1].parts[0];
@@ -189,7 +190,7 @@ TEST_F(InspectMapsTest, FindsMapsWithoutAnyTargetAndImagesThatRepeat) {
 
 TEST_F(InspectMapsTest, ReadsAContainer) {
   fs::remove_all(set_ / "val");
-  write_file_atomic(set_ / "val", test::dense_container(3, kShape, 4, true, 1));
+  write_file_atomic(set_ / "val", test::dense_container(3, kMapShape, 4, true, 1));
   const DataFindings found = inspect();
   EXPECT_EQ(found.maps[0].parts[1].examples, 3U);
   ASSERT_EQ(found.warnings.size(), 1U);

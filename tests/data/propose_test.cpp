@@ -17,11 +17,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Kind = ColumnSurvey::Kind;
 
-Table csv(const std::string& text) { return Table::parse(text, "t.csv", TableFormat::kCsv); }
+Table parsed(const std::string& text) { return Table::parse(text, "t.parsed", TableFormat::kCsv); }
 
 std::string error_of(const std::string& text, const std::vector<std::string>& targets = {}) {
   try {
-    propose_recipe(csv(text), targets);
+    propose_recipe(parsed(text), targets);
   } catch (const Error& error) {
     return error.what();
   }
@@ -36,7 +36,7 @@ std::vector<std::string> names_of(const std::vector<ProposedColumn>& columns) {
 }
 
 TEST(Survey, TellsNumbersDatesAndWords) {
-  const Table table = csv(
+  const Table table = parsed(
       "n,d,w,e,m,inf\n1,2020-01-01,a,?,1.5,inf\n2.0,2020-01-02,a,,oh,2\n,,b,NA,2,3\n02,2020-01-04,?"
       ",null,3,4\n");
   const auto columns = survey_columns(table);
@@ -57,7 +57,7 @@ TEST(Survey, TellsNumbersDatesAndWords) {
 }
 
 TEST(Survey, SeesWhetherNumbersCount) {
-  const auto columns = survey_columns(csv("a,b,c,d\n1,9,1,1\n2,8,1,\n5,7,2,3\n"));
+  const auto columns = survey_columns(parsed("a,b,c,d\n1,9,1,1\n2,8,1,\n5,7,2,3\n"));
   EXPECT_TRUE(columns[0].increasing);
   EXPECT_TRUE(columns[1].decreasing);
   EXPECT_FALSE(columns[2].increasing);
@@ -85,7 +85,7 @@ std::string rows_of_all(int count) {
 }
 
 TEST(Propose, LeavesOutWhatIsNoInput) {
-  const RecipeProposal proposal = propose_recipe(csv(rows_of_all(300)), {});
+  const RecipeProposal proposal = propose_recipe(parsed(rows_of_all(300)), {});
   ASSERT_EQ(proposal.tasks.size(), 1U);
   EXPECT_EQ(proposal.tasks[0].column, "y");
   EXPECT_EQ(proposal.tasks[0].kind, TaskKind::kRegression);
@@ -103,16 +103,16 @@ TEST(Propose, MixedColumnsAreCategoriesWhateverTheSplit) {
     text +=
         fmt::format("{},{},{}\n", i == 33 ? "oh" : std::to_string(i % 4), i % 2 ? "a" : "b", i % 7);
   }
-  const RecipeProposal proposal = propose_recipe(csv(text), {});
+  const RecipeProposal proposal = propose_recipe(parsed(text), {});
   EXPECT_THAT(proposal.categories, ElementsAre("mixed"));
   EXPECT_THAT(names_of(proposal.remarks), ElementsAre("mixed"));
 }
 
 TEST(Propose, FindsTargetsByName) {
-  const Table table =
-      csv("a,target:one,y2,year,Label,classify\n1,0.5,1,2000,cat,1\n2,1.5,0,2001,dog,2\n3,2.5,1,"
-          "2002,cat,3\n"
-          "4,7,1,2003,dog,3\n");
+  const Table table = parsed(
+      "a,target:one,y2,year,Label,classify\n1,0.5,1,2000,cat,1\n2,1.5,0,2001,dog,2\n3,2.5,1,"
+      "2002,cat,3\n"
+      "4,7,1,2003,dog,3\n");
   const RecipeProposal proposal = propose_recipe(table, {});
   ASSERT_EQ(proposal.tasks.size(), 3U);
   EXPECT_EQ(proposal.tasks[0].name, "one");
@@ -126,11 +126,11 @@ TEST(Propose, FindsTargetsByName) {
 }
 
 TEST(Propose, ChoosesTheKindByTheCells) {
-  const RecipeProposal proposal =
-      propose_recipe(csv("x,y1,y2,y3,class,y5\n1,0,-1,1,0,no\n2,1,1,2,1,yes\n3,0,1,3,2,no\n4,1,-1,"
-                         "4,0,no\n5,,1,5,1,yes\n"
-                         "7,1,1,1,2,?\n"),
-                     {});
+  const RecipeProposal proposal = propose_recipe(
+      parsed("x,y1,y2,y3,class,y5\n1,0,-1,1,0,no\n2,1,1,2,1,yes\n3,0,1,3,2,no\n4,1,-1,"
+             "4,0,no\n5,,1,5,1,yes\n"
+             "7,1,1,1,2,?\n"),
+      {});
   ASSERT_EQ(proposal.tasks.size(), 5U);
   EXPECT_EQ(proposal.tasks[0].kind, TaskKind::kBinary);
   EXPECT_FALSE(proposal.tasks[0].threshold);
@@ -145,7 +145,7 @@ ProposedTask task_of(const std::string& column, const std::vector<std::string>& 
   std::string text = "x," + column + "\n";
   double x = 0.5;
   for (const auto& cell : cells) text += fmt::format("{},\"{}\"\n", x *= -1.5, cell);
-  return propose_recipe(csv(text), {column}).tasks.at(0);
+  return propose_recipe(parsed(text), {column}).tasks.at(0);
 }
 
 TEST(Propose, FindsStepsOfAScale) {
@@ -196,7 +196,7 @@ TEST(Propose, FindsSeveralLabelsInACell) {
 
 TEST(Propose, TakesTheLastColumnThatCanBeOne) {
   const RecipeProposal proposal = propose_recipe(
-      csv("a,price,word,day\n1,2.5,x,2020-01-01\n2,3.5,y,2020-01-02\n3,1.5,z,2020-01-03\n"), {});
+      parsed("a,price,word,day\n1,2.5,x,2020-01-01\n2,3.5,y,2020-01-02\n3,1.5,z,2020-01-03\n"), {});
   ASSERT_EQ(proposal.tasks.size(), 1U);
   EXPECT_EQ(proposal.tasks[0].column, "price");
   EXPECT_THAT(proposal.why_targets, HasSubstr("last"));
@@ -220,7 +220,7 @@ TEST(Propose, NamesOfTasksAreUsableAndDiffer) {
   EXPECT_EQ(task_name_of("a b.c|d/e"), "a_b_c_d_e");
   EXPECT_EQ(task_name_of("점수"), "점수");
   const RecipeProposal proposal = propose_recipe(
-      csv("x,y a,y.a,y_a,y_a_probability\n1,1,2,3,1\n2,2,3,5,0\n3,7,2,1,1\n4,2,2,9,0\n"), {});
+      parsed("x,y a,y.a,y_a,y_a_probability\n1,1,2,3,1\n2,2,3,5,0\n3,7,2,1,1\n4,2,2,9,0\n"), {});
   std::set<std::string> names;
   for (const ProposedTask& task : proposal.tasks) {
     EXPECT_TRUE(names.insert(task.name).second) << task.name;
@@ -233,7 +233,7 @@ TEST(Propose, GivesEveryPartATargetOfEachTask) {
   for (int i = 0; i < 60; ++i) {
     text += fmt::format("{},{},{}\n", i % 7, i % 20 == 3 ? "1.5" : i % 20 == 5 ? "2.5" : "", i % 5);
   }
-  const Table table = csv(text);
+  const Table table = parsed(text);
   const RecipeProposal proposal = propose_recipe(table, {});
   const Split split{.dev = proposal.dev, .test = proposal.test, .seed = proposal.split_seed};
   for (const Part part : {Part::kTrain, Part::kDev, Part::kTest}) {
@@ -246,7 +246,7 @@ TEST(Propose, GivesEveryPartATargetOfEachTask) {
 }
 
 TEST(Propose, IsTheSameEveryTime) {
-  const Table table = csv(rows_of_all(200));
+  const Table table = parsed(rows_of_all(200));
   const RecipeProposal a = propose_recipe(table, {});
   const RecipeProposal b = propose_recipe(table, {});
   EXPECT_EQ(names_of(a.ignored), names_of(b.ignored));

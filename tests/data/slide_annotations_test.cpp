@@ -11,12 +11,8 @@
 namespace detente::data {
 namespace {
 
+using test::said;
 using ::testing::HasSubstr;
-
-template <class Call>
-std::string said(Call call) {
-  return test::error_of(call).what();
-}
 
 std::string feature(const std::string& properties, const std::string& geometry) {
   return R"({"type":"Feature","properties":)" + properties + R"(,"geometry":)" + geometry + "}";

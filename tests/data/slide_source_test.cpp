@@ -22,12 +22,8 @@ namespace {
 
 using test::FakeSlides;
 using test::glass_with;
+using test::said;
 using ::testing::HasSubstr;
-
-template <class Call>
-std::string said(Call call) {
-  return test::error_of(call).what();
-}
 
 // Slides a.svs, b.svs, ... of 128 x 64 pixels at half a micron, all tissue but for the last 32 columns; green
 // is the slide's number.

@@ -14,12 +14,8 @@ namespace detente::data {
 namespace {
 
 using test::glass_with;
+using test::said;
 using ::testing::HasSubstr;
-
-template <class Call>
-std::string said(Call call) {
-  return test::error_of(call).what();
-}
 
 slides::SlideInfo slide(double mpp, std::vector<slides::Level> levels) {
   slides::SlideInfo info;

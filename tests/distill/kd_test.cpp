@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/nan.h>
 #include <detente/distill/kd.h>
 #include <gmock/gmock.h>
 
@@ -16,7 +17,6 @@ using test::error_of;
 using test::kAccumulated;
 using test::kRounding;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t kRows = 5;
 constexpr std::int64_t kClassCount = 4;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Losses of ordered classes, of several numbers per row, and class weights.
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/losses/registry.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,7 +14,6 @@ namespace detente::losses {
 namespace {
 
 constexpr double kClose = 1e-12;
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 at::Tensor table(const std::vector<double>& values, std::int64_t columns) {
   return torch::tensor(values, torch::kFloat64).view({-1, columns});
@@ -95,12 +95,12 @@ TEST(OrderedLosses, RefuseWhatIsNoClass) {
 
 TEST(SeveralNumbers, CountTheSameWhereTheyAreThere) {
   const at::Tensor p = table({1, 2, 3, 4, 5, 6}, 2);
-  const at::Tensor y = table({0, kNone, 3, 6, kNone, kNone}, 2);
+  const at::Tensor y = table({0, kNan, 3, 6, kNan, kNan}, 2);
   LossInfo info;
   EXPECT_NEAR((*make_loss("mse"))(p, y, &info).item<double>(), (1.0 + 0 + 4) / 3, kClose);
   EXPECT_EQ(info.rows, 3);
   EXPECT_NEAR((*make_loss("mae"))(p, y).item<double>(), (1.0 + 0 + 2) / 3, kClose);
-  EXPECT_FALSE((*make_loss("mse"))(p, torch::full_like(p, kNone)).defined());
+  EXPECT_FALSE((*make_loss("mse"))(p, torch::full_like(p, kNan)).defined());
 }
 
 TEST(SeveralNumbers, OfLabelsAreTheMeanOfTheirCrossEntropies) {
@@ -114,7 +114,7 @@ TEST(SeveralNumbers, OfLabelsAreTheMeanOfTheirCrossEntropies) {
 
 TEST(SeveralNumbers, AreCorrelatedColumnByColumn) {
   const at::Tensor p = table({1, 8, 2, 7, 3, 7, 5, 1}, 2);
-  const at::Tensor y = table({1, 1, 2, kNone, 4, 2, 5, 9}, 2);
+  const at::Tensor y = table({1, 1, 2, kNan, 4, 2, 5, 9}, 2);
   const auto loss = make_loss("correlation");
   LossInfo info;
   const double both = (*loss)(p, y, &info).item<double>();
@@ -153,7 +153,7 @@ TEST(ClassWeights, MultiplyEachRowAndDivideByRows) {
               (2 * first + 3 * second) / 2,
               kClose);
   // A missing target is no row.
-  EXPECT_NEAR((*loss)(z, list({0, kNone}), nullptr, weights).item<double>(), 2 * first, kClose);
+  EXPECT_NEAR((*loss)(z, list({0, kNan}), nullptr, weights).item<double>(), 2 * first, kClose);
 }
 
 TEST(ClassWeights, OfABinaryTaskAreThePositiveWeightOfBce) {

@@ -2,25 +2,20 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/metrics/interval.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <vector>
+
+#include "tests/metrics/golden.h"
 
 namespace detente::metrics {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 using List = std::vector<double>;
-
-const Json& golden() {
-  static const Json json =
-      Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/metrics/metrics.json"));
-  return json;
-}
 
 TEST(NormalQuantile, AgreesWithScipy) {
   for (const auto& entry : golden().at("normal_quantile")) {

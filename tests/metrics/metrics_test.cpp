@@ -2,30 +2,25 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/core/nan.h>
 #include <detente/metrics/metrics.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <vector>
+
+#include "tests/metrics/golden.h"
 
 namespace detente::metrics {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // Sums of at most a hundred doubles of size about one.
 constexpr double kTolerance = 1e-12;
 
 using List = std::vector<double>;
-
-const Json& golden() {
-  static const Json json =
-      Json::parse(read_file(DETENTE_SOURCE_DIR "/tests/golden/metrics/metrics.json"));
-  return json;
-}
 
 TEST(RegressionMetrics, AgreeWithScipyAndScikitLearn) {
   for (const auto& entry : golden().at("regression")) {

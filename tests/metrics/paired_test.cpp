@@ -2,6 +2,7 @@
 // Reference values: scipy 1.17.1 (stats.t, stats.ttest_rel, special.betainc) and statsmodels
 // (multipletests, method holm).
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/metrics/paired.h>
 #include <detente/metrics/student_t.h>
@@ -12,8 +13,6 @@
 
 namespace detente::metrics {
 namespace {
-
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 TEST(StudentT, AgreesWithTheReference) {
   struct Case {
@@ -83,7 +82,7 @@ TEST(Paired, ShiftScaleAndOrderAreAsTheyShouldBe) {
 
 TEST(Paired, EdgesAreSaid) {
   EXPECT_TRUE(std::isnan(mean_interval(std::vector<double>{}).mean));
-  const Estimate one = mean_interval(std::vector<double>{0.5, kNone});
+  const Estimate one = mean_interval(std::vector<double>{0.5, kNan});
   EXPECT_EQ(one.mean, 0.5);
   EXPECT_EQ(one.n, 1U);
   EXPECT_TRUE(std::isnan(one.low));
@@ -91,15 +90,15 @@ TEST(Paired, EdgesAreSaid) {
   EXPECT_EQ(paired_test(std::vector<double>{1, 2}, std::vector<double>{1, 2}).p, 1);
   EXPECT_EQ(paired_test(std::vector<double>{2, 3}, std::vector<double>{1, 2}).p, 0);
   EXPECT_EQ(
-      paired_test(std::vector<double>{2, kNone, 3}, std::vector<double>{1, 1, kNone}).difference.n,
+      paired_test(std::vector<double>{2, kNan, 3}, std::vector<double>{1, 1, kNan}).difference.n,
       1U);
   EXPECT_THROW(paired_test(std::vector<double>{1}, std::vector<double>{}), Error);
   EXPECT_TRUE(std::isnan(detectable_difference(1, 1)));
 }
 
 TEST(Holm, AgreesWithTheReferenceAndIgnoresWhatIsUndefined) {
-  const auto adjusted = holm(std::vector<double>{0.01, 0.04, kNone, 0.03, 0.005, 0.5});
-  const std::vector<double> expected{0.04, 0.09, kNone, 0.09, 0.025, 0.5};
+  const auto adjusted = holm(std::vector<double>{0.01, 0.04, kNan, 0.03, 0.005, 0.5});
+  const std::vector<double> expected{0.04, 0.09, kNan, 0.09, 0.025, 0.5};
   for (std::size_t i = 0; i < expected.size(); ++i) {
     if (std::isnan(expected[i])) {
       EXPECT_TRUE(std::isnan(adjusted[i]));
@@ -160,9 +159,8 @@ TEST(DetectableDifference, IsFoundAboutAsOftenAsItSays) {
 }
 
 TEST(MeanRanks, TiesStandInTheMiddleAndUndefinedColumnsAreLeftOut) {
-  EXPECT_EQ(mean_ranks({{3, 1, kNone}, {2, 1, 5}, {1, 0, 6}}),
-            (std::vector<double>{1.25, 1.75, 3}));
-  EXPECT_TRUE(std::isnan(mean_ranks({{kNone}, {1}})[1]));
+  EXPECT_EQ(mean_ranks({{3, 1, kNan}, {2, 1, 5}, {1, 0, 6}}), (std::vector<double>{1.25, 1.75, 3}));
+  EXPECT_TRUE(std::isnan(mean_ranks({{kNan}, {1}})[1]));
 }
 
 TEST(PairedTest, RoundingIsNoSpread) {

@@ -2,6 +2,7 @@
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <detente/core/json.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/metrics/agreement.h>
 #include <detente/metrics/calibration.h>
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -23,8 +23,7 @@ namespace {
 using testing::HasSubstr;
 using List = std::vector<double>;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kTolerance = 1e-12;
+constexpr double kNear = 1e-12;
 
 const Json& reference() {
   static const Json json =
@@ -47,10 +46,9 @@ TEST(Ranking, AgreesWithScikitLearn) {
     SCOPED_TRACE(entry.at("name").get<std::string>());
     const auto p = entry.at("predictions").get<List>();
     const auto t = entry.at("targets").get<List>();
-    EXPECT_NEAR(auroc(p, t).value, entry.at("auroc").get<double>(), kTolerance);
-    EXPECT_NEAR(
-        average_precision(p, t).value, entry.at("average_precision").get<double>(), kTolerance);
-    EXPECT_NEAR(expected_calibration_error(p, t).value, entry.at("ece").get<double>(), kTolerance);
+    EXPECT_NEAR(auroc(p, t).value, entry.at("auroc").get<double>(), kNear);
+    EXPECT_NEAR(average_precision(p, t).value, entry.at("average_precision").get<double>(), kNear);
+    EXPECT_NEAR(expected_calibration_error(p, t).value, entry.at("ece").get<double>(), kNear);
   }
 }
 
@@ -70,7 +68,7 @@ TEST(Auroc, IsTheShareOfPairsInOrder) {
         won += p[i] > p[j] ? 1.0 : p[i] == p[j] ? 0.5 : 0.0;
       }
     }
-    EXPECT_NEAR(auroc(p, t).value, won / pairs, kTolerance);
+    EXPECT_NEAR(auroc(p, t).value, won / pairs, kNear);
   }
 }
 
@@ -95,7 +93,7 @@ TEST(Ranking, DoesNotDependOnTheOrderOfRows) {
   EXPECT_EQ(auroc(p, t).value, auroc(p2, t2).value);
   EXPECT_EQ(average_precision(p, t).value, average_precision(p2, t2).value);
   EXPECT_NEAR(
-      expected_calibration_error(p, t).value, expected_calibration_error(p2, t2).value, kTolerance);
+      expected_calibration_error(p, t).value, expected_calibration_error(p2, t2).value, kNear);
 }
 
 TEST(Auroc, TurnsRoundWithTheScoresOrTheTargets) {
@@ -107,8 +105,8 @@ TEST(Auroc, TurnsRoundWithTheScoresOrTheTargets) {
   List other = t;
   for (double& x : minus) x = -x;
   for (double& x : other) x = 1 - x;
-  EXPECT_NEAR(auroc(minus, t).value, 1 - auroc(p, t).value, kTolerance);
-  EXPECT_NEAR(auroc(p, other).value, 1 - auroc(p, t).value, kTolerance);
+  EXPECT_NEAR(auroc(minus, t).value, 1 - auroc(p, t).value, kNear);
+  EXPECT_NEAR(auroc(p, other).value, 1 - auroc(p, t).value, kNear);
 }
 
 TEST(Ranking, SaysWhichClassIsAbsent) {
@@ -127,15 +125,14 @@ TEST(AveragePrecision, IsTheShareOfPositivesForEqualScores) {
 }
 
 TEST(Calibration, IsZeroForSharesThatHold) {
-  EXPECT_NEAR(expected_calibration_error(List{0.25, 0.25, 0.25, 0.25}, List{1, 0, 0, 0}).value,
-              0.0,
-              kTolerance);
-  EXPECT_NEAR(expected_calibration_error(List{0.9, 0.9}, List{0, 0}).value, 0.9, kTolerance);
+  EXPECT_NEAR(
+      expected_calibration_error(List{0.25, 0.25, 0.25, 0.25}, List{1, 0, 0, 0}).value, 0.0, kNear);
+  EXPECT_NEAR(expected_calibration_error(List{0.9, 0.9}, List{0, 0}).value, 0.9, kNear);
 }
 
 TEST(Calibration, OfOneBinComparesTheMeans) {
   const List p = {0.1, 0.6, 0.8};
-  EXPECT_NEAR(expected_calibration_error(p, List{0, 0, 1}, 1).value, 0.5 - 1.0 / 3, kTolerance);
+  EXPECT_NEAR(expected_calibration_error(p, List{0, 0, 1}, 1).value, 0.5 - 1.0 / 3, kNear);
 }
 
 // What a diagram draws is what the error sums up.
@@ -157,13 +154,12 @@ TEST(Calibration, BinsGiveTheError) {
       rows += bin.rows;
       gap += static_cast<double>(bin.rows) * std::abs(bin.probability - bin.share);
       if (bin.rows == 0) continue;
-      EXPECT_GE(bin.probability, static_cast<double>(b) / static_cast<double>(bins) - kTolerance);
-      EXPECT_LE(bin.probability,
-                static_cast<double>(b + 1) / static_cast<double>(bins) + kTolerance);
+      EXPECT_GE(bin.probability, static_cast<double>(b) / static_cast<double>(bins) - kNear);
+      EXPECT_LE(bin.probability, static_cast<double>(b + 1) / static_cast<double>(bins) + kNear);
     }
     EXPECT_EQ(rows, found.error.rows);
     EXPECT_NEAR(
-        gap / static_cast<double>(rows), expected_calibration_error(p, t, bins).value, kTolerance);
+        gap / static_cast<double>(rows), expected_calibration_error(p, t, bins).value, kNear);
   }
   EXPECT_TRUE(calibration(List{kNan}, List{1}).bins.empty());
   EXPECT_TRUE(calibration(List{0.5}, List{kNan}).bins.empty());
@@ -180,7 +176,7 @@ TEST(QuadraticKappa, AgreesWithScikitLearn) {
     SCOPED_TRACE(entry.at("name").get<std::string>());
     const auto p = entry.at("predictions").get<List>();
     const auto t = entry.at("targets").get<List>();
-    EXPECT_NEAR(quadratic_kappa(p, t).value, entry.at("quadratic_kappa").get<double>(), kTolerance);
+    EXPECT_NEAR(quadratic_kappa(p, t).value, entry.at("quadratic_kappa").get<double>(), kNear);
   }
 }
 
@@ -191,8 +187,8 @@ TEST(QuadraticKappa, KnowsNoOriginOfIdsAndNoSides) {
   List t10 = t;
   for (double& x : p10) x += 10;
   for (double& x : t10) x += 10;
-  EXPECT_NEAR(quadratic_kappa(p10, t10).value, quadratic_kappa(p, t).value, kTolerance);
-  EXPECT_NEAR(quadratic_kappa(t, p).value, quadratic_kappa(p, t).value, kTolerance);
+  EXPECT_NEAR(quadratic_kappa(p10, t10).value, quadratic_kappa(p, t).value, kNear);
+  EXPECT_NEAR(quadratic_kappa(t, p).value, quadratic_kappa(p, t).value, kNear);
 }
 
 TEST(QuadraticKappa, PunishesFarMistakesMore) {
@@ -228,7 +224,7 @@ TEST(OneVersusRest, AgreesWithScikitLearn) {
     for (const char* name : {"auroc", "average_precision", "ece"}) {
       EXPECT_NEAR(get_metric(name, TaskKind::kClasses).compute(answers).value,
                   entry.at(name).get<double>(),
-                  kTolerance)
+                  kNear)
           << name;
     }
   }
@@ -239,7 +235,7 @@ TEST(OneVersusRest, OfTwoClassesIsTheBinaryOne) {
   const List t = {0, 1, 1, 0, 0};
   List both;
   for (const double p : ones) both.insert(both.end(), {1 - p, p});
-  EXPECT_NEAR(one_vs_rest(auroc, both, t, 2).value, auroc(ones, t).value, kTolerance);
+  EXPECT_NEAR(one_vs_rest(auroc, both, t, 2).value, auroc(ones, t).value, kNear);
 }
 
 TEST(OneVersusRest, NamesTheClassThatIsAbsent) {
@@ -262,7 +258,7 @@ TEST(Labels, AgreeWithScikitLearn) {
          {"macro_f1", "micro_f1", "auroc", "average_precision", "exact_match", "accuracy"}) {
       EXPECT_NEAR(get_metric(name, TaskKind::kLabels).compute(answers).value,
                   entry.at(name).get<double>(),
-                  kTolerance)
+                  kNear)
           << name;
     }
   }
@@ -300,7 +296,7 @@ TEST(SeveralOutputs, AreTheMeanOverColumns) {
   const List t = {1, 10, 2, 20, 4, 30};
   const double first = mae(List{1, 2, 3}, List{1, 2, 4}).value;
   const double second = mae(List{10, 30, 20}, List{10, 20, 30}).value;
-  EXPECT_NEAR(mean_over_columns(mae, p, t, 2).value, (first + second) / 2, kTolerance);
+  EXPECT_NEAR(mean_over_columns(mae, p, t, 2).value, (first + second) / 2, kNear);
   EXPECT_THAT(mean_over_columns(r2, p, List{1, 1, 2, 1, 4, 1}, 2).reason,
               HasSubstr("column 2 of 2: all targets are equal"));
   EXPECT_THROW(mean_over_columns(mae, p, List{1, 2, 3}, 2), Error);

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heads of ordered classes, of labels and of several values.
+#include <detente/core/nan.h>
 #include <detente/losses/registry.h>
 #include <detente/nn/heads.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include <cmath>
-#include <limits>
 #include <vector>
 
 namespace detente::nn {
 namespace {
-
-constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 Heads one_head(HeadOptions options) {
   Rng rng(2);
@@ -48,7 +46,7 @@ TEST(OrdinalHead, GivesProbabilitiesOfAllClasses) {
 
 TEST(OrdinalHead, StartsAtTheSharesOfTheClasses) {
   Heads heads = one_head({.kind = HeadKind::kOrdinal, .classes = 4});
-  std::vector<double> targets = {kMissing};
+  std::vector<double> targets = {kNan};
   const std::vector<int> counts = {10, 40, 30, 20};
   for (int c = 0; c < 4; ++c) targets.insert(targets.end(), static_cast<std::size_t>(counts[c]), c);
   heads.start_from(0, targets);
@@ -88,7 +86,7 @@ TEST(OrdinalHead, KeepsItsThresholdsInOrder) {
 
 TEST(LabelsHead, StartsAtEachLabelsShare) {
   Heads heads = one_head({.kind = HeadKind::kLabels, .outputs = 3});
-  heads.start_from(0, std::vector<double>{1, 0, 0, 1, 1, 0, 0, 1, 0, kMissing, 1, 0, 0, 1, 0});
+  heads.start_from(0, std::vector<double>{1, 0, 0, 1, 1, 0, 0, 1, 0, kNan, 1, 0, 0, 1, 0});
   silence(heads);
   const at::Tensor p = answer_of(heads, features());
   EXPECT_EQ(p.sizes(), (std::vector<std::int64_t>{5, 3}));
@@ -100,7 +98,7 @@ TEST(LabelsHead, StartsAtEachLabelsShare) {
 TEST(SeveralValues, HaveAUnitEach) {
   Heads heads = one_head(
       {.kind = HeadKind::kRegression, .outputs = 2, .output = HeadOptions::Output::kStandard});
-  const std::vector<double> targets = {1000, -2, 3000, -4, kMissing, -6, 2000, kMissing};
+  const std::vector<double> targets = {1000, -2, 3000, -4, kNan, -6, 2000, kNan};
   heads.start_from(0, targets);
   silence(heads);
   const at::Tensor value = answer_of(heads, features());

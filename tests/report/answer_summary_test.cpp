@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/report/answer_summary.h>
 #include <gmock/gmock.h>
@@ -17,8 +18,6 @@ namespace {
 
 using testing::ElementsAre;
 using List = std::vector<double>;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 TEST(AnswerSummary, ConfusionAgreesWithTheAccuracy) {
   for (const std::size_t classes : {2U, 3U, 20U, 21U, 1000U}) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a run's page that shows what the model answered.
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/report/answer_charts.h>
 #include <detente/report/answer_pictures.h>
 #include <detente/report/answer_summary.h>
@@ -24,7 +25,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using List = std::vector<double>;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kSummary = R"({"name": "demo", "tasks": {"a": {"accuracy": 0.5}}})";
 
 TaskAnswers binary_task(const std::string& name, const List& predictions, const List& targets) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/report/answer_charts.h>
 #include <detente/report/answer_pictures.h>
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,8 +19,6 @@ namespace {
 
 using testing::ElementsAre;
 using List = std::vector<double>;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 TEST(ShortName, CutsBetweenLettersAndStaysUtf8) {
   EXPECT_EQ(short_name("sky"), "sky");

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
 #include <detente/core/file.h>
+#include <detente/core/nan.h>
 #include <detente/report/canvas.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <set>
+
+#include "tests/report/count.h"
 
 namespace detente::report {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
 
 std::filesystem::path scratch(const std::string& name) {
   return std::filesystem::path(::testing::TempDir()) / ("detente_canvas_" + name);
@@ -41,7 +35,7 @@ TEST(Colors, RampGrowsBrighterThroughout) {
   for (int i = 0; i < 50; ++i) {
     EXPECT_LT(brightness(ramp_color(i / 50.0)), brightness(ramp_color((i + 1) / 50.0))) << i;
   }
-  EXPECT_EQ(ramp_color(kNaN), ramp_color(0));
+  EXPECT_EQ(ramp_color(kNan), ramp_color(0));
 }
 
 TEST(Svg, WritesEachPrimitiveAsItsElement) {
@@ -75,7 +69,7 @@ TEST(Svg, LeavesSizeToContainerWhenAsked) {
 
 TEST(Canvas, SplitsLinesAtGaps) {
   Canvas canvas(10, 10);
-  canvas.line({{0, 0}, {1, 1}, {2, kNaN}, {3, 3}, {kNaN, 4}, {5, 5}, {6, 6}}, {rgb(0), 1});
+  canvas.line({{0, 0}, {1, 1}, {2, kNan}, {3, 3}, {kNan, 4}, {5, 5}, {6, 6}}, {rgb(0), 1});
   // {3, 3} stands alone and draws nothing.
   EXPECT_EQ(count(to_svg(canvas), "<polyline"), 2U);
   EXPECT_THAT(to_svg(canvas), Not(HasSubstr("nan")));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/report/chart.h>
 #include <gmock/gmock.h>
@@ -8,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "tests/report/count.h"
 
 namespace detente::report {
 namespace {
@@ -18,7 +21,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kTiny = 1e-12;
 
@@ -26,12 +28,6 @@ std::string draw(const Chart& chart) {
   Canvas canvas(480, 300);
   draw_chart(canvas, {0, 0, 480, 300}, chart);
   return to_svg(canvas);
-}
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
 }
 
 Series series(std::vector<double> x, std::vector<double> y) {
@@ -60,7 +56,7 @@ TEST(RoundTicks, AreRoundInsideAndAboutAsManyAsAsked) {
 TEST(RoundTicks, GiveNothingForAnEmptyOrEndlessRange) {
   EXPECT_THAT(round_ticks(1, 1, 5), IsEmpty());
   EXPECT_THAT(round_ticks(0, kInf, 5), IsEmpty());
-  EXPECT_THAT(round_ticks(kNaN, 1, 5), IsEmpty());
+  EXPECT_THAT(round_ticks(kNan, 1, 5), IsEmpty());
 }
 
 TEST(LogTicks, ArePowersOfTenOrTheirParts) {
@@ -113,7 +109,7 @@ TEST(ThinPoints, KeepsGapsOnce) {
   std::vector<double> y;
   for (int i = 0; i < 10000; ++i) {
     x.push_back(i);
-    y.push_back(i >= 4000 && i < 6000 ? kNaN : 1.0);
+    y.push_back(i >= 4000 && i < 6000 ? kNan : 1.0);
   }
   const auto points = thin_points(x, y, 0, 9999, 50);
   EXPECT_EQ(std::count_if(points.begin(), points.end(), [](Point p) { return std::isnan(p.y); }),
@@ -122,15 +118,15 @@ TEST(ThinPoints, KeepsGapsOnce) {
 
 TEST(ThinPoints, LeavesFewPointsAlone) {
   const std::vector<double> x = {0, 1, 2};
-  const std::vector<double> y = {5, kNaN, 7};
+  const std::vector<double> y = {5, kNan, 7};
   EXPECT_EQ(thin_points(x, y, 0, 2, 10).size(), 3U);
 }
 
 TEST(Smooth, AveragesOverItsWindowAndSkipsGaps) {
-  const std::vector<double> y = {1, 2, kNaN, 4, 100};
+  const std::vector<double> y = {1, 2, kNan, 4, 100};
   EXPECT_THAT(smooth(y, 3), ElementsAre(1.5, 1.5, 3, 52, 52));
   EXPECT_THAT(smooth(std::vector<double>{3, 3, 3}, 9), ElementsAre(3, 3, 3));
-  EXPECT_TRUE(std::isnan(smooth(std::vector<double>{kNaN, kNaN}, 3)[0]));
+  EXPECT_TRUE(std::isnan(smooth(std::vector<double>{kNan, kNan}, 3)[0]));
   EXPECT_THAT(smooth({}, 3), IsEmpty());
 }
 
@@ -151,7 +147,7 @@ TEST(Chart, MapsDataToItsFrame) {
 TEST(Chart, SaysNoDataWhenThereIsNone) {
   EXPECT_THAT(draw({}), HasSubstr(">no data<"));
   Chart gaps;
-  gaps.series.push_back(series({1, 2}, {kNaN, kInf}));
+  gaps.series.push_back(series({1, 2}, {kNan, kInf}));
   EXPECT_THAT(draw(gaps), HasSubstr(">no data<"));
   Chart negative;
   negative.log_y = true;
@@ -260,9 +256,9 @@ TEST(DrawChart, DrawsWhateverTheNumbersAre) {
       {},
       {1},
       {0},
-      {kNaN},
+      {kNan},
       {kInf},
-      {-kInf, kInf, kNaN},
+      {-kInf, kInf, kNan},
       {1, 1, 1},
       {0, 0, 0},
       {1, next, 1},
@@ -279,7 +275,7 @@ TEST(DrawChart, DrawsWhateverTheNumbersAre) {
       {kMax, kMax},
       {-kMax, -kMax},
       {1e308, 1e-308},
-      {1e308, kNaN, -kInf, 0},
+      {1e308, kNan, -kInf, 0},
       {0, 1e9, kInf, 1},
   };
   for (std::size_t at = 0; at < all.size(); ++at) {
@@ -337,8 +333,8 @@ TEST(Smooth, ForgetsAHugeValueOnceItIsPast) {
 TEST(Band, IsDrawnBehindItsLine) {
   Chart chart;
   Series line = series({1, 2, 3, 4, 5}, {1, 2, 3, 2, 1});
-  line.low = {0, 1, kNaN, 1, -7};
-  line.high = {2, 3, kNaN, 9, 2};
+  line.low = {0, 1, kNan, 1, -7};
+  line.high = {2, 3, kNan, 9, 2};
   chart.series.push_back(line);
   const ChartFrame range = chart_range(chart);
   EXPECT_LE(range.y_min, -7);

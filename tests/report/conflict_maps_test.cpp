@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/nan.h>
 #include <detente/report/conflict_maps.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,8 +12,6 @@ namespace detente::report {
 namespace {
 
 using ::testing::ElementsAre;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 RunData run_of(std::size_t steps, const std::vector<std::string>& tasks) {
   RunData run;
@@ -63,7 +61,7 @@ TEST(ConflictOverTime, ShowsTheMostOpposedPairsFirst) {
     const double cosine = p == 7 ? -0.9 : 0.04 * p;
     add_pair(run.cosines, "a|t" + std::to_string(p), {cosine, cosine});
   }
-  add_pair(run.cosines, "never|measured", {kNaN, kNaN});
+  add_pair(run.cosines, "never|measured", {kNan, kNan});
   const auto map = conflict_over_time(run);
   ASSERT_TRUE(map);
   ASSERT_EQ(map->rows.size(), kMostPairRows);
@@ -76,7 +74,7 @@ TEST(ConflictOverTime, ShowsTheMostOpposedPairsFirst) {
 // Steps that are measured seldom leave no columns empty without need.
 TEST(ConflictOverTime, HasNoMoreSpansThanMeasuredSteps) {
   RunData run = run_of(100, {"a", "b"});
-  std::vector<double> cosines(100, kNaN);
+  std::vector<double> cosines(100, kNan);
   for (std::size_t s = 9; s < 100; s += 10) cosines[s] = 0.1;
   add_pair(run.cosines, "a|b", cosines);
   const auto map = conflict_over_time(run);
@@ -91,7 +89,7 @@ TEST(ConflictMaps, AreNothingWhereNothingWasMeasured) {
   EXPECT_FALSE(cosine_matrix(run));
   EXPECT_FALSE(layers_over_time(run));
   EXPECT_FALSE(layers_by_pair(run));
-  add_pair(run.cosines, "a|b", {kNaN, kNaN, kNaN});
+  add_pair(run.cosines, "a|b", {kNan, kNan, kNan});
   EXPECT_FALSE(cosine_matrix(run));
   EXPECT_FALSE(conflict_over_time(run));
   EXPECT_FALSE(layers_by_pair(run));
@@ -117,7 +115,7 @@ TEST(Layers, KeepTheirOrderAndTheirMeans) {
     GroupCurves& group = run.groups.emplace_back();
     group.name = shift == 0 ? "last" : "first";
     add_pair(group.cosines, "a|b", {0.1 + shift, 0.3 + shift});
-    add_pair(group.cosines, "a|c", {-0.3 + shift, kNaN});
+    add_pair(group.cosines, "a|c", {-0.3 + shift, kNan});
   }
   const auto time = layers_over_time(run);
   ASSERT_TRUE(time);

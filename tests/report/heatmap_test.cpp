@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/report/heatmap.h>
 #include <detente/report/html_page.h>
 #include <gmock/gmock.h>
@@ -15,8 +16,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 HeatMap numbered(std::size_t rows, std::size_t columns) {
   HeatMap map;
@@ -109,14 +108,14 @@ TEST(HeatMap, TellsWhereItsCellsLie) {
 
 TEST(HeatMap, HatchesWhatHasNoValue) {
   HeatMap map = numbered(2, 2);
-  map.values = {kNaN, 1, std::numeric_limits<double>::infinity(), 2};
+  map.values = {kNan, 1, std::numeric_limits<double>::infinity(), 2};
   const std::string svg = to_svg(draw_heat_map(map));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
   EXPECT_THAT(svg, Not(HasSubstr("inf")));
   EXPECT_THAT(svg, HasSubstr(">none</text>"));
-  map.values.assign(4, kNaN);
+  map.values.assign(4, kNan);
   EXPECT_THAT(to_svg(draw_heat_map(map)), HasSubstr(">none</text>"));
-  map.values = {kNaN, 1, 1, kNaN};
+  map.values = {kNan, 1, 1, kNan};
   map.hide_diagonal = true;
   EXPECT_THAT(to_svg(draw_heat_map(map)), Not(HasSubstr(">none</text>")));
 }
@@ -152,7 +151,7 @@ TEST(HeatMap, RefusesTablesThatDoNotFit) {
 TEST(HeatMap, CarriesItsValuesOntoThePage) {
   HeatMap map = numbered(1, 2);
   map.rows = {"</script>\"'<b>값"};
-  map.values = {0.123456, kNaN};
+  map.values = {0.123456, kNan};
   map.value_title = "share";
   HtmlPage page("p");
   page.heat_map("A & B", map, "seen");

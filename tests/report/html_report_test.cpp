@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/report/count.h"
+
 namespace detente::report {
 namespace {
 
@@ -73,12 +75,6 @@ RunData made_run(const std::vector<std::string>& tasks,
                         {"train_rows", 11668},
                         {"seconds", 192.0}};
   return parse_run("demo", summary.dump(), lines, "seed: 0 # <recipe>\n");
-}
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
 }
 
 // What makes the page safe to mail: nothing is fetched, tags are balanced, no broken numbers.

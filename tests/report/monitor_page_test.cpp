@@ -24,7 +24,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr const char* kSummary = R"({"name": "demo", "status": "finished"})";
+constexpr const char* kFinished = R"({"name": "demo", "status": "finished"})";
 
 std::string log_of(int steps, const std::function<NamedNumbers(int)>& monitor) {
   std::string lines;
@@ -41,7 +41,7 @@ std::string log_of(int steps, const std::function<NamedNumbers(int)>& monitor) {
 }
 
 RunData run_of(int steps, const std::function<NamedNumbers(int)>& monitor) {
-  return parse_run("demo", kSummary, log_of(steps, monitor), "");
+  return parse_run("demo", kFinished, log_of(steps, monitor), "");
 }
 
 NamedNumbers dino_numbers(double each, double all) {
@@ -105,7 +105,7 @@ LookPixels made_looks(const std::function<Pixels()>& picture) {
 
 std::string page_with(const LookPixels& looks, const std::string& metrics = "") {
   return html_report(parse_run(
-      "demo", kSummary, metrics, "", RunParts::kAll, "", looks_text(look_pictures(looks))));
+      "demo", kFinished, metrics, "", RunParts::kAll, "", looks_text(look_pictures(looks))));
 }
 
 TEST(MonitorPage, GroupsNumbersByWhatTheyAre) {
@@ -249,7 +249,7 @@ TEST(Looks, DamageIsTold) {
                                   std::string("null"),
                                   whole.substr(0, whole.size() / 2),
                                   evil}) {
-    const RunData run = parse_run("demo", kSummary, "", "", RunParts::kAll, "", text);
+    const RunData run = parse_run("demo", kFinished, "", "", RunParts::kAll, "", text);
     EXPECT_THAT(html_report(run),
                 AllOf(HasSubstr("looks.json is damaged"), Not(HasSubstr("What it looks at"))));
   }
@@ -257,7 +257,7 @@ TEST(Looks, DamageIsTold) {
 
 TEST(Looks, AreReadFromTheFolder) {
   const test::TempDir dir;
-  dir.write("summary.json", kSummary);
+  dir.write("summary.json", kFinished);
   EXPECT_FALSE(read_run(dir.path()).looks);
   dir.write("looks.json", looks_text(look_pictures(made_looks([] { return noise(4, 1); }))));
   EXPECT_TRUE(read_run(dir.path()).looks);
@@ -308,7 +308,7 @@ RunData probed_run() {
     }
     lines += record.to_json().dump() + "\n";
   }
-  return parse_run("demo", kSummary, lines, "");
+  return parse_run("demo", kFinished, lines, "");
 }
 
 TEST(ProbeMetrics, AreBetterWhenHigher) {

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/report/pixels.h>
 #include <gtest/gtest.h>
 #include <png.h>
 
 #include <cmath>
-#include <limits>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace detente::report {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // By the reference library.
 Pixels decoded(const std::string& png) {

@@ -11,7 +11,12 @@
 #include <memory>
 #include <string>
 
+// So that `test::` in this folder means both.
+namespace detente::test {}
+
 namespace detente::slides::test {
+
+using namespace detente::test;
 
 inline constexpr const char* kAperio = "Aperio Image Library v1|AppMag = 40|MPP = 0.2500";
 

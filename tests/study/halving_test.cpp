@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-const std::vector<StudyTask> kTasks{{"t", {{"f1", true}}}};
+const std::vector<StudyTask> kHalved{{"t", {{"f1", true}}}};
 
 std::vector<Variant> settings(std::size_t count, const std::string& method = "cagrad") {
   std::vector<Variant> variants(count);
@@ -51,7 +51,7 @@ Trained train(const std::vector<Variant>& variants,
   Trained trained;
   std::size_t announced = 0;
   for (int round = 0; round < 100; ++round) {
-    const Halving halving = halve(variants, kTasks, seeds, trained.results);
+    const Halving halving = halve(variants, kHalved, seeds, trained.results);
     trained.chosen = halving.chosen;
     // What is announced at the beginning is what is made.
     const std::size_t total = trained.results.size() + halving.next.size() + halving.later;
@@ -83,7 +83,7 @@ TEST(Halving, OneSettingIsTrainedAsWithoutIt) {
   EXPECT_EQ(train(settings(1), {3, 7, 1}, same).results.size(), 3U);
   EXPECT_THAT(train(settings(3), {4}, same).rounds, ElementsAre(3U));
   EXPECT_THAT(train(settings(3), {4}, same).chosen, ElementsAre(0U));
-  EXPECT_THAT(halve(settings(2), kTasks, {}, {}).next, IsEmpty());
+  EXPECT_THAT(halve(settings(2), kHalved, {}, {}).next, IsEmpty());
 }
 
 TEST(Halving, FamiliesHaveNothingToDoWithEachOther) {
@@ -132,13 +132,13 @@ TEST(Halving, OrderOfResultsAndOtherSeedsDoNotMatter) {
   for (int repeat = 0; repeat < 20; ++repeat) {
     rng.shuffle(trained.results);
     const Halving again =
-        halve(settings(6), kTasks, std::vector<std::int64_t>{0, 1, 2, 3, 4}, trained.results);
+        halve(settings(6), kHalved, std::vector<std::int64_t>{0, 1, 2, 3, 4}, trained.results);
     EXPECT_THAT(again.next, IsEmpty());
     EXPECT_EQ(again.chosen, trained.chosen);
   }
   // Results of an earlier command with more seeds are not looked at in the rounds.
   const Halving fewer =
-      halve(settings(6), kTasks, std::vector<std::int64_t>{0, 1}, trained.results);
+      halve(settings(6), kHalved, std::vector<std::int64_t>{0, 1}, trained.results);
   EXPECT_THAT(fewer.next, IsEmpty());
 }
 

@@ -17,10 +17,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::vector<StudyTask> kTasks{{"income", {{"f1", true}, {"accuracy", true}}},
-                                    {"age", {{"mae", false}}}};
+const std::vector<StudyTask> kTwoTasks{{"income", {{"f1", true}, {"accuracy", true}}},
+                                       {"age", {{"mae", false}}}};
 
-std::vector<Variant> plan(const std::string& methods, bool singles = true) {
+std::vector<Variant> planned(const std::string& methods, bool singles = true) {
   const std::vector<Baseline> tasks{{"income", "f1"}, {"age", "mae"}};
   return plan_variants(parse_methods(methods),
                        {},
@@ -28,7 +28,7 @@ std::vector<Variant> plan(const std::string& methods, bool singles = true) {
                        [](const MethodSpec*, const GridAxis&) { return true; });
 }
 
-RunResult result(std::size_t variant, std::int64_t seed, double f1, double mae) {
+RunResult run_result(std::size_t variant, std::int64_t seed, double f1, double mae) {
   RunResult r;
   r.variant = variant;
   r.seed = seed;
@@ -47,20 +47,20 @@ std::vector<std::size_t> all_of(const std::vector<Variant>& variants) {
 Analysis analysis_of(const std::vector<Variant>& variants,
                      const std::vector<std::int64_t>& seeds,
                      const std::vector<RunResult>& results) {
-  return analyse(variants, all_of(variants), kTasks, seeds, results);
+  return analyse(variants, all_of(variants), kTwoTasks, seeds, results);
 }
 
 TEST(Analysis, SaysWhatIsBetterAndByHowMuch) {
-  const auto variants = plan("ew,cagrad");
+  const auto variants = planned("ew,cagrad");
   std::vector<RunResult> results;
   const std::vector<std::int64_t> seeds{0, 1, 2, 3, 4};
   for (const auto seed : seeds) {
     const double luck = 0.05 * static_cast<double>(seed - 2);
     const double noise = 0.001 * static_cast<double>(2 * seed % 5 - 2);
-    results.push_back(result(0, seed, 0.6 + luck, 5 + luck));
-    results.push_back(result(1, seed, 0.65 + luck + noise, 5 + luck + noise));
-    results.push_back(result(2, seed, 0.6, 5));
-    results.push_back(result(3, seed, 0.6, 4));
+    results.push_back(run_result(0, seed, 0.6 + luck, 5 + luck));
+    results.push_back(run_result(1, seed, 0.65 + luck + noise, 5 + luck + noise));
+    results.push_back(run_result(2, seed, 0.6, 5));
+    results.push_back(run_result(3, seed, 0.6, 4));
   }
   const Analysis analysis = analysis_of(variants, seeds, results);
   EXPECT_EQ(analysis.reference, "ew");
@@ -82,8 +82,9 @@ TEST(Analysis, SaysWhatIsBetterAndByHowMuch) {
 }
 
 TEST(Analysis, OneSeedAndFailedRunsHaveTheirWords) {
-  const auto variants = plan("ew,cagrad,pcgrad", false);
-  std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0.7, 5), result(2, 0, 0, 0)};
+  const auto variants = planned("ew,cagrad,pcgrad", false);
+  std::vector<RunResult> results{
+      run_result(0, 0, 0.6, 5), run_result(1, 0, 0.7, 5), run_result(2, 0, 0, 0)};
   results[2].failure = "failed (exit code 4): the loss is NaN";
   const Analysis one = analysis_of(variants, {0}, results);
   EXPECT_THAT(one.notes, ElementsAre(HasSubstr("One seed"), HasSubstr("the loss is NaN")));
@@ -100,17 +101,17 @@ TEST(Analysis, OneSeedAndFailedRunsHaveTheirWords) {
 }
 
 TEST(Analysis, ManyMethodsAreSaidTogether) {
-  const auto variants = plan("ew,a,b,c,d,e", false);
+  const auto variants = planned("ew,a,b,c,d,e", false);
   const std::vector<std::int64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
   const auto study = [&](double better, double worse) {
     Rng rng(11);
     std::vector<RunResult> results;
     for (const auto seed : seeds) {
       for (std::size_t v = 0; v < variants.size(); ++v) {
-        results.push_back(result(v,
-                                 seed,
-                                 0.6 + 0.001 * rng.normal() + (v == 2 ? better : 0),
-                                 5 + 0.01 * rng.normal() + (v == 2 ? worse : 0)));
+        results.push_back(run_result(v,
+                                     seed,
+                                     0.6 + 0.001 * rng.normal() + (v == 2 ? better : 0),
+                                     5 + 0.01 * rng.normal() + (v == 2 ? worse : 0)));
       }
     }
     return analysis_of(variants, seeds, results).sentences;
@@ -136,14 +137,14 @@ TEST(Analysis, ManyMethodsAreSaidTogether) {
 // Times of a step by seed, of ew and of another method.
 std::vector<std::string> step_sentences(const std::vector<double>& ew,
                                         const std::vector<double>& other) {
-  const auto variants = plan("ew,cagrad", false);
+  const auto variants = planned("ew,cagrad", false);
   std::vector<std::int64_t> seeds;
   std::vector<RunResult> results;
   for (std::size_t i = 0; i < ew.size(); ++i) {
     seeds.push_back(static_cast<std::int64_t>(i));
-    results.push_back(result(0, seeds.back(), 0.6, 5));
+    results.push_back(run_result(0, seeds.back(), 0.6, 5));
     results.back().ms_per_step = ew[i];
-    results.push_back(result(1, seeds.back(), 0.6, 5));
+    results.push_back(run_result(1, seeds.back(), 0.6, 5));
     results.back().ms_per_step = other[i];
   }
   std::vector<std::string> found;
@@ -187,12 +188,12 @@ TEST(Words, NumbersHaveTheDigitsThatTheirSpreadLeaves) {
 
 // What rounding leaves of equal differences is no spread: 0.7 - 0.6 is not 0.8 - 0.7 in binary.
 TEST(Analysis, RoundingIsNoSpread) {
-  const auto variants = plan("ew,cagrad", false);
+  const auto variants = planned("ew,cagrad", false);
   std::vector<RunResult> results;
   for (const std::int64_t seed : {0, 1, 2}) {
     const double base = 0.6 + 0.1 * static_cast<double>(seed);
-    results.push_back(result(0, seed, base, 5));
-    results.push_back(result(1, seed, base + 0.1, 5));
+    results.push_back(run_result(0, seed, base, 5));
+    results.push_back(run_result(1, seed, base + 0.1, 5));
   }
   const Analysis analysis = analysis_of(variants, {0, 1, 2}, results);
   EXPECT_THAT(analysis.verdicts[0].text, HasSubstr("by 0.1000 ± 0 (all seeds the same)"));
@@ -231,12 +232,12 @@ TEST(Analysis, SaysWhereTheBestSettingIsTheLastOneTried) {
 }
 
 TEST(Analysis, SaysWhereDeltaMDividesByNothing) {
-  const auto variants = plan("ew");
+  const auto variants = planned("ew");
   const std::vector<std::int64_t> seeds{0, 1, 2};
   std::vector<RunResult> results;
   for (const auto seed : seeds) {
     for (std::size_t v = 0; v < variants.size(); ++v) {
-      results.push_back(result(v, seed, 0.01 * static_cast<double>(seed - 1), 5));
+      results.push_back(run_result(v, seed, 0.01 * static_cast<double>(seed - 1), 5));
     }
   }
   // f1 of the one baseline, and accuracy, its half.
@@ -251,16 +252,16 @@ TEST(Analysis, FailuresOfSettingsThatWereNotChosenAreSaid) {
   const std::vector<std::string> grid{"c=1,2"};
   const auto variants = plan_variants(
       parse_methods("ew"), parse_grid(grid), {}, [](const auto*, const auto&) { return true; });
-  std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0, 0)};
+  std::vector<RunResult> results{run_result(0, 0, 0.6, 5), run_result(1, 0, 0, 0)};
   results[1].failure = "failed (exit code 137)";
-  const auto chosen = chosen_variants(variants, kTasks, results);
-  EXPECT_THAT(analyse(variants, chosen, kTasks, std::vector<std::int64_t>{0}, results).notes,
+  const auto chosen = chosen_variants(variants, kTwoTasks, results);
+  EXPECT_THAT(analyse(variants, chosen, kTwoTasks, std::vector<std::int64_t>{0}, results).notes,
               Contains("ew (c=2), seed 0: failed (exit code 137)"));
 }
 
 TEST(Analysis, IsOfTestRowsWhereThereAreSome) {
-  const auto variants = plan("ew,cagrad", false);
-  std::vector<RunResult> results{result(0, 0, 0.6, 5), result(1, 0, 0.7, 5)};
+  const auto variants = planned("ew,cagrad", false);
+  std::vector<RunResult> results{run_result(0, 0, 0.6, 5), run_result(1, 0, 0.7, 5)};
   for (RunResult& r : results) r.test = {{"income", {{"f1", 0.1}}}};
   const Analysis analysis = analysis_of(variants, {0}, results);
   EXPECT_EQ(analysis.measured, Measured::kTest);
@@ -271,7 +272,7 @@ TEST(Analysis, IsOfTestRowsWhereThereAreSome) {
 // What is no difference is called one in about 5 % of studies, over all its comparisons together.
 TEST(Analysis, FindsNothingWhereThereIsNothing) {
   Rng rng(3);
-  const auto variants = plan("ew,a,b,c", false);
+  const auto variants = planned("ew,a,b,c", false);
   const std::vector<std::int64_t> seeds{0, 1, 2, 3, 4};
   int found = 0;
   constexpr int kStudies = 600;
@@ -279,7 +280,7 @@ TEST(Analysis, FindsNothingWhereThereIsNothing) {
     std::vector<RunResult> results;
     for (const auto seed : seeds) {
       for (std::size_t v = 0; v < variants.size(); ++v) {
-        results.push_back(result(v, seed, 0.6 + 0.01 * rng.normal(), 5 + 0.1 * rng.normal()));
+        results.push_back(run_result(v, seed, 0.6 + 0.01 * rng.normal(), 5 + 0.1 * rng.normal()));
       }
     }
     bool any = false;
@@ -305,26 +306,26 @@ TEST(Chosen, ValidationDecidesWhateverTheUnits) {
   variants.push_back(other);
   std::vector<RunResult> results;
   for (const std::int64_t seed : {0, 1}) {
-    results.push_back(result(0, seed, 0.60, 5));
-    results.push_back(result(1, seed, 0.62, 5));
-    results.push_back(result(2, seed, 0.60, 4.99));
-    results.push_back(result(3, seed, 0.1, 9));
+    results.push_back(run_result(0, seed, 0.60, 5));
+    results.push_back(run_result(1, seed, 0.62, 5));
+    results.push_back(run_result(2, seed, 0.60, 4.99));
+    results.push_back(run_result(3, seed, 0.1, 9));
   }
-  EXPECT_THAT(chosen_variants(variants, kTasks, results), ElementsAre(1U, 3U));
+  EXPECT_THAT(chosen_variants(variants, kTwoTasks, results), ElementsAre(1U, 3U));
   // The same ages in days: the choice stays.
   for (RunResult& r : results) r.dev[1].second[0].second *= 365;
-  EXPECT_THAT(chosen_variants(variants, kTasks, results), ElementsAre(1U, 3U));
+  EXPECT_THAT(chosen_variants(variants, kTwoTasks, results), ElementsAre(1U, 3U));
   // Test results are not looked at; a failed variant is not chosen.
   for (RunResult& r : results) {
     r.test = {{"income", {{"f1", r.variant == 0 ? 1.0 : 0.0}}}};
     if (r.variant == 1) r.failure = "failed";
   }
-  EXPECT_THAT(chosen_variants(variants, kTasks, results), ElementsAre(2U, 3U));
-  EXPECT_THAT(chosen_variants(variants, kTasks, {}), ElementsAre(0U, 3U));
+  EXPECT_THAT(chosen_variants(variants, kTwoTasks, results), ElementsAre(2U, 3U));
+  EXPECT_THAT(chosen_variants(variants, kTwoTasks, {}), ElementsAre(0U, 3U));
 }
 
 TEST(RunResult, ComesBackFromItsFile) {
-  RunResult r = result(3, -7, 0.5, std::nan(""));
+  RunResult r = run_result(3, -7, 0.5, std::nan(""));
   r.test = r.dev;
   r.failure = "said \"no\"\n";
   const auto back = RunResult::from_json(Json::parse(r.to_json().dump()));
@@ -339,7 +340,7 @@ TEST(RunResult, ComesBackFromItsFile) {
 }
 
 TEST(Tables, NamesAreSafeInEachForm) {
-  const auto variants = plan("ew", false);
+  const auto variants = planned("ew", false);
   std::vector<StudyTask> tasks{{"a_b & \"c\"", {{"f1", true}}}};
   RunResult r;
   r.dev = {{tasks[0].name, {{"f1", 0.5}}}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/file.h>
+#include <detente/core/nan.h>
 #include <detente/study/study_figures.h>
 #include <detente/study/study_page.h>
 #include <gmock/gmock.h>
@@ -8,7 +9,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <limits>
 #include <string>
 #include <tuple>
 #include <variant>
@@ -23,8 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 const StudyTask kA{"a", {{"r2", true}}};
 const StudyTask kB{"b", {{"mae", false}}};
@@ -64,11 +62,11 @@ TEST(Undominated, KnowsWhichWayIsBetter) {
 
 TEST(Undominated, KeepsEqualsAndLeavesOutWhatHasNoValue) {
   EXPECT_THAT(
-      undominated(analysis_of({{"ew", 0.5, 1.0}, {"same", 0.5, 1.0}, {"lost", kNaN, 0.1}}), kA, kB),
+      undominated(analysis_of({{"ew", 0.5, 1.0}, {"same", 0.5, 1.0}, {"lost", kNan, 0.1}}), kA, kB),
       UnorderedElementsAre("ew", "same"));
   EXPECT_THAT(undominated(analysis_of({{"ew", 0.5, 1.0}, {"tie", 0.5, 0.9}}), kA, kB),
               UnorderedElementsAre("tie"));
-  EXPECT_THAT(undominated(analysis_of({{"ew", kNaN, kNaN}}), kA, kB), IsEmpty());
+  EXPECT_THAT(undominated(analysis_of({{"ew", kNan, kNan}}), kA, kB), IsEmpty());
 }
 
 TEST(TradeOffs, ChooseThePairsWithMostToChooseFrom) {
@@ -88,7 +86,7 @@ TEST(ChangeMap, IsPositiveWhereAMethodIsBetter) {
   EXPECT_EQ(map->at(0, 0), 0);
   EXPECT_NEAR(map->at(1, 0), 20, 1e-9);
   EXPECT_NEAR(map->at(1, 1), -50, 1e-9);
-  EXPECT_FALSE(change_map(analysis_of({{"ew", kNaN, kNaN}}), tasks));
+  EXPECT_FALSE(change_map(analysis_of({{"ew", kNan, kNan}}), tasks));
   EXPECT_FALSE(change_map(analysis_of({{"ew", 1, 1}}), std::span(tasks).first(1)));
   // From zero no percentage is defined.
   EXPECT_TRUE(
@@ -190,14 +188,14 @@ TEST(Figures, SayTheirValuesInWords) {
   const Figure intervals = interval_figure(analysis, kA);
   ASSERT_EQ(intervals.marks.size(), 2U);
   EXPECT_EQ(intervals.marks[1].text, "0.4; runs: 0.4");
-  const std::vector<Cost> costs = {{"ew", 2.0}, {"worse", 4.0}, {"lost", kNaN}};
+  const std::vector<Cost> costs = {{"ew", 2.0}, {"worse", 4.0}, {"lost", kNan}};
   const Figure bars = cost_figure(analysis, costs, "ms");
   ASSERT_EQ(bars.marks.size(), 2U);
   EXPECT_EQ(bars.marks[1].text, "4 ms");
 }
 
 TEST(Figures, AreSoundForAnyNumbers) {
-  for (const double value : {0.0, kNaN, -1e300, 1e300, 1e-300, 5.0}) {
+  for (const double value : {0.0, kNan, -1e300, 1e300, 1e-300, 5.0}) {
     for (const double other : {value, 5.0, -value}) {
       const Analysis analysis = analysis_of({{"ew", value, other}, {"m", other, value}});
       const std::vector<Cost> costs = {{"ew", value}, {"m", other}};

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-const std::vector<StudyTask> kTasks{{"t", {{"f1", true}}}};
+const std::vector<StudyTask> kOneTask{{"t", {{"f1", true}}}};
 
 class SweepTest : public ::testing::Test {
  protected:
@@ -136,24 +136,24 @@ TEST_F(SweepTest, HalvingTrainsRoundByRoundAndGoesOn) {
     if (!progress.text.empty()) counts.emplace_back(progress.ended, progress.total);
   };
   // Of each method 3 runs with the first seed, 2 with the second, 1 with the third.
-  EXPECT_EQ(train_by_halving(variants_, kTasks, options_, hooks).size(), 12U);
+  EXPECT_EQ(train_by_halving(variants_, kOneTask, options_, hooks).size(), 12U);
   ASSERT_EQ(counts.size(), 12U);
   EXPECT_EQ(counts.front(), (std::pair<std::size_t, std::size_t>(1, 12)));
   EXPECT_EQ(counts.back(), (std::pair<std::size_t, std::size_t>(12, 12)));
   EXPECT_EQ(calls(), 12U);
   // Again: what failed is tried again, nothing else.
-  train_by_halving(variants_, kTasks, options_, {});
+  train_by_halving(variants_, kOneTask, options_, {});
   EXPECT_EQ(calls(), 18U);
   folder_.write("mended", "");
-  train_by_halving(variants_, kTasks, options_, {});
+  train_by_halving(variants_, kOneTask, options_, {});
   EXPECT_EQ(calls(), 24U);
-  train_by_halving(variants_, kTasks, options_, {});
+  train_by_halving(variants_, kOneTask, options_, {});
   EXPECT_EQ(calls(), 24U);
 }
 
 TEST_F(SweepTest, HalvingEndsWhereRunsAreInterruptedByOthers) {
   program("echo >>\"$(dirname \"$0\")/calls\"\nexit 130\n");
-  EXPECT_TRUE(train_by_halving(variants_, kTasks, options_, {}).empty());
+  EXPECT_TRUE(train_by_halving(variants_, kOneTask, options_, {}).empty());
   EXPECT_EQ(calls(), 2U);
 }
 
@@ -165,13 +165,13 @@ TEST_F(SweepTest, TestsTheChosenOnceAndWritesAPage) {
   EXPECT_TRUE(results[2].test.empty());
   program("exit 1\n");
   EXPECT_EQ(test_chosen(variants_, chosen, options_, {})[0].test, results[0].test);
-  const Analysis analysis = analyse(variants_, chosen, kTasks, options_.seeds, results);
+  const Analysis analysis = analyse(variants_, chosen, kOneTask, options_.seeds, results);
   EXPECT_EQ(analysis.measured, Measured::kTest);
   const std::string page = study_page({"<study>", "detente compare", "tasks: []"},
                                       analysis,
                                       variants_,
                                       chosen,
-                                      kTasks,
+                                      kOneTask,
                                       options_.seeds,
                                       runs_in(options_.out));
   EXPECT_THAT(page, HasSubstr("&lt;study&gt;"));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <string>
 
 namespace detente::test {
 
@@ -18,5 +19,8 @@ inline Error error_of(const std::function<void()>& body) {
   ADD_FAILURE() << "no error";
   return {ErrorCode::kInternal, "no error"};
 }
+
+// What it says.
+inline std::string said(const std::function<void()>& body) { return error_of(body).what(); }
 
 }  // namespace detente::test

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,6 +16,13 @@
 
 #include "tests/support/problems.h"
 #include "tests/support/tolerances.h"
+
+namespace detente::balance {
+
+// Printed by GoogleTest instead of the struct's bytes.
+inline void PrintTo(const MethodInfo& info, std::ostream* out) { *out << info.name; }
+
+}  // namespace detente::balance
 
 namespace detente::test {
 

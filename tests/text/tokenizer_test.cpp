@@ -17,7 +17,7 @@ namespace {
 using testing::HasSubstr;
 using Kind = TokenizerOptions::Kind;
 
-const std::vector<std::string_view> kTexts = {
+const std::vector<std::string_view> kManyTexts = {
     "나는 학교에 간다.", "너는 Café에 간다!", "나는 집에 있다."};
 
 class TokenizerFolder : public testing::Test {
@@ -61,7 +61,7 @@ std::vector<TokenizerOptions> variants() {
 
 TEST_F(TokenizerFolder, HoldsAllThatDecidesTheIds) {
   for (const auto& options : variants()) {
-    const auto tokenizer = make_tokenizer(options, kTexts);
+    const auto tokenizer = make_tokenizer(options, kManyTexts);
     tokenizer->save(folder_);
     const auto loaded = load_tokenizer(folder_);
     EXPECT_STREQ(loaded->kind(), tokenizer->kind());
@@ -75,14 +75,14 @@ TEST_F(TokenizerFolder, HoldsAllThatDecidesTheIds) {
 TEST(Tokenizer, FingerprintTellsVariantsApart) {
   std::vector<std::uint64_t> prints;
   for (const auto& options : variants())
-    prints.push_back(make_tokenizer(options, kTexts)->fingerprint());
+    prints.push_back(make_tokenizer(options, kManyTexts)->fingerprint());
   std::sort(prints.begin(), prints.end());
   EXPECT_EQ(std::adjacent_find(prints.begin(), prints.end()), prints.end());
   TokenizerOptions options;
   options.min_count = 1;
-  auto longer = kTexts;
+  auto longer = kManyTexts;
   longer.push_back("새");
-  EXPECT_NE(make_tokenizer(options, kTexts)->fingerprint(),
+  EXPECT_NE(make_tokenizer(options, kManyTexts)->fingerprint(),
             make_tokenizer(options, longer)->fingerprint());
 }
 
@@ -142,11 +142,11 @@ TEST(MakeTokenizer, RefusesTextsWithoutAnySymbol) {
 TEST(MakeTokenizer, RefusesOptionsThatCannotBe) {
   TokenizerOptions options;
   options.min_count = 0;
-  EXPECT_THROW(make_tokenizer(options, kTexts), Error);
+  EXPECT_THROW(make_tokenizer(options, kManyTexts), Error);
   options = {};
   options.vocab = "vocab.txt";  // with kind syllable
   try {
-    make_tokenizer(options, kTexts);
+    make_tokenizer(options, kManyTexts);
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);

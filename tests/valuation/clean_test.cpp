@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/valuation/clean.h>
 #include <detente/valuation/suspects.h>
 #include <gmock/gmock.h>
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,8 +21,6 @@ using test::two_task_table;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<std::int64_t> removed(const ValueTable& table, CleanRule rule) {
   if (rule.judged == kAll) rule.judged = "sort";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/valuation/damped_solve.h>
 #include <gmock/gmock.h>
@@ -7,7 +8,6 @@
 
 #include <Eigen/Dense>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -17,8 +17,6 @@ namespace detente::valuation {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 Eigen::MatrixXd with_eigenvalues(const std::vector<double>& values, std::uint64_t seed) {
   const auto n = static_cast<Eigen::Index>(values.size());

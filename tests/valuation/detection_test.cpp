@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/valuation/detection.h>
 #include <gmock/gmock.h>
@@ -17,8 +18,6 @@ namespace {
 
 using testing::HasSubstr;
 using List = std::vector<double>;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double squares(const List& values) {
   double mean = 0.0;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/support/error_of.h"
+#include "tests/valuation/made_values.h"
 #include "tests/valuation/subsets.h"
 
 namespace detente::valuation {
@@ -52,11 +53,6 @@ struct Game {
     return [this, o](unsigned mask) { return tables[o][mask]; };
   }
 };
-
-void expect_near(const List& a, const List& b, double tolerance) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], tolerance) << i;
-}
 
 double beta_function(double a, double b) {
   return std::tgamma(a) * std::tgamma(b) / std::tgamma(a + b);
@@ -101,7 +97,8 @@ TEST(ExactValues, AgreeWithTheDefinitions) {
       EXPECT_EQ(got.evaluations, std::size_t{1} << n);
       ASSERT_EQ(got.outputs.size(), 2u);
       for (std::size_t o = 0; o < 2; ++o) {
-        expect_near(got.outputs[o].values, test::values_by_subsets(n, game.output(o), w), 1e-13);
+        test::expect_near(
+            got.outputs[o].values, test::values_by_subsets(n, game.output(o), w), 1e-13);
         EXPECT_EQ(got.outputs[o].standard_errors, List(n, 0.0));
         EXPECT_EQ(got.outputs[o].counts[0], std::int64_t{1} << (n - 1));
       }
@@ -144,7 +141,7 @@ TEST(ExactValues, ShareTheAirport) {
     return List{longest};
   };
   const List expected{1.0 / 5, 0.2 + 3.0 / 4, 0.2 + 3.0 / 4, 0.95 + 6.0 / 2, 3.95 + 3};
-  expect_near(exact_values(5, v).outputs[0].values, expected, 1e-14);
+  test::expect_near(exact_values(5, v).outputs[0].values, expected, 1e-14);
 }
 
 TEST(ExactValues, KnowNothingWhenInterrupted) {
@@ -255,7 +252,7 @@ TEST(PermutationValues, StopWhenTheyChangeLittle) {
   const GameValues sure = permutation_values(6, additive, {{}, 0, 5000});
   EXPECT_EQ(sure.stop, GameStop::kConverged);
   EXPECT_EQ(sure.outputs[0].counts[0], 200);  // nothing to compare with before
-  expect_near(sure.outputs[0].values, {1, 2, 3, 4, 5, 6}, 1e-12);
+  test::expect_near(sure.outputs[0].values, {1, 2, 3, 4, 5, 6}, 1e-12);
   const Game game(14, 6, 2);
   const GameValues noisy = permutation_values(6, game.utility(), {{}, 0, 5000});
   EXPECT_EQ(noisy.stop, GameStop::kConverged);
@@ -311,7 +308,7 @@ TEST(LeaveOneOut, IsWhatTheLastPlayerAdds) {
   const GameValues got = leave_one_out(6, game.utility());
   const GameValues exact = exact_values(6, game.utility(), Semivalue::leave_one_out());
   for (std::size_t o = 0; o < 2; ++o) {
-    expect_near(got.outputs[o].values, exact.outputs[o].values, 1e-14);
+    test::expect_near(got.outputs[o].values, exact.outputs[o].values, 1e-14);
     EXPECT_TRUE(std::isnan(got.outputs[o].standard_errors[0]));
     EXPECT_EQ(got.outputs[o].counts[3], 1);
   }

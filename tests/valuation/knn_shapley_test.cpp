@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/simd/target.h>
 #include <detente/valuation/knn_shapley.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "tests/support/error_of.h"
+#include "tests/valuation/made_values.h"
 #include "tests/valuation/subsets.h"
 
 namespace detente::valuation {
@@ -21,7 +23,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kTolerance = 1e-14;
 
 // The game of one test point: the mean over all orders of equal distances. Of the group that the
@@ -56,11 +57,6 @@ std::vector<double> by_subsets(const std::vector<double>& matches,
       matches.size(), [&](unsigned set) { return utility(set, matches, distances, rule); });
 }
 
-void expect_near(const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], tolerance) << i;
-}
-
 TEST(KnnShapley, OfARankingAgreesWithAllSubsets) {
   Rng rng(1);
   for (const KnnUtility kind : {KnnUtility::kHard, KnnUtility::kSoft}) {
@@ -81,7 +77,7 @@ TEST(KnnShapley, OfARankingAgreesWithAllSubsets) {
           std::sort(distances.begin(), distances.end());
           std::vector<double> values(n);
           knn_shapley_of_ranking(matches, distances, rule, values);
-          expect_near(values, by_subsets(matches, distances, rule), kTolerance);
+          test::expect_near(values, by_subsets(matches, distances, rule), kTolerance);
           if (round != 0) continue;
           std::vector<double> without(n);
           knn_shapley_of_ranking(matches, {}, rule, without);
@@ -99,7 +95,7 @@ TEST(KnnShapley, TakesMatchesThatAreAnyNumbers) {
     const KnnRule rule{2, kind, 0.5};
     std::vector<double> values(5);
     knn_shapley_of_ranking(matches, distances, rule, values);
-    expect_near(values, by_subsets(matches, distances, rule), kTolerance);
+    test::expect_near(values, by_subsets(matches, distances, rule), kTolerance);
   }
 }
 
@@ -122,7 +118,7 @@ TEST(KnnShapley, OfTiesIsTheMeanOverTheirOrders) {
   } while (std::next_permutation(order.begin() + 1, order.begin() + 5));
   ASSERT_EQ(orders, 24);
   for (double& sum : sums) sum /= orders;
-  expect_near(values, sums, kTolerance);
+  test::expect_near(values, sums, kTolerance);
 }
 
 struct Problem {
@@ -195,9 +191,9 @@ TEST(KnnShapley, OfFeaturesIsTheMeanOverTheTestPoints) {
       const KnnTask task{p.labels, p.test_labels, 0.0, 1.0 / 3};
       const Estimate got = knn_shapley(p.train, p.test, p.width, std::vector{task}, {5, kind})[0];
       const Estimate expected = plainly(p, task, {5, kind, 1.0 / 3});
-      expect_near(got.values, expected.values, 1e-12);
+      test::expect_near(got.values, expected.values, 1e-12);
       EXPECT_EQ(got.counts, expected.counts);
-      if (m > 1) expect_near(got.standard_errors, expected.standard_errors, 1e-12);
+      if (m > 1) test::expect_near(got.standard_errors, expected.standard_errors, 1e-12);
       EXPECT_EQ(std::isnan(got.standard_errors[0]), m == 1);
     }
   }
@@ -218,7 +214,7 @@ TEST(KnnShapley, ValuesTasksWithLabelsOfTheirOwn) {
       {p.labels, p.test_labels}, {numbers, test_numbers, 0.4}, {p.labels, nobody}};
   const auto got = knn_shapley(p.train, p.test, p.width, tasks, {7});
   ASSERT_EQ(got.size(), 3u);
-  expect_near(got[0].values, plainly(p, tasks[0], {7}).values, 1e-12);
+  test::expect_near(got[0].values, plainly(p, tasks[0], {7}).values, 1e-12);
   const Estimate expected = plainly(p, tasks[1], {7});
   for (std::size_t i = 0; i < p.n; ++i) {
     EXPECT_EQ(got[1].counts[i], expected.counts[i]);
@@ -253,7 +249,7 @@ TEST(KnnShapley, EqualExamplesHaveEqualValues) {
       for (std::size_t i = 250; i < 500; ++i) {
         EXPECT_NEAR(got.values[i], got.values[(i - 250) * 7 % 250], 1e-15);
       }
-      expect_near(got.values, plainly(p, task, {3}).values, 1e-12);
+      test::expect_near(got.values, plainly(p, task, {3}).values, 1e-12);
     }
   }
 }
@@ -273,7 +269,7 @@ TEST(KnnShapley, DoesNotDependOnThreadsOrMemory) {
   }
   const auto little =
       knn_shapley(p.train, p.test, p.width, tasks, {10, KnnUtility::kHard, 2, 1000});
-  expect_near(one[0].values, little[0].values, 1e-12);
+  test::expect_near(one[0].values, little[0].values, 1e-12);
 }
 
 TEST(KnnShapley, SumsToTheAccuracyAndIsLinearInTheTestPoints) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/valuation/lava.h>
 #include <gmock/gmock.h>
@@ -25,9 +26,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-struct Problem {
+struct Transport {
   std::size_t width;
   std::vector<float> train;
   std::vector<float> validation;
@@ -39,8 +38,8 @@ struct Problem {
   LavaTask task() const { return {labels, validation_labels}; }
 };
 
-Problem draw(Rng& rng, std::size_t n, std::size_t m, std::size_t width, std::uint64_t classes) {
-  Problem p{width, {}, {}, {}, {}};
+Transport drawn(Rng& rng, std::size_t n, std::size_t m, std::size_t width, std::uint64_t classes) {
+  Transport p{width, {}, {}, {}, {}};
   const auto add = [&](std::size_t count, std::vector<float>& features, List& labels) {
     for (std::size_t i = 0; i < count; ++i) {
       labels.push_back(static_cast<double>(i < classes ? i : rng.below(classes)));
@@ -55,7 +54,7 @@ Problem draw(Rng& rng, std::size_t n, std::size_t m, std::size_t width, std::uin
 }
 
 // The costs again, in double.
-MatrixXd costs_of(const Problem& p, double label_weight) {
+MatrixXd costs_of(const Transport& p, double label_weight) {
   using Moments = std::pair<VectorXd, VectorXd>;
   const auto d = static_cast<Index>(p.width);
   const auto row = [&](const std::vector<float>& features, std::size_t i) {
@@ -154,7 +153,7 @@ List derivative(std::size_t n, std::size_t m, const std::function<double(VectorX
 TEST(Lava, IsTheDerivativeOfExactTransportForSmallEpsilon) {
   Rng rng(1);
   for (int round = 0; round < 3; ++round) {
-    const Problem p = draw(rng, 4, 3, 2, 2);
+    const Transport p = drawn(rng, 4, 3, 2, 2);
     const MatrixXd costs = costs_of(p, 0.7);
     LavaOptions options;
     options.label_weight = 0.7;
@@ -177,7 +176,7 @@ TEST(Lava, IsTheDerivativeOfExactTransportForSmallEpsilon) {
 TEST(Lava, IsTheDerivativeOfTheEntropicProblem) {
   Rng rng(2);
   for (const double weight : {0.0, 1.0, 5.0}) {
-    const Problem p = draw(rng, 9, 6, 3, 3);
+    const Transport p = drawn(rng, 9, 6, 3, 3);
     const MatrixXd costs = costs_of(p, weight);
     LavaOptions options;
     options.label_weight = weight;
@@ -200,7 +199,7 @@ TEST(Lava, IsTheDerivativeOfTheEntropicProblem) {
 // Over the tiles of the distances and the stretches of the iterations.
 TEST(Lava, DoesNotDependOnThreads) {
   Rng rng(3);
-  const Problem p = draw(rng, 600, 130, 4, 3);
+  const Transport p = drawn(rng, 600, 130, 4, 3);
   LavaOptions options;
   options.max_iterations = 20;
   options.threads = 1;
@@ -216,7 +215,7 @@ TEST(Lava, DoesNotDependOnThreads) {
 
 TEST(Lava, FarExamplesAndWrongLabelsAreWorthLess) {
   Rng rng(4);
-  Problem p = draw(rng, 60, 60, 2, 2);
+  Transport p = drawn(rng, 60, 60, 2, 2);
   for (std::size_t i = 0; i < 60; ++i) {
     p.train[2 * i] += p.labels[i] == 1 ? 6.0F : 0.0F;
     p.validation[2 * i] += p.validation_labels[i] == 1 ? 6.0F : 0.0F;
@@ -233,8 +232,8 @@ TEST(Lava, FarExamplesAndWrongLabelsAreWorthLess) {
 
 TEST(Lava, TakesRowsWithLabelsAndFeaturesAlone) {
   Rng rng(5);
-  Problem p = draw(rng, 12, 7, 2, 2);
-  Problem fewer = p;
+  Transport p = drawn(rng, 12, 7, 2, 2);
+  Transport fewer = p;
   p.train.insert(p.train.begin() + 2, {100.0F, 100.0F});
   p.labels.insert(p.labels.begin() + 1, kNan);
   p.validation.insert(p.validation.end(), {50.0F, 50.0F});
@@ -251,7 +250,7 @@ TEST(Lava, TakesRowsWithLabelsAndFeaturesAlone) {
   EXPECT_EQ(lava(fewer.train, fewer.validation, 2, fewer.task(), options).estimate.values,
             lava(fewer.train, fewer.validation, 2, {}).estimate.values);
   // Numbers cost their squared difference, as one more feature does.
-  Problem wider{3, {}, {}, {}, {}};
+  Transport wider{3, {}, {}, {}, {}};
   const auto widen =
       [](const std::vector<float>& from, const List& labels, std::vector<float>& to) {
         for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -269,7 +268,7 @@ TEST(Lava, TakesRowsWithLabelsAndFeaturesAlone) {
 
 TEST(Lava, ReportsWhereItStopped) {
   Rng rng(6);
-  const Problem p = draw(rng, 30, 20, 2, 2);
+  const Transport p = drawn(rng, 30, 20, 2, 2);
   LavaOptions options;
   options.max_iterations = 2;
   const LavaValues cut = lava(p.train, p.validation, 2, p.task(), options);
@@ -288,8 +287,8 @@ TEST(Lava, ReportsWhereItStopped) {
 
 TEST(Lava, NamesWhatIsWrong) {
   Rng rng(7);
-  const Problem good = draw(rng, 100, 50, 2, 2);
-  const auto error = [](const Problem& p, const LavaOptions& options) {
+  const Transport good = drawn(rng, 100, 50, 2, 2);
+  const auto error = [](const Transport& p, const LavaOptions& options) {
     return test::error_of([&] { lava(p.train, p.validation, p.width, p.task(), options); });
   };
   LavaOptions options;
@@ -305,7 +304,7 @@ TEST(Lava, NamesWhatIsWrong) {
   options = {};
   options.max_iterations = 0;
   EXPECT_EQ(error(good, options).code(), ErrorCode::kInvalidArgument);
-  Problem p = good;
+  Transport p = good;
   p.train[7] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(error(p, {}).code(), ErrorCode::kNumeric);
   EXPECT_THAT(error(p, {}).what(), HasSubstr("training row 3 is nan"));

@@ -4,6 +4,7 @@
 
 #include <detente/core/rng.h>
 #include <detente/valuation/value_table.h>
+#include <gtest/gtest.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +12,12 @@
 #include <utility>
 #include <vector>
 
+// So that `test::` in this folder means both.
+namespace detente::test {}
+
 namespace detente::valuation::test {
+
+using namespace detente::test;
 
 inline ValueTable table_of(std::vector<double> values, std::vector<double> errors = {}) {
   ValueTable table;
@@ -46,6 +52,13 @@ inline ValueTable two_task_table(std::size_t rows) {
     }
   }
   return table;
+}
+
+inline void expect_near(const std::vector<double>& a,
+                        const std::vector<double>& b,
+                        double tolerance) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], tolerance) << i;
 }
 
 }  // namespace detente::valuation::test

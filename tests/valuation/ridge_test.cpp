@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/valuation/ridge.h>
 #include <gmock/gmock.h>
@@ -19,8 +20,6 @@ namespace {
 
 using testing::HasSubstr;
 using List = std::vector<double>;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<float> draw(Rng& rng, std::size_t count, float offset = 0.0F) {
   std::vector<float> result;

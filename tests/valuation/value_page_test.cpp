@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/report/pixels.h>
 #include <detente/valuation/value_charts.h>
@@ -26,7 +27,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kEvil = "</script><b a=\"'\xff\x01 한국어 עברית";
 
 std::size_t times(const std::string& text, const std::string& part) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/core/nan.h>
 #include <detente/core/rng.h>
 #include <detente/valuation/value_table.h>
 #include <gmock/gmock.h>
@@ -19,7 +20,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kHeader = "id,task_trained,task_judged,modality,value,stderr,count,method\n";
 
 TEST(ValueTable, AVerdictIsBeyondTwoStandardErrors) {

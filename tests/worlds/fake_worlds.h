@@ -10,7 +10,12 @@
 #include <string>
 #include <vector>
 
+// So that `test::` in this folder means both.
+namespace detente::test {}
+
 namespace detente::worlds::test {
+
+using namespace detente::test;
 
 struct FakeSizes {
   std::size_t observation;

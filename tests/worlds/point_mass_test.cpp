@@ -3,6 +3,7 @@
 #include <detente/worlds/point_mass.h>
 #include <gmock/gmock.h>
 #include <tests/support/error_of.h>
+#include <tests/worlds/fake_worlds.h>
 
 #include <cmath>
 #include <limits>
@@ -17,14 +18,6 @@ using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
 // Any fixed actions in [-1, 1].
-std::vector<float> some_actions(const Spec& spec, std::size_t at) {
-  std::vector<float> actions(spec.tasks.size() * spec.action);
-  for (std::size_t i = 0; i < actions.size(); ++i) {
-    actions[i] = static_cast<float>(std::sin(static_cast<double>(3 * i + 7 * at)));
-  }
-  return actions;
-}
-
 TEST(EpisodeSeed, DependsOnEachOfItsNumbersAndFits31Bits) {
   std::set<std::uint32_t> seen;
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
@@ -70,7 +63,7 @@ TEST(PointMass, FollowsItsEquations) {
     for (std::size_t j = 0; j < 3; ++j) EXPECT_EQ(row[4 + j], j == k ? 1.0F : 0.0F);
   }
   for (std::size_t t = 0; t < 20; ++t) {
-    const auto actions = some_actions(spec, t);
+    const auto actions = test::some_actions(spec, t);
     const Step& step = worlds.step(actions);
     for (std::size_t k = 0; k < 3; ++k) {
       const double angle = 2 * std::numbers::pi * static_cast<double>(k) / 3;
@@ -140,13 +133,13 @@ TEST(PointMass, ItsExpertSucceedsInEveryEpisode) {
 TEST(PointMass, GoesOnToTheBitFromItsState) {
   PointMass worlds({.tasks = 4, .horizon = 7, .seed = 9});
   worlds.reset();
-  for (std::size_t t = 0; t < 17; ++t) worlds.step(some_actions(worlds.spec(), t));
+  for (std::size_t t = 0; t < 17; ++t) worlds.step(test::some_actions(worlds.spec(), t));
   const std::string saved = worlds.state().dump();
   PointMass other({.tasks = 4, .horizon = 7, .seed = 9});
   other.load_state(Json::parse(saved));
   EXPECT_TRUE(other.exact_state());
   for (std::size_t t = 17; t < 60; ++t) {
-    const auto actions = some_actions(worlds.spec(), t);
+    const auto actions = test::some_actions(worlds.spec(), t);
     const Step& expected = worlds.step(actions);
     const Step& found = other.step(actions);
     ASSERT_THAT(found.observations, ElementsAreArray(expected.observations));

@@ -6,11 +6,7 @@
 #include <limits>
 
 namespace detente::balance::internal {
-namespace {
-
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-
-}  // namespace
+namespace {}  // namespace
 
 void ConflictAverse::solve(const Problem& problem,
                            const std::vector<double>& p,

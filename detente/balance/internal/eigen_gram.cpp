@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/balance/internal/dense.h>
 #include <detente/balance/internal/eigen_gram.h>
+#include <detente/balance/internal/unit_gram.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +11,6 @@
 namespace detente::balance::internal {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 // Three shifts per eigenvalue are usual.
 constexpr int kMaxShifts = 60;
 

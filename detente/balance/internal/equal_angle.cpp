@@ -9,7 +9,7 @@ namespace detente::balance::internal {
 namespace {
 
 // Squared pivots below this leave too few digits to Cholesky's factor.
-constexpr double kDependent = 1e-8;
+constexpr double kTooDependent = 1e-8;
 
 }  // namespace
 
@@ -27,7 +27,7 @@ void EqualAngle::solve_ones(const UnitGram& unit) {
   y_.assign(m, 1.0);
   factor_ = unit.cosine;
   eigen_.resize(m);
-  if (factor_cholesky(m, factor_.data(), m, kDependent) > kDependent) {
+  if (factor_cholesky(m, factor_.data(), m, kTooDependent) > kTooDependent) {
     solve_cholesky(m, factor_.data(), m, y_.data());
     reach();
     for (std::size_t i = 0; i < m; ++i) correction_[i] -= reached_[i];

@@ -8,7 +8,7 @@
 namespace detente::balance::internal {
 namespace {
 
-constexpr double kRounding = 16 * std::numeric_limits<double>::epsilon();
+constexpr double kNoise = 16 * std::numeric_limits<double>::epsilon();
 
 // Gaussian elimination with partial pivoting on an n×(n+1) row-major system, solution in the last
 // column. False when a pivot vanishes.
@@ -73,7 +73,7 @@ std::size_t MinNorm::worst_row(const UnitGram& unit, double value) const {
       size += std::abs(term);
     }
     const double violation = value * t_[i] - a;
-    if (violation > kRounding * size && violation > worst) {
+    if (violation > kNoise * size && violation > worst) {
       worst = violation;
       enter = i;
     }

@@ -10,10 +10,9 @@ namespace detente::balance::internal {
 namespace {
 
 // Squared pivots below this cost the inverse too many digits.
-constexpr double kDependent = 1e-8;
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-constexpr double kRounding = 2 * kEpsilon;   // certificates up to here need no correction
-constexpr double kAccepted = 16 * kEpsilon;  // above it the direct way may do better
+constexpr double kDependentRow = 1e-8;
+constexpr double kCertain = 2 * kEpsilon;      // certificates up to here need no correction
+constexpr double kGoodEnough = 16 * kEpsilon;  // above it the direct way may do better
 
 }  // namespace
 
@@ -34,7 +33,7 @@ void RowProjections::begin(const UnitGram& unit) {
 void RowProjections::invert(const UnitGram& unit) {
   const std::size_t m = unit.size();
   std::copy(unit.cosine.begin(), unit.cosine.end(), factor_.begin());
-  if (!(factor_cholesky(m, factor_.data(), m, kDependent) > kDependent)) return;
+  if (!(factor_cholesky(m, factor_.data(), m, kDependentRow) > kDependentRow)) return;
   auto& q = inverse_.cosine;
   invert_cholesky(m, factor_.data(), m, work_.data(), q.data());
   for (std::size_t i = 0; i < m; ++i) inverse_.norm[i] = std::sqrt(q[i * m + i]);
@@ -94,11 +93,11 @@ bool RowProjections::apply_inverse(const UnitGram& unit, std::size_t row) {
     w_[i] = free_[i] != 0 ? least : std::max(w_[i] * inverse_.norm[i], least);
   }
   certificate_ = certificate(unit, row);
-  if (certificate_ > kRounding) {
+  if (certificate_ > kCertain) {
     correct(row);
     certificate_ = certificate(unit, row);
   }
-  return certificate_ <= kAccepted;
+  return certificate_ <= kGoodEnough;
 }
 
 double RowProjections::apply(const UnitGram& unit, std::size_t row, std::vector<double>& v) {

@@ -7,6 +7,7 @@
 #include <detente/core/matrix.h>
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 namespace detente::balance::internal {
@@ -32,6 +33,10 @@ bool take_rows(const Problem& problem, double weight, UnitGram& unit, Result& re
 
 // Records the certificate of an exact solver and whether it kept its promise, 1e-9.
 void certify(double certificate, Result& result);
+
+inline constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+// A squared length below this share of the size of the sum's terms is none: what double can cancel to.
+inline constexpr double kStationary = 1e-13;
 
 // ‖Jᵀw‖² for the relative norms, and the size of the terms that are summed, far below which the
 // square is rounding.

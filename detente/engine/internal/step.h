@@ -8,6 +8,7 @@
 #include <detente/autograd/features.h>
 #include <detente/autograd/layered.h>
 #include <detente/autograd/task_blocks.h>
+#include <detente/core/nan.h>
 #include <detente/core/stopwatch.h>
 #include <detente/engine/internal/agreement.h>
 #include <detente/engine/multi_task_backward.h>
@@ -16,7 +17,6 @@
 #include <detente/tensor/group.h>
 
 #include <functional>
-#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,8 +25,6 @@
 namespace detente::engine {
 
 namespace internal {
-
-inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 inline TensorList trainable(const TensorList& parameters) {
   TensorList result;
