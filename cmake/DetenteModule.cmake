@@ -34,24 +34,28 @@ elseif(_torch_jobs LESS 1)
 endif()
 set_property(GLOBAL APPEND PROPERTY JOB_POOLS detente_torch_compile=${_torch_jobs})
 
-# Few LibTorch headers pass twice through the compiler when the files of a folder share a batch.
-function(_detente_torch_target target)
-  set_target_properties(${target} PROPERTIES JOB_POOL_COMPILE detente_torch_compile)
+# Headers pass through the compiler once for all files of a batch. CI begins with nothing and compiles all
+# in large ones; elsewhere only the folders with LibTorch's headers, which take 11 s, share them, in small
+# ones, so that little is compiled again after a change. No name may stand twice in a folder.
+set(_detente_batch 8)
+if(DEFINED ENV{CI})
+  set(_detente_batch 16)
+endif()
+function(_detente_batches target)
   if(DETENTE_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8
-                                               UNITY_BUILD_UNIQUE_ID DETENTE_UNITY_ID)
-  endif()
-endfunction()
-
-# The rest may share batches too (no name twice in a folder). That takes a third of the work of a build
-# from nothing, and lengthens that after a change, so only CI, which begins with nothing, does it.
-function(_detente_shared_batches target)
-  if(DETENTE_UNITY AND DEFINED ENV{CI})
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${_detente_batch}
                                                UNITY_BUILD_UNIQUE_ID DETENTE_UNITY_ID)
     # A class with a member of an anonymous namespace is seen by its own file alone, whose batch is a header
     # to the compiler.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+function(_detente_compile_in_batches target torch)
+  if(torch)
+    set_target_properties(${target} PROPERTIES JOB_POOL_COMPILE detente_torch_compile)
+    _detente_batches(${target})
+  elseif(DEFINED ENV{CI})
+    _detente_batches(${target})
   endif()
 endfunction()
 
@@ -78,10 +82,8 @@ function(detente_add_module name)
   if(ARG_TORCH)
     target_link_libraries(${target} PUBLIC detente_torch)
     list(APPEND links detente_torch)
-    _detente_torch_target(${target})
-  else()
-    _detente_shared_batches(${target})
   endif()
+  _detente_compile_in_batches(${target} "${ARG_TORCH}")
   # For cmake/DetentePackage.cmake.
   set_property(GLOBAL APPEND PROPERTY DETENTE_MODULES ${name})
   set_property(GLOBAL PROPERTY DETENTE_LINKS_${name} ${links})
@@ -116,11 +118,7 @@ function(detente_add_tests folder)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  if(ARG_TORCH)
-    _detente_torch_target(${target})
-  else()
-    _detente_shared_batches(${target})
-  endif()
+  _detente_compile_in_batches(${target} "${ARG_TORCH}")
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_TIMEOUT 120
     PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ${DETENTE_TEST_ENVIRONMENT})

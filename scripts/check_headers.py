@@ -42,7 +42,9 @@ RECENT_COMMITS = 30
 def changed_lately():
     """Paths from the repository's root; None where git does not know."""
     def git(*arguments):
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True,
+                              check=False)
+
     count = git("rev-list", "--count", "--first-parent", "HEAD")
     if count.returncode != 0 or int(count.stdout) <= RECENT_COMMITS:
         return None
@@ -55,13 +57,15 @@ def changed_lately():
 
 def touched(headers, changed):
     def is_touched(header):
-        included = re.findall(r'#include [<"]([^>"]+)[>"]', (ROOT / header).read_text(encoding="utf-8"))
+        text = (ROOT / header).read_text(encoding="utf-8")
+        included = re.findall(r'#include [<"]([^>"]+)[>"]', text)
         return str(header) in changed or any(name in changed for name in included)
     return [header for header in headers if is_touched(header)]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every header")
     everything = parser.parse_args().all
     folders = [folder for level in TORCH_FREE for folder in level]

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kDimensions = 4096;
 constexpr std::size_t kTextsPerCall = 32;
+constexpr std::size_t kTextsPerPart = 16 * kTextsPerCall;  // whole calls
 
 void scale_to_one(std::vector<double>& vector) {
   double largest = 0;
@@ -69,6 +70,19 @@ Vectors EndpointEncoder::encode(std::span<const std::string> texts, CallKey& fir
       scale_to_one(vector);
       vectors.push_back(std::move(vector));
     }
+  }
+  return vectors;
+}
+
+Vectors encode_all(Encoder& encoder,
+                   std::span<const std::string> texts,
+                   CallKey& first,
+                   const Progress& progress) {
+  Vectors vectors;
+  for (std::size_t at = 0; at < texts.size(); at += kTextsPerPart) {
+    const auto some = texts.subspan(at, std::min(kTextsPerPart, texts.size() - at));
+    for (auto& vector : encoder.encode(some, first)) vectors.push_back(std::move(vector));
+    if (progress) progress(vectors.size(), texts.size());
   }
   return vectors;
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,6 +38,15 @@ class Encoder {
   // where an endpoint gives none.
   virtual Vectors encode(std::span<const std::string> texts, CallKey& first) = 0;
 };
+
+// Hears of every part of a long work that is done.
+using Progress = std::function<void(std::size_t done, std::size_t total)>;
+
+// Encoder::encode for many texts, part by part.
+Vectors encode_all(Encoder& encoder,
+                   std::span<const std::string> texts,
+                   CallKey& first,
+                   const Progress& progress);
 
 // Counts of character triples (NFC, small letters, blanks as one), hashed into 4,096 dimensions: needs no network, sees
 // likeness of writing, not of meaning.

@@ -2,10 +2,10 @@
 #include <detente/annotate/retrieval_quality.h>
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
+#include <detente/metrics/paired.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <unordered_map>
 
 namespace detente::annotate {
@@ -15,14 +15,8 @@ constexpr std::size_t kCuts[] = {1, 5, 10};
 constexpr std::size_t kMostRanked = 10;  // no measure looks further
 
 QueryMean mean_of(const std::vector<double>& values) {
-  QueryMean result;
-  const auto n = static_cast<double>(values.size());
-  for (const double value : values) result.mean += value / n;
-  double square = 0;
-  for (const double value : values) square += (value - result.mean) * (value - result.mean);
-  result.half_width = values.size() > 1 ? 1.96 * std::sqrt(square / (n - 1) / n)
-                                        : std::numeric_limits<double>::quiet_NaN();
-  return result;
+  const metrics::Estimate estimate = metrics::mean_interval(values);
+  return {estimate.mean, (estimate.high - estimate.low) / 2};
 }
 
 // The first of them, each where its best passage stands.

@@ -37,7 +37,7 @@ double ndcg_at(std::size_t k,
                std::span<const std::string> ranked,
                const std::set<std::string>& relevant);
 
-// A mean over queries, with the half width of its 95 % interval (1.96 standard errors; NaN for one query).
+// A mean over queries, with the half width of its 95 % interval (metrics::mean_interval; NaN for one query).
 struct QueryMean {
   double mean = 0;
   double half_width = 0;

@@ -116,7 +116,8 @@ std::unique_ptr<Retriever> word_retriever(const Documents& documents) {
 
 std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
                                             Encoder& encoder,
-                                            const std::filesystem::path& file) {
+                                            const std::filesystem::path& file,
+                                            const Progress& progress) {
   const std::string digest = digest_of(documents);
   std::error_code ignored;
   if (!file.empty() && std::filesystem::exists(file, ignored)) {
@@ -125,7 +126,7 @@ std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
     }
   }
   CallKey key{-1, "@passages", 0};
-  Vectors vectors = encoder.encode(documents.texts(), key);
+  Vectors vectors = encode_all(encoder, documents.texts(), key, progress);
   if (!file.empty()) {
     const Json json{{"format", kIndexFormat},
                     {"encoder", encoder.name()},

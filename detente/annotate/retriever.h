@@ -41,6 +41,7 @@ std::unique_ptr<Retriever> word_retriever(const Documents& documents);
 //   {"format": "detente-index-1", "encoder": "...", "passages": "<hash>", "vectors": [[...], ...]}
 std::unique_ptr<Retriever> vector_retriever(const Documents& documents,
                                             Encoder& encoder,
-                                            const std::filesystem::path& file);
+                                            const std::filesystem::path& file,
+                                            const Progress& progress = {});
 
 }  // namespace detente::annotate

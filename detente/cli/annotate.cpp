@@ -290,7 +290,8 @@ void run_annotate(const AnnotateFlags& flags, Context& context) {
         std::vector<std::string> texts;
         for (const annotate::Row& row : rows) texts.push_back(annotate::plain_text(row.shown));
         annotate::CallKey key{-1, "@rows", 0};
-        annotate::Vectors vectors = session.encoder().encode(texts, key);
+        annotate::Vectors vectors =
+            annotate::encode_all(session.encoder(), texts, key, progress_line(context));
         for (std::size_t i = 0; i < rows.size(); ++i) rows[i].vector = std::move(vectors[i]);
       }
     }

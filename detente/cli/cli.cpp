@@ -38,7 +38,12 @@ std::string flag_suggestion(const CLI::App& app, const std::string& word) {
   }
   const std::vector<std::string> commands = command_names(app);
   names.insert(names.end(), commands.begin(), commands.end());
-  return did_you_mean(word, names);
+  const std::string near = did_you_mean(word, names);
+  // Most of what can be set is no flag.
+  const bool sets = std::find(names.begin(), names.end(), "--set") != names.end();
+  if (!near.empty() || !sets || !word.starts_with("--")) return near;
+  return " What a recipe holds is set by --set KEY=VALUE, as in --set train.epochs=3; "
+         "'detente recipe docs' lists the keys.";
 }
 
 const CLI::App& deepest(const CLI::App& app) {

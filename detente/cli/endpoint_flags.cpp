@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/cli/endpoint_flags.h>
+#include <detente/cli/progress_line.h>
 #include <detente/cli/run_encoder.h>
 #include <detente/core/error.h>
 #include <fmt/format.h>
@@ -167,7 +168,8 @@ const annotate::Retriever& EndpointSession::retriever() {
       command_);
   documents_ = annotate::read_documents(flags_.docs);
   for (const std::string& warning : documents_.warnings) tell(context_, "warning", warning);
-  retriever_ = by_vectors ? annotate::vector_retriever(documents_, encoder(), flags_.index)
+  retriever_ = by_vectors ? annotate::vector_retriever(
+                                documents_, encoder(), flags_.index, progress_line(context_))
                           : annotate::word_retriever(documents_);
   return *retriever_;
 }

@@ -16,12 +16,11 @@ bool is_on_terminal(const Context& context) {
   return &context.err == &std::cerr && error_is_terminal();
 }
 
-std::function<bool(std::size_t, std::size_t)> progress_line(const InterruptGuard& interrupt,
-                                                            Context& context) {
+std::function<void(std::size_t, std::size_t)> progress_line(Context& context) {
   auto last = std::make_shared<Stopwatch>();
   auto whole = std::make_shared<Stopwatch>();
   const bool terminal = is_on_terminal(context);
-  return [&interrupt, &context, last, whole, terminal](std::size_t done, std::size_t total) {
+  return [&context, last, whole, terminal](std::size_t done, std::size_t total) {
     if (done == total || last->seconds() > (terminal ? 0.2 : 10.0)) {
       *last = Stopwatch();
       const double left = whole->seconds() / static_cast<double>(std::max<std::size_t>(done, 1)) *
@@ -35,6 +34,13 @@ std::function<bool(std::size_t, std::size_t)> progress_line(const InterruptGuard
       }
       context.err.flush();
     }
+  };
+}
+
+std::function<bool(std::size_t, std::size_t)> progress_line(const InterruptGuard& interrupt,
+                                                            Context& context) {
+  return [&interrupt, line = progress_line(context)](std::size_t done, std::size_t total) {
+    line(done, total);
     return !interrupt.interrupted();
   };
 }

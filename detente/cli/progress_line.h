@@ -13,8 +13,9 @@ namespace detente::cli {
 // Whether progress goes to people who watch.
 bool is_on_terminal(const Context& context);
 
-// A line on a terminal that is written over, elsewhere one every ten seconds; false after Ctrl-C. Both arguments must
-// outlive it.
+// A line on a terminal that is written over, elsewhere one every ten seconds. Its argument must outlive it.
+std::function<void(std::size_t done, std::size_t total)> progress_line(Context& context);
+// The same; false after Ctrl-C. Both arguments must outlive it.
 std::function<bool(std::size_t done, std::size_t total)> progress_line(
     const InterruptGuard& interrupt, Context& context);
 

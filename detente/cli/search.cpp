@@ -38,8 +38,7 @@ constexpr std::size_t kShownBytes = 240;
 
 // The beginning of a passage, as one line.
 std::string beginning(const std::string& passage) {
-  std::string line = passage.substr(0, kShownBytes);
-  while (!line.empty() && text::find_invalid_utf8(line) != std::string::npos) line.pop_back();
+  std::string line(text::whole_letters(passage, kShownBytes));
   std::replace_if(
       line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
   return text::printable(trim(line, " ")) + (passage.size() > kShownBytes ? " ..." : "");
@@ -123,8 +122,9 @@ void run_search(const SearchFlags& flags, Context& context) {
   for (const std::string& warning : documents.warnings) tell(context, "warning", warning);
   std::unique_ptr<annotate::Encoder> encoder;
   if (!flags.encoder.empty()) encoder = run_encoder(flags.encoder);
-  const auto retriever = encoder ? annotate::vector_retriever(documents, *encoder, flags.index)
-                                 : annotate::word_retriever(documents);
+  const auto retriever =
+      encoder ? annotate::vector_retriever(documents, *encoder, flags.index, progress_line(context))
+              : annotate::word_retriever(documents);
   if (flags.judged.empty()) {
     show_passages(flags, documents, *retriever, context);
     return;

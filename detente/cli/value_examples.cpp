@@ -2,6 +2,7 @@
 #include <detente/cli/value_examples.h>
 #include <detente/core/error.h>
 #include <detente/report/pixels.h>
+#include <detente/text/unicode.h>
 #include <detente/train/picture.h>
 #include <fmt/format.h>
 
@@ -14,9 +15,7 @@ namespace {
 
 std::string shortened(std::string_view text) {
   if (text.size() <= kLongestText) return std::string(text);
-  std::size_t end = kLongestText;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return std::string(text.substr(0, end)) + "…";
+  return std::string(text::whole_letters(text, kLongestText)) + "…";
 }
 
 std::string picture_of(const data::Source& train, std::size_t row) {

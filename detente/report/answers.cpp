@@ -288,9 +288,8 @@ std::string short_name(std::string_view name) {
     rest.remove_prefix(bad + 1);
   }
   if (out.size() <= kMostName) return out;
-  std::size_t end = kMostName - std::string_view(kEllipsis).size();
-  while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xC0U) == 0x80U) --end;
-  return out.substr(0, end) + kEllipsis;
+  return std::string(text::whole_letters(out, kMostName - std::string_view(kEllipsis).size())) +
+         kEllipsis;
 }
 
 }  // namespace detente::report

@@ -14,6 +14,9 @@ namespace detente::text {
 // surrogates, values above U+10FFFF and cut sequences are not), or npos when there is none.
 std::size_t find_invalid_utf8(std::string_view text);
 
+// The longest beginning of at most `bytes` that does not cut a letter in two.
+std::string_view whole_letters(std::string_view text, std::size_t bytes);
+
 // Canonical composition: "e" + combining acute → "é", conjoining jamo → Hangul syllables.
 std::string normalize_nfc(std::string_view text);
 // Canonical decomposition; Hangul syllables fall apart into jamo.

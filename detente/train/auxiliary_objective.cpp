@@ -18,11 +18,11 @@ constexpr std::uint64_t kPlainStream = 0x706c61696e;
 constexpr std::uint64_t kSecondStream = 0x6578656d;
 constexpr std::uint64_t kCutStream = 0x637574;
 constexpr std::uint64_t kTeacherStream = 0x74656163;
-constexpr std::uint64_t kHeadStream = 0x726f7461;
+constexpr std::uint64_t kRotationStream = 0x726f7461;
 constexpr int kTurns = 4;
 constexpr const char* kRotation = "rotation";
 constexpr const char* kExemplar = "exemplar";
-constexpr const char* kTeacherPrefix = "teacher.";
+constexpr const char* kAverageOf = "teacher.";
 
 data::ImageShape shape_of(const data::Array& images) {
   return {images.shape[2], images.shape[3], images.shape[1]};
@@ -51,8 +51,8 @@ class AuxiliaryLosses final : public LossSource {
       : options_(options),
         context_(context),
         source_(dynamic_cast<const data::PictureSource&>(*context.corpus.train)) {
-    Rng rng =
-        nn::Model::initial_rng(static_cast<std::uint64_t>(context.recipe.seed)).fork(kHeadStream);
+    Rng rng = nn::Model::initial_rng(static_cast<std::uint64_t>(context.recipe.seed))
+                  .fork(kRotationStream);
     nn::Draw draw(rng);
     if (options_.rotation) {
       head_.add_linear(draw, kRotation, context_.model.trunk().width(), kTurns);
@@ -126,7 +126,7 @@ class AuxiliaryLosses final : public LossSource {
     NamedTensors all = head_.trained();
     if (!options_.exemplar) return all;
     begin();
-    for (auto& named : nn::with_prefix(ema_->state(), kTeacherPrefix)) {
+    for (auto& named : nn::with_prefix(ema_->state(), kAverageOf)) {
       all.push_back(std::move(named));
     }
     return all;
@@ -134,8 +134,8 @@ class AuxiliaryLosses final : public LossSource {
 
   void load_state(const NamedTensors& state) override {
     NamedTensors head = state;
-    std::erase_if(head, [](const auto& named) { return named.first.starts_with(kTeacherPrefix); });
-    const NamedTensors teacher = nn::without_prefix(state, kTeacherPrefix);
+    std::erase_if(head, [](const auto& named) { return named.first.starts_with(kAverageOf); });
+    const NamedTensors teacher = nn::without_prefix(state, kAverageOf);
     DETENTE_CHECK(head.empty() != options_.rotation && teacher.empty() != options_.exemplar,
                   ErrorCode::kData,
                   "[train::auxiliary] the snapshot has the state of other tasks than this recipe's "

@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint64_t kViewStream = 0x76696577;
 constexpr std::uint64_t kHeadStream = 0x64696e6f;
 constexpr const char* kHeadPrefix = "dino.";
-constexpr const char* kTeacherPrefix = "teacher.average.";
+constexpr const char* kTeacherAverage = "teacher.average.";
 
 // Views of one size as one batch, view after view.
 std::vector<data::Batch> by_size(std::vector<data::Batch> views) {
@@ -189,7 +189,7 @@ class DinoLosses final : public LossSource {
     // A run that ends before its first step has a student alone.
     begin();
     NamedTensors all = head_parameters();
-    for (auto& named : nn::with_prefix(teacher_parameters(), kTeacherPrefix)) {
+    for (auto& named : nn::with_prefix(teacher_parameters(), kTeacherAverage)) {
       all.push_back(std::move(named));
     }
     all.emplace_back("centre", centre_);
@@ -201,7 +201,7 @@ class DinoLosses final : public LossSource {
     begin();
     const torch::NoGradGuard no_grad;
     for (const auto& [name, tensor] : state) {
-      if (name.starts_with(kHeadPrefix) || name.starts_with(kTeacherPrefix)) continue;
+      if (name.starts_with(kHeadPrefix) || name.starts_with(kTeacherAverage)) continue;
       if (name == "centre" && tensor.sizes() == centre_.sizes()) {
         centre_.copy_(tensor);
       } else if (name == "monitor") {
@@ -216,7 +216,7 @@ class DinoLosses final : public LossSource {
       }
     }
     nn::load_named(nn::without_prefix(state, kHeadPrefix), head_.parameters().trained());
-    nn::load_named(nn::without_prefix(state, kTeacherPrefix), teacher_parameters());
+    nn::load_named(nn::without_prefix(state, kTeacherAverage), teacher_parameters());
     copy_fixed();
   }
 

@@ -206,6 +206,10 @@ TEST_F(TrainCommandsTest, UsageErrorsAreTwo) {
   EXPECT_EQ(call({"eval"}), 2);
   EXPECT_EQ(call({"predict", path("run"), "--dat", "x.tsv", "--out", "-"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("'--dat' is not known here. Did you mean '--data'?"));
+  EXPECT_EQ(train_tiny({"--learning-rate", "3"}), 2);
+  EXPECT_THAT(
+      err_.str(),
+      HasSubstr("'--learning-rate' is not known here. What a recipe holds is set by --set"));
   EXPECT_EQ(call({"predict", "--dta", "x.tsv", path("run"), "--out", "-"}), 2);
   EXPECT_THAT(err_.str(), HasSubstr("Did you mean '--data'?"));
   EXPECT_EQ(call({"recipe", "chekc", path("tiny.yaml")}), 2);

@@ -97,7 +97,7 @@ TEST(LocalWorkers, AreToldByTheCauseNotByThoseThatLostIt) {
 
 TEST(LocalWorkers, EndTheOthersWhenOneIsKilled) {
   const auto start = std::chrono::steady_clock::now();
-  const Ran run = ran(shells("[ $RANK = 1 ] && kill -9 $$; sleep 60"));
+  const Ran run = ran(shells("[ $RANK = 1 ] && kill -9 $$; exec sleep 60"));
   EXPECT_EQ(run.code, 128 + SIGKILL);
   EXPECT_THAT(run.err, HasSubstr("rank 1"));
   EXPECT_THAT(run.err, HasSubstr("ended by SIGKILL"));

@@ -33,7 +33,7 @@ std::unique_ptr<Sharing> built(const std::string& kind,
   return sharing;
 }
 
-at::Tensor features() {
+at::Tensor shared_features() {
   torch::manual_seed(1);
   return torch::randn({6, 5});
 }
@@ -64,7 +64,7 @@ TEST(Sharing, GivesEveryTaskFeaturesOfOneWidth) {
   for (const auto& [kind, settings] : ways()) {
     SCOPED_TRACE(kind);
     const auto sharing = built(kind, settings);
-    const TensorList own = (*sharing)(features());
+    const TensorList own = (*sharing)(shared_features());
     ASSERT_EQ(own.size(), 3U);
     for (const at::Tensor& y : own) {
       EXPECT_EQ(y.sizes(), (std::vector<std::int64_t>{6, sharing->width(5)}));
@@ -79,7 +79,8 @@ TEST(Sharing, OwnsExactlyWhatReachesOneTask) {
     SCOPED_TRACE(kind);
     const auto sharing = built(kind, settings);
     // Units that are off in all six rows would hide a connection.
-    const at::Tensor x = torch::cat({features(), -features(), 3 * features()}, 0);
+    const at::Tensor x =
+        torch::cat({shared_features(), -shared_features(), 3 * shared_features()}, 0);
     const TensorList outputs = (*sharing)(x);
     const auto reached = [&](const at::Tensor& parameter) {
       std::set<std::size_t> tasks;
@@ -108,14 +109,14 @@ TEST(Sharing, OwnsExactlyWhatReachesOneTask) {
 
 TEST(Sharing, HardIsTheFeaturesThemselves) {
   const auto sharing = built("hard");
-  const at::Tensor x = features();
+  const at::Tensor x = shared_features();
   for (const at::Tensor& y : (*sharing)(x)) EXPECT_TRUE(y.is_same(x));
   EXPECT_TRUE(sharing->shared().trained().empty());
 }
 
 TEST(Mmoe, IsTheGatesMixtureOfExperts) {
   const auto sharing = built("mmoe", {{"experts", "3"}, {"expert_widths", "4"}});
-  const at::Tensor x = features();
+  const at::Tensor x = shared_features();
   const TensorList outputs = (*sharing)(x);
   for (std::size_t k = 0; k < 3; ++k) {
     const at::Tensor shares =
@@ -131,15 +132,15 @@ TEST(Mmoe, IsTheGatesMixtureOfExperts) {
 
 TEST(Mmoe, OfOneExpertSharesHard) {
   const auto sharing = built("mmoe", {{"experts", "1"}, {"expert_widths", "4"}});
-  const TensorList outputs = (*sharing)(features());
-  const at::Tensor expected = layer(sharing->shared(), "sharing_experts.0.0.0", features());
+  const TensorList outputs = (*sharing)(shared_features());
+  const at::Tensor expected = layer(sharing->shared(), "sharing_experts.0.0.0", shared_features());
   for (const at::Tensor& y : outputs) EXPECT_TRUE(torch::allclose(y, expected, 1e-5, 1e-6));
 }
 
 TEST(Cgc, MixesSharedExpertsAndOwnOnes) {
   const auto sharing =
       built("cgc", {{"experts", "1"}, {"task_experts", "1"}, {"expert_widths", "4"}});
-  const at::Tensor x = features();
+  const at::Tensor x = shared_features();
   const TensorList outputs = (*sharing)(x);
   const Parameters& own = sharing->own(1);
   const at::Tensor shares = softmax_of(x, own("sharing_tasks.b.gates.0.weight"));
@@ -150,18 +151,19 @@ TEST(Cgc, MixesSharedExpertsAndOwnOnes) {
 }
 
 TEST(Ple, OfOneLevelIsCgc) {
-  const TensorList ple = (*built("ple", {{"levels", "1"}, {"expert_widths", "4"}}))(features());
-  const TensorList cgc = (*built("cgc", {{"expert_widths", "4"}}))(features());
+  const TensorList ple =
+      (*built("ple", {{"levels", "1"}, {"expert_widths", "4"}}))(shared_features());
+  const TensorList cgc = (*built("cgc", {{"expert_widths", "4"}}))(shared_features());
   for (std::size_t k = 0; k < 3; ++k) EXPECT_TRUE(torch::equal(ple[k], cgc[k]));
 }
 
 TEST(CrossStitch, OfOwnShareOneKeepsTowersApart) {
   const auto sharing = built("cross_stitch", {{"own_share", "1"}, {"tower_widths", "7,4"}});
-  const TensorList outputs = (*sharing)(features());
+  const TensorList outputs = (*sharing)(shared_features());
   for (std::size_t k = 0; k < 3; ++k) {
     const std::string tower = "sharing_tasks." + kThreeTasks[k] + ".tower.";
-    const at::Tensor expected =
-        layer(sharing->shared(), tower + "1", layer(sharing->shared(), tower + "0", features()));
+    const at::Tensor expected = layer(
+        sharing->shared(), tower + "1", layer(sharing->shared(), tower + "0", shared_features()));
     EXPECT_TRUE(torch::allclose(outputs[k], expected, 1e-5, 1e-6));
   }
 }
@@ -169,13 +171,13 @@ TEST(CrossStitch, OfOwnShareOneKeepsTowersApart) {
 TEST(CrossStitch, OfEqualSharesGivesAllTasksTheSame) {
   const auto sharing =
       built("cross_stitch", {{"own_share", "0.5"}, {"tower_widths", "4"}}, {"first", "second"});
-  const TensorList outputs = (*sharing)(features());
+  const TensorList outputs = (*sharing)(shared_features());
   EXPECT_TRUE(torch::allclose(outputs[0], outputs[1], 1e-6, 1e-7));
 }
 
 TEST(Sharing, WorksForOneTask) {
   for (const auto& [kind, settings] : ways()) {
-    const TensorList outputs = (*built(kind, settings, {"alone"}))(features());
+    const TensorList outputs = (*built(kind, settings, {"alone"}))(shared_features());
     ASSERT_EQ(outputs.size(), 1U) << kind;
     EXPECT_TRUE(outputs[0].isfinite().all().item<bool>());
   }
@@ -185,13 +187,13 @@ TEST(Sharing, ACloneAnswersAlikeWithTensorsOfItsOwn) {
   for (const auto& [kind, settings] : ways()) {
     const auto sharing = built(kind, settings);
     const auto copy = sharing->clone();
-    const TensorList before = (*sharing)(features());
-    const TensorList same = (*copy)(features());
+    const TensorList before = (*sharing)(shared_features());
+    const TensorList same = (*copy)(shared_features());
     {
       const torch::NoGradGuard no_grad;
       for (const auto& [name, tensor] : sharing->shared().trained()) at::Tensor(tensor).zero_();
     }
-    const TensorList after = (*copy)(features());
+    const TensorList after = (*copy)(shared_features());
     for (std::size_t k = 0; k < 3; ++k) {
       EXPECT_TRUE(torch::equal(before[k], same[k])) << kind;
       EXPECT_TRUE(torch::equal(before[k], after[k])) << kind;

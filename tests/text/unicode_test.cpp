@@ -2,6 +2,7 @@
 #include <detente/text/unicode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 namespace detente::text {
@@ -35,6 +36,18 @@ TEST(FindInvalidUtf8, AcceptsTheEdgesOfEveryLength) {
   }
   EXPECT_EQ(find_invalid_utf8(""), kNone);
   EXPECT_EQ(find_invalid_utf8("가나다 abc é 😀"), kNone);
+}
+
+TEST(Utf8, IsCutBetweenLetters) {
+  const std::string text = "a가é😀b";
+  for (std::size_t bytes = 0; bytes <= text.size() + 2; ++bytes) {
+    const std::string_view cut = whole_letters(text, bytes);
+    EXPECT_LE(cut.size(), bytes);
+    EXPECT_TRUE(text.starts_with(cut));
+    EXPECT_EQ(find_invalid_utf8(cut), std::string_view::npos) << bytes;
+    EXPECT_GE(cut.size() + 3, std::min(bytes, text.size()));  // no more than a letter is lost
+  }
+  EXPECT_EQ(whole_letters(text, text.size()), text);
 }
 
 TEST(FindInvalidUtf8, NamesTheFirstBadByte) {
