@@ -43,6 +43,7 @@ Json slides_facts() {
   Json facts = {{"openslide", nullptr},
                 {"library", nullptr},
                 {"shared_cache", nullptr},
+                {"confined", nullptr},
                 {"places", slides::openslide_places()},
                 {"worker", nullptr},
                 {"reads", false},
@@ -54,6 +55,7 @@ Json slides_facts() {
     facts["openslide"] = found.version;
     facts["library"] = found.library;
     facts["shared_cache"] = found.shared_cache;
+    facts["confined"] = found.confined;
     read_sample(reader);
     facts["reads"] = true;
   } catch (const Error& error) {
@@ -73,6 +75,11 @@ void slides_text(const Json& facts, std::ostream& out) {
                 "cache",
                 facts.at("shared_cache") == true ? "shared by the open slides"
                                                  : "32 MiB for each open slide (before 4.0)");
+    slides_line(out,
+                "confined",
+                facts.at("confined") == true
+                    ? "the worker may read files and decode, and little else"
+                    : "no: this kernel or processor has no seccomp filter, or forbids to set one");
   } else {
     slides_line(out, "OpenSlide", "not found");
   }

@@ -4,6 +4,7 @@
 #include <detente/core/json_text.h>
 #include <detente/core/whole_number.h>
 #include <detente/slides/area_mean.h>
+#include <detente/slides/internal/confine.h>
 #include <detente/slides/internal/info_json.h>
 #include <detente/slides/internal/protocol.h>
 #include <detente/slides/openslide.h>
@@ -71,7 +72,7 @@ void limit_process(const WorkerLimits& limits) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   limit(RLIMIT_AS, static_cast<rlim_t>(limits.memory_mib) << 20U);
 #else
-  static_cast<void>(limits);  // their shadow memory is larger
+  static_cast<void>(limits);    // their shadow memory is larger
 #endif
 }
 
@@ -122,8 +123,9 @@ class SlideWorker {
     }
   }
 
-  Json hello() const {
+  Json hello(bool confined) const {
     return {{"protocol", internal::kProtocol},
+            {"confined", confined},
             {"openslide", library_.version()},
             {"library", library_.file()},
             {"shared_cache", library_.has_shared_cache()}};
@@ -368,7 +370,13 @@ int run_slide_worker(const std::vector<std::string>& arguments) {
     line.write(internal::message('H', 0, json_text(hello, -1)));
     return 0;
   }
-  line.write(internal::message('H', 0, json_text(worker->hello(), -1)));
+  // Once the library is there, and before the first file of anybody.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  const bool confined = internal::confine_process();
+#else
+  const bool confined = false;  // their reports at the end take another process
+#endif
+  line.write(internal::message('H', 0, json_text(worker->hello(confined), -1)));
   for (;;) {
     MessageHead head;
     int descriptor = -1;

@@ -36,6 +36,9 @@ struct OpenSlideFacts {
   std::string version;
   std::string library;  // the file
   bool shared_cache = false;
+  // Whether the workers have given up what decoding does not need (docs/slides.md); a kernel without seccomp
+  // filters has it not.
+  bool confined = false;
 };
 
 class SlideWorkers final : public SlideReader {

@@ -57,7 +57,8 @@ void SlideWorkers::Pool::hello(Seat& seat, const Answer& answer) {
   }
   facts_ = {.version = text("openslide"),
             .library = text("library"),
-            .shared_cache = json.value("shared_cache", Json()) == true};
+            .shared_cache = json.value("shared_cache", Json()) == true,
+            .confined = json.value("confined", Json()) == true};
   seat.ready = true;
   started_ = true;
   failed_starts_ = 0;

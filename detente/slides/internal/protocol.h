@@ -7,7 +7,7 @@
 //            'R' a region: PictureOrder, the file's name
 //            'A' a picture beside the slide: PictureOrder (out_width, out_height: its size), the length of its
 //                name (u32), its name, the file's name
-//   from it  'H' hello: JSON {protocol, openslide, library, shared_cache}, or {protocol, problem} (unasked,
+//   from it  'H' hello: JSON {protocol, openslide, library, shared_cache, confined}, or {protocol, problem} (unasked,
 //                ticket 0)
 //            'I' JSON of a SlideInfo (info_json.h)
 //            'D' done, the pixels lie in the memory: u32, 1 where the slide was open before
