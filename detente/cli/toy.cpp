@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente toy: methods side by side on a two-dimensional problem.
+#include <detente/balance/negative_losses.h>
 #include <detente/balance/registry.h>
 #include <detente/cli/command.h>
 #include <detente/core/error.h>
@@ -259,7 +260,8 @@ void run_toy(const ToyFlags& flags, Context& context) {
       const Json fields = fields_to_json(fields_of(*make_method(problem, name, settings)));
       if (fields.contains("c")) title += " (c = " + number_text(fields["c"].get<double>()) + ")";
       all.push_back({title, {}});
-      options.shift_losses = toy::refuses_negative_losses(*make_method(problem, name, settings));
+      options.shift_losses =
+          balance::refuses_negative_losses(*make_method(problem, name, settings));
       for (const toy::Vec2 start : starts) {
         options.progress = [&](double share) {
           progress.update(title + " from " + start_text(start), done, share);

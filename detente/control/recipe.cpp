@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/balance/negative_losses.h>
 #include <detente/balance/registry.h>
 #include <detente/config/differences.h>
 #include <detente/config/kinds.h>
@@ -11,6 +12,7 @@
 
 #include <set>
 #include <system_error>
+#include <utility>
 
 namespace detente::control {
 namespace {
@@ -160,6 +162,23 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
       where,
       recipe.loop.first_steps,
       recipe.loop.steps);
+  // Asked of copies, which the question changes.
+  Recipe scratch;
+  config::read_fields(root, describe_of(scratch));
+  for (const auto& [part, choice] :
+       {std::pair{"actor", &scratch.actor}, std::pair{"temperature", &scratch.temperature}}) {
+    DETENTE_CHECK(
+        choice->balance == nullptr || !balance::refuses_negative_losses(*choice->balance),
+        ErrorCode::kInvalidArgument,
+        "{}: balance.{}.method is {}, which refuses negative losses, and the loss of the {} has no "
+        "sign of its own. Choose one that looks at gradients (pcgrad, cagrad, mgda, ...), or leave "
+        "it out; the critics can have {}.",
+        where,
+        part,
+        choice->method,
+        part,
+        choice->method);
+  }
   if (!recipe.worlds.path.empty()) {
     recipe.worlds.path =
         data::absolute_path(recipe.worlds.path, std::filesystem::absolute(path).parent_path());

@@ -80,20 +80,6 @@ std::unique_ptr<balance::Method> make_toy_method(const ToyProblem& problem, std:
   return method;
 }
 
-bool refuses_negative_losses(balance::Method& scratch) {
-  if (!scratch.uses_losses()) return false;
-  Rng rng(0);
-  Step step(&rng);
-  const Evaluation probe = {.losses = {-1.0, -2.0}, .gradients = {{{1.0, 0.0}, {0.0, 1.0}}}};
-  try {
-    step.direction(scratch, probe, {});
-    return false;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNumeric) throw;
-    return true;
-  }
-}
-
 RunResult run(const ToyProblem& problem,
               balance::Method& method,
               Vec2 start,

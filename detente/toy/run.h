@@ -48,9 +48,6 @@ struct RunResult {
 // divided by 1 + c. Adam hides what difference in scale remains. Throws as make_method.
 std::unique_ptr<balance::Method> make_toy_method(const ToyProblem& problem, std::string_view name);
 
-// Whether the method, of which this is a fresh copy for the purpose, refuses negative losses.
-bool refuses_negative_losses(balance::Method& scratch);
-
 // Throws kInvalidArgument (options, a start that is not finite) and as Method::solve.
 RunResult run(const ToyProblem& problem,
               balance::Method& method,

@@ -166,6 +166,11 @@ TEST_F(TrainControl, SaysWhatIsWrongWithARecipe) {
   EXPECT_THAT(refusal({"replay.capacity=3"}), HasSubstr("less than one batch"));
   EXPECT_THAT(refusal({"engine.strategy=features"}), HasSubstr("features"));
   EXPECT_THAT(refusal({"agent.width=3"}), HasSubstr("widths"));
+  EXPECT_THAT(refusal({"balance.actor.method=uw"}),
+              HasSubstr("balance.actor.method is uw, which refuses negative losses"));
+  EXPECT_THAT(refusal({"balance.temperature.method=dwa"}),
+              HasSubstr("the loss of the temperature"));
+  EXPECT_EQ(refusal({"balance.critic.method=uw", "balance.actor.method=cagrad"}), "");
   EXPECT_TRUE(is_control_recipe(folder_ / "small.yaml"));
   write_file_atomic(folder_ / "other.yaml", "data: {kind: table}\n");
   EXPECT_FALSE(is_control_recipe(folder_ / "other.yaml"));

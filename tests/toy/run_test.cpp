@@ -2,6 +2,7 @@
 // What may be said of whole runs. Inside a log valley trajectories are chaotic, and along the
 // Pareto set MGDA and PCGrad drift on rounding noise that Adam amplifies, so their ends are
 // asserted by region only.
+#include <detente/balance/negative_losses.h>
 #include <detente/core/error.h>
 #include <detente/toy/run.h>
 #include <gmock/gmock.h>
@@ -223,10 +224,10 @@ TEST(ToyRun, GoesWhereAMethodOfClassJPoints) {
 TEST(ToyRun, KnowsWhichMethodsRefuseNegativeLosses) {
   const ToyProblem& problem = find_problem("cagrad");
   for (const char* name : {"uw", "si", "gls", "famo"}) {
-    EXPECT_TRUE(refuses_negative_losses(*make_toy_method(problem, name))) << name;
+    EXPECT_TRUE(balance::refuses_negative_losses(*make_toy_method(problem, name))) << name;
   }
   for (const char* name : {"ew", "cagrad", "stch", "graddrop"}) {
-    EXPECT_FALSE(refuses_negative_losses(*make_toy_method(problem, name))) << name;
+    EXPECT_FALSE(balance::refuses_negative_losses(*make_toy_method(problem, name))) << name;
   }
 }
 
