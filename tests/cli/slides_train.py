@@ -133,6 +133,38 @@ def test_a_list_of_tiles_trains_and_drops(folder):
     assert "slide tiles" in refused.stderr and not (folder / "refused").exists()
 
 
+def without_pixels(path, levels):
+    """The tiles of the first levels of a TIFF lie behind its end: it opens, and breaks when they are read."""
+    data = bytearray(path.read_bytes())
+    number = lambda at, size: int.from_bytes(data[at : at + size], "little")  # noqa: E731
+    directory = number(4, 4)
+    for _ in range(levels):
+        entries = number(directory, 2)
+        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+            if number(entry, 2) == 324:  # TileOffsets
+                count, place = number(entry + 4, 4), number(entry + 8, 4)
+                at = entry + 8 if count == 1 else place
+                data[at : at + 4 * count] = (0xFFFF0000).to_bytes(4, "little") * count
+        directory = number(directory + 2 + 12 * entries, 4)
+    path.write_bytes(data)
+
+
+def test_a_slide_that_breaks_in_training_costs_itself(folder):
+    late = folder / "late"
+    shutil.copytree(folder / "made", late)
+    planned = rows_of(folder / "whole/slide_tiles.csv")
+    name = planned[0]["slide"]
+    without_pixels(late / name, 2)
+    done = run("train", folder / "recipe.yaml", "--out", folder / "lates", "--set",
+               f"data.train={late / 'slides.csv'}")
+    assert name in done.stderr, done.stderr
+    # Its tiles were planned; what the others say is still learned, and the run is whole.
+    assert name in {row["slide"] for row in rows_of(folder / "lates/slide_tiles.csv")}
+    assert json.loads((folder / "lates/summary.json").read_text())["status"] == "finished"
+    for line in (folder / "lates/metrics.jsonl").read_text().splitlines():
+        assert "NaN" not in line and "null" not in json.dumps(json.loads(line).get("losses", [])), line
+
+
 def test_damaged_slides_cost_themselves(folder):
     bad = folder / "bad"
     shutil.copytree(folder / "made", bad)
