@@ -7,6 +7,7 @@
 #include <detente/core/file.h>
 #include <detente/data/image_file.h>
 #include <detente/data/propose.h>
+#include <detente/data/propose_arrays.h>
 #include <detente/data/propose_files.h>
 #include <detente/data/sound.h>
 #include <detente/data/source_files.h>
@@ -144,6 +145,14 @@ void run_new(const NewFlags& flags, Context& context) {
       "table that names them.",
       from,
       data::has_image_name(from) ? "image" : "recording");
+  if (const auto arrays = data::propose_arrays(from, target_names(flags.targets, {}))) {
+    write_proposal(flags,
+                   recipe_text(*arrays, name, train, flags.format),
+                   arrays->tasks.size(),
+                   count_of(arrays->rows, "example"),
+                   context);
+    return;
+  }
   std::optional<data::Table> table;
   if (!of_folder) table = data::Table::read(flags.from, format);
   const std::vector<std::string> targets =
@@ -168,14 +177,16 @@ void run_new(const NewFlags& flags, Context& context) {
 }  // namespace
 
 void add_new(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("new", "Propose a recipe for a table, or for images or recordings");
+  CLI::App* command = app.add_subcommand(
+      "new", "Propose a recipe for a table, for images or recordings, or for arrays");
   auto flags = std::make_shared<NewFlags>();
   command
-      ->add_option("--from",
-                   flags->from,
-                   "A table (CSV or TSV with a header line, gzip or not), which may name images or "
-                   "recordings, or a folder with a folder of them per class")
+      ->add_option(
+          "--from",
+          flags->from,
+          "A table (CSV or TSV with a header line, gzip or not), which may name images or "
+          "recordings, a folder with a folder of them per class, or NumPy's arrays (.npz, .npy, "
+          "a folder of .npy)")
       ->required();
   command
       ->add_option("--targets",

@@ -115,6 +115,13 @@ std::string recipe_data(const RecipeProposal& proposal,
   return out;
 }
 
+std::string recipe_split(const FileProposal& proposal, const char* what) {
+  std::string out = split_comment(proposal.rows, what, proposal.test > 0);
+  out += fmt::format("  split: {{dev: {}", number_text(proposal.dev));
+  if (proposal.test > 0) out += fmt::format(", test: {}", number_text(proposal.test));
+  return out + fmt::format(", seed: {}}}\n", proposal.split_seed);
+}
+
 std::string recipe_files(const FileProposal& proposal,
                          const std::string& train,
                          const std::string& format) {
@@ -129,10 +136,7 @@ std::string recipe_files(const FileProposal& proposal,
     out += recipe_comment("The column says which row is for training, validation and test.", "  ");
     out += "  split: {column: " + text_yaml(proposal.split_column) + "}\n";
   } else {
-    out += split_comment(proposal.rows, images ? "images" : "recordings", proposal.test > 0);
-    out += fmt::format("  split: {{dev: {}", number_text(proposal.dev));
-    if (proposal.test > 0) out += fmt::format(", test: {}", number_text(proposal.test));
-    out += fmt::format(", seed: {}}}\n", proposal.split_seed);
+    out += recipe_split(proposal, images ? "images" : "recordings");
   }
   if (!proposal.size.empty()) {
     out += recipe_comment(proposal.why_size + ".", "  ");
@@ -152,6 +156,20 @@ std::string recipe_files(const FileProposal& proposal,
   return out;
 }
 
+std::string recipe_arrays(const FileProposal& proposal, const std::string& train) {
+  std::string out = "data:\n  kind: arrays\n  train: " + text_yaml(train) + "\n";
+  if (proposal.inputs != "X") out += "  inputs: " + text_yaml(proposal.inputs) + "\n";
+  for (const std::string& note : proposal.notes) out += recipe_comment(note, "  ");
+  if (!proposal.why_layout.empty()) out += recipe_comment(proposal.why_layout + ".", "  ");
+  if (proposal.layout != "channels_first") out += "  layout: " + proposal.layout + "\n";
+  if (proposal.why_parts.empty()) {
+    out += recipe_split(proposal, "examples");
+  } else {
+    out += recipe_comment(proposal.why_parts + ".", "  ");
+  }
+  return out;
+}
+
 // Of one task there is nothing to balance.
 std::string recipe_method(std::size_t tasks) {
   return std::string("\nbalance:\n  method: ") + (tasks > 1 ? "cagrad" : "ew") + "\n";
@@ -168,13 +186,20 @@ std::string recipe_text(const FileProposal& proposal,
       "setting, docs/recipe.md explains them.",
       "");
   out += "name: " + text_yaml(name) + "\nseed: 0\n\n";
-  out += recipe_files(proposal, train, format);
-  out += "\nmodel:\n  kind: convnet\n";
-  out += recipe_comment(fmt::format("Chosen by the {} files and their size alone, as are the "
+  const bool arrays = proposal.kind == "arrays";
+  out += arrays ? recipe_arrays(proposal, train) : recipe_files(proposal, train, format);
+  out += "\nmodel:\n  kind: " + proposal.model + "\n";
+  out += recipe_comment(fmt::format("Chosen by the {} {} and their size alone, as are the "
                                     "learning rate, epochs and batch size below.",
-                                    proposal.rows),
+                                    proposal.rows,
+                                    arrays ? "examples" : "files"),
                         "  ");
-  out += "  channels: " + recipe_numbers(proposal.channels) + "\n";
+  if (proposal.model == "mlp") {
+    out += "  widths: " + recipe_numbers(proposal.widths) +
+           "\n  dropout: " + number_text(proposal.dropout) + "\n";
+  } else {
+    out += "  channels: " + recipe_numbers(proposal.channels) + "\n";
+  }
   out += "\n" + recipe_comment("Targets: " + proposal.why_targets + ".", "") + "tasks:\n";
   for (const ProposedTask& task : proposal.tasks) out += recipe_task(task);
   out += recipe_method(proposal.tasks.size());

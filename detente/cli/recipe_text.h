@@ -16,7 +16,7 @@ std::string recipe_text(const data::RecipeProposal& proposal,
                         const std::string& train,
                         const std::string& format);
 
-// The same for images and recordings.
+// The same for images, recordings and arrays.
 std::string recipe_text(const data::FileProposal& proposal,
                         const std::string& name,
                         const std::string& train,

@@ -15,27 +15,6 @@ namespace {
 constexpr std::size_t kRowsForTest = 50;  // below, a test part tells nothing
 constexpr std::int64_t kSeedsTried = 100;
 
-// Sizes that suit small networks on so many rows; nothing is measured.
-void choose_training(RecipeProposal& proposal) {
-  const auto rows = static_cast<double>(proposal.rows);
-  if (rows < 1000) {
-    proposal.widths = {64, 32};
-    proposal.dropout = 0.2;
-    proposal.batch_size = 16;
-  } else if (rows < 10000) {
-    proposal.widths = {128, 64};
-    proposal.dropout = 0.1;
-    proposal.batch_size = 32;
-  } else {
-    proposal.widths = {256, 128};
-    proposal.batch_size = rows < 100000 ? 64 : 256;
-  }
-  proposal.lr = 0.002;
-  // About as many steps whatever the number of rows.
-  const double epochs = 4000.0 * static_cast<double>(proposal.batch_size) / rows;
-  proposal.epochs = std::llround(std::clamp(epochs, 3.0, 60.0));
-}
-
 bool has_label(const Table& table, std::size_t column, const RowList& rows) {
   return std::any_of(rows.begin(), rows.end(), [&](std::size_t row) {
     return !is_missing(table.cell(row, column));
@@ -84,6 +63,31 @@ void choose_seed(const Table& table, RecipeProposal& proposal) {
 
 }  // namespace
 
+namespace internal {
+
+// Sizes that suit small networks on so many rows; nothing is measured.
+void choose_sizes(RecipeProposal& proposal) {
+  const auto rows = static_cast<double>(proposal.rows);
+  if (rows < 1000) {
+    proposal.widths = {64, 32};
+    proposal.dropout = 0.2;
+    proposal.batch_size = 16;
+  } else if (rows < 10000) {
+    proposal.widths = {128, 64};
+    proposal.dropout = 0.1;
+    proposal.batch_size = 32;
+  } else {
+    proposal.widths = {256, 128};
+    proposal.batch_size = rows < 100000 ? 64 : 256;
+  }
+  proposal.lr = 0.002;
+  // About as many steps whatever the number of rows.
+  const double epochs = 4000.0 * static_cast<double>(proposal.batch_size) / rows;
+  proposal.epochs = std::llround(std::clamp(epochs, 3.0, 60.0));
+}
+
+}  // namespace internal
+
 RecipeProposal propose_recipe(const Table& table, const std::vector<std::string>& targets) {
   DETENTE_CHECK(table.rows() >= 2,
                 ErrorCode::kData,
@@ -118,7 +122,7 @@ RecipeProposal propose_recipe(const Table& table, const std::vector<std::string>
   proposal.dev = 0.15;
   proposal.test = table.rows() >= kRowsForTest ? 0.15 : 0;
   choose_seed(table, proposal);
-  choose_training(proposal);
+  internal::choose_sizes(proposal);
   return proposal;
 }
 

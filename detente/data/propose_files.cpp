@@ -205,43 +205,6 @@ void propose_frames(const SoundRows& sounds, FileProposal& proposal) {
   }
 }
 
-// Every part has a target of every task.
-void propose_split(const Table& table, FileProposal& proposal) {
-  if (!proposal.split_column.empty()) return;
-  proposal.dev = 0.15;
-  proposal.test = table.rows() >= kFilesForTest ? 0.15 : 0;
-  Split split{.dev = proposal.dev, .test = proposal.test, .seed = 0};
-  const auto labelled = [&](const ProposedTask& task, const RowList& rows) {
-    const std::size_t column = table.column_index(task.column);
-    return std::any_of(rows.begin(), rows.end(), [&](std::size_t row) {
-      return !is_missing(table.cell(row, column)) || !task.class_names.empty();
-    });
-  };
-  for (; split.seed < kSplitSeeds; ++split.seed) {
-    bool usable = true;
-    for (const Part part : {Part::kTrain, Part::kDev, Part::kTest}) {
-      if (!split.has(part)) continue;
-      const RowList rows = split.rows(part, table);
-      for (const ProposedTask& task : proposal.tasks) usable = usable && labelled(task, rows);
-    }
-    proposal.split_seed = split.seed;
-    if (usable) return;
-  }
-  fail(
-      ErrorCode::kData,
-      "[data::propose_files] no split of the {} rows of '{}' leaves a target of every task in each "
-      "part; expected more rows, or name fewer targets.",
-      table.rows(),
-      table.source());
-}
-
-void propose_training(FileProposal& proposal) {
-  const auto rows = static_cast<double>(proposal.rows);
-  proposal.batch_size = rows < 1000 ? 16 : rows < 10000 ? 32 : 64;
-  const double epochs = 2000.0 * static_cast<double>(proposal.batch_size) / rows;
-  proposal.epochs = std::llround(std::clamp(epochs, 3.0, 40.0));
-}
-
 ProposedTask label_task(const ClassTable& classes, const std::string& path) {
   const std::vector<std::string> names = classes.names();
   DETENTE_CHECK(names.size() >= 2,
@@ -320,6 +283,47 @@ std::optional<FileRows> rows_of_list(const std::string& path,
 
 }  // namespace
 
+namespace internal {
+
+// Every part has a target of every task.
+void propose_split(const Table& table, FileProposal& proposal) {
+  if (!proposal.split_column.empty()) return;
+  proposal.dev = 0.15;
+  proposal.test = table.rows() >= kFilesForTest ? 0.15 : 0;
+  Split split{.dev = proposal.dev, .test = proposal.test, .seed = 0};
+  const auto labelled = [&](const ProposedTask& task, const RowList& rows) {
+    const std::size_t column = table.column_index(task.column);
+    return std::any_of(rows.begin(), rows.end(), [&](std::size_t row) {
+      return !is_missing(table.cell(row, column)) || !task.class_names.empty();
+    });
+  };
+  for (; split.seed < kSplitSeeds; ++split.seed) {
+    bool usable = true;
+    for (const Part part : {Part::kTrain, Part::kDev, Part::kTest}) {
+      if (!split.has(part)) continue;
+      const RowList rows = split.rows(part, table);
+      for (const ProposedTask& task : proposal.tasks) usable = usable && labelled(task, rows);
+    }
+    proposal.split_seed = split.seed;
+    if (usable) return;
+  }
+  fail(
+      ErrorCode::kData,
+      "[data::propose_files] no split of the {} rows of '{}' leaves a target of every task in each "
+      "part; expected more rows, or name fewer targets.",
+      table.rows(),
+      table.source());
+}
+
+void propose_training(FileProposal& proposal) {
+  const auto rows = static_cast<double>(proposal.rows);
+  proposal.batch_size = rows < 1000 ? 16 : rows < 10000 ? 32 : 64;
+  const double epochs = 2000.0 * static_cast<double>(proposal.batch_size) / rows;
+  proposal.epochs = std::llround(std::clamp(epochs, 3.0, 40.0));
+}
+
+}  // namespace internal
+
 std::optional<FileProposal> propose_files(const std::string& path,
                                           TableFormat format,
                                           const std::vector<std::string>& targets) {
@@ -344,8 +348,8 @@ std::optional<FileProposal> propose_files(const std::string& path,
         .path = path, .format = format, .column = folder ? "audio" : proposal.column};
     propose_frames(SoundRows(listing, PcmIndex{}), proposal);
   }
-  propose_split(rows->table, proposal);
-  propose_training(proposal);
+  internal::propose_split(rows->table, proposal);
+  internal::propose_training(proposal);
   return proposal;
 }
 

@@ -15,7 +15,7 @@
 namespace detente::data {
 
 struct FileProposal {
-  std::string kind;  // "images" or "audio"
+  std::string kind;  // "images", "audio" or "arrays"
   std::size_t rows = 0;
   std::string column;       // of a list, the files'; of folders empty
   std::string why_targets;  // how the targets were found
@@ -34,7 +34,16 @@ struct FileProposal {
   std::int64_t mels = 40;
   std::string why_frames;
 
+  // Arrays: which one holds the inputs, and how they lie in it.
+  std::string inputs;
+  std::string layout = "channels_first";
+  std::string why_layout;
+  std::string why_parts;  // where the arrays have their parts themselves; then there are no shares
+
+  std::string model = "convnet";
   std::vector<std::int64_t> channels;
+  std::vector<std::int64_t> widths;  // mlp, in place of channels
+  double dropout = 0;
   double lr = 0.002;
   std::int64_t epochs = 1;
   std::int64_t batch_size = 32;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <detente/data/propose.h>
+#include <detente/data/propose_files.h>
 
 #include <optional>
 #include <span>
@@ -37,5 +38,12 @@ std::vector<ProposedTask> propose_targets(const Table& table,
 void propose_inputs(const Table& table,
                     std::span<const ColumnSurvey> columns,
                     RecipeProposal& proposal);
+
+// Widths, dropout and training that suit small networks on so many rows; nothing is measured.
+void choose_sizes(RecipeProposal& proposal);
+
+// Shares with a seed that leaves every part a target of every task, unless a column says the parts.
+void propose_split(const Table& table, FileProposal& proposal);
+void propose_training(FileProposal& proposal);
 
 }  // namespace detente::data::internal

@@ -50,6 +50,34 @@ class ArrayCommandsTest : public TrainCommandsTest {
   }
 };
 
+TEST_F(ArrayCommandsTest, WhatNewProposesTrainsAsItIs) {
+  const std::pair<const char*, int> shapes[] = {{"3", 3},
+                                                {"2, 16", 32},
+                                                {"16, 2", 32},
+                                                {"9, 8", 72},
+                                                {"1, 8, 8", 64},
+                                                {"8, 8, 3", 192},
+                                                {"4, 8, 8, 1", 256}};
+  for (const auto& [shape, size] : shapes) {
+    write_arrays("a.npz", 60, shape, size);
+    ASSERT_EQ(call({"new", "--from", path("a.npz"), "--out", path("new.yaml"), "--force"}), 0)
+        << err_.str();
+    EXPECT_THAT(out_.str(), HasSubstr("2 tasks, 60 examples"));
+    ASSERT_EQ(call({"train",
+                    path("new.yaml"),
+                    "--out",
+                    path("new-run"),
+                    "--force",
+                    "--quiet",
+                    "--set",
+                    "train.epochs=1"}),
+              0)
+        << shape << err_.str();
+  }
+  EXPECT_EQ(call({"new", "--from", path("a.npz"), "--out", "-", "--targets", "levl"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("'level'"));
+}
+
 TEST_F(ArrayCommandsTest, TrainEvalPredictAndExportEveryForm) {
   struct Case {
     const char* shape;
