@@ -7,7 +7,6 @@
 
 namespace detente::engine {
 
-using internal::kNan;
 using internal::trainable;
 
 MultiTaskBackward::MultiTaskBackward(const TensorList& shared,

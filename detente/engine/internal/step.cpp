@@ -10,7 +10,6 @@
 namespace detente::engine {
 
 using balance::MethodClass;
-using internal::kNan;
 using internal::trainable;
 
 namespace {

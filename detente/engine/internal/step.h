@@ -124,7 +124,7 @@ struct MultiTaskBackward::Impl {
   at::Tensor direction;  // [P]; the memory behind .grad
   at::Tensor spare;      // [P]; a direction that exists before anything may fail
   std::vector<std::string> notices;
-  double estimate_cosine = internal::kNan;  // last measured
+  double estimate_cosine = kNan;  // last measured
 
   std::size_t tasks() const { return solver.tasks(); }
   const std::vector<std::string>& names() const { return solver.names(); }

@@ -100,7 +100,7 @@ void MultiTaskBackward::Impl::finish_batches(Rng& rng) {
   start_report();
   report.notice = notice;
   const at::NoGradGuard no_grad;
-  std::vector<double> means(tasks(), internal::kNan);
+  std::vector<double> means(tasks(), kNan);
   for (std::size_t k = 0; k < tasks(); ++k) {
     if (sum.shares[k] > 0) means[k] = (1.0 / sum.shares[k]) * sum.losses[k];
   }

@@ -13,8 +13,6 @@
 
 namespace detente::engine {
 
-using internal::kNan;
-
 void MultiTaskBackward::Impl::finish(const Ending& ending) {
   const at::NoGradGuard no_grad;
   if (overflowed()) {

@@ -11,7 +11,6 @@
 
 namespace detente::engine {
 
-using internal::kNan;
 using internal::trainable;
 
 // One gradient per task with respect to the shared parameters, [K, P]; NaN for absent tasks. Of

@@ -18,7 +18,6 @@
 namespace detente::engine {
 
 using balance::MethodClass;
-using internal::kNan;
 
 namespace {
 
