@@ -84,7 +84,7 @@ bool has_slide_name(const std::filesystem::path& path) {
   return kEndings.contains(lower_ascii(path.extension().string()));
 }
 
-void SlideSource::leave_out(const std::string& file, const std::string& reason) {
+void SlideSource::leave_slide_out(const std::string& file, const std::string& reason) {
   ++left_out_;
   warnings_.push_back(fmt::format("A slide is left out: {} ({})", file, reason));
 }
@@ -94,7 +94,7 @@ std::optional<TileScale> SlideSource::open_slide(const std::string& file, slides
     info = reader().info(file);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kData) throw;
-    leave_out(file, error.what());
+    leave_slide_out(file, error.what());
     return std::nullopt;
   }
   return tile_scale(info, options_, file);
@@ -207,7 +207,7 @@ void SlideSource::plan_slides(const Listed& listed, bool training) {
       overview = reader().take(one.ticket);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kData) throw;
-      leave_out(file, error.what());
+      leave_slide_out(file, error.what());
       continue;
     }
     const auto [scale_x, scale_y] = overview_scale(one.info, one.region);
@@ -216,7 +216,7 @@ void SlideSource::plan_slides(const Listed& listed, bool training) {
         plan_tiles(one.info, one.scale, mask, options_, file, table.place(one.row));
     without_tissue_ += plan.without_tissue;
     if (plan.tiles.empty()) {
-      leave_out(file, "none of its tiles has enough tissue, data.tissue");
+      leave_slide_out(file, "none of its tiles has enough tissue, data.tissue");
       continue;
     }
     SlideAnnotations annotations;

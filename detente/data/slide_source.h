@@ -112,7 +112,7 @@ class SlideSource final : public PictureSource {
   // Nothing, having warned, for a slide that cannot be read. kData where only the recipe is to blame.
   std::optional<TileScale> open_slide(const std::string& file, slides::SlideInfo& info);
   std::size_t add_slide(const std::string& file, const slides::SlideInfo& info);
-  void leave_out(const std::string& file, const std::string& reason);
+  void leave_slide_out(const std::string& file, const std::string& reason);
 
   std::string column_ = "slide";
   std::string annotations_;

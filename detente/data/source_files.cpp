@@ -202,7 +202,9 @@ Table SourceFiles::read_whole_table(Part part) const {
 Table SourceFiles::read_table(Part part) const {
   if (!sources.empty()) {
     std::vector<NamedTable> tables;
-    for (const auto& [name, files, batch] : sources) {
+    for (const NamedFiles& source : sources) {
+      const std::string& name = source.name;
+      const SourceFiles& files = source.files;
       // A split by column: the file may have rows for other parts alone.
       const bool has = of_source(name, [&] { return files.has_rows(part); });
       if (!has && (part == Part::kTest || !files.has(part))) continue;
