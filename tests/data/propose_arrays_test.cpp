@@ -100,7 +100,8 @@ TEST_F(ProposeArraysTest, AllOthersWithFewNumbersAreTargets) {
   const FileProposal found = proposed(members);
   EXPECT_EQ(found.inputs, "embedding");
   EXPECT_THAT(columns_of(found), ElementsAre("grade", "kind", "place.0", "place.1"));
-  EXPECT_EQ(found.tasks[1].kind, TaskKind::kBinary);
+  EXPECT_EQ(found.tasks[1].kind, TaskKind::kClasses);
+  EXPECT_THAT(found.tasks[1].class_names, ElementsAre("a", "b"));
   EXPECT_EQ(found.tasks[2].name, "place_0");
   EXPECT_THAT(found.notes, ElementsAre(HasSubstr("'same' is no target: every row holds the same")));
   EXPECT_THAT(columns_of(proposed(members, {"place.1", "grade"})), ElementsAre("place.1", "grade"));
@@ -134,10 +135,11 @@ TEST_F(ProposeArraysTest, FilesOfOneArray) {
   folder_.write("run1_y_train.npy", ids(30));
   folder_.write("run2_y_train.npy", ids(7));
   folder_.write("label.npy", ids(30));
+  folder_.write("grade.npy", ids(30));
   const FileProposal found = *propose_arrays(folder_.file("run1_X_train.npy"), {});
   EXPECT_EQ(found.inputs, "X");
-  EXPECT_THAT(columns_of(found), ElementsAre("label", "y"));
-  const FileProposal own = *propose_arrays(folder_.file("label.npy"), {"y"});
+  EXPECT_THAT(columns_of(found), ElementsAre("grade", "label", "y"));
+  const FileProposal own = *propose_arrays(folder_.file("label.npy"), {"grade"});
   EXPECT_EQ(own.inputs, "label");
   std::filesystem::create_directories(folder_.file("arrays"));
   folder_.write("arrays/X.npy", floats({30, 4}));
