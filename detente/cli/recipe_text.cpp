@@ -116,7 +116,16 @@ std::string recipe_data(const RecipeProposal& proposal,
 }
 
 std::string recipe_split(const FileProposal& proposal, const char* what) {
-  std::string out = split_comment(proposal.rows, what, proposal.test > 0);
+  std::string out =
+      proposal.own_test
+          ? recipe_comment(
+                fmt::format("Of the {} training {}, a share that chooses the epoch (dev). "
+                            "The file's own test part is asked for with `detente eval "
+                            "RUN --data FILE`.",
+                            proposal.rows,
+                            what),
+                "  ")
+          : split_comment(proposal.rows, what, proposal.test > 0);
   out += fmt::format("  split: {{dev: {}", number_text(proposal.dev));
   if (proposal.test > 0) out += fmt::format(", test: {}", number_text(proposal.test));
   return out + fmt::format(", seed: {}}}\n", proposal.split_seed);

@@ -266,9 +266,10 @@ class ArrayProposer {
     }
     if (asked.empty()) {
       for (const ColumnSurvey& column : columns) {
-        const std::string against = internal::why_no_target(column);
-        if (against.empty()) wanted.push_back(column.name);
-        if (!against.empty()) {
+        const std::string against = why_left_out(column);
+        if (against.empty()) {
+          wanted.push_back(column.name);
+        } else {
           proposal_.notes.push_back(fmt::format("'{}' is no target: {}.", column.name, against));
         }
       }
@@ -278,6 +279,15 @@ class ArrayProposer {
       proposal_.why_targets =
           "every array beside the inputs that can be one; take out what is none";
     }
+  }
+
+  static std::string why_left_out(const ColumnSurvey& column) {
+    std::string against = internal::why_no_target(column);
+    if (against.empty()) against = internal::why_name_of_rows(column);
+    if (against.empty() && internal::is_called_group(column.name)) {
+      against = "it says which examples belong together; split.group keeps them in one part";
+    }
+    return against;
   }
 
   void choose_parts(const std::string& inputs, const Table& table) {
@@ -296,7 +306,7 @@ class ArrayProposer {
     if (has(Part::kTest)) {
       // Shares are of the training examples; the file's own test part is asked for by --data.
       proposal_.test = 0;
-      proposal_.notes.push_back("The test part is asked for with `detente eval RUN --data FILE`.");
+      proposal_.own_test = true;
     }
   }
 

@@ -38,6 +38,7 @@ struct FileProposal {
   std::string inputs;
   std::string layout = "channels_first";
   std::string why_layout;
+  bool own_test = false;  // they have a test part, and no other
   std::string why_parts;  // where the arrays have their parts themselves; then there are no shares
 
   std::string model = "convnet";

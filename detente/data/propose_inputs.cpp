@@ -29,23 +29,6 @@ bool is_called_id(const std::string& name) {
       kEnds.begin(), kEnds.end(), [&](const char* end) { return lower.ends_with(end); });
 }
 
-bool is_called_group(const std::string& name) {
-  const std::string lower = lower_ascii(name);
-  constexpr std::array<const char*, 10> kBegins = {"subject",
-                                                   "patient",
-                                                   "user",
-                                                   "customer",
-                                                   "participant",
-                                                   "person",
-                                                   "speaker",
-                                                   "group",
-                                                   "session",
-                                                   "family"};
-  return is_called_id(name) || std::any_of(kBegins.begin(), kBegins.end(), [&](const char* begin) {
-           return lower.starts_with(begin);
-         });
-}
-
 // "" for a column that may be an input.
 std::string why_no_input(const ColumnSurvey& column) {
   if (column.kind == Kind::kEmpty) return "every cell is missing";
@@ -54,11 +37,7 @@ std::string why_no_input(const ColumnSurvey& column) {
     return "it holds infinite numbers";
   }
   if (column.rows < kFewestRows) return "";
-  const bool named = column.distinct == column.rows;
-  if (named && column.whole && (column.increasing || column.decreasing)) {
-    return "it counts the rows";
-  }
-  if (named && is_called_id(column.name)) return "it names the rows";
+  if (const std::string name = why_name_of_rows(column); !name.empty()) return name;
   if (column.kind == Kind::kWords && 2 * column.distinct > column.filled()) {
     return fmt::format(
         "{} of its {} words differ: it names rows, or is text (two columns of sentences are "
@@ -133,6 +112,29 @@ std::map<std::string, std::string> find_leaks(const Table& table,
 }
 
 }  // namespace
+
+bool is_called_group(const std::string& name) {
+  const std::string lower = lower_ascii(name);
+  constexpr std::array<const char*, 10> kBegins = {"subject",
+                                                   "patient",
+                                                   "user",
+                                                   "customer",
+                                                   "participant",
+                                                   "person",
+                                                   "speaker",
+                                                   "group",
+                                                   "session",
+                                                   "family"};
+  return is_called_id(name) || std::any_of(kBegins.begin(), kBegins.end(), [&](const char* begin) {
+           return lower.starts_with(begin);
+         });
+}
+
+std::string why_name_of_rows(const ColumnSurvey& column) {
+  if (column.rows < kFewestRows || column.distinct != column.rows) return "";
+  if (column.whole && (column.increasing || column.decreasing)) return "it counts the rows";
+  return is_called_id(column.name) ? "it names the rows" : "";
+}
 
 void propose_inputs(const Table& table,
                     std::span<const ColumnSurvey> columns,

@@ -39,6 +39,11 @@ void propose_inputs(const Table& table,
                     std::span<const ColumnSurvey> columns,
                     RecipeProposal& proposal);
 
+// "it counts the rows" or "it names the rows"; "" where it does neither, or rows are too few to tell.
+std::string why_name_of_rows(const ColumnSurvey& column);
+// "patient", "user_id": what several rows may share.
+bool is_called_group(const std::string& name);
+
 // Widths, dropout and training that suit small networks on so many rows; nothing is measured.
 void choose_sizes(RecipeProposal& proposal);
 

@@ -94,7 +94,9 @@ TEST_F(ProposeArraysTest, AllOthersWithFewNumbersAreTargets) {
       {"kind.npy", words},
       {"place.npy", floats({60, 2})},
       {"same.npy", test::npy_file("|b1", "(60,)", std::string(60, '\1'))},
+      {"index.npy", floats({60})},
       {"settings.npy", floats({3})},
+      {"subject.npy", ids(60)},
       {"scalar.npy", test::npy_file("<f4", "()", test::raw_bytes(std::vector<float>{1}))},
   };
   const FileProposal found = proposed(members);
@@ -103,7 +105,10 @@ TEST_F(ProposeArraysTest, AllOthersWithFewNumbersAreTargets) {
   EXPECT_EQ(found.tasks[1].kind, TaskKind::kClasses);
   EXPECT_THAT(found.tasks[1].class_names, ElementsAre("a", "b"));
   EXPECT_EQ(found.tasks[2].name, "place_0");
-  EXPECT_THAT(found.notes, ElementsAre(HasSubstr("'same' is no target: every row holds the same")));
+  EXPECT_THAT(found.notes,
+              ElementsAre(HasSubstr("'index' is no target: it names the rows"),
+                          HasSubstr("'same' is no target: every row holds the same"),
+                          HasSubstr("'subject' is no target: it says which examples belong")));
   EXPECT_THAT(columns_of(proposed(members, {"place.1", "grade"})), ElementsAre("place.1", "grade"));
   EXPECT_THAT(test::said([&] { proposed(members, {"plce.1"}); }), HasSubstr("'place.1'"));
   EXPECT_THAT(test::said([&] { proposed(members, {"same"}); }), HasSubstr("every row"));
@@ -127,7 +132,7 @@ TEST_F(ProposeArraysTest, PartsOfTheirOwnAreTaken) {
   EXPECT_THAT(two.why_parts, IsEmpty());
   EXPECT_GT(two.dev, 0);
   EXPECT_EQ(two.test, 0);
-  EXPECT_THAT(two.notes, ElementsAre(HasSubstr("--data FILE")));
+  EXPECT_TRUE(two.own_test);
 }
 
 TEST_F(ProposeArraysTest, FilesOfOneArray) {
