@@ -2,19 +2,22 @@
 #include <detente/core/interrupt.h>
 #include <unistd.h>
 
+#include <atomic>
+
 namespace detente {
 namespace {
 
-volatile std::sig_atomic_t interrupt_count = 0;
-volatile std::sig_atomic_t asked_to_end = 0;
+// Atomic, since any thread may be the one that a signal interrupts while others ask.
+std::atomic<bool> is_interrupted = false;
+std::atomic<bool> asked_to_end = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "a handler must not wait for a lock");
 
 void interrupt_handler(int /*signal*/) {
-  if (interrupt_count > 0) ::_exit(130);
-  interrupt_count = 1;
+  if (is_interrupted.exchange(true)) ::_exit(130);
 }
 
 // Some minutes before a job's end (`sbatch --signal=USR1@120`); the SIGTERM that comes then is the first.
-void ask_handler(int /*signal*/) { asked_to_end = 1; }
+void ask_handler(int /*signal*/) { asked_to_end = true; }
 
 void take_unless_ignored(int signal, const struct sigaction& action, struct sigaction& old) {
   sigaction(signal, nullptr, &old);
@@ -24,8 +27,8 @@ void take_unless_ignored(int signal, const struct sigaction& action, struct siga
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
-  interrupt_count = 0;
-  asked_to_end = 0;
+  is_interrupted = false;
+  asked_to_end = false;
   struct sigaction action {};
   action.sa_handler = interrupt_handler;
   sigemptyset(&action.sa_mask);
@@ -44,6 +47,6 @@ InterruptGuard::~InterruptGuard() {
   sigaction(SIGUSR1, &old_user_, nullptr);
 }
 
-bool InterruptGuard::interrupted() const { return interrupt_count > 0 || asked_to_end > 0; }
+bool InterruptGuard::interrupted() const { return is_interrupted || asked_to_end; }
 
 }  // namespace detente
