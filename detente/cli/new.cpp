@@ -145,12 +145,15 @@ void run_new(const NewFlags& flags, Context& context) {
       "table that names them.",
       from,
       data::has_image_name(from) ? "image" : "recording");
-  if (const auto arrays = data::propose_arrays(from, target_names(flags.targets, {}))) {
+  const auto write_files = [&](const data::FileProposal& proposal, const std::string& what) {
     write_proposal(flags,
-                   recipe_text(*arrays, name, train, flags.format),
-                   arrays->tasks.size(),
-                   count_of(arrays->rows, "example"),
+                   recipe_text(proposal, name, train, flags.format),
+                   proposal.tasks.size(),
+                   count_of(proposal.rows, what),
                    context);
+  };
+  if (const auto arrays = data::propose_arrays(from, target_names(flags.targets, {}))) {
+    write_files(*arrays, "example");
     return;
   }
   std::optional<data::Table> table;
@@ -158,11 +161,7 @@ void run_new(const NewFlags& flags, Context& context) {
   const std::vector<std::string> targets =
       target_names(flags.targets, table ? table->column_names() : std::vector<std::string>());
   if (const auto files = data::propose_files(from, format, targets)) {
-    write_proposal(flags,
-                   recipe_text(*files, name, train, flags.format),
-                   files->tasks.size(),
-                   count_of(files->rows, files->kind == "images" ? "image" : "recording"),
-                   context);
+    write_files(*files, files->kind == "images" ? "image" : "recording");
     return;
   }
   const data::RecipeProposal proposal = data::propose_recipe(*table, targets);

@@ -115,6 +115,16 @@ std::vector<std::string> words_of(Part part) {
 
 }  // namespace
 
+ArrayName array_name(const std::string& name) {
+  for (const Part part : {Part::kTrain, Part::kDev, Part::kTest}) {
+    for (const std::string& word : words_of(part)) {
+      if (name.ends_with("_" + word)) return {name.substr(0, name.size() - word.size() - 1), part};
+      if (name.starts_with(word + "_")) return {name.substr(word.size() + 1), part};
+    }
+  }
+  return {name, std::nullopt};
+}
+
 ArrayEntries::ArrayEntries(const NpyContent& content)
     : content_(content), count_(content.count()), swapped_(content.dtype[0] == '>') {
   read_ = choose_reader(content.dtype[1], content.item, swapped_);
@@ -244,6 +254,12 @@ std::string ArrayFile::find(const std::string& name, const std::vector<Part>& pa
     if (std::string own = find_part(name, part); !own.empty()) return own;
   }
   return "";
+}
+
+std::string ArrayFile::asked_by(const std::string& name) const {
+  const std::size_t around = before_.size() + after_.size();
+  const bool beside = name.size() > around && name.starts_with(before_) && name.ends_with(after_);
+  return beside ? name.substr(before_.size(), name.size() - around) : name;
 }
 
 std::string ArrayFile::find_part(const std::string& name, Part part) const {

@@ -16,11 +16,19 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace detente::data {
+
+// "y_train" and "train_y": y, and the part; of a name without a part's word the name itself.
+struct ArrayName {
+  std::string base;
+  std::optional<Part> part;
+};
+ArrayName array_name(const std::string& name);
 
 // The entries of an array in C order, whatever their width and order in the file.
 class ArrayEntries {
@@ -70,6 +78,8 @@ class ArrayFile {
 
   // Ascending; of a .npy file those beside it.
   std::vector<std::string> names() const;
+  // What find() finds that name by, but for the part's word: beside "run1_X.npy" it is y of "run1_y".
+  std::string asked_by(const std::string& name) const;
   const std::string& path() const { return path_; }
 
  private:

@@ -10,7 +10,6 @@
 #include <detente/data/survey.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -21,27 +20,6 @@ namespace {
 
 constexpr std::size_t kMostTargetColumns = 20;  // of one array; more are no targets but inputs
 constexpr std::size_t kSmallestPicture = 8;     // sides below are rather channels than pixels
-
-// "y_train" → "y" and the part; a name without a part's word is of none.
-struct PartName {
-  std::string base;
-  std::optional<Part> part;
-};
-
-PartName part_name(const std::string& name) {
-  constexpr std::array<std::pair<const char*, Part>, 6> kWords = {{{"train", Part::kTrain},
-                                                                   {"dev", Part::kDev},
-                                                                   {"val", Part::kDev},
-                                                                   {"valid", Part::kDev},
-                                                                   {"validation", Part::kDev},
-                                                                   {"test", Part::kTest}}};
-  for (const auto& [text, part] : kWords) {
-    const std::string word = text;
-    if (name.ends_with("_" + word)) return {name.substr(0, name.size() - word.size() - 1), part};
-    if (name.starts_with(word + "_")) return {name.substr(word.size() + 1), part};
-  }
-  return {name, std::nullopt};
-}
 
 bool is_array_folder(const std::filesystem::path& path) {
   std::error_code error;
@@ -71,14 +49,14 @@ struct FoundArray {
 // part's word.
 std::string inputs_of_file(const std::filesystem::path& path) {
   const std::string stem = path.stem().string();
-  return stem.find('X') != std::string::npos ? "X" : part_name(stem).base;
+  return stem.find('X') != std::string::npos ? "X" : array_name(stem).base;
 }
 
 class ArrayProposer {
  public:
-  ArrayProposer(const std::string& path, bool single)
-      : path_(path), single_(single), file_(path, single ? inputs_of_file(path) : "X") {
-    if (single) inputs_ = inputs_of_file(path);
+  // `inputs`: of a .npy file, what it holds; else empty.
+  ArrayProposer(const std::string& path, const std::string& inputs)
+      : path_(path), inputs_(inputs), file_(path, inputs) {
     read_arrays();
   }
 
@@ -105,9 +83,9 @@ class ArrayProposer {
   void read_arrays() {
     std::set<std::string> known;
     std::vector<std::string> names = file_.names();
-    if (single_) names.insert(names.begin(), inputs_);
+    if (!inputs_.empty()) names.insert(names.begin(), inputs_);
     for (const std::string& name : names) {
-      const PartName of = part_name(base_name(name));
+      const ArrayName of = array_name(file_.asked_by(name));
       if (of.part) parts_[of.base].insert(*of.part);
       if ((of.part && *of.part != Part::kTrain) || !known.insert(of.base).second) continue;
       const std::string found = file_.find(of.base, {Part::kTrain});
@@ -119,19 +97,6 @@ class ArrayProposer {
     }
   }
 
-  // Beside "run1_X.npy" the array y is "run1_y".
-  std::string base_name(const std::string& name) const {
-    if (!single_) return name;
-    const std::string stem = std::filesystem::path(path_).stem().string();
-    const std::size_t at = stem.find(inputs_);
-    if (at == std::string::npos) return name;
-    const std::string before = stem.substr(0, at);
-    const std::string after = stem.substr(at + inputs_.size());
-    const bool beside = name.size() > before.size() + after.size() && name.starts_with(before) &&
-                        name.ends_with(after);
-    return beside ? name.substr(before.size(), name.size() - before.size() - after.size()) : name;
-  }
-
   const FoundArray& choose_inputs() const {
     const auto fits = [](const FoundArray& array) {
       return !array.text && array.shape.size() <= 5;
@@ -141,7 +106,7 @@ class ArrayProposer {
         return array.name == name && fits(array);
       });
     };
-    if (single_) {
+    if (!inputs_.empty()) {
       const auto found = called(inputs_);
       DETENTE_CHECK(found != arrays_.end(),
                     ErrorCode::kData,
@@ -166,16 +131,6 @@ class ArrayProposer {
                   "in 1 to 5 dimensions, the first over the examples.",
                   path_);
     return *best;
-  }
-
-  // As many channels as halvings leave something of.
-  std::vector<std::int64_t> channels_for(std::size_t shortest, std::int64_t first) const {
-    std::vector<std::int64_t> channels;
-    for (std::size_t side = shortest; side >= 4 && channels.size() < 3; side /= 2) {
-      channels.push_back(first << channels.size());
-    }
-    if (channels.empty()) channels.push_back(first);
-    return channels;
   }
 
   void choose_form(const FoundArray& inputs) {
@@ -217,7 +172,7 @@ class ArrayProposer {
     }
     const std::size_t shortest = *std::min_element(sides.begin(), sides.end());
     proposal_.model = sides.size() == 1 ? "convnet1d" : sides.size() == 2 ? "convnet" : "convnet3d";
-    proposal_.channels = channels_for(shortest, sides.size() == 1 ? 32 : 16);
+    proposal_.channels = internal::propose_channels(shortest, sides.size() == 1 ? 32 : 16);
   }
 
   // All that could be targets, one number or word for each example.
@@ -266,13 +221,21 @@ class ArrayProposer {
     }
     if (asked.empty()) {
       for (const ColumnSurvey& column : columns) {
-        const std::string against = why_left_out(column);
+        const std::string against = why_left_out(table, column);
         if (against.empty()) {
           wanted.push_back(column.name);
         } else {
           proposal_.notes.push_back(fmt::format("'{}' is no target: {}.", column.name, against));
         }
       }
+    }
+    if (wanted.empty()) {
+      fail(ErrorCode::kData,
+           "[data::propose_arrays] no array of '{}' beside the inputs can be a target; name one "
+           "with "
+           "--targets that can.\n  {}",
+           path_,
+           fmt::join(proposal_.notes, "\n  "));
     }
     proposal_.tasks = internal::propose_targets(table, columns, wanted, proposal_.why_targets);
     if (asked.empty()) {
@@ -281,8 +244,8 @@ class ArrayProposer {
     }
   }
 
-  static std::string why_left_out(const ColumnSurvey& column) {
-    std::string against = internal::why_no_target(column);
+  static std::string why_left_out(const Table& table, const ColumnSurvey& column) {
+    std::string against = internal::why_no_task(table, column);
     if (against.empty()) against = internal::why_name_of_rows(column);
     if (against.empty() && internal::is_called_group(column.name)) {
       against = "it says which examples belong together; split.group keeps them in one part";
@@ -311,8 +274,7 @@ class ArrayProposer {
   }
 
   std::string path_;
-  bool single_;
-  std::string inputs_;
+  std::string inputs_;  // of a .npy file; else empty
   ArrayFile file_;
   std::vector<FoundArray> arrays_;
   std::map<std::string, std::set<Part>> parts_;
@@ -327,7 +289,8 @@ std::optional<FileProposal> propose_arrays(const std::string& path,
   std::error_code ignored;
   const bool folder = std::filesystem::is_directory(path, ignored);
   if (folder ? !is_array_folder(path) : ending != ".npz" && ending != ".npy") return std::nullopt;
-  return ArrayProposer(path, !folder && ending == ".npy").propose(targets);
+  return ArrayProposer(path, ending == ".npy" && !folder ? inputs_of_file(path) : "")
+      .propose(targets);
 }
 
 }  // namespace detente::data

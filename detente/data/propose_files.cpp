@@ -140,19 +140,14 @@ void propose_form(const FileRows& rows, FileProposal& proposal) {
                             width[2],
                             longest > kLargestSide ? ", made smaller, which trains faster" : "");
   }
-  for (std::size_t side = std::min(h, w); side >= 4 && proposal.channels.size() < 3; side /= 2) {
-    proposal.channels.push_back(std::int64_t{16} << proposal.channels.size());
-  }
-  if (proposal.channels.empty()) {
-    DETENTE_CHECK(std::min(h, w) >= 2,
-                  ErrorCode::kData,
-                  "[data::propose_files] the images of '{}' are {} x {} pixels large; expected at "
-                  "least 2 x 2.",
-                  rows.table.source(),
-                  h,
-                  w);
-    proposal.channels = {16};
-  }
+  DETENTE_CHECK(
+      std::min(h, w) >= 2,
+      ErrorCode::kData,
+      "[data::propose_files] the images of '{}' are {} x {} pixels large; expected at least 2 x 2.",
+      rows.table.source(),
+      h,
+      w);
+  proposal.channels = internal::propose_channels(std::min(h, w), 16);
 }
 
 void propose_frames(const SoundRows& sounds, FileProposal& proposal) {
@@ -320,6 +315,14 @@ void propose_training(FileProposal& proposal) {
   proposal.batch_size = rows < 1000 ? 16 : rows < 10000 ? 32 : 64;
   const double epochs = 2000.0 * static_cast<double>(proposal.batch_size) / rows;
   proposal.epochs = std::llround(std::clamp(epochs, 3.0, 40.0));
+}
+
+std::vector<std::int64_t> propose_channels(std::size_t shortest, std::int64_t first) {
+  std::vector<std::int64_t> channels = {first};
+  for (std::size_t side = shortest / 2; side >= 4 && channels.size() < 3; side /= 2) {
+    channels.push_back(2 * channels.back());
+  }
+  return channels;
 }
 
 }  // namespace internal

@@ -28,6 +28,9 @@ struct CellLabels {
 };
 std::optional<CellLabels> labels_in_cells(const Table& table, const ColumnSurvey& column);
 
+// why_no_target, but for cells that hold combinations of labels.
+std::string why_no_task(const Table& table, const ColumnSurvey& column);
+
 // The wanted targets, or those that are found; `why` says how.
 std::vector<ProposedTask> propose_targets(const Table& table,
                                           std::span<const ColumnSurvey> columns,
@@ -50,5 +53,7 @@ void choose_sizes(RecipeProposal& proposal);
 // Shares with a seed that leaves every part a target of every task, unless a column says the parts.
 void propose_split(const Table& table, FileProposal& proposal);
 void propose_training(FileProposal& proposal);
+// Of convolutions that halve the shortest side, three at most: `first` and twice as many each time.
+std::vector<std::int64_t> propose_channels(std::size_t shortest, std::int64_t first);
 
 }  // namespace detente::data::internal

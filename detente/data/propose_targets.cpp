@@ -169,14 +169,15 @@ ProposedTask propose_task(const Table& table, const ColumnSurvey& column) {
   return task;
 }
 
+std::string why_no_task(const Table& table, const ColumnSurvey& column) {
+  std::string reason = why_no_target(column);
+  return !reason.empty() && labels_in_cells(table, column) ? "" : reason;
+}
+
 std::vector<ProposedTask> propose_targets(const Table& table,
                                           std::span<const ColumnSurvey> columns,
                                           const std::vector<std::string>& wanted,
                                           std::string& why) {
-  const auto against = [&](const ColumnSurvey& column) {
-    std::string reason = why_no_target(column);
-    return !reason.empty() && labels_in_cells(table, column) ? "" : reason;
-  };
   std::vector<ProposedTask> tasks;
   std::set<std::string> named;
   for (const std::string& name : wanted) {
@@ -185,7 +186,7 @@ std::vector<ProposedTask> propose_targets(const Table& table,
                   ErrorCode::kInvalidArgument,
                   "[data::propose_recipe] the target '{}' is named twice.",
                   name);
-    const std::string reason = against(column);
+    const std::string reason = why_no_task(table, column);
     DETENTE_CHECK(reason.empty(),
                   ErrorCode::kData,
                   "[data::propose_recipe] column '{}' of '{}' can be no target: {}.",
@@ -198,14 +199,14 @@ std::vector<ProposedTask> propose_targets(const Table& table,
   if (tasks.empty()) {
     why = "the columns whose names begin with target, label, class, outcome or y";
     for (const ColumnSurvey& column : columns) {
-      if (looks_like_target(column.name) && against(column).empty()) {
+      if (looks_like_target(column.name) && why_no_task(table, column).empty()) {
         tasks.push_back(propose_task(table, column));
       }
     }
   }
   if (tasks.empty()) {
     const auto last = std::find_if(columns.rbegin(), columns.rend(), [&](const auto& column) {
-      return against(column).empty();
+      return why_no_task(table, column).empty();
     });
     DETENTE_CHECK(
         last != columns.rend(),
@@ -214,7 +215,7 @@ std::vector<ProposedTask> propose_targets(const Table& table,
         "Expected numbers, or words that occur several times.",
         table.source(),
         columns.back().name,
-        against(columns.back()));
+        why_no_task(table, columns.back()));
     why = "the last column that can be one, for no name says which; name them with --targets";
     tasks.push_back(propose_task(table, *last));
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/support/allocations.h"
+#include "tests/support/methods.h"
 
 namespace detente::balance {
 namespace {
@@ -53,8 +54,5 @@ INSTANTIATE_TEST_SUITE_P(Registry,
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace
-
-// Printed by GoogleTest instead of the struct's bytes.
-void PrintTo(const MethodInfo& info, std::ostream* out) { *out << info.name; }
 
 }  // namespace detente::balance

@@ -155,6 +155,10 @@ TEST_F(ProposeArraysTest, FilesOfOneArray) {
 TEST_F(ProposeArraysTest, WhatIsNoneOrCannotBe) {
   EXPECT_FALSE(propose_arrays(folder_.write("t.csv", "a,b\n1,2\n"), {}).has_value());
   EXPECT_FALSE(propose_arrays(folder_.path().string(), {}).has_value());
+  EXPECT_THAT(test::said([&] {
+                proposed({{"X.npy", floats({60, 5})}, {"index.npy", floats({60})}});
+              }),
+              HasSubstr("'index' is no target: it names the rows"));
   EXPECT_THAT(test::said([&] { propose_arrays(folder_.write("b.npz", "PK, not an archive"), {}); }),
               HasSubstr("b.npz"));
   EXPECT_THAT(test::said([&] {

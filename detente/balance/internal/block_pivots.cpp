@@ -4,17 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace detente::balance::internal {
 namespace {
 
-// A violation below this, relative to the terms that form it, is rounding.
-constexpr double kViolation = 32 * std::numeric_limits<double>::epsilon();
 // A residual below this, relative to the largest of those terms, needs no correction.
-constexpr double kRounding = 2 * std::numeric_limits<double>::epsilon();
-// Squared pivots below this leave too few digits to tell a weight's sign from the factor alone.
-constexpr double kDependent = 1e-8;
+constexpr double kRounding = 2 * kEpsilon;
 // Sweeps of coordinate descent for the first guess; each costs less than a factor.
 constexpr int kSweeps = 3;
 constexpr int kMaxRounds = 40;

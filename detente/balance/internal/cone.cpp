@@ -8,8 +8,6 @@
 namespace detente::balance::internal {
 namespace {
 
-// A violation below this, relative to the terms that form it, is rounding.
-constexpr double kOutside = 32 * kEpsilon;
 // A dependent row whose violation is smaller than this is set aside rather than called a proof
 // that nothing satisfies all rows.
 constexpr double kContradiction = 1e-10;
@@ -118,7 +116,7 @@ bool ConeProjector::solve_row_by_row(const UnitGram& unit,
         value += term;
         size += std::abs(term);
       }
-      if (value < -kOutside * size && value < slack) {
+      if (value < -kViolation * size && value < slack) {
         slack = value;
         enter = i;
         enter_size = size;

@@ -29,6 +29,8 @@ inline double dot(std::size_t n, const double* __restrict x, const double* __res
 // is not read) by U with UᵀU = a. Returns the smallest pivot u_ii²; when it is not above `least`,
 // the factor is unfinished.
 double factor_cholesky(std::size_t n, double* a, std::size_t stride, double least);
+// `least` for a unit diagonal: squared pivots below it leave the factor too few digits.
+inline constexpr double kDependent = 1e-8;
 
 // x ← (UᵀU)⁻¹ x.
 void solve_cholesky(std::size_t n, const double* u, std::size_t stride, double* x);

@@ -6,13 +6,6 @@
 #include <cmath>
 
 namespace detente::balance::internal {
-namespace {
-
-// Squared pivots below this leave too few digits to Cholesky's factor.
-constexpr double kTooDependent = 1e-8;
-
-}  // namespace
-
 // y_ = C⁺1, and reached_ = Cy.
 void EqualAngle::solve_ones(const UnitGram& unit) {
   const std::size_t m = unit.size();
@@ -27,7 +20,7 @@ void EqualAngle::solve_ones(const UnitGram& unit) {
   y_.assign(m, 1.0);
   factor_ = unit.cosine;
   eigen_.resize(m);
-  if (factor_cholesky(m, factor_.data(), m, kTooDependent) > kTooDependent) {
+  if (factor_cholesky(m, factor_.data(), m, kDependent) > kDependent) {
     solve_cholesky(m, factor_.data(), m, y_.data());
     reach();
     for (std::size_t i = 0; i < m; ++i) correction_[i] -= reached_[i];

@@ -16,7 +16,6 @@ double LevelSolver::solve(const UnitGram& unit,
                           const std::vector<double>& a,
                           double r,
                           const Limits& limits) {
-  constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
   const std::size_t m = unit.size();
   // Weak duality at the corners of the simplex.
   double level = limits.highest;

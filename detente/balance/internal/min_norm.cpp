@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace detente::balance::internal {
 namespace {
 
-constexpr double kNoise = 16 * std::numeric_limits<double>::epsilon();
+constexpr double kNoise = 16 * kEpsilon;
 
 // Gaussian elimination with partial pivoting on an n×(n+1) row-major system, solution in the last
 // column. False when a pivot vanishes.

@@ -4,13 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace detente::balance::internal {
 namespace {
 
-// Squared pivots below this cost the inverse too many digits.
-constexpr double kDependentRow = 1e-8;
 constexpr double kCertain = 2 * kEpsilon;      // certificates up to here need no correction
 constexpr double kGoodEnough = 16 * kEpsilon;  // above it the direct way may do better
 
@@ -33,7 +30,7 @@ void RowProjections::begin(const UnitGram& unit) {
 void RowProjections::invert(const UnitGram& unit) {
   const std::size_t m = unit.size();
   std::copy(unit.cosine.begin(), unit.cosine.end(), factor_.begin());
-  if (!(factor_cholesky(m, factor_.data(), m, kDependentRow) > kDependentRow)) return;
+  if (!(factor_cholesky(m, factor_.data(), m, kDependent) > kDependent)) return;
   auto& q = inverse_.cosine;
   invert_cholesky(m, factor_.data(), m, work_.data(), q.data());
   for (std::size_t i = 0; i < m; ++i) inverse_.norm[i] = std::sqrt(q[i * m + i]);

@@ -37,6 +37,8 @@ void certify(double certificate, Result& result);
 inline constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 // A squared length below this share of the size of the sum's terms is none: what double can cancel to.
 inline constexpr double kStationary = 1e-13;
+// A violation of a bound below this, relative to the terms that form it, is rounding.
+inline constexpr double kViolation = 32 * kEpsilon;
 
 // ‖Jᵀw‖² for the relative norms, and the size of the terms that are summed, far below which the
 // square is rounding.
