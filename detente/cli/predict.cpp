@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // detente predict RUN --data FILE --out FILE
 // detente predict RUN --explain
+#include <detente/cli/answer_text.h>
 #include <detente/cli/command.h>
 #include <detente/cli/data_flags.h>
 #include <detente/cli/explain.h>
 #include <detente/cli/map_files.h>
 #include <detente/cli/output_file.h>
+#include <detente/cli/progress_line.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
-#include <detente/core/file.h>
-#include <detente/core/json_text.h>
+#include <detente/core/file_writer.h>
+#include <detente/core/interrupt.h>
+#include <detente/core/json.h>
+#include <detente/core/stopwatch.h>
 #include <detente/core/suggest.h>
-#include <detente/report/table.h>
+#include <detente/data/table_portions.h>
+#include <detente/report/html_page.h>
 #include <detente/text/printable.h>
 #include <detente/text/shell_word.h>
 #include <detente/train/corpus.h>
@@ -25,8 +30,9 @@
 #include <memory>
 #include <optional>
 #include <ostream>
-#include <span>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace detente::cli {
@@ -56,125 +62,6 @@ std::optional<data::TableFormat> format_of(const std::string& out) {
   return data::TableFormat::kTsv;
 }
 
-struct PredictionColumn {
-  std::string name;
-  std::vector<std::string> cells;
-  bool quoted = false;  // a word, not a number, in JSON
-};
-
-std::string number_cell(double value) { return fmt::format("{:.6g}", value); }
-
-// Of a row's labels, those predicted: words as the recipe's column has them.
-std::string label_cell(const train::TaskRecipe& task, std::span<const double> probabilities) {
-  const std::string separator = task.separator.empty() ? "|" : task.separator;
-  std::string cell;
-  for (std::size_t c = 0; c < probabilities.size(); ++c) {
-    if (probabilities[c] < 0.5) continue;
-    cell += (cell.empty() ? "" : separator) + task.answer_names()[c];
-  }
-  return cell.empty() ? separator : cell;  // an empty cell would be a missing one
-}
-
-// "score"; "same" (the label) and "same_probability"; the class name or id and its probability; several
-// values "pose_x", "pose_y"; labels "genres" and "genres_drama", the probability of each.
-std::vector<PredictionColumn> columns_of_task(const train::TaskRecipe& task,
-                                              const train::TaskPredictions& predictions,
-                                              std::size_t rows) {
-  std::vector<PredictionColumn> columns;
-  for (const std::string& name : task.prediction_names()) columns.push_back({name, {}, false});
-  const auto width = static_cast<std::size_t>(task.head.outputs);
-  for (std::size_t i = 0; i < rows; ++i) {
-    switch (task.head.kind) {
-      case TaskKind::kSegmentation:
-      case TaskKind::kDepth:
-      case TaskKind::kNormals:
-        break;
-      case TaskKind::kBinary:
-        columns[0].cells.push_back(predictions.values[i] >= 0.5 ? "1" : "0");
-        columns[1].cells.push_back(number_cell(predictions.values[i]));
-        break;
-      case TaskKind::kClasses:
-      case TaskKind::kOrdinal: {
-        const auto id = static_cast<std::size_t>(predictions.values[i]);
-        columns[0].quoted = !task.class_names.empty();
-        columns[0].cells.push_back(columns[0].quoted ? task.class_names[id] : std::to_string(id));
-        columns[1].cells.push_back(number_cell(predictions.confidence[i]));
-        break;
-      }
-      case TaskKind::kRegression:
-      case TaskKind::kLabels: {
-        const std::span<const double> own(predictions.values.data() + i * width, width);
-        const bool labels = task.head.kind == TaskKind::kLabels;
-        if (labels) {
-          columns[0].quoted = true;
-          columns[0].cells.push_back(label_cell(task, own));
-        }
-        for (std::size_t c = 0; c < width; ++c) {
-          columns[c + (labels ? 1 : 0)].cells.push_back(number_cell(own[c]));
-        }
-        break;
-      }
-    }
-  }
-  return columns;
-}
-
-std::vector<PredictionColumn> prediction_columns(
-    const train::Recipe& recipe,
-    const std::vector<train::TaskPredictions>& predictions,
-    std::size_t rows) {
-  std::vector<PredictionColumn> columns;
-  for (std::size_t k = 0; k < recipe.tasks.size(); ++k) {
-    if (is_map(recipe.tasks[k].head.kind)) continue;  // files of their own
-    for (PredictionColumn& column : columns_of_task(recipe.tasks[k], predictions[k], rows)) {
-      columns.push_back(std::move(column));
-    }
-  }
-  return columns;
-}
-
-std::string terminal_cell(std::string cell) { return text::printable(cell); }
-
-std::string csv_cell(std::string cell) { return report::csv_cell(cell); }
-
-std::string as_table(std::size_t rows,
-                     const std::vector<data::ShownColumn>& shown,
-                     const std::vector<PredictionColumn>& columns,
-                     char separator,
-                     std::string (*cell)(std::string)) {
-  std::string text;
-  bool first = true;
-  const auto add = [&](const std::string& value) {
-    if (!first) text += separator;
-    text += cell(value);
-    first = false;
-  };
-  for (const auto& column : shown) add(column.name);
-  for (const auto& column : columns) add(column.name);
-  for (std::size_t i = 0; i < rows; ++i) {
-    text += "\n";
-    first = true;
-    for (const auto& column : shown) add(column.cells[i]);
-    for (const auto& column : columns) add(column.cells[i]);
-  }
-  return text + "\n";
-}
-
-std::string as_json_lines(std::size_t rows,
-                          const std::vector<data::ShownColumn>& shown,
-                          const std::vector<PredictionColumn>& columns) {
-  std::string text;
-  for (std::size_t i = 0; i < rows; ++i) {
-    Json line = Json::object();
-    for (const auto& column : shown) line[column.name] = column.cells[i];
-    for (const auto& column : columns) {
-      line[column.name] = column.quoted ? Json(column.cells[i]) : Json::parse(column.cells[i]);
-    }
-    text += json_text(line, -1) + "\n";
-  }
-  return text;
-}
-
 // An answer that is not the class's name any more would be a wrong one.
 void demand_names_fit_tsv(const train::Recipe& recipe) {
   for (const train::TaskRecipe& task : recipe.tasks) {
@@ -190,26 +77,20 @@ void demand_names_fit_tsv(const train::Recipe& recipe) {
 }
 
 // The rows' own columns beside the predictions. A target's column gives way to its prediction, but a
-// column that only happens to have a prediction's name is missed.
+// column that only happens to have a prediction's name is missed: its name comes to `missed`.
 std::vector<data::ShownColumn> shown_columns(const data::Source& rows,
                                              const train::Recipe& recipe,
-                                             const std::vector<PredictionColumn>& columns,
-                                             Context& context) {
+                                             const std::vector<std::string>& answers,
+                                             std::vector<std::string>& missed) {
   std::vector<data::ShownColumn> shown = rows.shown();
   std::erase_if(shown, [&](const data::ShownColumn& column) {
-    const auto has_name = [&](const auto& other) { return other.name == column.name; };
-    if (std::none_of(columns.begin(), columns.end(), has_name)) return false;
+    if (std::find(answers.begin(), answers.end(), column.name) == answers.end()) return false;
     const bool target =
         std::any_of(recipe.tasks.begin(), recipe.tasks.end(), [&](const auto& task) {
           const auto own = task.file_columns();
           return std::find(own.begin(), own.end(), column.name) != own.end();
         });
-    if (!target) {
-      tell(context,
-           "warning",
-           "the data's column '" + column.name +
-               "' is left out of the output: a prediction has its name.");
-    }
+    if (!target) missed.push_back(column.name);
     return true;
   });
   return shown;
@@ -231,6 +112,128 @@ void demand_fitting_output(const std::string& out, const std::vector<std::string
       join_names(maps),
       maps.size() > 1 ? "have" : "has");
 }
+
+// Rows by which a table is read: enough to fill batches, few enough that Ctrl-C is soon heard.
+constexpr std::int64_t kBatchesInPortion = 16;
+
+class Answering {
+ public:
+  Answering(const PredictFlags& flags,
+            const train::LoadedRun& run,
+            data::TableFormat format,
+            Context& context)
+      : flags_(flags),
+        run_(run),
+        context_(context),
+        batch_(train::prediction_batch(run.recipe)),
+        to_(flags.out),
+        text_(run.recipe, format, flags.out == "-" && shown_on_terminal(context)) {}
+
+  // Whatever is no text table: the examples are read when they are asked for, the answers held.
+  void answer_all(bool maps) {
+    const auto rows = train::load_rows(
+        run_.recipe, flags_.data.files(run_.recipe), data::Part::kDev, *run_.source, false);
+    std::optional<MapFiles> files;
+    train::MapSink sink;
+    if (maps) {
+      files.emplace(flags_.out, run_.recipe, *run_.source);
+      files->set_rows(*rows);
+      sink = [&](auto task, auto some, const Matrix& values) { files->write(task, some, values); };
+      to_ = files->table().string();
+    }
+    answer(*rows, sink);
+  }
+
+  // A portion after the other: what is held does not grow with the table.
+  void answer_table() {
+    data::SourceFiles files = flags_.data.files(run_.recipe);
+    data::TablePortions portions(files.file(data::Part::kDev),
+                                 files.format,
+                                 {.rows = static_cast<std::size_t>(kBatchesInPortion * batch_)});
+    std::optional<InterruptGuard>
+        interrupt;  // from the second portion on: before, nothing is begun
+    const auto progress = share_line(context_);
+    while (auto table = portions.next()) {
+      if (interrupt && interrupt->interrupted()) {
+        interrupted_ = true;
+        return;
+      }
+      files.given = std::make_shared<const data::Table>(std::move(*table));
+      answer(*train::load_rows(run_.recipe, files, data::Part::kDev, *run_.source, false), {});
+      if (const auto all = portions.bytes(); all && *all > 0) {
+        progress(static_cast<double>(portions.bytes_read()) / static_cast<double>(*all));
+      }
+      if (!interrupt) interrupt.emplace();
+    }
+  }
+
+  void finish() {
+    if (interrupted_) {
+      tell(context_,
+           "interrupted",
+           file_ ? fmt::format("after {} rows; nothing was written to {}.", rows_, flags_.out)
+                 : fmt::format("after {} rows.", rows_));
+      context_.exit_code = 130;
+      return;
+    }
+    if (!file_) return;
+    file_->finish();
+    const double seconds = watch_.seconds();
+    context_.out << fmt::format("Wrote {} predictions to {} in {} ({:.3g} rows a second).\n",
+                                rows_,
+                                text::printable(flags_.out),
+                                report::duration_text(seconds),
+                                static_cast<double>(rows_) / std::max(seconds, 1e-3));
+  }
+
+ private:
+  // Warnings of later portions mostly say the same again.
+  void warn(const std::vector<std::string>& warnings) {
+    constexpr std::size_t kMost = 20;
+    for (const std::string& warning : warnings) {
+      if (warned_.size() > kMost || !warned_.insert(warning).second) continue;
+      tell(context_,
+           "warning",
+           warned_.size() > kMost ? "there is more of this kind, which is not shown." : warning);
+    }
+  }
+
+  void answer(const data::Source& rows, const train::MapSink& sink) {
+    warn(rows.warnings());
+    const auto predictions = train::predict_rows(*run_.model, rows, batch_, {}, sink);
+    warn(rows.news());
+    train::check_finite(run_.recipe, predictions, rows_);
+    std::vector<std::string> missed;
+    std::vector<data::ShownColumn> shown;
+    if (!flags_.no_inputs) shown = shown_columns(rows, run_.recipe, text_.names(), missed);
+    for (const std::string& name : missed) {
+      warn({"the data's column '" + name +
+            "' is left out of the output: a prediction has its name."});
+    }
+    const std::string text = text_.rows(shown, predictions, rows.size());
+    rows_ += rows.size();
+    if (flags_.out == "-") {
+      context_.out << text;
+      context_.out.flush();
+      return;
+    }
+    // Not before there is something to write: an error in the first rows leaves nothing behind.
+    if (!file_) file_.emplace(to_);
+    file_->write(text);
+  }
+
+  const PredictFlags& flags_;
+  const train::LoadedRun& run_;
+  Context& context_;
+  std::int64_t batch_;
+  std::string to_;
+  AnswerText text_;
+  Stopwatch watch_;
+  std::optional<FileWriter> file_;
+  std::set<std::string> warned_;
+  std::size_t rows_ = 0;
+  bool interrupted_ = false;
+};
 
 void run_predict(const PredictFlags& flags, Context& context) {
   if (flags.explain) {
@@ -259,37 +262,13 @@ void run_predict(const PredictFlags& flags, Context& context) {
   demand_harmless("predict", flags.out, run.recipe.data.files.all_files());
   demand_harmless("predict", flags.out, run.recipe.data.source->named_files());
   if (format == data::TableFormat::kTsv) demand_names_fit_tsv(run.recipe);
-  const auto rows = train::load_rows(
-      run.recipe, flags.data.files(run.recipe), data::Part::kDev, *run.source, false);
-  for (const auto& warning : rows->warnings()) tell(context, "warning", warning);
-  std::optional<MapFiles> files;
-  train::MapSink sink;
-  if (!maps.empty()) {
-    files.emplace(flags.out, run.recipe, *run.source);
-    files->set_rows(*rows);
-    sink = [&](auto task, auto some, const Matrix& values) { files->write(task, some, values); };
+  Answering answering(flags, run, format, context);
+  if (run.source->reads_records()) {
+    answering.answer_table();
+  } else {
+    answering.answer_all(!maps.empty());
   }
-  const auto predictions =
-      train::predict_rows(*run.model, *rows, train::prediction_batch(run.recipe), {}, sink);
-  for (const auto& news : rows->news()) tell(context, "warning", news);
-  train::check_finite(run.recipe, predictions);
-  const auto columns = prediction_columns(run.recipe, predictions, rows->size());
-  const auto shown = flags.no_inputs ? std::vector<data::ShownColumn>{}
-                                     : shown_columns(*rows, run.recipe, columns, context);
-  const bool standard = flags.out == "-";
-  const bool terminal = standard && shown_on_terminal(context);
-  const std::string text =
-      format == data::TableFormat::kJsonLines ? as_json_lines(rows->size(), shown, columns)
-      : format == data::TableFormat::kCsv
-          ? as_table(rows->size(), shown, columns, ',', csv_cell)
-          : as_table(rows->size(), shown, columns, '\t', terminal ? terminal_cell : tsv_cell);
-  if (standard) {
-    context.out << text;
-    return;
-  }
-  write_file_atomic(files ? files->table().string() : flags.out, text);
-  context.out << "Wrote " << rows->size() << " predictions to " << text::printable(flags.out)
-              << ".\n";
+  answering.finish();
 }
 
 }  // namespace

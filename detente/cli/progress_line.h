@@ -19,4 +19,7 @@ std::function<void(std::size_t done, std::size_t total)> progress_line(Context& 
 std::function<bool(std::size_t done, std::size_t total)> progress_line(
     const InterruptGuard& interrupt, Context& context);
 
+// Of work whose share alone is known, from 0 to 1: "37 %, 2 min left". Its argument must outlive it.
+std::function<void(double share)> share_line(Context& context);
+
 }  // namespace detente::cli

@@ -26,6 +26,7 @@ class PairSource : public Source {
   void resolve_paths(const std::filesystem::path& folder) override;
   bool standard_targets() const override { return false; }
   bool takes_sources() const override { return true; }
+  bool reads_records() const override { return true; }
   std::vector<std::string> named_inputs() const override;
   std::vector<std::string> named_files() const override { return {tokenizer_options_.vocab}; }
   std::unique_ptr<Source> fresh() const override;

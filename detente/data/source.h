@@ -114,6 +114,9 @@ class Source {
   virtual bool own_parts() const { return false; }
   // Whether the examples may come from several sources (SourceFiles::sources).
   virtual bool takes_sources() const { return false; }
+  // Whether each example is one record of one text table and nothing else, so that a part of the table
+  // (SourceFiles::given) is a part of the examples.
+  virtual bool reads_records() const { return false; }
   // Makes paths in the options absolute.
   virtual void resolve_paths(const std::filesystem::path& /*folder*/) {}
   // Columns that are targets of tasks left out of this run: never inputs.

@@ -180,10 +180,7 @@ namespace {
 
 Table read_rows_of(const std::string& file, TableFormat format) {
   if (file != kStandardInput) return Table::read(file, format);
-  DETENTE_CHECK(format != TableFormat::kAuto,
-                ErrorCode::kInvalidArgument,
-                "[data::SourceFiles] standard input has no ending that would name its format; "
-                "expected --format tsv or --format csv (or jsonl) beside --data -.");
+  format = format_to_read(file, format);
   return Table::parse(read_standard_input(), "standard input", format);
 }
 
@@ -194,6 +191,15 @@ RowList all_rows(std::size_t count) {
 }
 
 }  // namespace
+
+TableFormat format_to_read(const std::string& file, TableFormat named) {
+  if (named != TableFormat::kAuto) return named;
+  DETENTE_CHECK(file != kStandardInput,
+                ErrorCode::kInvalidArgument,
+                "[data::SourceFiles] standard input has no ending that would name its format; "
+                "expected --format tsv or --format csv (or jsonl) beside --data -.");
+  return Table::format_of(file);
+}
 
 Table SourceFiles::read_whole_table(Part part) const {
   return given != nullptr ? *given : read_rows_of(file(part), format);

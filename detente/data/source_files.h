@@ -21,6 +21,10 @@ namespace detente::data {
 // In place of a file's name: standard input, whose format has to be named.
 inline constexpr const char* kStandardInput = "-";
 
+// How `file` is written, where nobody said: by its ending. Throws kInvalidArgument for standard input, which has
+// none, and kData as Table::format_of.
+TableFormat format_to_read(const std::string& file, TableFormat named);
+
 struct NamedFiles;
 
 struct SourceFiles {

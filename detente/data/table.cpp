@@ -13,26 +13,17 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <unordered_map>
 
 namespace detente::data {
 namespace {
 
-TableFormat format_of(const std::filesystem::path& path) {
-  std::filesystem::path name = lower_ascii(path.filename().string());
-  if (name.extension() == ".gz") name = name.stem();
-  const std::string extension = name.extension().string();
-  if (extension == ".tsv" || extension == ".tab" || extension == ".txt") return TableFormat::kTsv;
-  if (extension == ".csv") return TableFormat::kCsv;
-  if (extension == ".jsonl") return TableFormat::kJsonLines;
-  fail(ErrorCode::kData,
-       "[data::Table] the extension of '{}' names no format; expected .tsv, .tab, .txt, .csv or "
-       ".jsonl, with or without .gz. Rename the file or name its format.",
-       path.string());
-}
-
 // Refuses what no text file holds before the fields are cut, so that later code need not look.
-void check_bytes(const std::string& content, const std::string& source, TableFormat format) {
+void check_bytes(const std::string& content,
+                 const std::string& source,
+                 TableFormat format,
+                 const TextBefore& before) {
   DETENTE_CHECK(!content.empty(),
                 ErrorCode::kData,
                 "[data::Table] '{}' is empty; expected {}.",
@@ -45,11 +36,16 @@ void check_bytes(const std::string& content, const std::string& source, TableFor
                 source);
   const auto place = [&](std::size_t offset) {
     const auto upto = content.begin() + static_cast<std::ptrdiff_t>(offset);
-    const std::size_t line = 1 + static_cast<std::size_t>(std::count(content.begin(), upto, '\n'));
+    std::size_t line = 1 + static_cast<std::size_t>(std::count(content.begin(), upto, '\n'));
+    std::size_t byte = offset + 1;
+    if (line > 1 || format == TableFormat::kJsonLines) {  // not in the header
+      line += before.lines;
+      byte += before.bytes;
+    }
     const std::size_t previous = content.rfind('\n', offset == 0 ? 0 : offset - 1);
     const std::size_t begin = offset == 0 || previous == std::string::npos ? 0 : previous + 1;
     return fmt::format(
-        "line {}, byte {} of the line (byte {} of the file)", line, offset - begin + 1, offset + 1);
+        "line {}, byte {} of the line (byte {} of the file)", line, offset - begin + 1, byte);
   };
   const std::size_t nul = content.find('\0');
   DETENTE_CHECK(nul == std::string::npos,
@@ -144,15 +140,31 @@ std::optional<double> parse_cell(std::string_view cell) {
   return value;
 }
 
+TableFormat Table::format_of(const std::filesystem::path& path) {
+  std::filesystem::path name = lower_ascii(path.filename().string());
+  if (name.extension() == ".gz") name = name.stem();
+  const std::string extension = name.extension().string();
+  if (extension == ".tsv" || extension == ".tab" || extension == ".txt") return TableFormat::kTsv;
+  if (extension == ".csv") return TableFormat::kCsv;
+  if (extension == ".jsonl") return TableFormat::kJsonLines;
+  fail(ErrorCode::kData,
+       "[data::Table] the extension of '{}' names no format; expected .tsv, .tab, .txt, .csv or "
+       ".jsonl, with or without .gz. Rename the file or name its format.",
+       path.string());
+}
+
 Table Table::read(const std::filesystem::path& path, TableFormat format) {
   std::string content = read_file(path);
   if (format == TableFormat::kAuto) format = format_of(path);
   return parse(std::move(content), path.string(), format);
 }
 
-Table Table::parse(std::string content, const std::string& source, TableFormat format) {
+Table Table::parse(std::string content,
+                   const std::string& source,
+                   TableFormat format,
+                   const TextBefore& before) {
   if (format == TableFormat::kAuto) format = format_of(source);
-  check_bytes(content, source, format);
+  check_bytes(content, source, format, before);
   mend_line_ends(content);
   Table table;
   table.source_ = source;
@@ -160,7 +172,8 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
   table.records_ = true;
   table.has_lines_ = true;
   if (format == TableFormat::kJsonLines) {
-    parse_json_lines(content, table);
+    parse_json_lines(content, before, table);
+    table.begin_places(before.rows);
     table.content_ = std::make_shared<const std::string>(std::move(content));
     return table;
   }
@@ -253,6 +266,7 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
   table.lines_.reserve(lines);
   table.cells_.reserve(std::min(lines * table.columns(), bytes.size() / 2 + 1));
 
+  line += before.lines;
   std::size_t blank_line = 0;  // a blank line that something may still follow
   while (next_record(first_line)) {
     if (record.size() == 1 && record[0].size == 0) {
@@ -281,8 +295,15 @@ Table Table::parse(std::string content, const std::string& source, TableFormat f
                 ErrorCode::kData,
                 "[data::Table] '{}' has a header but no rows; expected at least one.",
                 source);
+  table.begin_places(before.rows);
   table.content_ = std::make_shared<const std::string>(std::move(content));
   return table;
+}
+
+void Table::begin_places(std::size_t first) {
+  if (first == 0) return;
+  places_.resize(rows());
+  std::iota(places_.begin(), places_.end(), first);
 }
 
 Table Table::made(std::vector<std::string> names,

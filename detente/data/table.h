@@ -37,6 +37,16 @@ std::optional<double> parse_cell(std::string_view cell);
 
 struct NamedTable;
 
+// What stands before a text in the file that it is a part of. The text itself begins with the header, which
+// is not counted, and goes on with later rows.
+struct TextBefore {
+  std::size_t lines = 0;
+  std::size_t bytes = 0;
+  std::size_t rows = 0;
+  // JSON lines have no header: the columns that the table has at least, in this order.
+  std::vector<std::string> names;
+};
+
 class Table {
  public:
   // Throws kIo (missing, unreadable) or kData, naming file and line: empty file, header without
@@ -46,7 +56,12 @@ class Table {
   // that nearly all cells would be empty.
   static Table read(const std::filesystem::path& path, TableFormat format = TableFormat::kAuto);
   // The same from memory; `source` stands for the file in messages.
-  static Table parse(std::string content, const std::string& source, TableFormat format);
+  static Table parse(std::string content,
+                     const std::string& source,
+                     TableFormat format,
+                     const TextBefore& before = {});
+  // By a file's ending: what kAuto stands for there. Throws kData where it names no format.
+  static TableFormat format_of(const std::filesystem::path& path);
 
   // From cells in memory, a list per column, all of one length; rows count as lines from 1.
   static Table made(std::vector<std::string> names,
@@ -111,8 +126,10 @@ class Table {
   Table() = default;
 
   // Fills all but the contents, which become the cells'.
-  static void parse_json_lines(std::string& bytes, Table& table);
+  static void parse_json_lines(std::string& bytes, const TextBefore& before, Table& table);
   void take_names(std::vector<std::string> names);
+  // Places from this one on; 0: each row's own.
+  void begin_places(std::size_t first);
   std::optional<std::size_t> find_column(std::string_view name) const;
 
   std::string source_;

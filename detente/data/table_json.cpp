@@ -98,11 +98,12 @@ bool is_blank(std::string_view line) {
 
 // Cells take the place of the lines they come from: no line's cells are longer than the line, so
 // nothing but one line and the cells' places is held beside the contents.
-void Table::parse_json_lines(std::string& bytes, Table& table) {
-  std::vector<std::string> names;
+void Table::parse_json_lines(std::string& bytes, const TextBefore& before, Table& table) {
+  std::vector<std::string> names = before.names;
   std::unordered_map<std::string, std::size_t> places;
-  std::vector<std::size_t> given;  // per column, the last row that gave it, from 1
-  std::size_t stride = 0;          // cells kept per row; grows by doubling
+  for (std::size_t c = 0; c < names.size(); ++c) places.emplace(names[c], c);
+  std::vector<std::size_t> given(names.size(), 0);  // per column, the last row that gave it, from 1
+  std::size_t stride = names.size();                // cells kept per row; grows by doubling
   // A matrix of cells for a file of ever new keys would take far more memory than the file.
   const std::size_t most_cells = 4 * bytes.size() + (std::size_t{1} << 20U);
   const auto widen = [&](std::size_t wanted) {
@@ -118,7 +119,7 @@ void Table::parse_json_lines(std::string& bytes, Table& table) {
   };
   FlatObject object;
   std::size_t out = 0;
-  std::size_t line = 0;
+  std::size_t line = before.lines;
   std::size_t blank = 0;  // a blank line that something may still follow
   std::size_t in = bytes.starts_with("\xef\xbb\xbf") ? 3 : 0;
   while (in < bytes.size()) {

@@ -24,6 +24,7 @@ class TableSource final : public Source {
   const char* kind() const override { return "table"; }
   void describe(FieldVisitor& data) override;
   bool takes_sources() const override { return true; }
+  bool reads_records() const override { return true; }
   void leave_out(const std::vector<std::string>& columns) override;
   std::vector<std::string> named_inputs() const override { return inputs_; }
   std::unique_ptr<Source> fresh() const override;

@@ -133,17 +133,21 @@ std::vector<bool> wanted_probabilities(const Recipe& recipe) {
   return wanted;
 }
 
-void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& predictions) {
+void check_finite(const Recipe& recipe,
+                  const std::vector<TaskPredictions>& predictions,
+                  std::size_t before) {
   for (std::size_t k = 0; k < predictions.size(); ++k) {
     for (const auto* values : {&predictions[k].values, &predictions[k].confidence}) {
       const auto bad = std::find_if(
           values->begin(), values->end(), [](double value) { return !std::isfinite(value); });
-      DETENTE_CHECK(bad == values->end(),
-                    ErrorCode::kNumeric,
-                    "[train::check_finite] the model predicts NaN or infinity for task '{}' in row "
-                    "{}; expected a finite number. Look for huge numbers in that row's inputs.",
-                    recipe.tasks[k].name,
-                    (bad - values->begin()) / recipe.tasks[k].head.outputs + 1);
+      DETENTE_CHECK(
+          bad == values->end(),
+          ErrorCode::kNumeric,
+          "[train::check_finite] the model predicts NaN or infinity for task '{}' in row "
+          "{}; expected a finite number. Look for huge numbers in that row's inputs.",
+          recipe.tasks[k].name,
+          before +
+              static_cast<std::size_t>((bad - values->begin()) / recipe.tasks[k].head.outputs) + 1);
     }
   }
 }

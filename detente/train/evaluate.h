@@ -53,8 +53,10 @@ std::vector<TaskPredictions> predict_rows(const nn::Model& model,
 std::vector<bool> wanted_probabilities(const Recipe& recipe);
 
 // Throws kNumeric, naming task and row, where a prediction is NaN or infinite: finite parameters and
-// inputs may still overflow on their way.
-void check_finite(const Recipe& recipe, const std::vector<TaskPredictions>& predictions);
+// inputs may still overflow on their way. `before`: how many rows came before these.
+void check_finite(const Recipe& recipe,
+                  const std::vector<TaskPredictions>& predictions,
+                  std::size_t before = 0);
 
 // A task's predictions beside its targets as metrics take them; views of both. Not of maps.
 metrics::Answers answers_of(const TaskRecipe& task,
