@@ -161,7 +161,10 @@ void run_new(const NewFlags& flags, Context& context) {
   const std::vector<std::string> targets =
       target_names(flags.targets, table ? table->column_names() : std::vector<std::string>());
   if (const auto files = data::propose_files(from, format, targets)) {
-    write_files(*files, files->kind == "images" ? "image" : "recording");
+    write_files(*files,
+                files->kind == "images"  ? "image"
+                : files->kind == "video" ? "clip"
+                                         : "recording");
     return;
   }
   const data::RecipeProposal proposal = data::propose_recipe(*table, targets);
@@ -177,15 +180,16 @@ void run_new(const NewFlags& flags, Context& context) {
 
 void add_new(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
-      "new", "Propose a recipe for a table, for images or recordings, or for arrays");
+      "new", "Propose a recipe for a table, for images, recordings or clips, or for arrays");
   auto flags = std::make_shared<NewFlags>();
   command
-      ->add_option(
-          "--from",
-          flags->from,
-          "A table (CSV or TSV with a header line, gzip or not), which may name images or "
-          "recordings, a folder with a folder of them per class, or NumPy's arrays (.npz, .npy, "
-          "a folder of .npy)")
+      ->add_option("--from",
+                   flags->from,
+                   "A table (CSV or TSV with a header line, gzip or not), which may name images, "
+                   "recordings or "
+                   "clips (videos, folders of pictures), a folder with a folder of them per class, "
+                   "or NumPy's "
+                   "arrays (.npz, .npy, a folder of .npy)")
       ->required();
   command
       ->add_option("--targets",

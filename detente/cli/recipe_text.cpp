@@ -134,18 +134,38 @@ std::string recipe_split(const FileProposal& proposal, const char* what) {
 std::string recipe_files(const FileProposal& proposal,
                          const std::string& train,
                          const std::string& format) {
-  const bool images = proposal.kind == "images";
+  struct Words {
+    const char* column;  // the setting, and its default
+    const char* files;
+    const char* changes;
+  };
+  const Words words =
+      proposal.kind == "images"
+          ? Words{"image",
+                  "images",
+                  "Random changes that keep what is shown, for more examples: augment: {flip: "
+                  "true, "
+                  "crop: 2}. Not flip where left and right differ, as in writing."}
+      : proposal.kind == "video"
+          ? Words{"video",
+                  "clips",
+                  "Random changes that keep what is shown, for more examples: augment: {temporal: "
+                  "true, flip: true, crop: 2}. Not flip where left and right differ."}
+          : Words{"audio",
+                  "recordings",
+                  "Random changes that keep what is said, for more examples: augment: {shift: 5, "
+                  "time_masks: 1, mel_masks: 1}."};
   std::string out = "data:\n  kind: " + proposal.kind + "\n  train: " + text_yaml(train) + "\n";
   if (format != "auto") out += "  format: " + format + "\n";
   for (const std::string& note : proposal.notes) out += recipe_comment(note, "  ");
-  if (!proposal.column.empty() && proposal.column != (images ? "image" : "audio")) {
-    out += fmt::format("  {}: {}\n", images ? "image" : "audio", text_yaml(proposal.column));
+  if (!proposal.column.empty() && proposal.column != words.column) {
+    out += fmt::format("  {}: {}\n", words.column, text_yaml(proposal.column));
   }
   if (!proposal.split_column.empty()) {
     out += recipe_comment("The column says which row is for training, validation and test.", "  ");
     out += "  split: {column: " + text_yaml(proposal.split_column) + "}\n";
   } else {
-    out += recipe_split(proposal, images ? "images" : "recordings");
+    out += recipe_split(proposal, words.files);
   }
   if (!proposal.size.empty()) {
     out += recipe_comment(proposal.why_size + ".", "  ");
@@ -155,14 +175,9 @@ std::string recipe_files(const FileProposal& proposal,
     out += recipe_comment(proposal.why_frames + ".", "  ");
     out += fmt::format("  frames: {}\n", proposal.frames);
   }
-  if (!images) out += fmt::format("  mel: {{mels: {}}}\n", proposal.mels);
-  out += recipe_comment(
-      images ? "Random changes that keep what is shown, for more examples: augment: {flip: true, "
-               "crop: 2}. Not flip where left and right differ, as in writing."
-             : "Random changes that keep what is said, for more examples: augment: {shift: 5, "
-               "time_masks: 1, mel_masks: 1}.",
-      "  ");
-  return out;
+  if (proposal.stride > 1) out += fmt::format("  stride: {}\n", proposal.stride);
+  if (proposal.kind == "audio") out += fmt::format("  mel: {{mels: {}}}\n", proposal.mels);
+  return out + recipe_comment(words.changes, "  ");
 }
 
 std::string recipe_arrays(const FileProposal& proposal, const std::string& train) {

@@ -2,6 +2,7 @@
 #include <detente/core/ascii.h>
 #include <detente/core/error.h>
 #include <detente/core/spread_rows.h>
+#include <detente/data/clip.h>
 #include <detente/data/image_file.h>
 #include <detente/data/image_rows.h>
 #include <detente/data/log_mel.h>
@@ -9,10 +10,13 @@
 #include <detente/data/propose_steps.h>
 #include <detente/data/sound_rows.h>
 #include <detente/data/split.h>
+#include <detente/data/video_file.h>
+#include <detente/data/video_source.h>
 #include <detente/text/printable.h>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -24,25 +28,43 @@ namespace fs = std::filesystem;
 constexpr std::size_t kLookedAt = 200;
 constexpr std::size_t kLargestSide = 96;        // of images as they are proposed
 constexpr std::int64_t kProposedFrames = 1000;  // 10 s
+constexpr std::size_t kClipsLookedAt = 20;      // each is read whole
+constexpr std::size_t kLargestClipSide = 64;
+constexpr std::int64_t kClipFrames = 16;
 constexpr std::size_t kFilesForTest = 50;
 constexpr std::int64_t kSplitSeeds = 100;
 
 const FileKind kImageFiles;
 
+bool holds_pictures(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) return false;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (has_image_name(at->path())) return true;
+  }
+  return false;
+}
+
+bool is_clip(const fs::path& path) { return has_video_name(path) || holds_pictures(path); }
+
 // How many files of each kind the folders in `path`, or it itself, hold.
 struct Counts {
   std::size_t images = 0;
   std::size_t sounds = 0;
+  std::size_t clips = 0;
 };
 
 Counts count_files(const std::string& path) {
   Counts counts;
   std::error_code error;
+  bool outermost = true;  // whose folders with pictures are classes of images
   const auto count = [&](const fs::path& folder) {
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
       counts.images += has_image_name(at->path()) ? 1 : 0;
       counts.sounds += has_sound_name(at->path()) ? 1 : 0;
+      counts.clips += (outermost ? has_video_name(at->path()) : is_clip(at->path())) ? 1 : 0;
     }
+    outermost = false;
   };
   count(path);
   for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
@@ -54,10 +76,12 @@ Counts count_files(const std::string& path) {
 
 // The column of which every cell has such a name, or "".
 std::string column_of_files(const Table& table, bool (*fits)(const fs::path&)) {
+  const fs::path folder = fs::path(table.source()).parent_path();
   for (std::size_t c = 0; c < table.columns(); ++c) {
     bool all = true;
     for (std::size_t i = 0; all && i < table.rows(); ++i) {
-      all = fits(fs::path(std::string(trim(table.cell(i, c)))));
+      const std::string cell(trim(table.cell(i, c)));
+      all = !cell.empty() && fits(folder / cell);
     }
     if (all && table.rows() > 0) return table.column_names()[c];
   }
@@ -97,57 +121,103 @@ std::string column_of_parts(const Table& table) {
 }
 
 // How a sentence on the looked-at files begins.
-std::string they(std::size_t count) {
-  return count > kLookedAt ? fmt::format("The {} that were looked at", kLookedAt) : "They";
+std::string they(std::size_t count, std::size_t looked_at = kLookedAt) {
+  return count > looked_at ? fmt::format("The {} that were looked at", looked_at) : "They";
 }
 
-void propose_form(const FileRows& rows, FileProposal& proposal) {
+// Smallest, middle and largest.
+template <class Number>
+std::vector<Number> range(std::vector<Number> sizes) {
+  std::sort(sizes.begin(), sizes.end());
+  return {sizes.front(), sizes[sizes.size() / 2], sizes.back()};
+}
+
+// The form of pictures of these sizes, some of those of `rows`.
+void propose_size(const FileRows& rows,
+                  const std::vector<ImageShape>& shapes,
+                  std::size_t looked_at,
+                  std::size_t largest,
+                  FileProposal& proposal) {
   std::vector<std::size_t> heights;
   std::vector<std::size_t> widths;
-  for (const std::size_t row : spread_rows(rows.files.size(), kLookedAt)) {
-    const ImageShape shape = read_image(rows.files[row]).shape;
+  for (const ImageShape& shape : shapes) {
     heights.push_back(shape.height);
     widths.push_back(shape.width);
   }
-  const auto range = [](std::vector<std::size_t> sides) {
-    std::sort(sides.begin(), sides.end());
-    return std::vector<std::size_t>{sides.front(), sides[sides.size() / 2], sides.back()};
-  };
   const auto height = range(heights);
   const auto width = range(widths);
   const bool alike = height[0] == height[2] && width[0] == width[2];
   std::size_t h = height[1];
   std::size_t w = width[1];
   const std::size_t longest = std::max(h, w);
-  if (longest > kLargestSide) {
-    h = std::max<std::size_t>(1, h * kLargestSide / longest);
-    w = std::max<std::size_t>(1, w * kLargestSide / longest);
+  if (longest > largest) {
+    h = std::max<std::size_t>(1, h * largest / longest);
+    w = std::max<std::size_t>(1, w * largest / longest);
   }
   // Not all files were looked at.
-  if (!alike || longest > kLargestSide || rows.files.size() > kLookedAt) {
+  if (!alike || longest > largest || rows.files.size() > looked_at) {
     proposal.size = {static_cast<std::int64_t>(h), static_cast<std::int64_t>(w)};
     proposal.why_size =
         alike ? fmt::format("{} have {} x {} pixels{}",
-                            they(rows.files.size()),
+                            they(rows.files.size(), looked_at),
                             height[0],
                             width[0],
-                            longest > kLargestSide ? "; smaller ones train faster" : "")
+                            longest > largest ? "; smaller ones train faster" : "")
               : fmt::format("{} have {} to {} by {} to {} pixels; about the middle of them{}",
-                            they(rows.files.size()),
+                            they(rows.files.size(), looked_at),
                             height[0],
                             height[2],
                             width[0],
                             width[2],
-                            longest > kLargestSide ? ", made smaller, which trains faster" : "");
+                            longest > largest ? ", made smaller, which trains faster" : "");
   }
-  DETENTE_CHECK(
-      std::min(h, w) >= 2,
-      ErrorCode::kData,
-      "[data::propose_files] the images of '{}' are {} x {} pixels large; expected at least 2 x 2.",
-      rows.table.source(),
-      h,
-      w);
+  DETENTE_CHECK(std::min(h, w) >= 2,
+                ErrorCode::kData,
+                "[data::propose_files] the pictures of '{}' are {} x {} pixels large; expected at "
+                "least 2 x 2.",
+                rows.table.source(),
+                h,
+                w);
   proposal.channels = internal::propose_channels(std::min(h, w), 16);
+}
+
+void propose_form(const FileRows& rows, FileProposal& proposal) {
+  std::vector<ImageShape> shapes;
+  for (const std::size_t row : spread_rows(rows.files.size(), kLookedAt)) {
+    shapes.push_back(read_image(rows.files[row]).shape);
+  }
+  propose_size(rows, shapes, kLookedAt, kLargestSide, proposal);
+}
+
+// As many frames as the network looks at, so far from each other that they span about the middle clip.
+void propose_clips(const FileRows& rows, FileProposal& proposal) {
+  std::vector<ImageShape> shapes;
+  std::vector<std::int64_t> pictures;
+  for (const std::size_t row : spread_rows(rows.files.size(), kClipsLookedAt)) {
+    std::optional<ImageShape> shape;
+    ClipWish wish;
+    wish.form = [&shape](const Image& image) {
+      if (!shape) shape = image.shape;
+      return Image{{1, 1, 1}, {0}};  // their number alone is wanted
+    };
+    pictures.push_back(static_cast<std::int64_t>(read_clip(rows.files[row], wish).size()));
+    shapes.push_back(*shape);
+  }
+  propose_size(rows, shapes, kClipsLookedAt, kLargestClipSide, proposal);
+  const auto length = range(pictures);
+  proposal.frames = std::min(kClipFrames, length[2]);
+  proposal.stride = std::max<std::int64_t>(1, length[1] / kClipFrames);
+  proposal.why_frames = fmt::format(
+      "{} have {} pictures{}",
+      they(rows.files.size(), kClipsLookedAt),
+      length[0] == length[2] ? std::to_string(length[0])
+                             : fmt::format("{} to {}", length[0], length[2]),
+      proposal.stride > 1 ? fmt::format("; every {}th is a frame, so that {} frames span "
+                                        "a clip of about the middle length",
+                                        proposal.stride,
+                                        proposal.frames)
+                          : "");
+  proposal.model = "convnet3d";
 }
 
 void propose_frames(const SoundRows& sounds, FileProposal& proposal) {
@@ -216,28 +286,37 @@ ProposedTask label_task(const ClassTable& classes, const std::string& path) {
   return task;
 }
 
+FileRows rows_of(const ImageListing& listing, const std::string& kind) {
+  if (kind == "images") return *list_files(listing, kImageFiles);
+  if (kind == "video") return list_clips(listing);
+  return SoundRows(listing, PcmIndex{}).rows();
+}
+
 FileRows rows_of_folder(const std::string& path,
                         const std::vector<std::string>& targets,
                         FileProposal& proposal) {
   const Counts counts = count_files(path);
   DETENTE_CHECK(
-      counts.images > 0 || counts.sounds > 0,
+      counts.images + counts.sounds + counts.clips > 0,
       ErrorCode::kData,
-      "[data::propose_files] the folder '{}' holds neither images nor recordings; expected "
-      "a folder per class with .wav files, or with {}, in it; or name a table.",
+      "[data::propose_files] the folder '{}' holds neither images nor recordings nor clips; "
+      "expected "
+      "a folder per class with .wav files, with videos, or with {}, in it; or name a table.",
       path,
       kImageFiles.endings);
-  DETENTE_CHECK(counts.images == 0 || counts.sounds == 0,
-                ErrorCode::kData,
-                "[data::propose_files] the folder '{}' holds images ({}) and recordings ({}); "
-                "expected one of them.",
-                path,
-                counts.images,
-                counts.sounds);
-  proposal.kind = counts.images > 0 ? "images" : "audio";
-  const ImageListing listing{.path = path};
-  FileRows rows =
-      counts.images > 0 ? *list_files(listing, kImageFiles) : SoundRows(listing, PcmIndex{}).rows();
+  const int kinds =
+      (counts.images > 0 ? 1 : 0) + (counts.sounds > 0 ? 1 : 0) + (counts.clips > 0 ? 1 : 0);
+  DETENTE_CHECK(
+      kinds == 1,
+      ErrorCode::kData,
+      "[data::propose_files] the folder '{}' holds images ({}), recordings ({}) and clips ({}); "
+      "expected one of them.",
+      path,
+      counts.images,
+      counts.sounds,
+      counts.clips);
+  proposal.kind = counts.images > 0 ? "images" : counts.sounds > 0 ? "audio" : "video";
+  FileRows rows = rows_of({.path = path}, proposal.kind);
   for (const std::string& target : targets) {
     DETENTE_CHECK(
         target == "label",
@@ -265,10 +344,13 @@ std::optional<FileRows> rows_of_list(const std::string& path,
     proposal.column = column_of_files(table, has_sound_name);
     proposal.kind = "audio";
   }
+  if (proposal.column.empty()) {
+    proposal.column = column_of_files(table, is_clip);
+    proposal.kind = "video";
+  }
   if (proposal.column.empty()) return std::nullopt;
-  const ImageListing listing{.path = path, .format = format, .column = proposal.column};
-  FileRows rows = proposal.kind == "images" ? *list_files(listing, kImageFiles)
-                                            : SoundRows(listing, PcmIndex{}).rows();
+  FileRows rows =
+      rows_of({.path = path, .format = format, .column = proposal.column}, proposal.kind);
   proposal.split_column = column_of_parts(table);
   const Table rest = without_columns(table, {proposal.column, proposal.split_column});
   proposal.tasks =
@@ -346,6 +428,8 @@ std::optional<FileProposal> propose_files(const std::string& path,
       proposal.rows);
   if (proposal.kind == "images") {
     propose_form(*rows, proposal);
+  } else if (proposal.kind == "video") {
+    propose_clips(*rows, proposal);
   } else {
     const ImageListing listing{
         .path = path, .format = format, .column = folder ? "audio" : proposal.column};

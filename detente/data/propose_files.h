@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recipe for a folder of images or recordings, or for a list of them, as data/propose.h has it for
+// A recipe for a folder of images, recordings or clips, or for a list of them, as data/propose.h has it for
 // tables: what to predict, to which form the files are brought, and why.
 #pragma once
 
@@ -15,7 +15,7 @@
 namespace detente::data {
 
 struct FileProposal {
-  std::string kind;  // "images", "audio" or "arrays"
+  std::string kind;  // "images", "audio", "video" or "arrays"
   std::size_t rows = 0;
   std::string column;       // of a list, the files'; of folders empty
   std::string why_targets;  // how the targets were found
@@ -26,13 +26,15 @@ struct FileProposal {
   std::int64_t split_seed = 0;
   std::string split_column;  // in place of shares: the column that says it
 
-  // Images: [height, width], where they differ or are large; empty: as they are.
+  // Images and clips: [height, width], where they differ or are large; empty: as they are.
   std::vector<std::int64_t> size;
   std::string why_size;
   // Audio: 0 where all recordings are of one length.
   std::int64_t frames = 0;
   std::int64_t mels = 40;
   std::string why_frames;
+  // Clips: `frames` is always there; of the pictures every so manieth is a frame.
+  std::int64_t stride = 1;
 
   // Arrays: which one holds the inputs, and how they lie in it.
   std::string inputs;
@@ -50,9 +52,9 @@ struct FileProposal {
   std::int64_t batch_size = 32;
 };
 
-// Nothing for a table none of whose columns names images or recordings in every row. `targets` as in
-// propose_recipe; of folders the class is the one there is. At most 200 files are looked at, evenly
-// spaced. Throws kIo and kData: a folder that holds neither or both, without folders for classes or
+// Nothing for a table none of whose columns names images, recordings or clips (video files, folders of
+// pictures) in every row. `targets` as in propose_recipe; of folders the class is the one there is. At most
+// 200 files are looked at, of clips 20, evenly spaced. Throws kIo and kData: a folder that holds none of them or several kinds, without folders for classes or
 // with one, fewer than 2 files, a file that cannot be read, recordings of several rates, and of
 // lists what propose_recipe throws.
 std::optional<FileProposal> propose_files(const std::string& path,

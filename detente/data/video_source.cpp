@@ -21,22 +21,6 @@ constexpr double kMostClipFrames = 1e5;
 
 std::filesystem::path video_json(const std::filesystem::path& run) { return run / "video.json"; }
 
-FileRows list_clips(const ImageListing& listing) {
-  std::optional<FileRows> rows =
-      list_files(listing,
-                 {.word = "video",
-                  .endings = ".npy, .mp4, .webm, .mkv, .mov or .avi, or a folder of pictures,",
-                  .fits = has_clip_name});
-  DETENTE_CHECK(rows.has_value(),
-                ErrorCode::kData,
-                "[data::VideoSource] '{}' is neither a list of clips (.csv or .tsv) nor a folder{}",
-                listing.path,
-                has_clip_name(listing.path)
-                    ? "; a single clip is no data set: name its folder, or a list."
-                    : " that is there; clips made of the images of a file need data.moving.side.");
-  return std::move(*rows);
-}
-
 // The images' rows, each as often as it has clips, with the way it moves.
 Table moving_table(const Table& table, const RowList& chosen, const MovingOptions& moving) {
   std::vector<std::string> names = table.column_names();
@@ -57,6 +41,22 @@ Table moving_table(const Table& table, const RowList& chosen, const MovingOption
 }
 
 }  // namespace
+
+FileRows list_clips(const ImageListing& listing) {
+  std::optional<FileRows> rows =
+      list_files(listing,
+                 {.word = "video",
+                  .endings = ".npy, .mp4, .webm, .mkv, .mov or .avi, or a folder of pictures,",
+                  .fits = has_clip_name});
+  DETENTE_CHECK(rows.has_value(),
+                ErrorCode::kData,
+                "[data::VideoSource] '{}' is neither a list of clips (.csv or .tsv) nor a folder{}",
+                listing.path,
+                has_clip_name(listing.path)
+                    ? "; a single clip is no data set: name its folder, or a list."
+                    : " that is there; clips made of the images of a file need data.moving.side.");
+  return std::move(*rows);
+}
 
 void VideoSource::describe(FieldVisitor& data) {
   data.text("video",

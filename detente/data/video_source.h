@@ -28,6 +28,9 @@
 
 namespace detente::data {
 
+// The clips of a list or of folders of them. Throws what list_files does, and kData for what is neither.
+FileRows list_clips(const ImageListing& listing);
+
 class VideoSource final : public Source {
  public:
   enum class Resize { kNone, kStretch, kCrop };

@@ -254,6 +254,44 @@ TEST_F(NewTest, ListsOfRecordings) {
   EXPECT_THAT(out_.str(), HasSubstr("name: take"));
 }
 
+TEST_F(NewTest, ClipsInFoldersAndLists) {
+  const auto write_clip = [&](const std::string& name, int pictures, std::size_t height) {
+    for (int i = 0; i < pictures; ++i) {
+      write(name + "/" + std::to_string(i) + ".png",
+            test::png_file(test::noise(height, 100, 1, static_cast<unsigned>(i + 1))));
+    }
+  };
+  std::string list = "clip,speed\n";
+  for (int i = 0; i < 6; ++i) {
+    const std::string name = std::string(i % 2 == 0 ? "up" : "down") + "/c" + std::to_string(i);
+    write_clip("clips/" + name, i == 0 ? 70 : 40, 50);
+    list += name + "," + std::to_string(0.5 * i) + "\n";
+  }
+  ASSERT_EQ(call({"--from", folder_.file("clips"), "--out", folder_.file("r.yaml")}), 0)
+      << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("6 clips"));
+  config::Node root = written("r.yaml");
+  EXPECT_EQ(text_at(root, "data.kind"), "video");
+  EXPECT_EQ(text_at(root, "model.kind"), "convnet3d");
+  EXPECT_EQ(text_at(root, "data.frames"), "16");
+  EXPECT_EQ(text_at(root, "data.stride"), "2") << "of 40";
+  const auto* size = config::find_path(root, "data.size");
+  EXPECT_EQ(size->items.at(0).scalar, "32");
+  EXPECT_EQ(size->items.at(1).scalar, "64");
+  const config::Node& task = config::find_path(root, "tasks")->items.at(0);
+  EXPECT_EQ(task.find("head")->scalar, "classes");
+
+  write("clips/list.csv", list);
+  ASSERT_EQ(call({"--from", folder_.file("clips/list.csv"), "--out", folder_.file("l.yaml")}), 0)
+      << err_.str();
+  root = written("l.yaml");
+  EXPECT_EQ(text_at(root, "data.video"), "clip");
+  EXPECT_EQ(config::find_path(root, "tasks")->items.at(0).find("name")->scalar, "speed");
+  write("clips/up/c0/broken.png", "no picture");
+  EXPECT_EQ(call({"--from", folder_.file("clips"), "--out", "-"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("broken.png"));
+}
+
 TEST_F(NewTest, SaysWhatIsWrongWithAFolder) {
   const auto refused = [&](const std::string& name, const std::vector<std::string>& more = {}) {
     std::vector<std::string> args = {"--from", folder_.file(name), "--out", folder_.file("r.yaml")};
@@ -268,7 +306,7 @@ TEST_F(NewTest, SaysWhatIsWrongWithAFolder) {
   EXPECT_THAT(refused("none"), HasSubstr("neither images nor recordings"));
   write("both/a/1.png", png);
   write("both/b/1.wav", wav);
-  EXPECT_THAT(refused("both"), HasSubstr("images (1) and recordings (1)"));
+  EXPECT_THAT(refused("both"), HasSubstr("images (1), recordings (1) and clips (0)"));
   EXPECT_THAT(refused("both/a/1.png"), HasSubstr("1.png' is a single image; expected a folder"));
   EXPECT_THAT(refused("both/b/1.wav"), HasSubstr("is a single recording"));
   write("flat/1.png", png);
