@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// detente data check RECIPE; data get is in data_get.cpp
+// detente data check RECIPE; data get and data links have files of their own
 #include <detente/cli/command.h>
 #include <detente/cli/data_get.h>
+#include <detente/cli/data_links.h>
 #include <detente/cli/data_table.h>
 #include <detente/cli/recipe_flags.h>
 #include <detente/core/json_text.h>
@@ -58,6 +59,7 @@ void add_data(CLI::App& app, Context& context) {
       "data", "Look at what a recipe will be trained on, and bring data sets here");
   group->require_subcommand(1);
   add_data_get(*group, context);
+  add_data_links(*group, context);
   CLI::App* command = group->add_subcommand(
       "check", "Rows, targets, inputs, duplicates and leaks of a recipe's data; trains nothing");
   auto flags = std::make_shared<DataCheckFlags>();

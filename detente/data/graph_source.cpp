@@ -5,6 +5,8 @@
 #include <detente/core/json.h>
 #include <detente/core/manifest.h>
 #include <detente/core/moments.h>
+#include <detente/core/whole_number.h>
+#include <detente/data/graph_batch.h>
 #include <detente/data/graph_source.h>
 #include <detente/data/table_column.h>
 
@@ -63,14 +65,28 @@ Table own_table(const GraphFile& file) {
   return Table::made(std::move(names), columns, file.source).with_lines(file.lines);
 }
 
-template <class T>
-std::vector<T>& array_values(Batch& batch, std::size_t place) {
-  return std::get<std::vector<T>>(batch[place].values);
+// A column of nodes' numbers in a table of pairs.
+std::vector<std::size_t> node_column(const Table& table, const char* name, std::size_t nodes) {
+  std::vector<std::size_t> column;
+  column.reserve(table.rows());
+  const std::size_t place = table.column_index(name);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const std::string cell(trim(table.cell(row, place)));
+    const auto node = whole_number<std::int64_t>(cell);
+    DETENTE_CHECK(node && *node >= 0 && static_cast<std::size_t>(*node) < nodes,
+                  ErrorCode::kData,
+                  "[data::GraphSource] line {} of '{}', column '{}': '{}' is no node of the graph; "
+                  "expected a "
+                  "number from 0 to {}.",
+                  table.line(row),
+                  table.source(),
+                  name,
+                  cell,
+                  nodes - 1);
+    column.push_back(static_cast<std::size_t>(*node));
+  }
+  return column;
 }
-
-// Places of the arrays in a batch.
-enum GraphArray { kFeatureNode, kFeature, kFeatureValue, kFrom, kTo, kDegree, kAsked, kSizes };
-constexpr int kGraphOf = kAsked;
 
 }  // namespace
 
@@ -89,6 +105,19 @@ void GraphSource::describe(FieldVisitor& data) {
             "Graphs: a table with further targets, a row for each example of data.train in its "
             "order.");
   data.file("dev_targets", dev_targets_file_, "Graphs: the same for data.dev.");
+  data.file("graph",
+            graph_,
+            "Graphs of the form nodes: the graph, where the examples are pairs of its nodes: "
+            "data.train is then a "
+            "table with the columns node, other and targets, and split as tables are.");
+  data.integer("neighbours",
+               neighbours_,
+               {.min = 0, .max = 1e6},
+               "Graphs of the form nodes: a step takes the nodes around its examples alone, of "
+               "each node so many "
+               "neighbours, drawn anew in every step; validation and prediction take all "
+               "neighbours. 0: every "
+               "step takes the whole graph.");
   data.flag("scale_rows",
             scale_rows_,
             "Graphs of the form nodes: each of a node's k features is 1/k instead of 1.");
@@ -101,7 +130,7 @@ void GraphSource::describe(FieldVisitor& data) {
 }
 
 void GraphSource::resolve_paths(const std::filesystem::path& folder) {
-  for (std::string* file : {&targets_file_, &dev_targets_file_}) {
+  for (std::string* file : {&targets_file_, &dev_targets_file_, &graph_}) {
     if (!file->empty()) *file = absolute_path(*file, folder);
   }
 }
@@ -111,6 +140,9 @@ std::unique_ptr<Source> GraphSource::fresh() const {
   source->form_ = form_;
   source->targets_file_ = targets_file_;
   source->dev_targets_file_ = dev_targets_file_;
+  source->graph_ = graph_;
+  source->neighbours_ = neighbours_;
+  source->hops_ = hops_;
   source->scale_rows_ = scale_rows_;
   source->size_ = size_;
   return source;
@@ -195,17 +227,49 @@ void GraphSource::read_targets(const SourceInput& input, const Table& own) {
   }
 }
 
-void GraphSource::read_rows(const SourceInput& input, const Source* fitted) {
+std::vector<std::string> GraphSource::named_files() const {
+  std::vector<std::string> files = {targets_file_, dev_targets_file_};
+  if (pairs()) files.push_back(graph_);
+  return files;
+}
+
+void GraphSource::read_pairs(const SourceInput& input) {
+  file_ = read_graph_file(graph_, form_);
+  DETENTE_CHECK(file_.form == GraphForm::kNodes,
+                ErrorCode::kData,
+                "[data::GraphSource] data.graph '{}' has the form {}; pairs of nodes need one "
+                "graph, the form nodes.",
+                graph_,
+                name_of(file_.form));
+  table_ = input.files.read_table(input.part);
+  first_ = node_column(*table_, "node", file_.nodes());
+  second_ = node_column(*table_, "other", file_.nodes());
+  rows_.resize(table_->rows());
+  std::iota(rows_.begin(), rows_.end(), std::size_t{0});
+  for (const TargetColumn& target : input.targets) {
+    targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
+  }
+}
+
+void GraphSource::read_examples(const SourceInput& input) {
   SourceFiles files = input.files;
   files.own_parts = true;
   const std::string path = files.file(input.part);
   file_ = path == kStandardInput ? parse_graph_file(read_standard_input(), "standard input", form_)
                                  : read_graph_file(path, form_);
   rows_ = chosen_rows(files, input.part);
-  costs_.assign(rows_.size(), 1);
   const Table own = own_table(file_);
   if (!input.targets.empty()) read_targets(input, own);
   table_ = own.select(rows_);
+}
+
+void GraphSource::read_rows(const SourceInput& input, const Source* fitted) {
+  if (pairs()) {
+    read_pairs(input);
+  } else {
+    read_examples(input);
+  }
+  costs_.assign(rows_.size(), 1);
   take_places(*table_);
   if (fitted == nullptr) {
     fit();
@@ -301,17 +365,18 @@ std::size_t GraphSource::feature_count() const {
 
 void GraphSource::encode() {
   const std::size_t nodes = file_.nodes();
-  first_entry_.assign(nodes + 1, 0);
-  entries_.clear();
-  values_.clear();
+  features_.first.assign(nodes + 1, 0);
+  features_.entries.clear();
+  features_.values.clear();
   if (file_.form == GraphForm::kNodes) {
-    first_entry_ = file_.first_feature;
-    entries_ = file_.features;
-    values_.assign(entries_.size(), 1.0F);
+    features_.first = file_.first_feature;
+    features_.entries = file_.features;
+    features_.values.assign(features_.entries.size(), 1.0F);
     for (std::size_t node = 0; scale_rows_ && node < nodes; ++node) {
-      const std::size_t begin = first_entry_[node];
-      const std::size_t count = first_entry_[node + 1] - begin;
-      for (std::size_t i = 0; i < count; ++i) values_[begin + i] = 1.0F / static_cast<float>(count);
+      const std::size_t begin = features_.first[node];
+      const std::size_t count = features_.first[node + 1] - begin;
+      for (std::size_t i = 0; i < count; ++i)
+        features_.values[begin + i] = 1.0F / static_cast<float>(count);
     }
     return;
   }
@@ -319,8 +384,8 @@ void GraphSource::encode() {
   for (std::size_t f = 0; f < fit_.fields.size(); ++f) fields.push_back(field_values(f));
   const auto add = [&](std::size_t feature, double value) {
     if (value == 0) return;
-    entries_.push_back(static_cast<std::int32_t>(feature));
-    values_.push_back(static_cast<float>(value));
+    features_.entries.push_back(static_cast<std::int32_t>(feature));
+    features_.values.push_back(static_cast<float>(value));
   };
   std::size_t graph = 0;
   for (std::size_t node = 0; node < nodes; ++node) {
@@ -355,70 +420,33 @@ void GraphSource::encode() {
                      -kLargestStandardised,
                      kLargestStandardised));
     }
-    first_entry_[node + 1] = entries_.size();
+    features_.first[node + 1] = features_.entries.size();
   }
 }
 
-void GraphSource::add_node(std::size_t node, std::int32_t number, Batch& batch) const {
-  auto& entry_nodes = array_values<std::int32_t>(batch, kFeatureNode);
-  entry_nodes.insert(entry_nodes.end(), first_entry_[node + 1] - first_entry_[node], number);
-  const auto begin = static_cast<std::ptrdiff_t>(first_entry_[node]);
-  const auto end = static_cast<std::ptrdiff_t>(first_entry_[node + 1]);
-  auto& features = array_values<std::int32_t>(batch, kFeature);
-  features.insert(features.end(), entries_.begin() + begin, entries_.begin() + end);
-  auto& values = array_values<float>(batch, kFeatureValue);
-  values.insert(values.end(), values_.begin() + begin, values_.begin() + end);
-  array_values<std::int32_t>(batch, kDegree)
-      .push_back(static_cast<std::int32_t>(file_.degree(node)));
-}
-
-// The union of the file's graphs with these numbers.
-Batch GraphSource::batch_of(std::span<const std::size_t> examples) const {
-  using Numbers = std::vector<std::int32_t>;
-  Batch batch = {{"feature_node", {}, Numbers()},
-                 {"feature", {}, Numbers()},
-                 {"feature_value", {}, std::vector<float>()},
-                 {"from", {}, Numbers()},
-                 {"to", {}, Numbers()},
-                 {"degree", {}, Numbers()}};
-  if (nodes()) {
-    batch.push_back({"asked", {}, Numbers()});
+Batch GraphSource::batch(std::span<const std::size_t> rows, const Rng* augment) const {
+  RowList asked;
+  for (const std::size_t row : rows) asked.push_back(pairs() ? first_[row] : rows_[row]);
+  if (!nodes()) return union_of_graphs(file_, features_, asked);
+  if (pairs()) {
+    for (const std::size_t row : rows) asked.push_back(second_[row]);
+  }
+  const auto numbers_in = [&](const std::vector<std::int32_t>& numbers, std::size_t from) {
+    const auto begin = numbers.begin() + static_cast<std::ptrdiff_t>(from);
+    return std::vector<std::int32_t>(begin, begin + static_cast<std::ptrdiff_t>(rows.size()));
+  };
+  std::vector<std::int32_t> numbers(asked.begin(), asked.end());
+  Batch batch;
+  if (neighbours_ > 0) {
+    Neighbourhood around = neighbourhood(
+        file_, features_, asked, hops_, static_cast<std::size_t>(neighbours_), augment);
+    batch = std::move(around.batch);
+    numbers = std::move(around.asked);
   } else {
-    batch.push_back({"graph_of", {}, Numbers()});
-    batch.push_back({"sizes", {}, Numbers()});
+    batch = whole_graph(file_, features_);
   }
-  std::int32_t before = 0;
-  std::int32_t place = 0;
-  for (const std::size_t graph : examples) {
-    const std::size_t first = file_.first_node[graph];
-    const std::size_t count = file_.first_node[graph + 1] - first;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t node = first + i;
-      const std::int32_t number = before + static_cast<std::int32_t>(i);
-      add_node(node, number, batch);
-      for (std::size_t j = file_.first_neighbour[node]; j < file_.first_neighbour[node + 1]; ++j) {
-        array_values<std::int32_t>(batch, kFrom).push_back(number);
-        array_values<std::int32_t>(batch, kTo).push_back(before + file_.neighbours[j]);
-      }
-    }
-    if (!nodes()) {
-      auto& graph_of = array_values<std::int32_t>(batch, kGraphOf);
-      graph_of.insert(graph_of.end(), count, place++);
-      array_values<std::int32_t>(batch, kSizes).push_back(static_cast<std::int32_t>(count));
-    }
-    before += static_cast<std::int32_t>(count);
-  }
-  return batch;
-}
-
-Batch GraphSource::batch(std::span<const std::size_t> rows, const Rng* /*augment*/) const {
-  RowList examples;
-  for (const std::size_t row : rows) examples.push_back(rows_[row]);
-  Batch batch = nodes() ? batch_of(RowList{0}) : batch_of(examples);
-  if (nodes()) array_values<std::int32_t>(batch, kAsked).assign(examples.begin(), examples.end());
-  for (Array& array : batch) {
-    std::visit([&](const auto& values) { array.shape = {values.size()}; }, array.values);
-  }
+  batch.push_back({"asked", {rows.size()}, numbers_in(numbers, 0)});
+  if (pairs()) batch.push_back({"asked_other", {rows.size()}, numbers_in(numbers, rows.size())});
   return batch;
 }
 

@@ -19,11 +19,19 @@
 // what tells atoms apart have one feature for each value in the training graphs and one for all
 // others. Fitted: those values, means and deviations.
 //
+// With `data.neighbours` a batch has what the convolutions need for its examples alone (data/graph_batch.h):
+// "edge_weight" [edges] float says how often an edge counts, edges lead one way, and "asked" are places among
+// those nodes.
+//
+// With `data.graph` an example is a pair of nodes of that graph, a row of a table; batches have
+// "asked_other" [B] int32 beside "asked".
+//
 // Columns for tasks and predictions: `node`, `label`, `degree`; `graph`, `label`, `nodes`, `edges`,
 // `mean_degree`; `molecule`, `nodes`, `edges`, `mean_degree`. A table of further targets has a row
 // for each example of the file, in its order; its columns come first.
 #pragma once
 
+#include <detente/data/graph_batch.h>
 #include <detente/data/graph_file.h>
 #include <detente/data/source.h>
 
@@ -42,11 +50,9 @@ class GraphSource final : public Source {
  public:
   const char* kind() const override { return "graph"; }
   void describe(FieldVisitor& data) override;
-  bool own_parts() const override { return true; }
+  bool own_parts() const override { return !pairs(); }
   void resolve_paths(const std::filesystem::path& folder) override;
-  std::vector<std::string> named_files() const override {
-    return {targets_file_, dev_targets_file_};
-  }
+  std::vector<std::string> named_files() const override;
   std::unique_ptr<Source> fresh() const override;
 
   std::size_t size() const override { return rows_.size(); }
@@ -62,6 +68,10 @@ class GraphSource final : public Source {
 
   // Whether examples are nodes; else they are graphs.
   bool nodes() const { return fit_.form == GraphForm::kNodes; }
+  // Whether examples are pairs of nodes.
+  bool pairs() const { return !graph_.empty(); }
+  // How far a network looks: as many edges as it has convolutions. Before reading.
+  void set_hops(std::size_t hops) { hops_ = hops; }
   std::size_t feature_count() const;
 
  protected:
@@ -82,6 +92,8 @@ class GraphSource final : public Source {
     double size_deviation = 1;
   };
 
+  void read_examples(const SourceInput& input);
+  void read_pairs(const SourceInput& input);
   RowList chosen_rows(const SourceFiles& files, Part part) const;
   void read_targets(const SourceInput& input, const Table& own);
   void fit();
@@ -89,22 +101,23 @@ class GraphSource final : public Source {
   void encode();
   std::size_t example_count() const;
   std::vector<std::int64_t> field_values(std::size_t field) const;  // per node of the file
-  void add_node(std::size_t node, std::int32_t number, Batch& batch) const;
-  Batch batch_of(std::span<const std::size_t> examples) const;
 
   GraphForm form_ = GraphForm::kAuto;
   std::string targets_file_;
   std::string dev_targets_file_;
+  std::string graph_;
+  std::int64_t neighbours_ = 0;
+  std::size_t hops_ = 1;
   bool scale_rows_ = false;
   bool size_ = false;
 
   Fit fit_;
   GraphFile file_;
-  RowList rows_;  // of the file's examples
+  RowList rows_;  // of the file's examples, of the table of pairs
   std::vector<std::size_t> costs_;
-  std::vector<std::size_t> first_entry_;  // nodes of the file + 1
-  std::vector<std::int32_t> entries_;     // the features that are not 0
-  std::vector<float> values_;
+  NodeFeatures features_;
+  std::vector<std::size_t> first_;  // of pairs: the nodes
+  std::vector<std::size_t> second_;
   std::optional<Table> table_;  // of rows_, for shown
 };
 

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::int64_t kMostInputs = std::int64_t{1} << 30;
 
+constexpr const char* kPair = "pair";
+
 std::string convolution_name(std::size_t layer) { return "layers." + std::to_string(layer); }
 
 const data::GraphSource& graph_source(const data::Source& source, const char* kind) {
@@ -88,13 +90,17 @@ void GraphTrunk::validate() const {
   check_sizes("nn::GraphTrunk", "widths", widths_, "convolution");
 }
 
-void GraphTrunk::prepare(data::Source& source) const { graph_source(source, kind()); }
-
-void GraphTrunk::build(const data::Source& fitted, Draw& draw) {
-  build(graph_source(fitted, kind()).feature_count(), draw);
+void GraphTrunk::prepare(data::Source& source) const {
+  graph_source(source, kind());
+  dynamic_cast<data::GraphSource&>(source).set_hops(widths_.size() + (mixes_last() ? 1 : 0));
 }
 
-void GraphTrunk::build(std::size_t feature_count, Draw& draw) {
+void GraphTrunk::build(const data::Source& fitted, Draw& draw) {
+  const data::GraphSource& source = graph_source(fitted, kind());
+  build(source.feature_count(), draw, source.pairs());
+}
+
+void GraphTrunk::build(std::size_t feature_count, Draw& draw, bool pairs) {
   validate();
   feature_count_ = static_cast<std::int64_t>(feature_count);
   parameters_ = Parameters();
@@ -104,6 +110,11 @@ void GraphTrunk::build(std::size_t feature_count, Draw& draw) {
     add_layer(i, in, out, draw);
     in = out;
   }
+  if (pairs) parameters_.add_linear(draw, kPair, in, in);
+}
+
+at::Tensor GraphTrunk::pair_features(const at::Tensor& first, const at::Tensor& second) const {
+  return parameters_.linear(first, kPair) * parameters_.linear(second, kPair);
 }
 
 at::Tensor GraphTrunk::features(const data::Batch& batch, Rng* random) const {
@@ -137,6 +148,14 @@ at::Tensor GraphTrunk::features(const data::Batch& batch, Rng* random) const {
                 to.size(),
                 entry_nodes.size(),
                 entries.size());
+  const data::Array* const counts = data::find_array(batch, "edge_weight");
+  const auto* const edge_weights =
+      counts == nullptr ? nullptr : &std::get<std::vector<float>>(counts->values);
+  DETENTE_CHECK(edge_weights == nullptr || edge_weights->size() == from.size(),
+                ErrorCode::kShape,
+                "[nn::GraphTrunk] a batch has {} edges, and weights of {}.",
+                from.size(),
+                edge_weights == nullptr ? 0 : edge_weights->size());
   check_below(from, nodes, ErrorCode::kShape, "a node");
   check_below(to, nodes, ErrorCode::kShape, "a node");
   check_below(entry_nodes, nodes, ErrorCode::kShape, "a node");
@@ -162,10 +181,9 @@ at::Tensor GraphTrunk::features(const data::Batch& batch, Rng* random) const {
     add(i, i, own_weight(degree[static_cast<std::size_t>(i)]));
   }
   for (std::size_t i = 0; i < from.size(); ++i) {
-    add(to[i],
-        from[i],
-        neighbour_weight(degree[static_cast<std::size_t>(to[i])],
-                         degree[static_cast<std::size_t>(from[i])]));
+    const double weight = neighbour_weight(degree[static_cast<std::size_t>(to[i])],
+                                           degree[static_cast<std::size_t>(from[i])]);
+    add(to[i], from[i], edge_weights == nullptr ? weight : weight * (*edge_weights)[i]);
   }
   const at::Tensor matrix = sparse_matrix(rows, columns, weights, nodes, nodes, type);
   const auto mix = [&](const at::Tensor& m, const at::Tensor& y) {
@@ -178,8 +196,19 @@ at::Tensor GraphTrunk::features(const data::Batch& batch, Rng* random) const {
   }
   if (mixes_last()) x = mix(matrix, x);
   if (of_nodes) {
-    check_below(examples, nodes, ErrorCode::kShape, "a node");
-    return x.index_select(0, index_tensor(examples).to(type.device()));
+    const auto features_of = [&](const Numbers& asked) {
+      check_below(asked, nodes, ErrorCode::kShape, "a node");
+      return x.index_select(0, index_tensor(asked).to(type.device()));
+    };
+    const at::Tensor first = features_of(examples);
+    if (data::find_array(batch, "asked_other") == nullptr) return first;
+    const Numbers& others = numbers_of(batch, "asked_other");
+    DETENTE_CHECK(others.size() == examples.size(),
+                  ErrorCode::kShape,
+                  "[nn::GraphTrunk] a batch asks for pairs of {} and {} nodes.",
+                  examples.size(),
+                  others.size());
+    return pair_features(first, features_of(others));
   }
 
   const Numbers& graph_of = numbers_of(batch, "graph_of");

@@ -9,7 +9,9 @@
 //         (Xu et al. 2019), ε a constant
 //
 // x_0: the nodes' features, dropped with `input_dropout`. Examples that are nodes take their rows of
-// the last x; of graphs, the sum or mean over each one's nodes. The same bits every time on the CPU.
+// the last x; pairs of nodes the product z_a z_b, element by element, of z = W x + b, so that their order makes no
+// difference (with heads that are linear a graph autoencoder, Kipf & Welling 2016, whose inner product has a weight
+// for each element); of graphs, the sum or mean over each one's nodes. The same bits every time on the CPU.
 #pragma once
 
 #include <detente/nn/trunk.h>
@@ -38,12 +40,12 @@ class GraphTrunk : public Trunk {
 
   // "features" [nodes, F] float32, "edges" [2, E] int64 (from and to; an edge without a direction stands
   // twice, and all of a node's are there: they are its degree), then "asked" [B] int64, the nodes that are
-  // examples, or "graph_of" [nodes] and "sizes" [B] int64, each node's graph and each graph's nodes.
+  // examples, of pairs "asked_other" [B] as well, or "graph_of" [nodes] and "sizes" [B] int64, each node's graph and each graph's nodes.
   PortableInputs portable_inputs(const data::Source& fitted) const override;
   TensorList portable_views(const TensorList& inputs, const data::Source& fitted) const override;
 
   // Without a source.
-  void build(std::size_t feature_count, Draw& draw);
+  void build(std::size_t feature_count, Draw& draw, bool pairs = false);
 
  protected:
   // The weight of a node's own features and of a neighbour's, from both degrees.
@@ -59,6 +61,8 @@ class GraphTrunk : public Trunk {
   virtual bool mixes_last() const { return false; }
 
  private:
+  at::Tensor pair_features(const at::Tensor& first, const at::Tensor& second) const;
+
   std::vector<double> widths_ = {64, 64};  // whole numbers
   double dropout_ = 0.1;
   double input_dropout_ = 0;

@@ -14,12 +14,12 @@ at::Tensor whole(std::vector<std::int64_t> values) {
   return torch::tensor(std::move(values), torch::kInt64);
 }
 
-bool examples_are_nodes(const data::Source& fitted) {
-  return dynamic_cast<const data::GraphSource&>(fitted).nodes();
+const data::GraphSource& graphs(const data::Source& fitted) {
+  return dynamic_cast<const data::GraphSource&>(fitted);
 }
 
 // A path of `nodes`, whose first half is a graph of its own, and what is asked of it.
-TensorList example(std::int64_t nodes, std::int64_t features, bool of_nodes) {
+TensorList example(std::int64_t nodes, std::int64_t features, const data::GraphSource& fitted) {
   const std::int64_t half = nodes / 2;
   std::vector<std::int64_t> from;
   std::vector<std::int64_t> to;
@@ -32,8 +32,9 @@ TensorList example(std::int64_t nodes, std::int64_t features, bool of_nodes) {
   }
   const at::Tensor numbers = torch::arange(nodes * features, torch::kFloat32) * 37 % 11 / 11;
   TensorList inputs = {numbers.view({nodes, features}), torch::stack({whole(from), whole(to)})};
-  if (of_nodes) {
+  if (fitted.nodes()) {
     inputs.push_back(whole({nodes - 1, 0, half}));
+    if (fitted.pairs()) inputs.push_back(whole({half, nodes - 1, 1}));
   } else {
     inputs.push_back(whole(graph_of));
     inputs.push_back(whole({half, nodes - half}));
@@ -44,7 +45,7 @@ TensorList example(std::int64_t nodes, std::int64_t features, bool of_nodes) {
 }  // namespace
 
 PortableInputs GraphTrunk::portable_inputs(const data::Source& fitted) const {
-  const bool of_nodes = examples_are_nodes(fitted);
+  const data::GraphSource& source = graphs(fitted);
   PortableInputs inputs;
   inputs.list.push_back(
       {"features",
@@ -54,14 +55,17 @@ PortableInputs GraphTrunk::portable_inputs(const data::Source& fitted) const {
                          {"", "edges"},
                          "From and to: all edges of all nodes, each in both directions, nodes "
                          "numbered from 0"});
-  if (of_nodes) {
-    inputs.list.push_back({"asked", {"batch"}, "The nodes to answer for"});
+  if (source.nodes()) {
+    inputs.list.push_back({"asked", {"batch"}, "The nodes to answer for, of pairs the first ones"});
+    if (source.pairs()) {
+      inputs.list.push_back({"asked_other", {"batch"}, "Of each pair the other node"});
+    }
   } else {
     inputs.list.push_back({"graph_of", {"nodes"}, "Which graph each node is of, from 0"});
     inputs.list.push_back({"sizes", {"batch"}, "How many nodes each graph has"});
   }
-  inputs.examples = example(5, feature_count_, of_nodes);
-  inputs.others = example(12, feature_count_, of_nodes);
+  inputs.examples = example(5, feature_count_, source);
+  inputs.others = example(12, feature_count_, source);
   return inputs;
 }
 
@@ -79,7 +83,11 @@ TensorList GraphTrunk::portable_views(const TensorList& inputs, const data::Sour
   };
   for (std::size_t i = 0; i < widths_.size(); ++i) x = layer(mix(x), i);
   if (mixes_last()) x = mix(x);
-  if (examples_are_nodes(fitted)) return {x.index_select(0, inputs.at(2))};
+  if (graphs(fitted).nodes()) {
+    const at::Tensor first = x.index_select(0, inputs.at(2));
+    if (!graphs(fitted).pairs()) return {first};
+    return {pair_features(first, x.index_select(0, inputs.at(3)))};
+  }
   const at::Tensor sizes = inputs.at(3).to(x.scalar_type()).unsqueeze(1);
   // [B, width] of zeros, whatever the number of graphs.
   const at::Tensor none = torch::zeros_like(sizes) + torch::zeros_like(x.slice(0, 0, 1));

@@ -171,6 +171,62 @@ TEST_F(GraphSourceTest, NodesMayKnowTheSizeOfTheirGraph) {
   EXPECT_NEAR(x[6 * 3 + 5], -0.75 / std::sqrt(11.0 / 16), 1e-6);
 }
 
+TEST_F(GraphSourceTest, NeighboursTakeThePlaceOfTheWholeGraph) {
+  GraphSource source;
+  set(source, "neighbours", "1");
+  source.set_hops(1);
+  SourceInput in = input(kOneGraph);
+  source.read(in, nullptr);
+  ASSERT_EQ(source.size(), 2U);  // nodes 0 and 1
+  const Batch all = source.batch(RowList{1, 0}, nullptr);
+  EXPECT_THAT(numbers(all, "asked"), ElementsAre(0, 1));
+  EXPECT_THAT(numbers(all, "degree"), ElementsAre(3, 1, 1, 1));
+  EXPECT_EQ(numbers(all, "from").size(), 4U);
+  const Rng rng(1);
+  const Batch drawn = source.batch(RowList{1}, &rng);
+  EXPECT_EQ(numbers(drawn, "from").size(), 1U);
+  EXPECT_THAT(floats(drawn, "edge_weight"), ElementsAre(3.0F));
+  EXPECT_EQ(source.fresh()->kind(), std::string("graph"));
+  EXPECT_NE(source.digest(), "");
+}
+
+TEST_F(GraphSourceTest, PairsOfNodesAreRowsOfATable) {
+  GraphSource source;
+  set(source, "graph", write("graph.txt", kOneGraph));
+  SourceInput in;
+  in.files.train = write("pairs.csv", "node,other,link\n1,0,1\n3, 2 ,0\n1,1,\n");
+  in.targets = {{.task = "link", .column = "link", .kind = TaskKind::kBinary}};
+  source.read(in, nullptr);
+  ASSERT_EQ(source.size(), 3U);
+  EXPECT_TRUE(source.pairs());
+  EXPECT_FALSE(source.own_parts());
+  EXPECT_EQ(source.feature_count(), 4U);
+  EXPECT_EQ(source.target("link").missing, 1U);
+  const Batch whole = source.batch(RowList{1, 0}, nullptr);
+  EXPECT_THAT(numbers(whole, "asked"), ElementsAre(3, 1));
+  EXPECT_THAT(numbers(whole, "asked_other"), ElementsAre(2, 0));
+  EXPECT_EQ(numbers(whole, "degree").size(), 5U);
+  set(source, "neighbours", "2");
+  const auto near = source.fresh();
+  in.part = Part::kDev;
+  in.files.dev = in.files.train;
+  near->read(in, &source);
+  const Batch around = near->batch(RowList{1, 0}, nullptr);
+  EXPECT_THAT(numbers(around, "asked"), ElementsAre(0, 1));
+  EXPECT_THAT(numbers(around, "asked_other"), ElementsAre(2, 3));
+  EXPECT_EQ(near->place(1).line, 3U);
+  for (const char* wrong : {"1,5", "1,-1", "1,x", ",1", "1,0.5", "1,99999999999999999999"}) {
+    in.files.dev = write("pairs.csv", std::string("node,other,link\n1,0,1\n") + wrong + ",1\n");
+    EXPECT_THAT(error_of([&] { near->read(in, &source); }).what(),
+                ::testing::AllOf(HasSubstr("line 3 of"), HasSubstr("from 0 to 4")));
+  }
+  in.files.dev = write("pairs.csv", "node,to\n1,0\n");
+  EXPECT_THAT(error_of([&] { near->read(in, &source); }).what(), HasSubstr("no column 'other'"));
+  set(source, "graph", write("graph.txt", kManyGraphs));
+  in.part = Part::kTrain;
+  EXPECT_THAT(error_of([&] { source.read(in, nullptr); }).what(), HasSubstr("form graphs"));
+}
+
 TEST_F(GraphSourceTest, UnknownTagsShareAFeature) {
   GraphSource train;
   SourceInput in = input(kManyGraphs);

@@ -3,6 +3,7 @@
 #include <detente/core/file.h>
 #include <detente/core/json.h>
 #include <detente/data/graph_file.h>
+#include <detente/data/graph_links.h>
 #include <detente/data/image_source.h>
 #include <detente/data/pairs.h>
 #include <detente/data/table.h>
@@ -137,6 +138,13 @@ TEST(ShippedData, CoraHasItsNodesAndParts) {
   }
   EXPECT_EQ(parts, (std::vector<int>{140, 500, 1000, 1068}));
   EXPECT_EQ(training, std::vector<int>(7, 20));
+}
+
+TEST(ShippedData, CorasLinksAreThoseTheCommandMakes) {
+  const std::string folder = DETENTE_SOURCE_DIR "/data/cora/";
+  const LinkFiles made = hold_out_links(read_graph_file(folder + "cora.txt.gz"), {});
+  EXPECT_EQ(read_file(folder + "links/graph.txt.gz"), made.graph);
+  EXPECT_EQ(read_file(folder + "links/pairs.csv.gz"), made.pairs);
 }
 
 TEST(ShippedData, HasTheLexicalFloorAnIndependentProgramFinds) {

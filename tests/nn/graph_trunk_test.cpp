@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/core/error.h>
+#include <detente/data/graph_batch.h>
 #include <detente/data/graph_source.h>
 #include <detente/nn/graph_trunk.h>
 #include <gmock/gmock.h>
@@ -7,6 +8,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -106,7 +108,8 @@ std::vector<std::int32_t> all_of(std::int32_t nodes) {
 }
 
 std::unique_ptr<GraphTrunk> built_graph_trunk(const std::string& kind,
-                                              const std::vector<std::string>& options = {}) {
+                                              const std::vector<std::string>& options = {},
+                                              bool pairs = false) {
   tensor::set_threads(1);
   std::unique_ptr<GraphTrunk> trunk;
   if (kind == "gcn") trunk = std::make_unique<GcnTrunk>();
@@ -116,7 +119,7 @@ std::unique_ptr<GraphTrunk> built_graph_trunk(const std::string& kind,
   }
   Rng rng(3);
   Draw draw(rng);
-  trunk->build(kFeatures, draw);
+  trunk->build(kFeatures, draw, pairs);
   trunk->to({}, tensor::DType::kFloat64);
   return trunk;
 }
@@ -312,6 +315,108 @@ TEST_P(GraphTrunkLaws, RefusesWhatDoesNotFit) {
 INSTANTIATE_TEST_SUITE_P(Kinds, GraphTrunkLaws, testing::Values("gcn", "gin"), [](const auto& one) {
   return std::string(one.param);
 });
+
+// The graph as a file, one feature in each of `kFeatures` or none.
+data::GraphFile file_of(const MadeGraph& graph) {
+  std::string text = std::to_string(graph.nodes) + " " + std::to_string(kFeatures) + " 1 " +
+                     std::to_string(graph.edges.size()) + "\n";
+  for (const auto& x : graph.x) {
+    std::string features;
+    int count = 0;
+    for (std::size_t f = 0; f < x.size(); ++f) {
+      if (x[f] == 0.0F) continue;
+      features += " " + std::to_string(f);
+      ++count;
+    }
+    text += "0 0 " + std::to_string(count) + features + "\n";
+  }
+  for (const auto& [a, b] : graph.edges) text += std::to_string(a) + " " + std::to_string(b) + "\n";
+  return data::parse_graph_file(text, "made");
+}
+
+data::Batch asked(data::Batch batch, std::vector<std::int32_t> nodes) {
+  const std::size_t count = nodes.size();
+  batch.push_back({"asked", {count}, std::move(nodes)});
+  return batch;
+}
+
+TEST_P(GraphTrunkLaws, ANeighbourhoodIsAllANodeNeeds) {
+  Rng rng(12);
+  for (const double share : {0.05, 0.2}) {
+    const data::GraphFile file = file_of(made_graph(rng, 40, share));
+    const data::NodeFeatures features{
+        file.first_feature, file.features, std::vector<float>(file.features.size(), 0.5F)};
+    const auto trunk = built_graph_trunk(GetParam(), {"widths", "[6, 3]"});
+    const std::size_t hops = std::string(GetParam()) == "gcn" ? 3 : 2;
+    const data::RowList nodes = {7, 31, 0, 7};
+    const auto whole = trunk->features(asked(data::whole_graph(file, features), {7, 31, 0, 7}));
+    data::Neighbourhood around = data::neighbourhood(file, features, nodes, hops, 1, nullptr);
+    expect_close(trunk->features(asked(std::move(around.batch), around.asked)), whole);
+    // One edge less far is not enough.
+    around = data::neighbourhood(file, features, nodes, hops - 1, 1, nullptr);
+    const auto less = trunk->features(asked(std::move(around.batch), around.asked));
+    EXPECT_GT((less - whole).abs().max().item<double>(), 1e-6);
+    // More neighbours than there are: nothing is drawn.
+    const Rng draw(1);
+    around = data::neighbourhood(file, features, nodes, hops, 40, &draw);
+    expect_close(trunk->features(asked(std::move(around.batch), around.asked)), whole);
+  }
+}
+
+// Of one convolution before it bends: the mean over draws is what all neighbours give.
+TEST(GcnTrunk, DrawnNeighboursAreRightOnAverage) {
+  Rng rng(13);
+  const data::GraphFile file = file_of(made_graph(rng, 30, 0.5));
+  const data::NodeFeatures features{
+      file.first_feature, file.features, std::vector<float>(file.features.size(), 1.0F)};
+  const auto trunk = built_graph_trunk("gcn", {"widths", "[4]", "spread", "false"});
+  // So far up that nothing is cut off at 0.
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, value] : trunk->parameters().trained()) {
+    if (name.ends_with("bias")) value.add_(100);
+  }
+  const auto whole = trunk->features(asked(data::whole_graph(file, features), {5, 6}));
+  at::Tensor sum = torch::zeros_like(whole);
+  at::Tensor squares = torch::zeros_like(whole);
+  const int rounds = 3000;
+  for (int round = 0; round < rounds; ++round) {
+    const Rng draw(static_cast<std::uint64_t>(round));
+    data::Neighbourhood around =
+        data::neighbourhood(file, features, data::RowList{5, 6}, 1, 3, &draw);
+    const auto once = trunk->features(asked(std::move(around.batch), around.asked)) - whole;
+    sum += once;
+    squares += once.square();
+  }
+  const at::Tensor deviation = (squares / rounds).sqrt() / std::sqrt(static_cast<double>(rounds));
+  EXPECT_GT(deviation.max().item<double>(), 0) << "something was drawn";
+  EXPECT_LT((sum / rounds).abs().sub(5 * deviation).max().item<double>(), 1e-9);
+}
+
+TEST_P(GraphTrunkLaws, APairHasNoOrderAndIsTheProductOfItsNodes) {
+  Rng rng(14);
+  const data::GraphFile file = file_of(made_graph(rng, 12, 0.3));
+  const data::NodeFeatures features{
+      file.first_feature, file.features, std::vector<float>(file.features.size(), 1.0F)};
+  const auto trunk = built_graph_trunk(GetParam(), {}, true);
+  const auto pairs = [&](const std::vector<std::int32_t>& first,
+                         const std::vector<std::int32_t>& second) {
+    data::Batch batch = asked(data::whole_graph(file, features), first);
+    batch.push_back({"asked_other", {second.size()}, second});
+    return trunk->features(batch);
+  };
+  const std::vector<std::int32_t> a = {0, 5, 3};
+  const std::vector<std::int32_t> b = {4, 1, 3};
+  const auto x = trunk->features(asked(data::whole_graph(file, features), all_of(12)));
+  const auto rows = [&](const std::vector<std::int32_t>& nodes) {
+    return x.index_select(0, torch::tensor(std::vector<std::int64_t>(nodes.begin(), nodes.end())));
+  };
+  const auto z = [&](const std::vector<std::int32_t>& nodes) {
+    return rows(nodes).matmul(trunk->parameters()("pair.weight").t()) +
+           trunk->parameters()("pair.bias");
+  };
+  expect_close(pairs(a, b), z(a) * z(b));
+  EXPECT_TRUE(torch::equal(pairs(a, b), pairs(b, a)));
+}
 
 }  // namespace
 }  // namespace detente::nn
