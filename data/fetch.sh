@@ -47,6 +47,27 @@ check_sums() {
   done <"$1/SHA256SUMS"
 }
 
+# arff_to_csv TARGETS: ARFF from standard input to CSV, the names of the columns from its @attribute lines, the
+# last TARGETS of them with the prefix target:; the rows stay as they are.
+arff_to_csv() {
+  tr -d '\r' | awk -v targets="$1" '
+    /^%/ || /^ *$/ { next }
+    tolower($1) == "@attribute" {
+      if ($2 ~ /^\047/) { split($0, part, "\047"); names[count++] = part[2] } else names[count++] = $2
+      next
+    }
+    tolower($1) == "@data" {
+      for (i = 0; i < count; ++i) {
+        prefix = (i >= count - targets) ? "target:" : ""
+        header = header (i ? "," : "") prefix names[i]
+      }
+      print header
+      rows = 1
+      next
+    }
+    rows'
+}
+
 # with_work_folder: $work, a folder of its own that goes when the script ends.
 with_work_folder() {
   work=$(mktemp -d)

@@ -17,11 +17,7 @@ else
   fetch "$work/rf1.arff" \
     https://raw.githubusercontent.com/Zhendong-Wang/Probabilistic-Conformal-Prediction/e6f505beaf07f208cb496f85ac91fd37482677c6/data/rf1.arff
 fi
-tr -d '\r' < "$work/rf1.arff" | awk -F"'" '
-  /^%/ || /^ *$/ { next }
-  tolower($1) ~ /^@attribute/ { header = header (count++ ? "," : "") $2; next }
-  tolower($0) ~ /^@data/ { print header; rows = 1; next }
-  rows' > "$here/rf1.csv.tmp"
+arff_to_csv 0 <"$work/rf1.arff" >"$here/rf1.csv.tmp"
 mv "$here/rf1.csv.tmp" "$here/rf1.csv"
 
 if ! (cd "$here" && sha256sum -c SHA256SUMS); then
