@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/config/tree.h>
+#include <detente/core/content_reader.h>
 #include <detente/core/error.h>
-#include <detente/core/file.h>
 #include <detente/core/suggest.h>
 #include <detente/text/unicode.h>
 #include <yaml-cpp/eventhandler.h>
@@ -274,7 +274,8 @@ Node parse_yaml(const std::string& text, const std::string& name) {
 }
 
 Node load_yaml(const std::filesystem::path& path) {
-  return parse_yaml(read_file(path), path.string());
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
+  return parse_yaml(read_short_file(path, kMostBytes), path.string());
 }
 
 void apply_override(Node& root, const std::string& assignment) {

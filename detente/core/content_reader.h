@@ -40,4 +40,8 @@ class ContentReader {
   std::unique_ptr<State> state_;
 };
 
+// The whole content of a file that cannot be long: one of more than `most` bytes, unpacked, is kData, and so is a
+// device without an end.
+std::string read_short_file(const std::filesystem::path& path, std::size_t most);
+
 }  // namespace detente

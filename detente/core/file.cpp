@@ -83,6 +83,30 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+void demand_plain_files(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  constexpr int kDepth = 3;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
+    if (at.depth() >= kDepth) at.disable_recursion_pending();
+    std::error_code ignored;
+    const fs::file_status status = fs::status(at->path(), ignored);
+    const bool plain =
+        !fs::exists(status) || fs::is_regular_file(status) || fs::is_directory(status);
+    DETENTE_CHECK(plain,
+                  ErrorCode::kData,
+                  "[core::demand_plain_files] '{}' is {}; expected a file. Remove it: nothing of "
+                  "'{}' is read "
+                  "before.",
+                  at->path().string(),
+                  fs::is_fifo(status)     ? "a pipe"
+                  : fs::is_socket(status) ? "a socket"
+                                          : "a device",
+                  folder.string());
+  }
+}
+
 void make_directories(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

@@ -61,6 +61,11 @@ int write_all(int descriptor, std::string_view content);
 // Waits until the names in a folder are on the disk, as far as its file system can.
 void flush_folder(const std::filesystem::path& folder);
 
+// Throws kData naming the first thing in `folder`, or up to three folders deep in it, that is neither a file nor a
+// folder (a pipe, a device, a socket, or a link to one): what reads the folder's files would wait for it or
+// never come to its end.
+void demand_plain_files(const std::filesystem::path& folder);
+
 // Creates a folder and its parents; throws kIo with the reason.
 void make_directories(const std::filesystem::path& path);
 

@@ -39,6 +39,21 @@ std::string read_file(const std::filesystem::path& path) {
   return read_whole(ContentReader(path), path.string());
 }
 
+std::string read_short_file(const std::filesystem::path& path, std::size_t most) {
+  ContentReader reader(path);
+  std::string content;
+  while (reader.read(content, kPiece)) {
+    DETENTE_CHECK(content.size() <= most,
+                  ErrorCode::kData,
+                  "[core::read_file] '{}' holds more than {} bytes, far more than a file of its "
+                  "kind. Is it the right "
+                  "one?",
+                  path.string(),
+                  most);
+  }
+  return content;
+}
+
 std::string read_standard_input() {
   return read_whole(ContentReader::standard_input(), "standard input");
 }

@@ -288,6 +288,7 @@ RunData read_run(const std::filesystem::path& folder, RunParts parts) {
                 ErrorCode::kIo,
                 "[report::read_run] there is no run folder '{}'.",
                 folder.string());
+  demand_plain_files(folder);
   bool found = false;
   const std::string summary = text_of(folder / "summary.json", found);
   const std::string metrics = text_of(folder / "metrics.jsonl", found);

@@ -132,7 +132,12 @@ class Connection final : public httplib::Stream {
 class Pool final : public httplib::TaskQueue {
  public:
   Pool() {
-    for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
+    try {
+      for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
+    } catch (...) {
+      shutdown();
+      throw;
+    }
   }
   // bool in newer versions of httplib, void in older ones.
   using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue(std::function<void()>()));
@@ -281,9 +286,28 @@ int HttpServer::port() const { return parts_->port; }
 
 void HttpServer::run(const std::function<bool()>& stop) {
   std::atomic<bool> ended{false};
-  std::thread listener([&] {
-    parts_->server->listen_after_bind();
-    ended = true;
+  std::exception_ptr problem;
+  const auto demand_threads = [](const auto& start) {
+    try {
+      return start();
+    } catch (const std::exception& error) {
+      fail(ErrorCode::kUnsupported,
+           "[serve::HttpServer] {} threads cannot be started: {}. Raise the limit on processes or "
+           "memory "
+           "(ulimit -u, ulimit -v).",
+           kThreads + 1,
+           error.what());
+    }
+  };
+  std::thread listener = demand_threads([&] {
+    return std::thread([&] {
+      try {
+        parts_->server->listen_after_bind();
+      } catch (...) {
+        problem = std::current_exception();
+      }
+      ended = true;
+    });
   });
   while (!ended && !stop()) std::this_thread::sleep_for(milliseconds(100));
   const bool failed = ended;
@@ -293,6 +317,7 @@ void HttpServer::run(const std::function<bool()>& stop) {
     std::this_thread::sleep_for(milliseconds(20));
   }
   listener.join();
+  if (problem) demand_threads([&] { std::rethrow_exception(problem); });
   DETENTE_CHECK(
       !failed,
       ErrorCode::kIo,

@@ -55,6 +55,7 @@ MetricsLog::MetricsLog(const std::filesystem::path& path,
     }
     if (kept.empty()) kept = lines_up_to(all, last_step, left_out_);
   }
+  changed_ = last_step >= 0 && bytes >= 0 && kept.size() != static_cast<std::size_t>(bytes);
   write_own_file(path, kept);
   bytes_ = static_cast<std::int64_t>(kept.size());
   fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);

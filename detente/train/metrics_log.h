@@ -30,12 +30,15 @@ class MetricsLog {
 
   // Lines of the earlier log (from 1) that were damaged or cut short and are not in this one.
   const std::vector<std::size_t>& left_out() const { return left_out_; }
+  // Whether the earlier log lacks some of its first `bytes` or is no longer what was counted.
+  bool changed() const { return changed_; }
 
  private:
   std::filesystem::path path_;
   int fd_ = -1;
   std::int64_t bytes_ = 0;
   std::vector<std::size_t> left_out_;
+  bool changed_ = false;
 };
 
 }  // namespace detente::train

@@ -168,6 +168,7 @@ void check_run_directory(const std::filesystem::path& root, ExistingRun policy) 
                 "recipe.yaml), so nothing there is touched. Choose another folder with --out.",
                 root.string());
   if (policy == ExistingRun::kForce) check_removable(root);
+  if (policy == ExistingRun::kResume) demand_plain_files(root);
 }
 
 RunDirectory open_run_directory(const std::filesystem::path& root, ExistingRun policy) {
@@ -196,6 +197,7 @@ RunDirectory existing_run(const std::filesystem::path& root) {
                 ErrorCode::kIo,
                 "[train::existing_run] '{}' is not a run of Detente (no recipe.yaml in it).",
                 root.string());
+  demand_plain_files(root);
   DETENTE_CHECK(run.has_begun(),
                 ErrorCode::kIo,
                 "[train::existing_run] the run in '{}' ended before its first step. Start "

@@ -44,6 +44,14 @@ void FileLog::on_start(const RunInfo& info) {
         "run was stopped) and {} left out of it now.",
         report::lines_text(lines),
         lines.size() == 1 ? "is" : "are"));
+  } else if (metrics_->changed()) {
+    say_(
+        fmt::format("warning: metrics.jsonl is not the log that this run had at its snapshot ({} "
+                    "bytes of {} are left): "
+                    "lines are lost or changed, and curves and the report lack them. The model is "
+                    "not touched by that.",
+                    metrics_->bytes(),
+                    info.log_bytes));
   }
 }
 

@@ -168,6 +168,12 @@ class Trainer {
     std::vector<std::string> warnings;
     std::optional<Snapshot> snapshot = newest_snapshot(root, !options_.accept_changed, warnings);
     if (!snapshot) {
+      DETENTE_CHECK(!std::filesystem::exists(run.summary()),
+                    ErrorCode::kInvalidArgument,
+                    "[train::train] the run in '{}' has ended and has no snapshot, so there is "
+                    "nothing to go on "
+                    "from. Choose another folder with --out, or replace the run with --force.",
+                    root.string());
       if (run.is_run()) {
         observers_.on_message("Nothing to resume yet (no snapshot): starting from the beginning.");
       }

@@ -130,6 +130,32 @@ TEST_F(RowCommandsTest, EvalSaysThatTheRowsHaveChangedSinceTheTraining) {
   EXPECT_EQ(evaluate({}), "");
 }
 
+TEST_F(RowCommandsTest, ARunThatHasEndedIsNotTrainedAgainForWantOfASnapshot) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  std::filesystem::remove_all(folder_ / "run/snapshots");
+  const std::string model = read_file(folder_ / "run/model.safetensors");
+  EXPECT_EQ(train_tiny({"--quiet", "--resume"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("has ended and has no snapshot"));
+  EXPECT_EQ(read_file(folder_ / "run/model.safetensors"), model);
+  EXPECT_EQ(train_tiny({"--quiet", "--force"}), 0);
+}
+
+TEST_F(RowCommandsTest, APipeInARunsFolderIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(train_tiny({"--quiet"}), 0);
+  for (const char* name : {"summary.json", "metrics.jsonl", "manifest.json", "recipe.yaml"}) {
+    const auto path_of = folder_ / "run" / name;
+    std::filesystem::rename(path_of, folder_ / "kept");
+    ASSERT_EQ(::mkfifo(path_of.c_str(), 0600), 0);
+    for (const char* command : {"inspect", "report", "eval"}) {
+      EXPECT_EQ(call({command, path("run")}), 3) << command << " " << name;
+      EXPECT_THAT(err_.str(), HasSubstr("is a pipe")) << command << " " << name;
+    }
+    EXPECT_EQ(train_tiny({"--quiet", "--resume"}), 3) << name;
+    std::filesystem::remove(path_of);
+    std::filesystem::rename(folder_ / "kept", path_of);
+  }
+}
+
 TEST_F(RowCommandsTest, PredictionsNeverTakeThePlaceOfTheirSource) {
   ASSERT_EQ(train_tiny({"--quiet"}), 0);
   for (const char* name :

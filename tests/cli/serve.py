@@ -378,6 +378,11 @@ def refuses(folder):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         assert process.stderr.read() == ""
+    # Threads that cannot be started, because their stacks find no room, are said.
+    limits = "ulimit -s 4000000; ulimit -v 8000000"
+    serve = limits + '; exec timeout 10 "$0" serve "$1" --port 0'
+    short = subprocess.run(["bash", "-c", serve, program, runs], capture_output=True, text=True, timeout=20)
+    assert short.returncode == 2 and "threads cannot be started" in short.stderr, short
     missing = subprocess.run([program, "serve", folder / "none"], capture_output=True, text=True, timeout=20)
     assert missing.returncode == 3 and "none" in missing.stderr, missing
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <detente/core/content_reader.h>
 #include <detente/core/error.h>
 #include <detente/core/file.h>
 #include <fcntl.h>
@@ -334,6 +335,33 @@ TEST(ReadFile, GivesTheSystemsReason) {
   EXPECT_EQ(code_of([&] { read_file(dir.file("loop")); }, "symbolic links"), ErrorCode::kIo);
   EXPECT_EQ(code_of([&] { read_file(dir.file(std::string(300, 'x'))); }, "too long"),
             ErrorCode::kIo);
+}
+
+TEST(ReadFile, EndsWhereAShortFileMustHaveEnded) {
+  const TempDir dir;
+  write_file_atomic(dir.file("f"), std::string(100, 'x'));
+  EXPECT_EQ(read_short_file(dir.file("f"), 100).size(), 100U);
+  EXPECT_EQ(code_of([&] { read_short_file(dir.file("f"), 99); }, "more than 99 bytes"),
+            ErrorCode::kData);
+  EXPECT_EQ(code_of([&] { read_short_file("/dev/zero", 1 << 20); }, "more than"), ErrorCode::kData);
+}
+
+TEST(PlainFiles, ArePipesAndDevicesNowhere) {
+  const TempDir dir;
+  std::filesystem::create_directories(dir.file("a/b"));
+  write_file_atomic(dir.file("a/b/file"), "x");
+  std::filesystem::create_symlink("file", dir.file("a/b/link"));
+  std::filesystem::create_symlink("nothing", dir.file("a/dangling"));
+  std::filesystem::create_symlink("..", dir.file("a/up"));
+  demand_plain_files(dir.path());
+  demand_plain_files(dir.file("not there"));
+  ASSERT_EQ(::mkfifo(dir.file("a/b/pipe").c_str(), 0600), 0);
+  EXPECT_EQ(code_of([&] { demand_plain_files(dir.path()); }, "b/pipe' is a pipe"),
+            ErrorCode::kData);
+  std::filesystem::remove(dir.file("a/b/pipe"));
+  std::filesystem::create_symlink("/dev/zero", dir.file("zero"));
+  EXPECT_EQ(code_of([&] { demand_plain_files(dir.path()); }, "zero' is a device"),
+            ErrorCode::kData);
 }
 
 TEST(ReadFile, GoesOnAfterASignal) {

@@ -172,5 +172,27 @@ TEST_F(RunDirectoryTest, ResumedLogDropsLaterAndBrokenLines) {
             "{\"type\":\"step\",\"step\":3}\n{\"type\":\"step\",\"step\":4,\"again\":true}\n");
 }
 
+TEST_F(RunDirectoryTest, AResumedLogKnowsWhenItsLinesAreGone) {
+  const RunDirectory run = open_run_directory(root_, ExistingRun::kRefuse);
+  std::int64_t bytes = 0;
+  {
+    MetricsLog log(run.metrics(), -1, -1);
+    for (int step = 1; step <= 5; ++step) {
+      log.write({{"type", "step"}, {"step", step}});
+      if (step == 3) bytes = log.bytes();
+    }
+    EXPECT_FALSE(log.changed());
+  }
+  const std::string whole = read_file(run.metrics());
+  EXPECT_FALSE(MetricsLog(run.metrics(), 3, bytes).changed()) << "later lines are cut off as ever";
+  const std::size_t line = whole.find('\n') + 1;
+  for (const std::string& now : {std::string(), whole.substr(0, 2 * line), whole.substr(line)}) {
+    write_file_atomic(run.metrics(), now);
+    EXPECT_TRUE(MetricsLog(run.metrics(), 3, bytes).changed()) << now;
+  }
+  std::filesystem::remove(run.metrics());
+  EXPECT_TRUE(MetricsLog(run.metrics(), 3, bytes).changed());
+}
+
 }  // namespace
 }  // namespace detente::train
