@@ -25,6 +25,10 @@ void run_links(const LinksFlags& flags, Context& context) {
   const fs::path folder = flags.out;
   const fs::path graph = folder / "graph.txt";
   const fs::path pairs = folder / "pairs.csv";
+  DETENTE_CHECK(
+      flags.out != "-",
+      ErrorCode::kInvalidArgument,
+      "[cli::data] --out is a folder for two files; expected its name, not - for standard output.");
   const data::GraphFile file = data::read_graph_file(flags.graph);
   const data::LinkFiles files = data::hold_out_links(file, flags.shares);
   for (const fs::path& path : {graph, pairs}) {
@@ -53,7 +57,8 @@ void add_data_links(CLI::App& group, Context& context) {
       "links",
       "Make a set for link prediction of a graph: some edges are kept back to be predicted");
   auto flags = std::make_shared<LinksFlags>();
-  command->add_option("GRAPH", flags->graph, "A graph, the form nodes of docs/data.md")->required();
+  command->add_option("GRAPH", flags->graph, "A graph, the form nodes or edges of docs/data.md")
+      ->required();
   command->add_option("--out", flags->out, "Folder for graph.txt and pairs.csv")->required();
   command->add_option("--dev", flags->shares.dev, "Share of the edges for validation")
       ->check(CLI::Range(0.0, 1.0))

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <detente/data/graph_batch.h>
 
-#include <algorithm>
 #include <cstddef>
-#include <string>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -65,15 +64,12 @@ void add_graph(const GraphFile& file,
   }
 }
 
-// `most` different numbers below `count`, ascending (Floyd's way: one draw for each).
-std::vector<std::size_t> drawn(std::size_t count, std::size_t most, Rng rng) {
-  std::vector<std::size_t> chosen;
+// `most` different numbers below `count` (Floyd's way: one draw for each).
+std::set<std::size_t> drawn(std::size_t count, std::size_t most, Rng rng) {
+  std::set<std::size_t> chosen;
   for (std::size_t last = count - most; last < count; ++last) {
-    const auto one = static_cast<std::size_t>(rng.below(last + 1));
-    const bool taken = std::find(chosen.begin(), chosen.end(), one) != chosen.end();
-    chosen.push_back(taken ? last : one);
+    if (!chosen.insert(static_cast<std::size_t>(rng.below(last + 1))).second) chosen.insert(last);
   }
-  std::sort(chosen.begin(), chosen.end());
   return chosen;
 }
 

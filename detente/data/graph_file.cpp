@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -207,6 +208,59 @@ void parse_nodes(GraphFile& file, GraphLines& lines) {
   add_edges(file, static_cast<std::size_t>(nodes), list);
 }
 
+bool is_comment(const GraphLines& lines) {
+  const char first = lines.fields().front().front();
+  return first == '#' || first == '%';
+}
+
+// A list of edges alone becomes the form nodes: each node has one feature, itself (Kipf & Welling 2016, graphs
+// without features), no label, and is of no part.
+void parse_edges(GraphFile& file, GraphLines& lines) {
+  std::vector<GraphEdge> edges;
+  std::int64_t nodes = 0;
+  while (lines.next()) {
+    if (is_comment(lines)) continue;
+    const std::int64_t from = lines.number("a node", 0, kMostFeatures - 1);
+    const std::int64_t to = lines.number("a node", 0, kMostFeatures - 1);
+    lines.end_of_line("the two ends of an edge");
+    edges.push_back(read_ends(std::min(from, to), std::max(from, to), lines));
+    nodes = std::max({nodes, from + 1, to + 1});
+  }
+  DETENTE_CHECK(!edges.empty(),
+                ErrorCode::kData,
+                "[data::parse_graph_file] '{}' has no edges; expected a line `u v` for each.",
+                lines.source());
+  constexpr std::int64_t kMostGaps = 1000;
+  DETENTE_CHECK(nodes <= kMostGaps + 16 * static_cast<std::int64_t>(edges.size()),
+                ErrorCode::kData,
+                "[data::parse_graph_file] '{}' has {} edges and numbers its nodes up to {}; "
+                "expected nodes numbered "
+                "from 0 on, nearly without gaps.",
+                lines.source(),
+                edges.size(),
+                nodes - 1);
+  const auto before = [](const GraphEdge& a, const GraphEdge& b) {
+    return std::pair(a.from, a.to) < std::pair(b.from, b.to);
+  };
+  std::stable_sort(edges.begin(), edges.end(), before);
+  const auto same = [](const GraphEdge& a, const GraphEdge& b) {
+    return a.from == b.from && a.to == b.to;
+  };
+  edges.erase(std::unique(edges.begin(), edges.end(), same), edges.end());
+  const auto count = static_cast<std::size_t>(nodes);
+  file.form = GraphForm::kNodes;
+  file.feature_count = nodes;
+  file.lines.assign(count, 1);
+  file.labels.assign(count, -1);
+  file.splits.assign(count, 3);
+  file.first_feature.resize(count + 1);
+  std::iota(file.first_feature.begin(), file.first_feature.end(), std::size_t{0});
+  file.features.resize(count);
+  std::iota(file.features.begin(), file.features.end(), 0);
+  file.first_node.push_back(count);
+  add_edges(file, count, edges);
+}
+
 // Each end has to name the other; then one of the two directions is the edge.
 std::vector<GraphEdge> halve(std::vector<GraphEdge> ends, const GraphLines& lines) {
   const auto order = [](const GraphEdge& a, const GraphEdge& b) {
@@ -337,9 +391,23 @@ void parse_molecules(GraphFile& file, GraphLines& lines) {
   } while (lines.next());
 }
 
+std::string with_blanks(std::string content) {
+  std::replace(content.begin(), content.end(), ',', ' ');
+  return content;
+}
+
 GraphForm form_of(const std::string& content, const std::string& source) {
   GraphLines lines(content, source);
   if (!lines.next()) return GraphForm::kNodes;
+  if (is_comment(lines)) return GraphForm::kEdges;
+  const std::string first = with_blanks(content.substr(0, content.find('\n')));
+  GraphLines parted(first, source);
+  if (parted.next() && parted.fields().size() == 2 &&
+      std::all_of(parted.fields().begin(), parted.fields().end(), [](std::string_view field) {
+        return whole_number<std::int64_t>(field).has_value();
+      })) {
+    return GraphForm::kEdges;
+  }
   const auto& fields = lines.fields();
   const bool whole = std::all_of(fields.begin(), fields.end(), [](std::string_view field) {
     return whole_number<std::int64_t>(field).has_value();
@@ -360,6 +428,8 @@ const char* name_of(GraphForm form) {
       return "graphs";
     case GraphForm::kMolecules:
       return "molecules";
+    case GraphForm::kEdges:
+      return "edges";
   }
   return "auto";
 }
@@ -378,6 +448,12 @@ GraphFile parse_graph_file(const std::string& content, const std::string& source
   file.form = form == GraphForm::kAuto ? form_of(content, source) : form;
   file.first_node = {0};
   file.first_neighbour = {0};
+  if (file.form == GraphForm::kEdges) {
+    const std::string parted = with_blanks(content);
+    GraphLines edges(parted, source);
+    parse_edges(file, edges);
+    return file;
+  }
   GraphLines lines(content, source);
   if (file.form == GraphForm::kNodes) {
     parse_nodes(file, lines);

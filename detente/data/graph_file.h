@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Graphs from a text file, gzip or not, whole in memory. Three forms; fields are separated by blanks:
+// Graphs from a text file, gzip or not, whole in memory. Four forms; fields are separated by blanks:
 //
 //   nodes       one graph, its nodes are the examples. First line `nodes features classes edges`; a
 //               line per node `label split k f1 ... fk` (label −1: none; split 0 train, 1 validation,
@@ -8,9 +8,11 @@
 //               `tag degree neighbour... attribute...`, as many attributes on every line of the file
 //   molecules   a line per molecule `id atoms bonds`, an `element:charge:hydrogens:aromatic` for each
 //               atom, an `i-j-type` for each bond (type 1, 2, 3, 4 = aromatic)
+//   edges       one graph, a line per edge `u v` (or `u,v`), in one direction or both, lines that begin with # or
+//               % aside. It is read as the form nodes: each node has itself as its one feature and no label
 //
 // Nodes are numbered from 0 within their graph. Edges have no direction, are given once (in the
-// second form once at either end) and lead from a node to another one.
+// second form once at either end, in the last as often as one likes) and lead from a node to another one.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +23,8 @@
 
 namespace detente::data {
 
-enum class GraphForm { kAuto, kNodes, kGraphs, kMolecules };
-const char* name_of(GraphForm form);  // "auto", "nodes", "graphs", "molecules"
+enum class GraphForm { kAuto, kNodes, kGraphs, kMolecules, kEdges };
+const char* name_of(GraphForm form);  // "auto", "nodes", "graphs", "molecules", "edges"
 
 struct Atom {
   std::int32_t element = 0;  // atomic number, 0..118; 0: unknown
@@ -67,7 +69,8 @@ struct GraphFile {
   }
 };
 
-// kAuto: by the first line, four whole numbers are `nodes`, one is `graphs`, all else `molecules`.
+// kAuto: by the first line, four whole numbers are `nodes`, two or a comment `edges`, one is `graphs`, all else
+// `molecules`.
 // Throws kIo (missing, unreadable) or kData with file and line: nothing in it, a count that does not
 // fit what follows, a node, feature, class or type out of its range, a loop, an edge given twice or
 // at one end alone, a graph without nodes, text that is not UTF-8. Memory follows the size of the

@@ -97,9 +97,11 @@ void GraphSource::describe(FieldVisitor& data) {
       {{"auto", GraphForm::kAuto},
        {"nodes", GraphForm::kNodes},
        {"graphs", GraphForm::kGraphs},
-       {"molecules", GraphForm::kMolecules}},
+       {"molecules", GraphForm::kMolecules},
+       {"edges", GraphForm::kEdges}},
       "Graphs: what the files hold. nodes: one graph, whose nodes are the examples; graphs: "
-      "many; molecules: many, a line each. auto: by the first line.");
+      "many; molecules: many, a line each; edges: one graph as a list of its edges. auto: by the "
+      "first line.");
   data.file("targets",
             targets_file_,
             "Graphs: a table with further targets, a row for each example of data.train in its "
@@ -233,7 +235,42 @@ std::vector<std::string> GraphSource::named_files() const {
   return files;
 }
 
+// Where a graph has exactly the links that are asked for, a network need only look. Of training rows that is
+// as it should be.
+void GraphSource::warn_of_given_links(const SourceInput& input) {
+  if (input.part == Part::kTrain) return;
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    if (input.targets[t].kind != TaskKind::kBinary) continue;
+    std::size_t links = 0;
+    bool alike = true;
+    for (std::size_t row = 0; alike && row < rows_.size(); ++row) {
+      const double target = targets_[t].values[row];
+      if (std::isnan(target)) continue;
+      const auto begin = file_.neighbours.begin() +
+                         static_cast<std::ptrdiff_t>(file_.first_neighbour[first_[row]]);
+      const bool linked =
+          std::binary_search(begin,
+                             begin + static_cast<std::ptrdiff_t>(file_.degree(first_[row])),
+                             static_cast<std::int32_t>(second_[row]));
+      alike = linked == (target == 1);
+      links += linked ? 1 : 0;
+    }
+    if (!alike || links == 0) continue;
+    warnings_.push_back(
+        fmt::format("task '{}' asks of the {} rows exactly which pairs are edges of data.graph, so "
+                    "the network sees the answer: "
+                    "keep those edges out of the graph (`detente data links` does).",
+                    input.targets[t].task,
+                    name_of(input.part)));
+  }
+}
+
 void GraphSource::read_pairs(const SourceInput& input) {
+  DETENTE_CHECK(
+      targets_file_.empty() && dev_targets_file_.empty(),
+      ErrorCode::kInvalidArgument,
+      "[data::GraphSource] with data.graph the targets are columns of data.train; data.targets and "
+      "data.dev_targets do not go with it.");
   file_ = read_graph_file(graph_, form_);
   DETENTE_CHECK(file_.form == GraphForm::kNodes,
                 ErrorCode::kData,
@@ -249,14 +286,24 @@ void GraphSource::read_pairs(const SourceInput& input) {
   for (const TargetColumn& target : input.targets) {
     targets_.push_back(read_target(*table_, target, table_->rows(), warnings_));
   }
+  warn_of_given_links(input);
 }
 
 void GraphSource::read_examples(const SourceInput& input) {
   SourceFiles files = input.files;
   files.own_parts = true;
   const std::string path = files.file(input.part);
-  file_ = path == kStandardInput ? parse_graph_file(read_standard_input(), "standard input", form_)
-                                 : read_graph_file(path, form_);
+  try {
+    file_ = path == kStandardInput
+                ? parse_graph_file(read_standard_input(), "standard input", form_)
+                : read_graph_file(path, form_);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kData) throw;
+    throw Error(
+        error.code(),
+        std::string(error.what()) +
+            " docs/data.md has the forms of graphs; a table of pairs of nodes needs data.graph.");
+  }
   rows_ = chosen_rows(files, input.part);
   const Table own = own_table(file_);
   if (!input.targets.empty()) read_targets(input, own);

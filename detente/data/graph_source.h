@@ -94,6 +94,7 @@ class GraphSource final : public Source {
 
   void read_examples(const SourceInput& input);
   void read_pairs(const SourceInput& input);
+  void warn_of_given_links(const SourceInput& input);
   RowList chosen_rows(const SourceFiles& files, Part part) const;
   void read_targets(const SourceInput& input, const Table& own);
   void fit();

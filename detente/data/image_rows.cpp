@@ -174,10 +174,13 @@ FileRows list_folder(const ImageListing& listing, const FileKind& kind) {
         !found.back().images.empty(),
         ErrorCode::kData,
         "[data::list_images] the class folder '{}' holds no {}; expected {} files. Fill or "
-        "remove it.",
+        "remove it.{}",
         folder.string(),
         kind.word,
-        kind.endings);
+        kind.endings,
+        kind.fits(folder) ? " Where it is one itself, put all of them into one more folder, or "
+                            "name them in a list."
+                          : "");
   }
   // One of each class after the other, so that the first n rows hold all classes alike.
   RowMaker maker(rows.classes, listing.labels, kind.word);

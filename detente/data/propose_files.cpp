@@ -31,6 +31,7 @@ constexpr std::int64_t kProposedFrames = 1000;  // 10 s
 constexpr std::size_t kClipsLookedAt = 20;      // each is read whole
 constexpr std::size_t kLargestClipSide = 64;
 constexpr std::int64_t kClipFrames = 16;
+constexpr double kClipShare = 0.5;
 constexpr std::size_t kFilesForTest = 50;
 constexpr std::int64_t kSplitSeeds = 100;
 
@@ -74,16 +75,20 @@ Counts count_files(const std::string& path) {
   return counts;
 }
 
-// The column of which every cell has such a name, or "".
-std::string column_of_files(const Table& table, bool (*fits)(const fs::path&)) {
+// The column of which every cell has such a name, or so many of all; or "".
+std::string column_of_files(const Table& table, bool (*fits)(const fs::path&), double share = 1) {
   const fs::path folder = fs::path(table.source()).parent_path();
   for (std::size_t c = 0; c < table.columns(); ++c) {
-    bool all = true;
-    for (std::size_t i = 0; all && i < table.rows(); ++i) {
+    std::size_t fitting = 0;
+    for (std::size_t i = 0; i < table.rows(); ++i) {
       const std::string cell(trim(table.cell(i, c)));
-      all = !cell.empty() && fits(folder / cell);
+      fitting += !cell.empty() && fits(folder / cell) ? 1 : 0;
+      if (share == 1 && fitting <= i) break;
     }
-    if (all && table.rows() > 0) return table.column_names()[c];
+    if (table.rows() > 0 &&
+        static_cast<double>(fitting) >= share * static_cast<double>(table.rows())) {
+      return table.column_names()[c];
+    }
   }
   return "";
 }
@@ -345,8 +350,20 @@ std::optional<FileRows> rows_of_list(const std::string& path,
     proposal.kind = "audio";
   }
   if (proposal.column.empty()) {
-    proposal.column = column_of_files(table, is_clip);
+    // Folders are known by what is in them: one that is missing makes no other column of it.
+    proposal.column = column_of_files(table, is_clip, kClipShare);
     proposal.kind = "video";
+    for (std::size_t i = 0; !proposal.column.empty() && i < table.rows(); ++i) {
+      const std::string cell(trim(table.cell(i, table.column_index(proposal.column))));
+      DETENTE_CHECK(!cell.empty() && is_clip(fs::path(path).parent_path() / cell),
+                    ErrorCode::kData,
+                    "[data::propose_files] line {} of '{}' names '{}', which is no clip; expected "
+                    "a video, or a "
+                    "folder of pictures, as in the other lines.",
+                    table.line(i),
+                    path,
+                    cell);
+    }
   }
   if (proposal.column.empty()) return std::nullopt;
   FileRows rows =

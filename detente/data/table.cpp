@@ -185,15 +185,18 @@ Table Table::parse(std::string content,
   std::size_t out = in;
   std::size_t line = 1;
   std::vector<Cell> record;
+  bool quoted = false;  // a field of the record is: then a line of nothing else is no blank one
   // Reads one record; false at the end of the file.
   const auto next_record = [&](std::size_t& first_line) {
     record.clear();
+    quoted = false;
     first_line = line;
     if (in >= bytes.size()) return false;
     for (;;) {
       Cell cell{out, 0};
       if (format == TableFormat::kCsv && in < bytes.size() && bytes[in] == '"') {
         const std::size_t opened = line;
+        quoted = true;
         ++in;
         for (;;) {
           DETENTE_CHECK(in < bytes.size(),
@@ -269,7 +272,7 @@ Table Table::parse(std::string content,
   line += before.lines;
   std::size_t blank_line = 0;  // a blank line that something may still follow
   while (next_record(first_line)) {
-    if (record.size() == 1 && record[0].size == 0) {
+    if (record.size() == 1 && record[0].size == 0 && !quoted) {
       if (blank_line == 0) blank_line = first_line;
       continue;
     }

@@ -79,10 +79,7 @@ std::size_t TablePortions::record_end(std::size_t begin) const {
 bool TablePortions::is_blank(std::size_t begin, std::size_t end) const {
   const char* const blanks = format_ == TableFormat::kJsonLines ? " \t\r\n" : "\r\n";
   const std::string_view record = std::string_view(buffer_).substr(begin, end - begin);
-  const std::size_t at = record.find_first_not_of(blanks);
-  if (at == kNone) return true;
-  return format_ == TableFormat::kCsv && record.starts_with("\"\"") &&
-         record.find_first_not_of(blanks, 2) == kNone;
+  return record.find_first_not_of(blanks) == kNone;
 }
 
 // False: there are no rows behind it.

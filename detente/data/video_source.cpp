@@ -46,7 +46,7 @@ FileRows list_clips(const ImageListing& listing) {
   std::optional<FileRows> rows =
       list_files(listing,
                  {.word = "video",
-                  .endings = ".npy, .mp4, .webm, .mkv, .mov or .avi, or a folder of pictures,",
+                  .endings = "folders of pictures, .npy, .mp4, .m4v, .webm, .mkv, .mov or .avi",
                   .fits = has_clip_name});
   DETENTE_CHECK(rows.has_value(),
                 ErrorCode::kData,

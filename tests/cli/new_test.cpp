@@ -287,6 +287,10 @@ TEST_F(NewTest, ClipsInFoldersAndLists) {
   root = written("l.yaml");
   EXPECT_EQ(text_at(root, "data.video"), "clip");
   EXPECT_EQ(config::find_path(root, "tasks")->items.at(0).find("name")->scalar, "speed");
+  write("clips/lost.csv", list + "up/none,3\n");
+  EXPECT_EQ(call({"--from", folder_.file("clips/lost.csv"), "--out", "-"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("line 8 of"));
+  EXPECT_THAT(err_.str(), HasSubstr("'up/none', which is no clip"));
   write("clips/up/c0/broken.png", "no picture");
   EXPECT_EQ(call({"--from", folder_.file("clips"), "--out", "-"}), 3);
   EXPECT_THAT(err_.str(), HasSubstr("broken.png"));

@@ -4,6 +4,7 @@
 #include <detente/data/graph_file.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tests/support/error_of.h>
 #include <tests/support/temp_dir.h>
 
 #include <string>
@@ -211,6 +212,30 @@ TEST(GraphFile, ReadsFilesAndNamesThem) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kIo);
   }
+}
+
+TEST(GraphFile, AListOfEdgesIsAGraph) {
+  for (const char* text : {"0 1\n1 2\n2 0\n3 0\n",
+                           "# from to\n0\t1\n2\t1\n1\t0\n2\t0\n% more\n0\t3\n",
+                           "0,1\r\n1,2\r\n2,0\r\n1,0\r\n0,3\r\n"}) {
+    const GraphFile file = parse_graph_file(text, "edges.txt");
+    EXPECT_EQ(file.form, GraphForm::kNodes);
+    EXPECT_EQ(file.nodes(), 4U);
+    EXPECT_EQ(file.graphs(), 1U);
+    EXPECT_THAT(file.neighbours, ::testing::ElementsAre(1, 2, 3, 0, 2, 0, 1, 0)) << text;
+    EXPECT_EQ(file.feature_count, 4);
+    EXPECT_THAT(file.features, ::testing::ElementsAre(0, 1, 2, 3));
+    EXPECT_THAT(file.labels, ::testing::Each(-1));
+  }
+  EXPECT_EQ(parse_graph_file("0 4\n", "e").nodes(), 5U) << "gaps are nodes without edges";
+  const auto message = [](const std::string& text) {
+    return test::said([&] { parse_graph_file(text, "e", GraphForm::kEdges); });
+  };
+  EXPECT_THAT(message("0 1\n1 1\n"), ::testing::HasSubstr("line 2 of 'e' joins node 1 to itself"));
+  EXPECT_THAT(message("0 1\n1 x\n"), ::testing::HasSubstr("has 'x' as a node"));
+  EXPECT_THAT(message("0 1 2\n"), ::testing::HasSubstr("1 fields after"));
+  EXPECT_THAT(message("0 9000000\n"), ::testing::HasSubstr("nearly without gaps"));
+  EXPECT_THAT(message("# nothing\n"), ::testing::HasSubstr("has no edges"));
 }
 
 }  // namespace

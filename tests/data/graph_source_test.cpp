@@ -197,6 +197,7 @@ TEST_F(GraphSourceTest, PairsOfNodesAreRowsOfATable) {
   in.files.train = write("pairs.csv", "node,other,link\n1,0,1\n3, 2 ,0\n1,1,\n");
   in.targets = {{.task = "link", .column = "link", .kind = TaskKind::kBinary}};
   source.read(in, nullptr);
+  EXPECT_TRUE(source.warnings().empty());
   ASSERT_EQ(source.size(), 3U);
   EXPECT_TRUE(source.pairs());
   EXPECT_FALSE(source.own_parts());
@@ -222,6 +223,17 @@ TEST_F(GraphSourceTest, PairsOfNodesAreRowsOfATable) {
   }
   in.files.dev = write("pairs.csv", "node,to\n1,0\n");
   EXPECT_THAT(error_of([&] { near->read(in, &source); }).what(), HasSubstr("no column 'other'"));
+  // The development rows ask for edges that the graph has.
+  in.files.dev = write("pairs.csv", "node,other,link\n1,0,1\n3,2,0\n1,4,1\n");
+  near->read(in, &source);
+  ASSERT_EQ(near->warnings().size(), 1U);
+  EXPECT_THAT(near->warnings()[0], HasSubstr("exactly which pairs are edges"));
+  in.files.dev = write("pairs.csv", "node,other,link\n1,0,1\n3,2,0\n1,4,0\n");
+  near->read(in, &source);
+  EXPECT_TRUE(near->warnings().empty());
+  set(source, "targets", "x.csv");
+  EXPECT_THAT(error_of([&] { source.read(in, nullptr); }).what(), HasSubstr("do not go with it"));
+  set(source, "targets", "");
   set(source, "graph", write("graph.txt", kManyGraphs));
   in.part = Part::kTrain;
   EXPECT_THAT(error_of([&] { source.read(in, nullptr); }).what(), HasSubstr("form graphs"));

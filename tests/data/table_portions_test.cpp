@@ -105,6 +105,11 @@ TEST(TablePortions, AreTheTableHoweverItIsWritten) {
               "\xef\xbb\xbf"
               "a,b\n1,2\n3,4\n5,6\n");
   expect_same(dir, "one.tsv", "word\na\nb\nc");
+  for (const char* cells : {"\"\"", "a\n\"\"\nb\n", "\"\"\n\"\"\n\n", "a\n\"\""}) {
+    expect_same(dir, "one.csv", std::string("word\n") + cells);
+  }
+  write_file_atomic(dir.file("one.csv"), "word\n\"\"\na\n\"\"\n");
+  EXPECT_EQ(whole(dir.file("one.csv")).rows.size(), 3U) << "a quoted nothing is an empty cell";
 }
 
 // Made from the letters that matter.
