@@ -109,7 +109,8 @@ struct MapFindings {
 };
 
 struct DuplicateFindings {
-  std::vector<std::size_t> within;  // rows that repeat an earlier one of their part, per part
+  std::vector<std::size_t> within;  // rows that repeat an earlier one of their part, per part;
+                                    // empty: examples that are no cells are not compared
   std::size_t disagree = 0;         // training rows of those with another target than the first
   std::size_t dev_in_train = 0;     // validation rows with the inputs of a training row
   std::size_t test_in_train = 0;

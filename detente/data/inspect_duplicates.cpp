@@ -108,7 +108,10 @@ void inspect_duplicates(Parts parts, std::span<const InputColumn> inputs, DataFi
         seen[p].columns.push_back(parts[p].table.column_index(input.name));
       }
     }
-    if (seen[p].columns.empty()) return;
+    if (seen[p].columns.empty()) {
+      duplicates.within.clear();  // not looked at, which is not none
+      return;
+    }
     sets[p].reserve(parts[p].table.rows());
     for (std::size_t i = 0; i < parts[p].table.rows(); ++i) {
       const auto [first, fresh] = sets[p].emplace(RowAt{&seen[p], i}, i);
