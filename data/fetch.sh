@@ -47,6 +47,14 @@ check_sums() {
   done <"$1/SHA256SUMS"
 }
 
+# demand_sums FOLDER: exits with 3 where a file of its SHA256SUMS is not what it was.
+demand_sums() {
+  if ! (cd "$1" && sha256sum -c SHA256SUMS); then
+    die "a file differs from the one our numbers were measured on; it may still be a" \
+      "good copy of another edition, but scores will not compare."
+  fi
+}
+
 # arff_to_csv TARGETS: ARFF from standard input to CSV, the names of the columns from its @attribute lines, the
 # last TARGETS of them with the prefix target:; the rows stay as they are.
 arff_to_csv() {
@@ -66,6 +74,24 @@ arff_to_csv() {
       next
     }
     rows'
+}
+
+# prepare_mulan FOLDER TARGETS [OWN]: train.csv and test.csv in FOLDER from NAME-train.arff and NAME-test.arff, NAME being
+# the folder's: those of the collection of tsoumakas/mulan, or those in the folder OWN.
+prepare_mulan() {
+  _name=$(basename "$1")
+  for _part in train test; do
+    if [ $# -gt 2 ]; then
+      cp "$3/$_name-$_part.arff" "$work/$_part.arff" \
+        || die "cannot read '$3/$_name-$_part.arff'; see $1/README.md for where to get it"
+    else
+      fetch "$work/$_part.arff" \
+        "https://raw.githubusercontent.com/tsoumakas/mulan/43f6389095ad71984264db4387a8074b22bc7d4a/data/multi-label/$_name/$_name-$_part.arff"
+    fi
+    arff_to_csv "$2" <"$work/$_part.arff" >"$1/$_part.csv.tmp"
+    mv "$1/$_part.csv.tmp" "$1/$_part.csv"
+  done
+  demand_sums "$1"
 }
 
 # with_work_folder: $work, a folder of its own that goes when the script ends.

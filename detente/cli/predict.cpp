@@ -150,8 +150,8 @@ class Answering {
     data::TablePortions portions(files.file(data::Part::kDev),
                                  files.format,
                                  {.rows = static_cast<std::size_t>(kBatchesInPortion * batch_)});
-    std::optional<InterruptGuard>
-        interrupt;  // from the second portion on: before, nothing is begun
+    // From the second portion on: before, nothing is begun.
+    std::optional<InterruptGuard> interrupt;
     const auto progress = share_line(context_);
     while (auto table = portions.next()) {
       if (interrupt && interrupt->interrupted()) {

@@ -14,13 +14,8 @@
 #include <cstring>
 
 namespace detente {
-namespace {
 
 static_assert(std::endian::native == std::endian::little, "crc32c reads words as they lie");
-
-std::string system_reason(int error) { return std::strerror(error); }
-
-}  // namespace
 
 int write_all(int descriptor, std::string_view content) {
   while (!content.empty()) {
@@ -74,7 +69,7 @@ TemporaryFolder::TemporaryFolder(const std::filesystem::path& parent) {
                 ErrorCode::kIo,
                 "[core::TemporaryFolder] cannot create a folder in '{}': {}.",
                 parent.string(),
-                system_reason(made.error));
+                std::strerror(made.error));
   path_ = made.path;
 }
 

@@ -15,7 +15,6 @@
 #include <utility>
 
 namespace detente {
-
 namespace {
 
 [[noreturn]] void cannot_write(const std::filesystem::path& path, const char* doing, int error) {
@@ -56,6 +55,9 @@ struct FileWriter::State {
          path.string(),
          std::strerror(error));
   }
+  std::filesystem::path folder() const {
+    return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  }
   // `found`: what stands at `path`, a regular file; none: nothing does.
   void begin_replacing(const std::optional<struct stat>& found);
   void write_to(int descriptor, bool of_others) {
@@ -74,12 +76,10 @@ struct FileWriter::State {
 void FileWriter::State::begin_replacing(const std::optional<struct stat>& found) {
   replaces = true;
   earlier = found;
-  const std::filesystem::path folder =
-      path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   // What others may not read now they may not read on its way either.
   const mode_t mode = earlier ? 0600 : 0666;
   int opened = -1;
-  const internal::Temporary made = internal::make_temporary(folder, [&](const char* name) {
+  const internal::Temporary made = internal::make_temporary(folder(), [&](const char* name) {
     opened = ::open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     return opened >= 0;
   });
@@ -156,8 +156,7 @@ void FileWriter::finish() {
   if (::close(state.file.release()) != 0) state.give_up("close", errno);
   if (::rename(state.temporary.c_str(), state.path.c_str()) != 0) state.give_up("rename", errno);
   state.temporary.clear();
-  flush_folder(state.path.has_parent_path() ? state.path.parent_path()
-                                            : std::filesystem::path("."));
+  flush_folder(state.folder());
 }
 
 }  // namespace detente

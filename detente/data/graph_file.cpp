@@ -22,12 +22,13 @@ constexpr std::int64_t kMostFeatures = 10'000'000;
 constexpr std::int64_t kMostClasses = 1'000'000;
 constexpr std::int64_t kMostElements = 118;
 constexpr std::int64_t kMostCharge = 99;
+constexpr const char* kBlanksInEdges = " \t,";
 
-// The file's lines with their fields, one at a time.
+// The file's lines with their fields, one at a time; `blanks` stand between fields.
 class GraphLines {
  public:
-  GraphLines(const std::string& content, const std::string& source)
-      : rest_(content), source_(source) {
+  GraphLines(const std::string& content, const std::string& source, const char* blanks = " \t")
+      : rest_(content), source_(source), blanks_(blanks) {
     if (rest_.starts_with("\xef\xbb\xbf")) rest_.remove_prefix(3);
     const std::size_t bad = std::min(text::find_invalid_utf8(content), content.find('\0'));
     if (bad == std::string::npos) return;
@@ -47,10 +48,10 @@ class GraphLines {
     fields_.clear();
     field_ = 0;
     while (true) {
-      const std::size_t begin = line.find_first_not_of(" \t");
+      const std::size_t begin = line.find_first_not_of(blanks_);
       if (begin == std::string_view::npos) break;
       line.remove_prefix(begin);
-      const std::string_view field = line.substr(0, line.find_first_of(" \t"));
+      const std::string_view field = line.substr(0, line.find_first_of(blanks_));
       fields_.push_back(field);
       line.remove_prefix(field.size());
     }
@@ -113,6 +114,7 @@ class GraphLines {
  private:
   std::string_view rest_;
   const std::string& source_;
+  const char* blanks_;
   std::size_t line_ = 0;
   std::vector<std::string_view> fields_;
   std::size_t field_ = 0;
@@ -391,29 +393,21 @@ void parse_molecules(GraphFile& file, GraphLines& lines) {
   } while (lines.next());
 }
 
-std::string with_blanks(std::string content) {
-  std::replace(content.begin(), content.end(), ',', ' ');
-  return content;
-}
-
 GraphForm form_of(const std::string& content, const std::string& source) {
   GraphLines lines(content, source);
   if (!lines.next()) return GraphForm::kNodes;
   if (is_comment(lines)) return GraphForm::kEdges;
-  const std::string first = with_blanks(content.substr(0, content.find('\n')));
-  GraphLines parted(first, source);
-  if (parted.next() && parted.fields().size() == 2 &&
-      std::all_of(parted.fields().begin(), parted.fields().end(), [](std::string_view field) {
-        return whole_number<std::int64_t>(field).has_value();
-      })) {
-    return GraphForm::kEdges;
-  }
-  const auto& fields = lines.fields();
-  const bool whole = std::all_of(fields.begin(), fields.end(), [](std::string_view field) {
-    return whole_number<std::int64_t>(field).has_value();
-  });
-  if (whole && fields.size() == 4) return GraphForm::kNodes;
-  return fields.size() == 1 ? GraphForm::kGraphs : GraphForm::kMolecules;
+  const auto are_numbers = [](const std::vector<std::string_view>& fields, std::size_t count) {
+    return fields.size() == count &&
+           std::all_of(fields.begin(), fields.end(), [](std::string_view field) {
+             return whole_number<std::int64_t>(field).has_value();
+           });
+  };
+  const std::string first = content.substr(0, content.find('\n'));
+  GraphLines edge(first, source, kBlanksInEdges);
+  if (edge.next() && are_numbers(edge.fields(), 2)) return GraphForm::kEdges;
+  if (are_numbers(lines.fields(), 4)) return GraphForm::kNodes;
+  return lines.fields().size() == 1 ? GraphForm::kGraphs : GraphForm::kMolecules;
 }
 
 }  // namespace
@@ -434,6 +428,12 @@ const char* name_of(GraphForm form) {
   return "auto";
 }
 
+bool GraphFile::linked(std::size_t node, std::size_t other) const {
+  const auto begin = neighbours.begin() + static_cast<std::ptrdiff_t>(first_neighbour[node]);
+  return std::binary_search(
+      begin, begin + static_cast<std::ptrdiff_t>(degree(node)), static_cast<std::int32_t>(other));
+}
+
 GraphFile read_graph_file(const std::filesystem::path& path, GraphForm form) {
   return parse_graph_file(read_file(path), path.string(), form);
 }
@@ -449,8 +449,7 @@ GraphFile parse_graph_file(const std::string& content, const std::string& source
   file.first_node = {0};
   file.first_neighbour = {0};
   if (file.form == GraphForm::kEdges) {
-    const std::string parted = with_blanks(content);
-    GraphLines edges(parted, source);
+    GraphLines edges(content, source, kBlanksInEdges);
     parse_edges(file, edges);
     return file;
   }

@@ -67,6 +67,8 @@ struct GraphFile {
   std::size_t degree(std::size_t node) const {
     return first_neighbour[node + 1] - first_neighbour[node];
   }
+  // Nodes: whether two are joined by an edge.
+  bool linked(std::size_t node, std::size_t other) const;
 };
 
 // kAuto: by the first line, four whole numbers are `nodes`, two or a comment `edges`, one is `graphs`, all else

@@ -25,14 +25,6 @@ std::vector<Pair> edges_of(const GraphFile& file) {
   return edges;
 }
 
-bool are_linked(const GraphFile& file, const Pair& pair) {
-  const auto begin =
-      file.neighbours.begin() + static_cast<std::ptrdiff_t>(file.first_neighbour[pair.first]);
-  const auto end =
-      file.neighbours.begin() + static_cast<std::ptrdiff_t>(file.first_neighbour[pair.first + 1]);
-  return std::binary_search(begin, end, static_cast<std::int32_t>(pair.second));
-}
-
 // Different pairs without an edge, in the order of drawing.
 std::vector<Pair> unlinked_pairs(const GraphFile& file, std::size_t count, Rng& rng) {
   const std::size_t nodes = file.nodes();
@@ -51,7 +43,7 @@ std::vector<Pair> unlinked_pairs(const GraphFile& file, std::size_t count, Rng& 
     // Most draws would find what is taken.
     for (std::size_t second = 1; second < nodes; ++second) {
       for (std::size_t first = 0; first < second; ++first) {
-        if (!are_linked(file, {first, second})) pairs.emplace_back(first, second);
+        if (!file.linked(first, second)) pairs.emplace_back(first, second);
       }
     }
     rng.shuffle(pairs);
@@ -63,7 +55,8 @@ std::vector<Pair> unlinked_pairs(const GraphFile& file, std::size_t count, Rng& 
     const auto a = static_cast<std::size_t>(rng.below(nodes));
     const auto b = static_cast<std::size_t>(rng.below(nodes));
     const Pair pair(std::min(a, b), std::max(a, b));
-    if (a != b && !are_linked(file, pair) && taken.insert(pair).second) pairs.push_back(pair);
+    if (a != b && !file.linked(pair.first, pair.second) && taken.insert(pair).second)
+      pairs.push_back(pair);
   }
   return pairs;
 }

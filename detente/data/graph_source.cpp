@@ -246,12 +246,7 @@ void GraphSource::warn_of_given_links(const SourceInput& input) {
     for (std::size_t row = 0; alike && row < rows_.size(); ++row) {
       const double target = targets_[t].values[row];
       if (std::isnan(target)) continue;
-      const auto begin = file_.neighbours.begin() +
-                         static_cast<std::ptrdiff_t>(file_.first_neighbour[first_[row]]);
-      const bool linked =
-          std::binary_search(begin,
-                             begin + static_cast<std::ptrdiff_t>(file_.degree(first_[row])),
-                             static_cast<std::int32_t>(second_[row]));
+      const bool linked = file_.linked(first_[row], second_[row]);
       alike = linked == (target == 1);
       links += linked ? 1 : 0;
     }

@@ -110,10 +110,7 @@ std::optional<Table> TablePortions::next() {
     if (format_ == TableFormat::kJsonLines) {
       while (buffer_.size() <= limits_.bytes && fetch()) {
       }
-      const bool again = reader_.size().has_value() && file_ != kStandardInput;
-      if (ended_) {
-        before_.names = Table::parse(buffer_, shown_, format_).column_names();
-      } else if (again) {
+      if (!ended_ && reader_.size() && file_ != kStandardInput) {
         learn_names();
       } else {
         limits_ = {std::numeric_limits<std::size_t>::max(),

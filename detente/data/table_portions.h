@@ -29,8 +29,8 @@ class TablePortions {
   TablePortions(const std::string& file, TableFormat format, Limits limits);
 
   // Throws what Table::read does, when it comes to the place; the first call for a file without rows. The
-  // columns of JSON lines are known at the end alone: such a file is read twice where it is longer than a
-  // portion, and what cannot be (a pipe) is one portion, however long.
+  // columns of JSON lines are known at the end alone: such a file is one portion up to Limits::bytes, whatever its
+  // rows, and read twice beyond; what cannot be (a pipe) is one portion, however long.
   std::optional<Table> next();
 
   // Rows in the portions so far.
